@@ -1,0 +1,260 @@
+#!/usr/bin/env python
+"""The command line: parses, calls, prints. What each task does is in `tasks/`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if sys.version_info[:2] != (3, 11):  # noqa: UP036  the pins of Jina resolve for this version only
+    sys.exit(f"Python 3.11 is needed, this is {sys.version.split()[0]}: see README.md")
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from crossmodal.core.errors import CrossModalError, InputError
+from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, Settings
+from crossmodal.core.types import Modality
+
+EXAMPLES = """
+\b
+Examples:
+  python app.py -t index                                index the toy data
+  python app.py -t index -d ~/Pictures                  index a folder
+  python app.py -t query-t2i "three green stars"        find pictures with words
+  python app.py -t query-i2t photo.jpg                  find captions with a picture
+  python app.py -t query-i2i photo.jpg --save out.png   find pictures with a picture
+  python app.py -t query_restful                        serve on http://localhost:45678
+  python app.py -t evaluate -d scenes                   measure the model
+"""
+
+QUERIES: dict[str, tuple[Modality, Modality]] = {
+    "query-t2i": ("text", "image"),
+    "query-i2t": ("image", "text"),
+    "query-i2i": ("image", "image"),
+}
+
+
+class TaskName(click.ParamType[str]):
+    """A task; `-` and `_` are the same."""
+
+    name = "task"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The task's name with hyphens."""
+        name = str(value).replace("_", "-")
+        if name not in TASKS:
+            self.fail(f"{value!r} is none of {', '.join(TASKS)}", param, ctx)
+        return name
+
+
+@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("query", required=False)
+@click.option("-t", "--task", type=TaskName(), default="index", show_default=True,
+              help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data.")
+@click.option("-d", "--data_set", default="toy-data", show_default=True,
+              help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.")
+@click.option("--split", help="Only the pictures of this split, where the data set has splits.")
+@click.option("-m", "--model", default="clip", show_default=True, help="The model family.")
+@click.option("--weights", help="A name the family knows, or a local checkpoint.  [default: by data set]")
+@click.option("-n", "--num_docs", type=click.IntRange(1), envvar="JINA_MAX_DOCS", help="At most so many pictures.")
+@click.option("-s", "-b", "--request_size", "--batch_size", type=click.IntRange(1, 1024), default=32,
+              show_default=True, help="Documents a request.")
+@click.option("-k", "--top_k", type=click.IntRange(1, MAX_TOP_K), default=10, show_default=True, help="Matches a query.")
+@click.option("-w", "--workspace", type=click.Path(path_type=Path), envvar="JINA_WORKSPACE", default="workspace",
+              show_default=True, help="Where the collections live.")
+@click.option("--collection", help="The collection's name.  [default: the data set's]")
+@click.option("--text", "query_text", help="For `query`: search pictures with this text.")
+@click.option("--image", "query_image", help="For `query`: search captions with this picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as a picture.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what became of every record, as JSON.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when any record failed.")
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="CROSSMODAL_HOST", help="Address to serve on.")
+@click.option("--port", type=click.IntRange(1, 65534), envvar="JINA_PORT", default=DEFAULT_PORT, show_default=True,
+              help="HTTP port; gRPC is on the next one.")
+@click.option("--parallel", type=click.IntRange(1, 64), envvar="JINA_PARALLEL", default=1, show_default=True,
+              help="Replicas of the encoders.")
+@click.option("--shards", type=click.IntRange(1, 64), envvar="JINA_SHARDS", default=1, show_default=True,
+              help="Shards of the vector indexers of a query Flow.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
+@click.option("--steps", type=click.IntRange(1), help="For `train`: how many steps.")
+@click.option("--out", type=click.Path(path_type=Path), help="For `train` and `data`: the folder to write.")
+def main(task: str, **given: Any) -> None:
+    """Cross-modal search: pictures with words, captions with a picture, pictures with a picture.
+
+    QUERY is the text or the picture of a query task; without it, queries are asked for one by one.
+    """
+    own = {name: given.pop(name) for name in list(given) if name not in Settings.__dataclass_fields__}
+    settings = Settings(**given)
+    try:
+        sys.exit(TASKS[task](settings, {**own, "task": task}))
+    except CrossModalError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+
+
+def index(settings: Settings, own: dict[str, Any]) -> int:
+    """Indexes and prints what became of every record."""
+    from tasks.index import run
+
+    collection, report = run(settings)
+    if own["report"]:
+        report.write(own["report"])
+    if own["as_json"]:
+        click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        click.echo(f"model: {collection.model}")
+        click.echo("\n".join(report.lines()))
+        click.echo(f"collection: {collection.folder}")
+    return 0 if report.anything_indexed and not (own["strict"] and report.failures) else 1
+
+
+def query(settings: Settings, own: dict[str, Any]) -> int:
+    """Answers one query, or queries typed one by one until an empty line."""
+    from tasks.query import asking, save_sheet
+
+    (modality, target), asked = _what_is_asked(own)
+    with asking(settings, modality, target) as ask:
+        for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
+            try:
+                answer = ask(text)
+            except InputError as error:
+                if asked:
+                    raise
+                click.echo(f"error: {error}", err=True)
+                continue
+            if own["as_json"]:
+                click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
+            else:
+                _print_answer(answer)
+            if own["save"]:
+                save_sheet(settings, answer, own["save"])
+                click.echo(f"saved {own['save']}", err=True)
+    return 0
+
+
+def _what_is_asked(own: dict[str, Any]) -> tuple[tuple[Modality, Modality], str | None]:
+    text, image = own["query_text"], own["query_image"]
+    if own["task"] in QUERIES:
+        modality, target = QUERIES[own["task"]]
+        return (modality, target), own["query"] or (text if modality == "text" else image)
+    if (text is None) == (image is None):
+        raise InputError("-t query takes one of --text TEXT and --image FILE (or use -t query-t2i, query-i2t, query-i2i)")
+    if (text if image is None else image) == "":
+        raise InputError("the query is empty")
+    return (("text", "image"), text) if image is None else (("image", "text"), image)
+
+
+def _typed(what: str) -> Any:
+    """Lines typed at a prompt, until an empty one or the end of input."""
+    while True:
+        try:
+            line = click.prompt(what, default="", show_default=False, err=True).strip()
+        except click.Abort:
+            return
+        if not line:
+            return
+        yield line
+
+
+def _print_answer(answer: Any) -> None:
+    table = Table(title=answer.query, box=None, title_justify="left")
+    captions = answer.target == "text"
+    for heading in ("rank", "score", "caption" if captions else "picture", "of" if captions else ""):
+        table.add_column(heading, overflow="fold")
+    for hit in answer.hits:
+        shown = (hit.text, hit.filename) if captions else (hit.uri, "")
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def query_restful(settings: Settings, own: dict[str, Any]) -> int:
+    """Serves queries until it is stopped."""
+    from tasks.serve import serve_queries
+
+    serve_queries(settings, lambda collection: _say_ready(settings, collection, "search"))
+    return 0
+
+
+def index_restful(settings: Settings, own: dict[str, Any]) -> int:
+    """Serves indexing until it is stopped."""
+    from tasks.serve import serve_indexing
+
+    serve_indexing(settings, lambda collection: _say_ready(settings, collection, "index"))
+    return 0
+
+
+def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
+    click.echo(f"model: {collection.model}")
+    click.echo(f"ready: POST http://{settings.host}:{settings.port}/{verb}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
+    if verb == "search":
+        line = """curl --request POST -d '{"top_k": 5, "mode": "search", "data": ["hello world"]}' -H 'Content-Type: application/json'"""
+        click.echo(f"try:   {line} 'http://localhost:{settings.port}/search'")
+
+
+def train(settings: Settings, own: dict[str, Any]) -> int:
+    """Trains the small CLIP on scenes."""
+    from tasks.train import run
+
+    folder = run(settings, own["steps"], own["out"], lambda line: click.echo(line, err=True))
+    click.echo(f"weights: {folder}")
+    return 0
+
+
+def evaluate(settings: Settings, own: dict[str, Any]) -> int:
+    """Prints recall both ways, and the skills on scenes."""
+    from tasks.evaluate import run
+
+    result = run(settings)
+    if own["as_json"]:
+        click.echo(json.dumps(result))
+        return 0
+    click.echo(f"model: {result['model']}   {result['images']} images, {result['captions']} captions")
+    for direction in ("t2i", "i2t"):
+        click.echo(f"{direction}  " + "  ".join(f"{name} {value}" for name, value in result[direction].items()))
+    click.echo(f"rsum {result['rsum']}")
+    for name, value in result.get("skills", {}).items():
+        click.echo(f"{name} {value}")
+    return 0
+
+
+def data(settings: Settings, own: dict[str, Any]) -> int:
+    """Draws scenes into a folder, in Flickr8k's layout."""
+    from crossmodal.datasets.registry import N_SCENES, scenes_folder
+    from crossmodal.datasets.scenes import write_scenes
+    from crossmodal.scenes.world import SPLITS
+
+    split = next((known for known in SPLITS if known == (settings.split or "test")), None)
+    if split is None:
+        raise InputError(f"scenes has the splits {', '.join(SPLITS)}, not {settings.split!r}")
+    if own["out"] is None:
+        click.echo(scenes_folder(split))
+        return 0
+    write_scenes(own["out"], split, settings.num_docs or N_SCENES)
+    click.echo(own["out"])
+    return 0
+
+
+TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
+    "index": index,
+    "query": query,
+    "query-t2i": query,
+    "query-i2t": query,
+    "query-i2i": query,
+    "query-restful": query_restful,
+    "index-restful": index_restful,
+    "train": train,
+    "evaluate": evaluate,
+    "data": data,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The settings of a run: read once at the edge (command line, environment), then passed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_TOP_K = 1_000
+DEFAULT_PORT = 45678
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every task needs to know. Paths are as the user gave them."""
+
+    data_set: str = "toy-data"
+    split: str | None = None
+    model: str = "clip"
+    weights: str | None = None
+    num_docs: int | None = None
+    request_size: int = 32
+    top_k: int = 10
+    workspace: Path = Path("workspace")
+    collection: str | None = None
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    parallel: int = 1
+    shards: int = 1
+    threads: int = 0
+    start_timeout_s: float = 180.0

@@ -1,0 +1,106 @@
+"""The nouns of the program: records on their way in, documents in the store, matches on their way out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Modality = Literal["image", "text"]
+MODALITIES: tuple[Modality, ...] = ("image", "text")
+
+Pixels = NDArray[np.uint8]  # (height, width, 3) RGB, or (n, height, width, 3)
+Vectors = NDArray[np.float32]  # (n, dim), L2-normalised
+Keys = NDArray[np.int64]  # (n,) row keys of the store, the ids in a vector index
+
+
+def image_id(content: bytes) -> str:
+    """The id of a picture: the SHA-1 of its encoded bytes, in hexadecimal."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def caption_id(text: str, image: str) -> str:
+    """The id of a caption: the SHA-1 of its modality, text and the id of its picture."""
+    return hashlib.sha1(f"text\0{text}\0{image}".encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """A picture of a data set with its captions, as a reader yields it: nothing is opened yet."""
+
+    path: Path
+    captions: tuple[str, ...] = ()
+    tags: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture or a caption that could not be taken in, and why; `path` names the item."""
+
+    path: str
+    reason: str
+    modality: Modality = "image"
+
+
+@dataclass(frozen=True)
+class Document:
+    """An image or a caption as the store keeps it; the vector and the thumbnail are kept beside it."""
+
+    id: str
+    modality: Modality
+    uri: str = ""
+    mime_type: str = ""
+    text: str = ""
+    width: int = 0
+    height: int = 0
+    image_id: str = ""
+    tags: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its pictures: geometry (the normalizer's part) and statistics (the encoder's).
+
+    `resize` is open_clip's resize mode: `shortest` (resize the short side, crop the centre), `longest`
+    (fit and pad with `fill`), `squash` (ignore the aspect ratio).
+    """
+
+    size_px: int
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    fill: int = 0
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that must be equal for two vectors to be comparable.
+
+    `weights` is the name it was asked for by, `weights_hash` what it turned out to be.
+    """
+
+    family: str
+    weights: str
+    weights_hash: str
+    dim: int
+    preprocessing: Preprocessing
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; `from_dict` turns it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
+        """The spec `to_dict` wrote."""
+        preprocessing = dict(values["preprocessing"])
+        for name in ("mean", "std"):
+            preprocessing[name] = tuple(preprocessing[name])
+        return cls(**{**values, "preprocessing": Preprocessing(**preprocessing)})
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.weights} ({self.weights_hash[:12]})"

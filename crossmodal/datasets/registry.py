@@ -1,0 +1,73 @@
+"""The data sets by name, and where each lies."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha1
+from pathlib import Path
+
+from crossmodal.core.errors import InputError
+from crossmodal.datasets.folder import Records, read_folder, read_path
+from crossmodal.datasets.scenes import write_scenes
+from crossmodal.scenes.world import SPLITS
+
+ALIASES = {"8k": "f8k", "30k": "f30k", "toy": "toy-data"}
+CAPTION_FILES = {
+    "toy-data": ("captions.txt",),
+    "f8k": ("captions.txt", "dataset_flickr8k.json"),
+    "f30k": ("dataset_flickr30k.json", "results.csv", "captions.txt"),
+    "coco": ("dataset_coco.json", "captions_val2017.json", "annotations/captions_val2017.json"),
+}
+FETCHED = ("f8k", "f30k")
+N_SCENES = 1000
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+def canonical(name: str) -> str:
+    """`8k` is `f8k`; a path stays as it is."""
+    return ALIASES.get(name, name)
+
+
+def collection_name(name: str) -> str:
+    """The collection a data set is indexed into unless another is named; folders that share a name but
+    not a place get different ones."""
+    name = canonical(name)
+    if name in CAPTION_FILES or name == "scenes":
+        return name
+    path = Path(name).resolve()
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower() or "folder"
+    return f"{slug[:60]}-{sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
+
+
+def read(name: str, split: str | None = None) -> Records:
+    """The records of a data set: a name (`toy-data`, `f8k`, `f30k`, `coco`, `scenes`) or a path.
+
+    Raises:
+        InputError: It is not there; the message says how to get it.
+    """
+    name = canonical(name)
+    if name == "scenes":
+        return read_path(scenes_folder(split or "test"))
+    if name not in CAPTION_FILES:
+        return read_path(Path(name), split)
+    folder = DATA / name
+    found = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
+    if not found:
+        how = f"run `./get_data.sh {name}`" if name in FETCHED else f"put {CAPTION_FILES[name][0]} and images/ there"
+        raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
+    return read_folder(folder, found[0], split)
+
+
+def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
+    """The folder of generated scenes of a split, drawn on first use (about ten seconds).
+
+    Raises:
+        InputError: No such split.
+    """
+    matching = [known for known in SPLITS if known == split]
+    if not matching:
+        raise InputError(f"scenes has no split {split!r}: it has {', '.join(SPLITS)}")
+    folder = DATA / "scenes" / split
+    if not (folder / "recipe.json").exists():
+        write_scenes(folder, matching[0], n_scenes)
+    return folder

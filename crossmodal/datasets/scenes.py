@@ -1,0 +1,38 @@
+"""Scenes as a data set: drawn into a folder in Flickr8k's layout, and read from there like any other."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from random import Random
+
+from crossmodal.scenes.language import captions
+from crossmodal.scenes.render import render
+from crossmodal.scenes.world import Split, make_scene
+
+TOY_SIZE = 200
+
+
+def write_scenes(folder: Path, split: Split, n_scenes: int, seed: int = 0, start: int = 0) -> None:
+    """Draws scenes `start` to `start + n_scenes` of a split: `images/`, `captions.txt` with five captions
+    each, and `recipe.json`. The same arguments give the same files."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    with (folder / "captions.txt").open("w", encoding="utf8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["image", "caption"])
+        for index in range(start, start + n_scenes):
+            scene, name = make_scene(split, index, seed), f"{split}-{index:05d}.jpg"
+            render(scene).save(folder / "images" / name, "JPEG", quality=88)
+            for caption in captions(scene, Random(caption_seed(seed, split, index))):
+                lines.writerow([name, caption])
+    recipe = {
+        "made_by": "crossmodal.datasets.scenes.write_scenes",
+        "split": split, "n_scenes": n_scenes, "seed": seed, "start": start,
+    }  # fmt: skip
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
+
+
+def caption_seed(seed: int, split: Split, index: int) -> str:
+    """What the words of a scene's captions are drawn from."""
+    return f"{seed}-{split}-{index}"

@@ -1,0 +1,68 @@
+"""Which model families there are, and how a name of weights becomes a spec and an encoder.
+
+A family is a module with two functions: `resolve(weights) -> ModelSpec` says what a name stands for, without
+loading more than it must; `load(spec, towers, threads) -> Encoder` makes the encoder and checks that the
+weights are still the ones of the spec.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec
+
+FAMILIES: dict[str, str] = {"clip": "crossmodal.encoders.clip"}
+
+BUNDLED = "scenes"
+"""The name of the small weights that come with the program."""
+
+DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k"}
+"""What each family uses where the bundled weights, which know our scenes only, are of no use."""
+
+
+class Family(Protocol):
+    """What a family's module offers."""
+
+    def resolve(self, weights: str) -> ModelSpec: ...
+
+    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> Encoder: ...
+
+
+def family_of(name: str) -> Family:
+    """The module of a family.
+
+    Raises:
+        InputError: An unknown family; the known ones are named.
+    """
+    if name not in FAMILIES:
+        raise InputError(f"unknown model {name!r}: choose one of {', '.join(FAMILIES)}")
+    return importlib.import_module(FAMILIES[name])  # type: ignore[return-value]
+
+
+def default_weights(family: str, data_set: str) -> str:
+    """The weights a family uses on a data set when none are named."""
+    return BUNDLED if data_set in ("toy-data", "scenes") else DEFAULT_WEIGHTS.get(family, BUNDLED)
+
+
+def resolve(family: str, weights: str) -> ModelSpec:
+    """What `-m family --weights weights` stands for on this machine, downloaded if it has to be.
+
+    Raises:
+        InputError: An unknown family, architecture, tag or file.
+        StateError: The weights are not here and can't be fetched.
+    """
+    return family_of(family).resolve(weights)
+
+
+def load(
+    spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None
+) -> Encoder:
+    """The encoder of a spec; only the towers that are asked for stay in memory.
+
+    Raises:
+        StateError: The weights on this machine are not the ones of the spec any more.
+    """
+    return family_of(spec.family).load(spec, towers, threads)

@@ -1,0 +1,117 @@
+"""What recall hides: whether a model tells left from right, binds colours to shapes, knows short queries.
+
+All of it is measured on scenes, where what is true of a picture is known exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import numpy as np
+
+from crossmodal.core.types import Vectors
+from crossmodal.scenes import language, world
+from crossmodal.scenes.world import Pattern, Scene
+
+Encode = Callable[[Sequence[str]], Vectors]
+
+QUERY_ATTRIBUTES = (
+    ("shape",),
+    ("colour", "shape"),
+    ("size", "colour", "shape"),
+    ("count", "colour", "shape"),
+    ("texture", "colour", "shape"),
+    ("count", "size", "colour", "shape"),
+)
+MIN_RELEVANT = 10
+QUERIES_A_SET = 40
+
+
+def measure_skills(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> dict[str, float]:
+    """All skills as fractions in [0, 1].
+
+    Args:
+        scenes: What the pictures show.
+        images: (n, dim) unit vectors of the pictures, in the order of the scenes.
+        encode: Texts to unit vectors.
+
+    Returns:
+        `flip`: how often a caption scores higher on its picture than the same words with left and right,
+        or above and below, exchanged (0.5 is chance); `colour_swap`: the same with two things' colours
+        exchanged; `short_query_p10`, `synonym_p10`: of the ten best pictures of a short query, how many
+        it is true of, averaged over the kinds of query, in usual words and in synonyms.
+    """
+    return {
+        "flip": _preferred(scenes, images, encode, _flips),
+        "colour_swap": _preferred(scenes, images, encode, _swaps),
+        "short_query_p10": _precision_at_10(scenes, images, encode, synonyms=False),
+        "synonym_p10": _precision_at_10(scenes, images, encode, synonyms=True),
+    }
+
+
+def _flips(scene: Scene, index: int) -> list[tuple[str, str]]:
+    return [
+        pair
+        for style in language.PLACED_STYLES
+        for axis in ("x", "y")
+        for pair in _pair(scene, world.flipped(scene, axis), style, index)
+    ]
+
+
+def _swaps(scene: Scene, index: int) -> list[tuple[str, str]]:
+    swapped = world.swapped(scene, "colour")
+    return [pair for style in range(language.CAPTION_STYLES) for pair in _pair(scene, swapped, style, index)]
+
+
+def _pair(scene: Scene, other: Scene, style: int, index: int) -> list[tuple[str, str]]:
+    """The caption in the same words of both scenes, where they differ."""
+    seed = f"skill-{index}-{style}"
+    true = language.caption(scene, style, Random(seed))
+    false = language.caption(other, style, Random(seed))
+    return [(true, false)] if true != false else []
+
+
+def _preferred(
+    scenes: Sequence[Scene], images: Vectors, encode: Encode, pairs_of: Callable[[Scene, int], list[tuple[str, str]]]
+) -> float:
+    rows, true, false = [], [], []
+    for index, scene in enumerate(scenes):
+        for right, wrong in pairs_of(scene, index):
+            rows.append(index)
+            true.append(right)
+            false.append(wrong)
+    shown = images[rows]
+    margin = (shown * encode(true)).sum(axis=1) - (shown * encode(false)).sum(axis=1)
+    return float(np.mean(margin > 0))
+
+
+def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *, synonyms: bool) -> float:
+    means = []
+    for attributes in QUERY_ATTRIBUTES:
+        words = Random(f"{attributes}-{synonyms}")
+        patterns = _patterns(scenes, attributes)
+        chosen = words.sample(patterns, min(QUERIES_A_SET, len(patterns)))
+        texts = [language.describe(pattern, words, synonyms).text for pattern in chosen]
+        if not texts:
+            continue
+        best = np.argsort(-(encode(texts) @ images.T), axis=1, kind="stable")[:, :10]
+        hits = [[p.matches(scenes[i]) for i in row] for p, row in zip(chosen, best.tolist(), strict=True)]
+        means.append(float(np.mean(hits)))
+    return float(np.mean(means))
+
+
+def _patterns(scenes: Sequence[Scene], attributes: tuple[str, ...]) -> list[Pattern]:
+    """The patterns of these attributes that are true of at least ten scenes, in a fixed order."""
+    counts: dict[Pattern, int] = {}
+    for scene in scenes:
+        found = {
+            language.pattern_of(thing, scene, attributes)
+            for thing in scene.things
+            if "texture" not in attributes or thing.texture != "plain"
+        }
+        for pattern in found:
+            counts[pattern] = counts.get(pattern, 0) + 1
+    return sorted((p for p, n in counts.items() if n >= MIN_RELEVANT), key=repr)
+
+

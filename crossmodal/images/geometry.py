@@ -1,0 +1,50 @@
+"""Resizing and cropping, as the model wants it; and thumbnails."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from crossmodal.core.types import Pixels, Preprocessing
+from crossmodal.images.decode import to_pixels
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+THUMBNAIL_PX = 256
+
+
+def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
+    """The picture at the model's input size: (size_px, size_px, 3) uint8.
+
+    Equal to what open_clip's evaluation transform does before it scales to floats (a test compares them
+    to the bit): `Resize` with antialiasing, then `CenterCrop` or padding.
+    """
+    size, resample = wanted.size_px, _FILTERS[wanted.interpolation]
+    width, height = picture.size
+    if wanted.resize == "squash":
+        return to_pixels(picture.resize((size, size), resample))
+    if wanted.resize == "longest":
+        scale = size / max(width, height)
+        new = (max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = Image.new("RGB", (size, size), (wanted.fill,) * 3)
+        canvas.paste(picture.resize(new, resample), ((size - new[0]) // 2, (size - new[1]) // 2))
+        return to_pixels(canvas)
+    # torchvision's Resize(int): the short side becomes `size`, the long side is cut to an integer.
+    if width <= height:
+        new = (size, max(size, int(size * height / width)))
+    else:
+        new = (max(size, int(size * width / height)), size)
+    if new != (width, height):
+        picture = picture.resize(new, resample)
+    left, top = round((new[0] - size) / 2.0), round((new[1] - size) / 2.0)
+    return to_pixels(picture.crop((left, top, left + size, top + size)))
+
+
+def thumbnail(picture: Image.Image) -> bytes:
+    """A JPEG of the whole picture, at most `THUMBNAIL_PX` a side, never enlarged."""
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

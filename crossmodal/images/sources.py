@@ -1,0 +1,62 @@
+"""Where the bytes of a picture come from: a data URI or a regular file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from crossmodal.core.errors import PictureError
+from crossmodal.images.decode import MAX_BYTES
+
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
+
+
+def is_data_uri(uri: str) -> bool:
+    """Whether it looks like a data URI, well-formed or not."""
+    return uri[:5].lower() == "data:"
+
+
+def from_data_uri(uri: str) -> bytes:
+    """The bytes of a data URI (RFC 2397).
+
+    Raises:
+        PictureError: Not a picture's type, no comma, or invalid base64.
+    """
+    match = _DATA_URI.match(uri[:300])
+    if match is None:
+        raise PictureError("not a data URI: expected data:image/...;base64,...")
+    mime_type = (match[1] or "text/plain").lower()
+    if not mime_type.startswith("image/") and mime_type != "application/octet-stream":
+        raise PictureError(f"a data URI of type {mime_type}: expected image/...")
+    payload = uri[match.end() :]
+    if not match[3]:
+        return unquote_to_bytes(payload)
+    try:
+        return base64.b64decode("".join(payload.split()), validate=True)
+    except binascii.Error as error:
+        raise PictureError(f"invalid base64: {error}") from error
+
+
+def from_file(path: Path) -> bytes:
+    """The bytes of a regular file; a FIFO or a device is refused, never waited for.
+
+    Raises:
+        PictureError: It can't be read, is not a regular file, or is too large.
+    """
+    try:
+        # Non-blocking, so that opening a FIFO nobody writes to comes back.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise PictureError("not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise PictureError(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+            return file.read()
+    except OSError as error:
+        raise PictureError(f"can't be read: {error.strerror or error}") from error

@@ -1,0 +1,231 @@
+"""Batches of scenes for contrastive training: pictures, captions, false captions, short queries.
+
+Batch number i of a run is a function of the seed and i alone, so a run resumed at step i goes on just as
+the uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from crossmodal.scenes import language, world
+from crossmodal.scenes.render import render
+from crossmodal.scenes.world import Pattern, Scene, make_scene
+
+NEGATIVES = 1
+RENDER_PX = 192
+TERSE_SHARE = 0.3
+"""Share of the captions that say little but where things are; long ones alone take far longer to teach
+the text tower what "left" means."""
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """One batch; texts are token ids cut at the longest of their kind."""
+
+    images: Tensor  # (n, 3, side, side) uint8
+    captions: Tensor  # (n, length) int64
+    negatives: Tensor  # (n * NEGATIVES, length) int64, those of image i in a row, as wide as `captions`
+    short: Tensor  # (n, length) int64
+    short_is_true: Tensor  # (n, n) bool, query i of image j
+    attributes: Tensor  # (n, N_ATTRIBUTES) float32, 1 where the attribute is in the picture
+    negative_attributes: Tensor  # (n * NEGATIVES, N_ATTRIBUTES) float32, of what the false caption says
+
+
+class SceneBatches(Dataset[SceneBatch]):
+    """Training batches over a pool of scenes drawn beforehand; captions are new every time."""
+
+    def __init__(
+        self,
+        pool: NDArray[np.uint8],
+        scenes: list[Scene],
+        encode_word: Callable[[str], list[int]],
+        special: tuple[int, int],
+        *,
+        context_length: int,
+        batch_size: int,
+        n_batches: int,
+        seed: int,
+    ) -> None:
+        self.pool, self.scenes, self.encode_word, self.special = pool, scenes, encode_word, special
+        self.context_length, self.batch_size = context_length, batch_size
+        self.n_batches, self.seed = n_batches, seed
+        self._words: dict[str, list[int]] = {}
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __getitem__(self, step: int) -> SceneBatch:
+        rng = np.random.default_rng([self.seed, step])
+        words = Random(self.seed * 1_000_003 + step)
+        rows = rng.choice(len(self.scenes), self.batch_size, replace=False)
+        mirror = rng.random(self.batch_size) < 0.5
+        images = self.pool[rows].copy()
+        images[mirror] = images[mirror][:, :, ::-1]
+        scenes = [
+            world.flipped(self.scenes[row], "x") if is_mirrored else self.scenes[row]
+            for row, is_mirrored in zip(rows, mirror, strict=True)
+        ]
+        captions, negatives, told_falsely, queries = [], [], [], []
+        for scene in scenes:
+            true, false = caption_with_negatives(scene, words, NEGATIVES)
+            captions.append(true)
+            negatives += [text for text, _ in false]
+            told_falsely += [altered for _, altered in false]
+            queries.append(language.short_query(scene, words))
+        told = self.tokens([*captions, *negatives])
+        return SceneBatch(
+            images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+            captions=told[: len(captions)],
+            negatives=told[len(captions) :],
+            short=self.tokens([query.text for query in queries]),
+            short_is_true=torch.from_numpy(truth_matrix([q.pattern for q in queries], scenes)),
+            attributes=torch.from_numpy(attribute_targets(scenes)),
+            negative_attributes=torch.from_numpy(attribute_targets(told_falsely)),
+        )
+
+    def tokens(self, texts: list[str]) -> Tensor:
+        """Token ids, (n, longest), padded with 0; the tokenizer's own result, word by word from a cache."""
+        start, end = self.special
+        rows = []
+        for text in texts:
+            ids = [start]
+            for word in text.replace(",", " ,").split():
+                known = self._words.get(word)
+                if known is None:
+                    known = self._words[word] = self.encode_word(word)
+                ids += known
+            rows.append([*ids[: self.context_length - 1], end])
+        result = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for i, row in enumerate(rows):
+            result[i, : len(row)] = torch.tensor(row)
+        return result
+
+
+def caption_with_negatives(
+    scene: Scene, words: Random, n_negatives: int
+) -> tuple[str, list[tuple[str, Scene]]]:
+    """A caption of the scene, and as many that differ in one respect and are false of it, each with the
+    scene it would be true of. Half of those that can be are flips: left for right, above for below."""
+    style, seed = words.randrange(language.CAPTION_STYLES), words.randrange(2**31)
+    terse = words.random() < TERSE_SHARE
+
+    def tell(told: Scene) -> str:
+        own = Random(seed)
+        return language.terse_caption(told, own) if terse else language.caption(told, style, own)
+
+    true = tell(scene)
+    negatives: dict[str, Scene] = {}
+    if (terse or style in language.PLACED_STYLES) and words.random() < 0.5:
+        flips = [world.flipped(scene, "x"), world.flipped(scene, "y")]
+        told = [(tell(flip), flip) for flip in words.sample(flips, 2)]
+        negatives = dict([(text, flip) for text, flip in told if text != true][:1])
+    while len(negatives) < n_negatives:
+        altered = _altered(scene, words)
+        text = tell(altered)
+        if text != true:
+            negatives.setdefault(text, altered)
+    return true, list(negatives.items())
+
+
+def _altered(scene: Scene, words: Random) -> Scene:
+    attributes = ("colour", "shape", "count", "texture", "size")
+    if words.random() < 0.6:
+        i, j = words.sample(range(len(scene.things)), 2)
+        return world.swapped(scene, words.choice(("colour", "colour", *attributes)), i, j)
+    rng = np.random.default_rng(words.randrange(2**31))
+    return world.changed(scene, words.choice((*attributes, "background")), rng)
+
+
+def truth_matrix(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.bool_]:
+    """(n patterns, n scenes): whether pattern i holds in scene j; equals `Pattern.matches`, all at once."""
+    most = max(len(scene.things) for scene in scenes)
+    attributes = ("shape", "colour", "texture", "size", "count")
+    holds = np.ones((len(patterns), len(scenes), most), bool)
+    for j, scene in enumerate(scenes):
+        holds[:, j, len(scene.things) :] = False
+    for name in attributes:
+        values = np.array(
+            [[str(getattr(t, name)) for t in s.things] + [""] * (most - len(s.things)) for s in scenes]
+        )
+        asked = np.array([str(getattr(p, name) or "") for p in patterns])
+        holds &= (asked == "")[:, None, None] | (asked[:, None, None] == values[None])
+    asked = np.array([p.background or "" for p in patterns])
+    background = np.array([s.background for s in scenes])
+    return holds.any(axis=2) & ((asked == "")[:, None] | (asked[:, None] == background[None]))
+
+
+def _attribute_names() -> dict[tuple[str, str, str], int]:
+    """Pairs of facts a picture can show, each with its place in the target vector.
+
+    No pair of colour and shape is among them: the held-out ones would be taught as impossible.
+    """
+    halves = ("left", "right", "top", "bottom")
+    names = [("half-shape", h, s) for h in halves for s in world.SHAPES]
+    names += [("half-colour", h, c) for h in halves for c in world.COLOURS]
+    names += [("shape-count", s, str(n)) for s in world.SHAPES for n in world.COUNTS]
+    names += [("shape-size", s, z) for s in world.SHAPES for z in world.SIZES]
+    names += [("shape-texture", s, t) for s in world.SHAPES for t in world.TEXTURES]
+    names += [("colour-count", c, str(n)) for c in world.COLOURS for n in world.COUNTS]
+    names += [("background", b, "") for b in world.BACKGROUNDS]
+    return {name: place for place, name in enumerate(names)}
+
+
+_ATTRIBUTES = _attribute_names()
+N_ATTRIBUTES = len(_ATTRIBUTES)
+
+
+def attribute_targets(scenes: list[Scene]) -> NDArray[np.float32]:
+    """(n scenes, N_ATTRIBUTES): 1 where a pair of facts ("a heart on the left") holds in the scene."""
+    targets = np.zeros((len(scenes), N_ATTRIBUTES), np.float32)
+    for row, scene in zip(targets, scenes, strict=True):
+        row[_ATTRIBUTES["background", scene.background, ""]] = 1
+        for thing in scene.things:
+            halves = ["left"] * (thing.x < 0.4) + ["right"] * (thing.x > 0.6)
+            halves += ["top"] * (thing.y < 0.4) + ["bottom"] * (thing.y > 0.6)
+            for half in halves:
+                row[_ATTRIBUTES["half-shape", half, thing.shape]] = 1
+                if world.is_named(thing.colour):
+                    row[_ATTRIBUTES["half-colour", half, thing.colour]] = 1
+            row[_ATTRIBUTES["shape-count", thing.shape, str(thing.count)]] = 1
+            row[_ATTRIBUTES["shape-size", thing.shape, thing.size]] = 1
+            row[_ATTRIBUTES["shape-texture", thing.shape, thing.texture]] = 1
+            if world.is_named(thing.colour):
+                row[_ATTRIBUTES["colour-count", thing.colour, str(thing.count)]] = 1
+    return targets
+
+
+def draw_pool(
+    path: Path, n_scenes: int, side_px: int, seed: int, n_workers: int = 2
+) -> tuple[NDArray[np.uint8], list[Scene]]:
+    """Draws the training pool once, (n_scenes, side, side, 3) uint8, and maps it from `path` afterwards."""
+    scenes = [make_scene("train", i, seed) for i in range(n_scenes)]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shape = (n_scenes, side_px, side_px, 3)
+        partial = path.with_suffix(".partial.npy")
+        pool = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        with get_context("spawn").Pool(n_workers) as workers:
+            jobs = ((i, side_px, seed) for i in range(n_scenes))
+            for i, picture in enumerate(workers.imap(_draw_small, jobs, chunksize=256)):
+                pool[i] = picture
+        pool.flush()
+        partial.rename(path)
+    return np.load(path, mmap_mode="r"), scenes
+
+
+def _draw_small(job: tuple[int, int, int]) -> NDArray[np.uint8]:
+    index, side_px, seed = job
+    picture = render(make_scene("train", index, seed), RENDER_PX)
+    return np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC))

@@ -1,0 +1,90 @@
+"""What travels between Executors. One schema for all of them, so the gateway never has to translate.
+
+Encoded pictures and thumbnails travel as one-dimensional uint8 arrays: a field of type `bytes` does not
+survive the gateway, which reads it as text once it rebuilds the schema for `when:` or a join. For the same
+reason the annotations here are real types, not strings: no `from __future__ import annotations`.
+"""
+
+from typing import Any, Dict, Optional
+
+import numpy as np
+from docarray import BaseDoc, DocList
+from docarray.typing import NdArray
+
+from crossmodal.core.types import Document
+
+
+class MatchDoc(BaseDoc):
+    """A match of a query. `key` is its row in the store; the look-up fills in the rest."""
+
+    key: int = 0
+    modality: str = ""
+    uri: str = ""
+    mime_type: str = ""
+    text: str = ""
+    width: int = 0
+    height: int = 0
+    image_id: str = ""
+    tags: Dict[str, Any] = {}
+    scores: Dict[str, float] = {}
+
+
+class MediaDoc(BaseDoc):
+    """An image or a text on its way through a Flow.
+
+    In: `modality`, and `text`, or `uri` (a data URI or, where the Flow allows it, a path), or `content`
+    (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
+    float32. Out: `matches`, or `outcome`; `error` says why a document could not be taken in, and every
+    Executor passes such a document on untouched.
+    """
+
+    modality: str = ""
+    uri: str = ""
+    mime_type: str = ""
+    text: str = ""
+    width: int = 0
+    height: int = 0
+    image_id: str = ""
+    tags: Dict[str, Any] = {}
+    content: Optional[NdArray] = None
+    pixels: Optional[NdArray] = None
+    thumbnail: Optional[NdArray] = None
+    embedding: Optional[NdArray] = None
+    matches: DocList[MatchDoc] = DocList[MatchDoc]()
+    scores: Dict[str, float] = {}
+    timings_ms: Dict[str, float] = {}
+    outcome: str = ""
+    error: str = ""
+
+
+Docs = DocList[MediaDoc]
+
+
+def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Bytes as the array that carries them."""
+    return np.frombuffer(content, np.uint8)
+
+
+def to_bytes(array: Any) -> bytes:
+    """The bytes an array carries."""
+    return np.asarray(array, np.uint8).tobytes()
+
+
+def document_of(doc: MediaDoc) -> Document:
+    """The part of a document that is stored."""
+    return Document(
+        id=doc.id or "",
+        modality="image" if doc.modality == "image" else "text",
+        uri=doc.uri,
+        mime_type=doc.mime_type,
+        text=doc.text,
+        width=int(doc.width),
+        height=int(doc.height),
+        image_id=doc.image_id,
+        tags=dict(doc.tags),
+    )
+
+
+def sound(docs: DocList[MediaDoc], modality: str) -> list[MediaDoc]:
+    """The documents of a modality that nothing has gone wrong with so far."""
+    return [doc for doc in docs if doc.modality == modality and not doc.error]

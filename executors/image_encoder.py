@@ -1,0 +1,38 @@
+"""ImageEncoder: pixels to unit vectors, with the image tower of the collection's model."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.encoders import registry
+from crossmodal.index.collection import Collection
+from executors.docs import MediaDoc, sound
+from executors.model_check import check_family
+
+
+class ImageEncoder(Executor):
+    """Encodes all pictures of a request in one batch."""
+
+    def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        spec = Collection.open(Path(collection)).model
+        check_family(model, spec)
+        self.encoder = registry.load(spec, ("image",), threads or None)
+
+    @requests(on=["/index", "/search", "/health"])
+    def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Fills `embedding` and drops the pixels."""
+        images = sound(docs, "image")
+        if not images:
+            return docs
+        start = time.perf_counter()
+        vectors = self.encoder.encode_images(np.stack([np.asarray(doc.pixels, np.uint8) for doc in images]))
+        spent_ms = (time.perf_counter() - start) * 1e3
+        for doc, vector in zip(images, vectors, strict=True):
+            doc.embedding, doc.pixels = vector, None
+            doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
+        return docs

@@ -1,0 +1,56 @@
+"""ImageLoader: a URI or bytes to bytes, and the id that follows from them."""
+
+from pathlib import Path
+from typing import Any
+
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.core.errors import PictureError
+from crossmodal.core.types import image_id
+from crossmodal.images.sources import from_data_uri, from_file, is_data_uri
+from executors.docs import MediaDoc, sound, to_array, to_bytes
+
+
+class ImageLoader(Executor):
+    """Puts the encoded picture into `content`. Paths are read only where the Flow is the indexing job's
+    own (`read_paths`): nobody on the wire gets at a file by naming it."""
+
+    def __init__(self, read_paths: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.read_paths = read_paths
+
+    @requests(on=["/search", "/health"])
+    def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Loads the pictures of queries; their ids stay their own."""
+        for doc in sound(docs, "image"):
+            self._load(doc)
+        return docs
+
+    @requests(on="/index")
+    def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Loads pictures that are to be stored, under the ids of their content."""
+        for doc in sound(docs, "image"):
+            content = self._load(doc)
+            if content is not None:
+                doc.id = image_id(content)
+        return docs
+
+    def _load(self, doc: MediaDoc) -> bytes | None:
+        try:
+            content = self._content(doc)
+        except PictureError as error:
+            doc.error = str(error)
+            return None
+        doc.content = to_array(content)
+        return content
+
+    def _content(self, doc: MediaDoc) -> bytes:
+        if doc.content is not None:
+            return to_bytes(doc.content)
+        if is_data_uri(doc.uri):
+            uri, doc.uri = doc.uri, ""
+            return from_data_uri(uri)
+        if self.read_paths and doc.uri:
+            return from_file(Path(doc.uri))
+        raise PictureError("send the picture itself, as bytes or a data URI: a path or a URL is not read")

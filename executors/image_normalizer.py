@@ -1,0 +1,51 @@
+"""ImageNormalizer: encoded bytes to pixels at the model's input size, upright, uint8."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.core.errors import PictureError
+from crossmodal.images.decode import decode
+from crossmodal.images.geometry import fit, thumbnail
+from crossmodal.index.collection import Collection
+from executors.docs import MediaDoc, sound, to_array, to_bytes
+
+
+class ImageNormalizer(Executor):
+    """Does the geometry the collection's model wants; the photometric part is the encoder's."""
+
+    def __init__(self, collection: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.preprocessing = Collection.open(Path(collection)).model.preprocessing
+
+    @requests(on=["/search", "/health"])
+    def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Fills `pixels` and drops the encoded picture."""
+        for doc in sound(docs, "image"):
+            self._normalize(doc, keep=False)
+        return docs
+
+    @requests(on="/index")
+    def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """As `normalize`, with a thumbnail; the encoded picture stays where no file holds it."""
+        for doc in sound(docs, "image"):
+            self._normalize(doc, keep=True)
+        return docs
+
+    def _normalize(self, doc: MediaDoc, keep: bool) -> None:
+        start = time.perf_counter()
+        try:
+            picture, doc.mime_type = decode(to_bytes(doc.content))
+        except PictureError as error:
+            doc.error, doc.content = str(error), None
+            return
+        doc.width, doc.height = picture.size
+        doc.pixels = fit(picture, self.preprocessing)
+        if keep:
+            doc.thumbnail = to_array(thumbnail(picture))
+        if not keep or doc.uri:
+            doc.content = None
+        doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}

@@ -1,0 +1,22 @@
+"""What an Executor answers to an endpoint its Flow does not serve."""
+
+from typing import Any
+
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.core.errors import InputError
+from executors.docs import MediaDoc
+
+
+class Refusing(Executor):
+    """Base of the Executors that stand where branches join.
+
+    Jina wants every Executor behind a join to answer every endpoint of those before it; an endpoint that
+    means nothing here is refused instead of passed through as if it had been done.
+    """
+
+    @requests
+    def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Raises; Jina hands the message to the caller."""
+        raise InputError("this Flow does not serve that endpoint: /index is for the index Flow, /search for the query Flow")

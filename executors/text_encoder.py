@@ -1,0 +1,40 @@
+"""TextEncoder: texts to unit vectors, with the text tower of the collection's model."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.encoders import registry
+from crossmodal.index.collection import Collection
+from executors.docs import MediaDoc, sound
+from executors.model_check import check_family
+
+
+class TextEncoder(Executor):
+    """Encodes all texts of a request in one batch; an empty text is refused by name."""
+
+    def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        spec = Collection.open(Path(collection)).model
+        check_family(model, spec)
+        self.encoder = registry.load(spec, ("text",), threads or None)
+
+    @requests(on=["/index", "/search", "/health"])
+    def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Fills `embedding`."""
+        for doc in sound(docs, "text"):
+            if not doc.text.strip():
+                doc.error = "the text is empty"
+        texts = sound(docs, "text")
+        if not texts:
+            return docs
+        start = time.perf_counter()
+        vectors = self.encoder.encode_texts([doc.text for doc in texts])
+        spent_ms = (time.perf_counter() - start) * 1e3
+        for doc, vector in zip(texts, vectors, strict=True):
+            doc.embedding = vector
+            doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
+        return docs

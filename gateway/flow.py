@@ -1,0 +1,160 @@
+"""Starts and stops the Flows: checks the YAML, the port and the time it takes, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from crossmodal.core.errors import StateError
+from crossmodal.core.settings import Settings
+from crossmodal.index.collection import Collection
+from gateway.topology import check_topology
+
+if TYPE_CHECKING:
+    from jina import Flow
+
+Kind = Literal["index", "query"]
+FLOWS = Path(__file__).resolve().parent.parent / "flows"
+
+
+def prepare_jina() -> None:
+    """Sets what Jina reads from the environment when it is imported; call it before the first import.
+
+    Executors are started by fork, which shares what is imported already and starts a Flow in seconds. A
+    forked Executor would hang in its first OpenMP region if this process had run torch before, so in a
+    process that has imported torch they are spawned instead.
+    """
+    os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "jina" not in sys.modules:
+        os.environ.setdefault("JINA_MP_START_METHOD", "spawn" if "torch" in sys.modules else "fork")
+        # Both are Jina's own doing at import: our start method, and a package its hub client uses.
+        warnings.filterwarnings("ignore", message="multiprocessing start method is set")
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+
+
+def free_ports() -> int:
+    """A port that nobody listens on at the moment, and neither on the one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@contextmanager
+def running_flow(
+    kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False
+) -> Iterator[Flow]:
+    """A started Flow; it and all its processes are gone when the block is left.
+
+    Args:
+        kind: Which of `flows/flow-index.yml` and `flows/flow-query.yml`.
+        collection: What it works on.
+        settings: Host, port (gRPC is on the next one), replicas, shards, threads, time limit.
+        read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
+
+    Raises:
+        StateError: A port is taken, the YAML is wrong, or an Executor did not start in time.
+    """
+    prepare_jina()
+    path = FLOWS / f"flow-{kind}.yml"
+    for port in (settings.port, settings.port + 1):
+        _check_port(settings.host, port)
+    context = {
+        "model": collection.model.family,
+        "collection": str(collection.folder.resolve()),
+        "host": settings.host,
+        "port": settings.port,
+        "grpc_port": settings.port + 1,
+        "parallel": settings.parallel,
+        "shards": settings.shards,
+        "threads": settings.threads,
+        "read_paths": read_paths,
+        "timeout_ready_ms": int(settings.start_timeout_s * 1000),
+    }
+    check_topology(path, context)
+    flow = _load(path, context)
+    try:
+        # Jina prints a banner to standard output, which belongs to the answers.
+        with redirect_stdout(io.StringIO()):
+            flow.start()
+    except BaseException as error:
+        flow.close()
+        if isinstance(error, Exception):
+            raise StateError(_start_failure(flow, settings, error)) from error
+        raise
+    try:
+        yield flow
+    finally:
+        flow.close()
+
+
+def _load(path: Path, context: dict[str, Any]) -> Flow:
+    root = str(FLOWS.parent)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    from jina import Flow
+
+    # What every Executor imports, once, before they are forked.
+    import executors.image_normalizer
+    import executors.kv_indexer
+    import executors.vector_indexer
+    import gateway.crossmodal_gateway  # noqa: F401
+
+    try:
+        loaded: Flow = Flow.load_config(str(path), context=context)
+    except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
+        raise StateError(f"{path.name} could not be loaded: {error}") from error
+    return loaded
+
+
+def _start_failure(flow: Flow, settings: Settings, error: Exception) -> str:
+    """Which Executors did not start; Jina's own log above has what they said."""
+    names = ", ".join(name for name in flow._deployment_nodes if name != "gateway")
+    return (
+        f"the Flow did not start within {settings.start_timeout_s:.0f} s ({type(error).__name__}); "
+        f"see the log above for which of {names} and why"
+    )
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StateError(
+                f"port {port} on {host} can't be used ({error.strerror}): "
+                f"stop what listens there, or choose another with --port"
+            ) from error
+
+
+def serve_until_stopped(flow: Flow) -> None:
+    """Blocks until Ctrl-C or SIGTERM; both end the same way, since `flow.block` only knows the first."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

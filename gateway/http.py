@@ -1,0 +1,229 @@
+"""The HTTP application: routes, and errors to status codes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import grpc
+from docarray import DocList
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from jina.excepts import InternalNetworkError
+from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from PIL import Image
+
+from crossmodal import __version__
+from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.core.types import image_id
+from crossmodal.images.sources import from_file
+from crossmodal.index.collection import Collection
+from executors.docs import MediaDoc, to_array
+from gateway import wire
+
+log = logging.getLogger(__name__)
+
+HEALTH_TIMEOUT_S = 10.0
+REQUEST_SIZE = 32
+
+
+def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str) -> FastAPI:
+    """The application of a Flow.
+
+    Args:
+        streamer: Jina's way into the Flow.
+        collection: What it serves; its store is read for pictures and thumbnails.
+        endpoint: `/search` or `/index`, the one this Flow does.
+    """
+    app = FastAPI(
+        title="Cross-modal search",
+        version=__version__,
+        description="Find pictures with words, captions with a picture, pictures with a picture.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    _add_errors(app, endpoint)
+    flow = FlowCalls(streamer)
+    _add_data_routes(app, flow, endpoint)
+    _add_health_routes(app, flow, collection, endpoint)
+    _add_picture_routes(app, collection)
+    return app
+
+
+class FlowCalls:
+    """Calls into the Flow, whole answers out."""
+
+    def __init__(self, streamer: GatewayStreamer) -> None:
+        self._streamer = streamer
+
+    async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+        """Sends all documents through the Flow and returns the answers in their order.
+
+        Raises:
+            InputError, StateError: What an Executor refused.
+            InternalNetworkError: An Executor is gone or too slow.
+        """
+        answered: DocList[MediaDoc] = DocList[MediaDoc]()
+        # A document that is asked for twice goes through once: the Flow tells documents apart by id.
+        unique = list({doc.id: doc for doc in docs}.values())
+        async for part, error in self._streamer.stream(
+            docs=DocList[MediaDoc](unique),
+            exec_endpoint=endpoint,
+            parameters=parameters,
+            return_type=DocList[MediaDoc],
+            request_size=REQUEST_SIZE,
+            results_in_order=True,
+        ):
+            if error is not None:
+                raise _as_ours(error)
+            answered.extend(part if isinstance(part, DocList) else [part])
+        return wire.in_order(docs, answered)
+
+
+def _as_ours(error: Exception) -> Exception:
+    """The exception an Executor raised, which arrives by name, as ours again."""
+    for kind in (InputError, StateError):
+        if getattr(error, "name", "") == kind.__name__:
+            return kind(" ".join(getattr(error, "args", ())) or str(error))
+    return error
+
+
+def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
+    root = endpoint.strip("/")
+
+    @app.post(endpoint, summary={"search": "Find matches", "index": "Take documents in"}[root])
+    async def process(body: wire.Request, request: Request) -> JSONResponse:
+        items = body.items()
+        docs = await flow(wire.to_docs(items, for_index=root == "index"), endpoint, body.options())
+        failed = [(place, doc.error) for place, doc in enumerate(docs) if doc.error]
+        # A search for several things is answered whole or not at all; indexing goes on without the bad ones.
+        if failed and (root == "search" or len(failed) == len(docs)):
+            raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
+        return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
+
+    other = {"/search": "/index", "/index": "/search"}[endpoint]
+    start_other = {"/search": "query_restful", "/index": "index_restful"}[other]
+
+    @app.post(other, summary="Not served by this Flow", include_in_schema=True)
+    async def refuse() -> JSONResponse:
+        message = f"this service does {endpoint} only: start `python app.py -t {start_other}` for {other}"
+        return JSONResponse(wire.failure(message, other.strip("/")), status_code=405)
+
+
+def _add_health_routes(app: FastAPI, flow: FlowCalls, collection: Collection, endpoint: str) -> None:
+    store = collection.store()
+    picture = to_array(_small_png())
+
+    @app.get("/healthz", summary="Whether every Executor answers")
+    async def health() -> JSONResponse:
+        docs = [
+            MediaDoc(id="health-text", modality="text", text="health"),
+            MediaDoc(id="health-image", modality="image", content=picture),
+        ]
+        try:
+            answered = await asyncio.wait_for(flow(docs, "/health", {"top_k": 1}), HEALTH_TIMEOUT_S)
+        except (TimeoutError, InternalNetworkError, StateError, RuntimeError) as error:
+            return JSONResponse({"status": "unavailable", "reason": _reason(error)}, status_code=503)
+        failed = [doc.error for doc in answered if doc.error]
+        if failed:
+            return JSONResponse({"status": "unavailable", "reason": "; ".join(failed)}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/status", summary="What is served")
+    def status() -> dict[str, Any]:
+        counts = store.counts()
+        return {
+            "version": __version__,
+            "serves": endpoint,
+            "collection": collection.folder.name,
+            "model": collection.model.to_dict(),
+            "images": counts["image"],
+            "captions": counts["text"],
+        }
+
+    @app.get("/", include_in_schema=False)
+    def home() -> dict[str, str]:
+        return {"service": "cross-modal search", "api": "/openapi.json", "status": "/status", "health": "/healthz"}
+
+
+def _add_picture_routes(app: FastAPI, collection: Collection) -> None:
+    store = collection.store()
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+
+    @app.get("/images/{picture_id}", summary="A picture as it was taken in")
+    def image(picture_id: str) -> Response:
+        document = store.document(picture_id)
+        if document is None or document.modality != "image":
+            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+        content = store.content(picture_id)
+        if content is None:
+            try:
+                content = from_file(Path(document.uri))
+            except PictureError as error:
+                return JSONResponse({"detail": f"the file of picture {picture_id} {error}"}, status_code=410)
+            if image_id(content) != picture_id:
+                detail = f"the file of picture {picture_id} has changed: index it again"
+                return JSONResponse({"detail": detail}, status_code=410)
+        return Response(content, media_type=document.mime_type, headers=headers)
+
+    @app.get("/thumbnails/{picture_id}", summary="A picture, small, as JPEG")
+    def thumbnail(picture_id: str) -> Response:
+        jpeg = store.thumbnail(picture_id)
+        if jpeg is None:
+            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+        return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _add_errors(app: FastAPI, endpoint: str) -> None:
+    root = endpoint.strip("/")
+
+    def fail(status_code: int, description: str) -> JSONResponse:
+        return JSONResponse(wire.failure(description, root), status_code=status_code)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        told = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()[:5]]
+        malformed = any(e["type"] == "json_invalid" for e in error.errors())
+        return fail(400 if malformed else 422, "; ".join(told))
+
+    @app.exception_handler(InputError)
+    async def refused(_: Request, error: InputError) -> JSONResponse:
+        return fail(422, str(error))
+
+    @app.exception_handler(StateError)
+    async def not_ready(_: Request, error: StateError) -> JSONResponse:
+        return fail(503, str(error))
+
+    @app.exception_handler(InternalNetworkError)
+    async def unreachable(_: Request, error: InternalNetworkError) -> JSONResponse:
+        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        return fail(504 if late else 503, _reason(error))
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", exc_info=error)
+        return fail(500, f"unexpected error ({type(error).__name__}); the service's log has the details")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InternalNetworkError):
+        return f"a part of the service does not answer: {error.details()}"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {HEALTH_TIMEOUT_S:.0f} s"
+    return str(error)
+
+
+def _small_png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (128, 128, 128)).save(buffer, "PNG")
+    return buffer.getvalue()

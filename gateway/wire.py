@@ -1,0 +1,206 @@
+"""The shapes on the wire, legacy and Jina's, to documents and back.
+
+Three kinds of client are served by the same two routes, and told apart by what they send:
+
+    curl of 2021   {"top_k": 5, "mode": "search", "data": ["hello world"]}
+    Jina Box, 2/3  {"data": [...], "parameters": {"top_k": 5}}
+    jina.Client 3  as Jina 3, with a `header`; it wants `data` to be a list in the answer
+
+The first two get both roots (`data.docs` and `search.docs`) and both spellings (`mime_type`, `mimeType`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from docarray import DocList
+from pydantic import BaseModel, ConfigDict, Field
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import MAX_TOP_K
+from crossmodal.core.types import image_id
+from crossmodal.images.sources import from_data_uri, is_data_uri
+from executors.docs import MatchDoc, MediaDoc, to_array
+
+DEFAULT_TOP_K = 10
+
+
+class Item(BaseModel):
+    """One document of a request: a text, or a picture as a data URI."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str | None = None
+    text: str | None = None
+    uri: str | None = None
+    modality: str | None = None
+    image_id: str | None = Field(None, description="of a caption: the id of its picture")
+    tags: dict[str, Any] | None = None
+
+
+class Parameters(BaseModel):
+    """Jina's place for options."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
+    target: str | None = Field(None, pattern="^(image|text|both)$", description="what a picture is matched with")
+
+
+class Request(BaseModel):
+    """A request in any of the three shapes."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"top_k": 5, "mode": "search", "data": ["a red heart"]}]},
+    )
+
+    data: list[str | Item] | str | Item
+    top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
+    mode: str | None = None
+    parameters: Parameters | None = None
+    header: dict[str, Any] | None = None
+
+    def items(self) -> list[Item]:
+        """The documents; a bare string is a text, a data URI or a URL."""
+        data = self.data if isinstance(self.data, list) else [self.data]
+        return [_from_string(item) if isinstance(item, str) else item for item in data]
+
+    def options(self) -> dict[str, Any]:
+        """The parameters the Flow gets; `top_k` may stand in either place."""
+        given = self.parameters or Parameters(top_k=None, target=None)
+        top_k = given.top_k or self.top_k or DEFAULT_TOP_K
+        return {"top_k": top_k, "target": given.target or ""}
+
+    def is_from_jina_client(self) -> bool:
+        """Whether jina.Client sent it; it alone sends a header."""
+        return self.header is not None
+
+
+def _from_string(value: str) -> Item:
+    looks_like_uri = is_data_uri(value) or value.startswith(("http://", "https://"))
+    return Item(uri=value) if looks_like_uri else Item(text=value)
+
+
+def to_docs(items: list[Item], *, for_index: bool) -> list[MediaDoc]:
+    """Items to documents with a modality and an id.
+
+    Raises:
+        InputError: Neither text nor picture, a modality that is none, a path or a URL; the item is named
+            by its place.
+    """
+    if not items:
+        raise InputError("data is empty: send at least one text or picture")
+    docs = []
+    for place, item in enumerate(items):
+        try:
+            docs.append(_to_doc(item, for_index))
+        except InputError as error:
+            raise InputError(f"data[{place}]: {error}") from error
+    return docs
+
+
+def _to_doc(item: Item, for_index: bool) -> MediaDoc:
+    if item.modality not in (None, "", "image", "text"):
+        raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
+    doc = MediaDoc(id=uuid.uuid4().hex, tags=item.tags or {}, image_id=item.image_id or "")
+    if item.uri and item.modality != "text":
+        if not is_data_uri(item.uri):
+            raise InputError(
+                f"{item.uri[:80]!r} is not read: send the picture itself as data:image/...;base64,..."
+            )
+        content = from_data_uri(item.uri)
+        doc.modality, doc.content = "image", to_array(content)
+        if for_index:
+            doc.id = image_id(content)
+    elif item.text is not None and item.modality != "image":
+        if not item.text.strip():
+            raise InputError("the text is empty")
+        doc.modality, doc.text, doc.mime_type = "text", item.text, "text/plain"
+    else:
+        raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
+    return doc
+
+
+def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str) -> dict[str, Any]:
+    """The body of an answer, in the shape the client understands; `root` is `search` or `index`."""
+    status = {"code": "SUCCESS", "description": ""}
+    if request.is_from_jina_client():
+        header = {"requestId": str((request.header or {}).get("requestId", "")), "status": None}
+        return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}
+    listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
+    return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options()}
+
+
+def failure(description: str, root: str) -> dict[str, Any]:
+    """The body of an error; both roots are there, since Jina Box looks into them before the status."""
+    return {
+        "status": {"code": "ERROR", "description": description},
+        "data": {"docs": []},
+        root: {"docs": []},
+        "detail": description,
+    }
+
+
+def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
+    """A document as the fields of MediaDoc, for jina.Client."""
+    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "matches"})
+    matches = [{**match.dict(), "uri": _match_uri(match, base_url)} for match in doc.matches]
+    return {**told, "matches": matches}
+
+
+def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": doc.id,
+        "modality": doc.modality,
+        "text": doc.text,
+        "uri": item.uri or "",
+        "mime_type": doc.mime_type,
+        "mimeType": doc.mime_type,
+        "tags": doc.tags,
+        "matches": [_legacy_match(match, base_url) for match in doc.matches],
+        "timings_ms": {stage: round(spent, 3) for stage, spent in doc.timings_ms.items()},
+    }
+    if doc.outcome:
+        told["outcome"] = doc.outcome
+    if doc.error:
+        told |= {"outcome": "failed", "error": doc.error}
+    return told
+
+
+def _legacy_match(match: MatchDoc, base_url: str) -> dict[str, Any]:
+    scores = {name: {"value": value} for name, value in match.scores.items()}
+    return {
+        "id": match.id,
+        "modality": match.modality,
+        "score": {"value": match.scores["cosine"], "op_name": "cosine"},
+        "scores": scores,
+        "mime_type": match.mime_type,
+        "mimeType": match.mime_type,
+        "uri": _match_uri(match, base_url),
+        "text": match.text,
+        "tags": match.tags,
+        "width": int(match.width),
+        "height": int(match.height),
+        "image_id": match.image_id,
+    }
+
+
+def _match_uri(match: MatchDoc, base_url: str) -> str:
+    """Where the picture of a match can be fetched; never where it lies on our disk."""
+    picture = match.id if match.modality == "image" else match.image_id
+    return f"{base_url}/images/{picture}" if picture else ""
+
+
+def in_order(asked: list[MediaDoc], answered: DocList[MediaDoc]) -> list[MediaDoc]:
+    """The answers in the order of the questions; a join may have turned them round.
+
+    Raises:
+        RuntimeError: One is missing, which would be a fault of the Flow.
+    """
+    by_id = {doc.id: doc for doc in answered}
+    missing = [doc.id for doc in asked if doc.id not in by_id]
+    if missing:
+        raise RuntimeError(f"the Flow lost {len(missing)} of {len(asked)} documents")
+    return [by_id[doc.id] for doc in asked]

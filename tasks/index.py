@@ -1,0 +1,220 @@
+"""index: a data set into a collection, through the index Flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossmodal.core.errors import PictureError
+from crossmodal.core.report import Report
+from crossmodal.core.settings import Settings
+from crossmodal.core.types import Failure, ImageRecord, caption_id, image_id
+from crossmodal.datasets import registry as data_sets
+from crossmodal.encoders import registry as models
+from crossmodal.images.sources import from_file
+from crossmodal.index.collection import Collection, collection_folder
+from crossmodal.store.sqlite import DocumentStore
+from gateway.flow import free_ports, prepare_jina, running_flow
+from tasks.progress import Meter
+
+if TYPE_CHECKING:
+    from executors.docs import MediaDoc
+
+REPORT_NAME = "last-index.json"
+CAPTIONS_A_REQUEST = 128
+
+
+def open_collection(settings: Settings) -> Collection:
+    """The collection of the settings, made for adding to where it is not there."""
+    weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
+    return Collection.create(folder_of(settings), models.resolve(settings.model, weights))
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the collection of the settings lies."""
+    name = settings.collection or data_sets.collection_name(settings.data_set)
+    return collection_folder(settings.workspace, name)
+
+
+def run(settings: Settings) -> tuple[Collection, Report]:
+    """Indexes the data set; pictures first, then the captions of those that were taken in.
+
+    Returns:
+        The collection, and what became of every record; the report is also kept in the collection.
+
+    Raises:
+        InputError: The data set is not there.
+        StateError: The collection is of another model, or the Flow failed. What was acknowledged is kept.
+    """
+    records = list(_limited(data_sets.read(settings.data_set, settings.split), settings.num_docs))
+    collection = open_collection(settings)
+    with collection.store(writable=True) as store:
+        job = _Job(store)
+        private = replace(settings, port=free_ports(), host="127.0.0.1")
+        try:
+            with _Sender(private, collection) as sender:
+                sender.send("pictures", job.images(records), job.image_done, len(records))
+                job.duplicates_done()
+                sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+        finally:
+            job.report.write(collection.folder / REPORT_NAME)
+    return collection, job.report
+
+
+def _limited(records: Iterable[ImageRecord | Failure], at_most: int | None) -> Iterator[ImageRecord | Failure]:
+    n_images = 0
+    for record in records:
+        if isinstance(record, ImageRecord):
+            n_images += 1
+        if at_most is not None and n_images > at_most:
+            return
+        yield record
+
+
+class _Sender:
+    """Sends documents through an index Flow, which is started when there is a first one to send."""
+
+    def __init__(self, settings: Settings, collection: Collection) -> None:
+        self._settings, self._collection = settings, collection
+        self._started = ExitStack()
+        self._is_started = False
+
+    def __enter__(self) -> _Sender:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._is_started and kind is None:
+                self._flush()
+        finally:
+            self._started.close()
+
+    def send(
+        self, what: str, docs: Iterator[MediaDoc], done: Callable[[MediaDoc], None], total: int, request_size: int = 0
+    ) -> None:
+        """Sends all documents; `done` is called with each as it comes back."""
+        first = next(docs, None)
+        if first is None:
+            return
+        if not self._is_started:
+            flow = running_flow("index", self._collection, self._settings, read_paths=True)
+            self._started.enter_context(flow)
+            self._is_started = True
+        from gateway.client import call
+
+        with Meter(what, total) as meter:
+
+            def answered(found: Iterable[MediaDoc]) -> None:
+                for doc in found:
+                    done(doc)
+                    meter.advance()
+
+            settings = replace(self._settings, request_size=request_size or self._settings.request_size)
+            call(settings, "/index", chain([first], docs), answered)
+
+    def _flush(self) -> None:
+        """Has both vector indexes written to their snapshots."""
+        from executors.docs import MediaDoc
+        from gateway.client import call
+
+        call(self._settings, "/snapshot", iter([MediaDoc(id="snapshot")]), lambda _: None)
+
+
+class _Job:
+    """The bookkeeping of a run: which record is which document, and what became of it."""
+
+    def __init__(self, store: DocumentStore) -> None:
+        self.report = Report()
+        self._store = store
+        self._sent: dict[str, ImageRecord] = {}  # by path, on their way
+        self._taken: dict[str, list[ImageRecord]] = {}  # by image id: in the index now
+        self._captions: dict[str, str] = {}  # by caption id: file name, on their way
+
+    def images(self, records: Iterable[ImageRecord | Failure]) -> Iterator[MediaDoc]:
+        """The pictures that have to be sent; the others are accounted for on the way."""
+        prepare_jina()
+        from executors.docs import MediaDoc
+
+        for record in records:
+            if isinstance(record, Failure):
+                self.report.fail(record)
+                continue
+            try:
+                key = image_id(from_file(record.path))
+            except PictureError as error:
+                self._fail(record, str(error))
+                continue
+            uri = str(record.path.resolve())
+            if self._is_known(key, uri, record):
+                continue
+            self._sent[uri] = record
+            yield MediaDoc(id=key, modality="image", uri=uri, tags=record.tags)
+
+    def _is_known(self, key: str, uri: str, record: ImageRecord) -> bool:
+        """Whether the record need not be sent: it is in the store, or the same picture came before it."""
+        if key in self._taken:
+            self._taken[key].append(record)
+            return True
+        self._taken[key] = [record]
+        known = self._store.document(key)
+        if known is None or known.uri != uri or known.tags != record.tags:
+            return False
+        self.report.count("image", "unchanged")
+        return True
+
+    def image_done(self, doc: MediaDoc) -> None:
+        """Accounts for a picture that came back; a failure is one of all files with that content."""
+        record = self._sent.pop(doc.uri)
+        if not doc.error:
+            self.report.count("image", doc.outcome)
+            return
+        for same in self._taken.pop(doc.id or "", [record]):
+            self._fail(same, doc.error)
+
+    def duplicates_done(self) -> None:
+        """Accounts for files with the content of another."""
+        for first, *others in self._taken.values():
+            for record in others:
+                self.report.count("image", "unchanged")
+                self.report.note(str(record.path), f"the same picture as {first.path}")
+
+    def _fail(self, record: ImageRecord, reason: str) -> None:
+        self.report.fail(Failure(str(record.path), reason))
+        for _ in record.captions:
+            self.report.fail(Failure(str(record.path), "a caption of a picture that could not be taken in", "text"))
+
+    def n_captions(self) -> int:
+        """How many captions there are to look at."""
+        return sum(len(record.captions) for records in self._taken.values() for record in records)
+
+    def captions(self) -> Iterator[MediaDoc]:
+        """The captions that have to be sent, of pictures that are in the index."""
+        from executors.docs import MediaDoc
+
+        for key, records in self._taken.items():
+            told = {caption: record for record in records for caption in record.captions}
+            ids = {caption_id(caption, key): caption for caption in told}
+            known = self._store.known(ids)
+            for own_id, caption in ids.items():
+                if own_id in known:
+                    self.report.count("text", "unchanged")
+                    continue
+                record = told[caption]
+                self._captions[own_id] = record.path.name
+                yield MediaDoc(
+                    id=own_id, modality="text", text=caption, image_id=key,
+                    uri=str(record.path.resolve()), tags=record.tags,
+                )  # fmt: skip
+
+    def caption_done(self, doc: MediaDoc) -> None:
+        """Accounts for a caption that came back."""
+        name = self._captions.pop(doc.id or "")
+        if doc.error:
+            self.report.fail(Failure(name, f"caption {doc.text!r}: {doc.error}", "text"))
+        else:
+            self.report.count("text", doc.outcome)
+
