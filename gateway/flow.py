@@ -39,9 +39,11 @@ def prepare_jina() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "spawn" if "torch" in sys.modules else "fork")
-        # Both are Jina's own doing at import: our start method, and a package its hub client uses.
+        # All three are Jina's own doing: our start method, a package its hub client uses, and an Executor's
+        # module loaded by path in a process that has it already.
         warnings.filterwarnings("ignore", message="multiprocessing start method is set")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        warnings.filterwarnings("ignore", message=r"\s*\w+ shadows one of built-in Python module name")
 
 
 def free_ports() -> int:

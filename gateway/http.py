@@ -14,7 +14,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from jina.excepts import InternalNetworkError
+from fastapi_offline import FastAPIOffline
+from jina.excepts import ExecutorError, InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from PIL import Image
 
@@ -40,11 +41,10 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str) -
         collection: What it serves; its store is read for pictures and thumbnails.
         endpoint: `/search` or `/index`, the one this Flow does.
     """
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Cross-modal search",
         version=__version__,
         description="Find pictures with words, captions with a picture, pictures with a picture.",
-        docs_url=None,
         redoc_url=None,
     )
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
@@ -90,7 +90,9 @@ def _as_ours(error: Exception) -> Exception:
     """The exception an Executor raised, which arrives by name, as ours again."""
     for kind in (InputError, StateError):
         if getattr(error, "name", "") == kind.__name__:
-            return kind(" ".join(getattr(error, "args", ())) or str(error))
+            return kind(" ".join(error.args))
+    if isinstance(error, ExecutorError):
+        return RuntimeError(f"{error.executor} failed: {error.name}: {' '.join(error.args)}")
     return error
 
 

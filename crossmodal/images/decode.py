@@ -19,6 +19,8 @@ MIME_TYPES = {
 }  # fmt: skip
 """The formats that are accepted, by Pillow's name, with the MIME type each is served as."""
 
+_READERS = [name for name in MIME_TYPES if name != "MPO"]  # the JPEG reader finds out that it is one
+
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif"}
 )
@@ -62,7 +64,7 @@ def decode(content: bytes) -> tuple[Image.Image, str]:
         with warnings.catch_warnings():
             # We set our own limit below; Pillow's notes about EXIF and TIFF tags are about metadata only.
             warnings.simplefilter("ignore")
-            picture = Image.open(io.BytesIO(content), formats=list(MIME_TYPES))
+            picture = Image.open(io.BytesIO(content), formats=_READERS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise PictureError(
                     f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: "
