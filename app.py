@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if sys.version_info[:2] != (3, 11):  # noqa: UP036  the pins of Jina resolve for this version only
+if sys.version_info[:2] != (3, 11):
     sys.exit(f"Python 3.11 is needed, this is {sys.version.split()[0]}: see README.md")
 
 import click
@@ -54,33 +54,81 @@ class TaskName(click.ParamType[str]):
 
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("query", required=False)
-@click.option("-t", "--task", type=TaskName(), default="index", show_default=True,
-              help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data.")
-@click.option("-d", "--data_set", default="toy-data", show_default=True,
-              help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.")
+@click.option(
+    "-t",
+    "--task",
+    type=TaskName(),
+    default="index",
+    show_default=True,
+    help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data",
+)
+@click.option(
+    "-d",
+    "--data_set",
+    default="toy-data",
+    show_default=True,
+    help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.",
+)
 @click.option("--split", help="Only the pictures of this split, where the data set has splits.")
 @click.option("-m", "--model", default="clip", show_default=True, help="The model family.")
 @click.option("--weights", help="A name the family knows, or a local checkpoint.  [default: by data set]")
 @click.option("-n", "--num_docs", type=click.IntRange(1), envvar="JINA_MAX_DOCS", help="At most so many pictures.")
-@click.option("-s", "-b", "--request_size", "--batch_size", type=click.IntRange(1, 1024), default=32,
-              show_default=True, help="Documents a request.")
-@click.option("-k", "--top_k", type=click.IntRange(1, MAX_TOP_K), default=10, show_default=True, help="Matches a query.")
-@click.option("-w", "--workspace", type=click.Path(path_type=Path), envvar="JINA_WORKSPACE", default="workspace",
-              show_default=True, help="Where the collections live.")
+@click.option(
+    "-s",
+    "-b",
+    "--request_size",
+    "--batch_size",
+    type=click.IntRange(1, 1024),
+    default=32,
+    show_default=True,
+    help="Documents a request.",
+)
+@click.option(
+    "-k", "--top_k", type=click.IntRange(1, MAX_TOP_K), default=10, show_default=True, help="Matches a query."
+)
+@click.option(
+    "-w",
+    "--workspace",
+    type=click.Path(path_type=Path),
+    envvar="JINA_WORKSPACE",
+    default="workspace",
+    show_default=True,
+    help="Where the collections live.",
+)
 @click.option("--collection", help="The collection's name.  [default: the data set's]")
 @click.option("--text", "query_text", help="For `query`: search pictures with this text.")
 @click.option("--image", "query_image", help="For `query`: search captions with this picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as a picture.")
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what became of every record, as JSON.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the fate of every record, as JSON."
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any record failed.")
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="CROSSMODAL_HOST", help="Address to serve on.")
-@click.option("--port", type=click.IntRange(1, 65534), envvar="JINA_PORT", default=DEFAULT_PORT, show_default=True,
-              help="HTTP port; gRPC is on the next one.")
-@click.option("--parallel", type=click.IntRange(1, 64), envvar="JINA_PARALLEL", default=1, show_default=True,
-              help="Replicas of the encoders.")
-@click.option("--shards", type=click.IntRange(1, 64), envvar="JINA_SHARDS", default=1, show_default=True,
-              help="Shards of the vector indexers of a query Flow.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    envvar="JINA_PORT",
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="HTTP port; gRPC is on the next one.",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 64),
+    envvar="JINA_PARALLEL",
+    default=1,
+    show_default=True,
+    help="Replicas of the encoders.",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 64),
+    envvar="JINA_SHARDS",
+    default=1,
+    show_default=True,
+    help="Shards of the vector indexers of a query Flow.",
+)
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
 @click.option("--steps", type=click.IntRange(1), help="For `train`: how many steps.")
 @click.option("--out", type=click.Path(path_type=Path), help="For `train` and `data`: the folder to write.")
@@ -147,7 +195,7 @@ def _what_is_asked(own: dict[str, Any]) -> tuple[tuple[Modality, Modality], str 
         modality, target = QUERIES[own["task"]]
         return (modality, target), own["query"] or (text if modality == "text" else image)
     if (text is None) == (image is None):
-        raise InputError("-t query takes one of --text TEXT and --image FILE (or use -t query-t2i, query-i2t, query-i2i)")
+        raise InputError("-t query takes one of --text TEXT and --image FILE (or use query-t2i, query-i2t, query-i2i)")
     if (text if image is None else image) == "":
         raise InputError("the query is empty")
     return (("text", "image"), text) if image is None else (("image", "text"), image)
@@ -193,11 +241,13 @@ def index_restful(settings: Settings, own: dict[str, Any]) -> int:
 
 
 def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
+    url = f"http://{settings.host}:{settings.port}/{verb}"
     click.echo(f"model: {collection.model}")
-    click.echo(f"ready: POST http://{settings.host}:{settings.port}/{verb}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
+    click.echo(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
     if verb == "search":
-        line = """curl --request POST -d '{"top_k": 5, "mode": "search", "data": ["hello world"]}' -H 'Content-Type: application/json'"""
-        click.echo(f"try:   {line} 'http://localhost:{settings.port}/search'")
+        body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
+        header = "Content-Type: application/json"
+        click.echo(f"try:   curl --request POST -d '{body}' -H '{header}' 'http://localhost:{settings.port}/search'")
 
 
 def train(settings: Settings, own: dict[str, Any]) -> int:

@@ -14,7 +14,8 @@ from executors.docs import MediaDoc, sound, to_array, to_bytes
 
 class ImageLoader(Executor):
     """Puts the encoded picture into `content`. Paths are read only where the Flow is the indexing job's
-    own (`read_paths`): nobody on the wire gets at a file by naming it."""
+    own (`read_paths`): nobody on the wire gets at a file by naming it.
+    """
 
     def __init__(self, read_paths: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -13,7 +13,8 @@ from executors.refusal import Refusing
 
 class Ranker(Refusing):
     """Sorts and cuts. Scores of captions and of pictures are not comparable, so each modality is ranked
-    by itself: the pictures first, then the captions."""
+    by itself: the pictures first, then the captions.
+    """
 
     @requests(on=["/search", "/health"])
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:

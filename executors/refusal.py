@@ -19,4 +19,4 @@ class Refusing(Executor):
     @requests
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Raises; Jina hands the message to the caller."""
-        raise InputError("this Flow does not serve that endpoint: /index is for the index Flow, /search for the query Flow")
+        raise InputError("not served by this Flow: /index is for the index Flow, /search for the query Flow")

@@ -18,7 +18,8 @@ SNAPSHOT_EVERY = 20_000
 
 class VectorIndexer(Refusing):
     """Image vectors or caption vectors. A text searches images; an image searches captions, or images
-    where the parameter `target` asks for them (`image`, `text` or `both`)."""
+    where the parameter `target` asks for them (`image`, `text` or `both`).
+    """
 
     def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

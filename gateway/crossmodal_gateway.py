@@ -11,8 +11,8 @@ from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from jina.serve.runtimes.servers.http import FastAPIBaseServer
 
-from gateway.http import make_app
 from crossmodal.index.collection import Collection
+from gateway.http import make_app
 
 
 class HttpServer(FastAPIBaseServer):

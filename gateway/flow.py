@@ -60,9 +60,7 @@ def free_ports() -> int:
 
 
 @contextmanager
-def running_flow(
-    kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False
-) -> Iterator[Flow]:
+def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False) -> Iterator[Flow]:
     """A started Flow; it and all its processes are gone when the block is left.
 
     Args:
@@ -114,9 +112,6 @@ def _load(path: Path, context: dict[str, Any]) -> Flow:
     from jina import Flow
 
     # What every Executor imports, once, before they are forked.
-    import executors.image_normalizer
-    import executors.kv_indexer
-    import executors.vector_indexer
     import gateway.crossmodal_gateway  # noqa: F401
 
     try:

@@ -45,7 +45,9 @@ def check_topology(path: Path, context: dict[str, Any]) -> None:
         needs = executor.get("needs", [])
         for needed in [needs] if isinstance(needs, str) else needs:
             if needed not in seen:
-                raise StateError(f"{path}: {name} needs {needed!r}, which is no Executor before it ({', '.join(sorted(seen))})")
+                raise StateError(
+                    f"{path}: {name} needs {needed!r}, which is no Executor before it ({', '.join(sorted(seen))})"
+                )
         if name in seen:
             raise StateError(f"{path}: two Executors are called {name!r}")
         seen.add(name)

@@ -107,9 +107,7 @@ def _to_doc(item: Item, for_index: bool) -> MediaDoc:
     doc = MediaDoc(id=uuid.uuid4().hex, tags=item.tags or {}, image_id=item.image_id or "")
     if item.uri and item.modality != "text":
         if not is_data_uri(item.uri):
-            raise InputError(
-                f"{item.uri[:80]!r} is not read: send the picture itself as data:image/...;base64,..."
-            )
+            raise InputError(f"{item.uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
         content = from_data_uri(item.uri)
         doc.modality, doc.content = "image", to_array(content)
         if for_index:

@@ -217,4 +217,3 @@ class _Job:
             self.report.fail(Failure(name, f"caption {doc.text!r}: {doc.error}", "text"))
         else:
             self.report.count("text", doc.outcome)
-

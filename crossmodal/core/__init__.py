@@ -1,1 +1,1 @@
-
+"""What every other package stands on: types, errors, settings, protocols."""

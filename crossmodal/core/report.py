@@ -56,9 +56,7 @@ class Report:
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report in words; of long lists only the first, with how many more there are."""
-        told = [
-            f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES
-        ]
+        told = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
         for title, items in (("failed", self.failures), ("note", self.notes)):
             told += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
             if len(items) > at_most:

@@ -101,9 +101,12 @@ def _read_csv(path: Path, table: CaptionTable) -> None:
     if not lines:
         return
     delimiter = "|" if "|" in lines[0][1] else ","
-    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
     places = [where for where, _ in lines]
-    reader = csv.reader(io.StringIO("\n".join(text for _, text in lines)), delimiter=delimiter, quoting=quoting)
+    reader = csv.reader(
+        io.StringIO("\n".join(text for _, text in lines)),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL,
+    )
     header = [name.strip().lower() for name in next(reader)]
     image, caption = _column(header, IMAGE_COLUMNS, path), _column(header, CAPTION_COLUMNS, path)
     for row in reader:
@@ -161,7 +164,7 @@ def _read_objects(objects: Iterable[dict[str, Any]], path: Path, table: CaptionT
         image = next((str(given[name]) for name in IMAGE_COLUMNS if given.get(name)), "")
         folder = given.get("filepath")  # Karpathy's COCO file: the folder of the picture
         image = f"{folder}/{image}" if folder and image else image
-        told = next((given[name] for name in CAPTION_COLUMNS if given.get(name) is not None), [])
+        told: Any = next((given[name] for name in CAPTION_COLUMNS if given.get(name) is not None), [])
         for caption in [told] if isinstance(told, str) else told:
             table.add(image, caption["raw"] if isinstance(caption, dict) else str(caption), where)
         if image and not told:

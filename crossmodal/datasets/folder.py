@@ -70,8 +70,8 @@ def _with_table(images: Path, paths: list[Path], table: CaptionTable, split: str
         own_split = table.splits.get(name or relative, table.splits.get(path.name))
         if split is not None and own_split != split:
             continue
-        captions = tuple(dict.fromkeys(table.captions.get(name or "", ())))
-        yield ImageRecord(path, captions, _tags(images, path, own_split))
+        own_captions = tuple(dict.fromkeys(table.captions.get(name or "", ())))
+        yield ImageRecord(path, own_captions, _tags(images, path, own_split))
     for name, captions in table.captions.items():
         if name not in used and (split is None or table.splits.get(name) == split):
             reason = f"the captions name it, but there is no such picture in {images}"

@@ -30,7 +30,8 @@ def canonical(name: str) -> str:
 
 def collection_name(name: str) -> str:
     """The collection a data set is indexed into unless another is named; folders that share a name but
-    not a place get different ones."""
+    not a place get different ones.
+    """
     name = canonical(name)
     if name in CAPTION_FILES or name == "scenes":
         return name

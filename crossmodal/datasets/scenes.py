@@ -16,7 +16,8 @@ TOY_SIZE = 200
 
 def write_scenes(folder: Path, split: Split, n_scenes: int, seed: int = 0, start: int = 0) -> None:
     """Draws scenes `start` to `start + n_scenes` of a split: `images/`, `captions.txt` with five captions
-    each, and `recipe.json`. The same arguments give the same files."""
+    each, and `recipe.json`. The same arguments give the same files.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     with (folder / "captions.txt").open("w", encoding="utf8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")

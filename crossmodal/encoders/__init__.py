@@ -1,1 +1,1 @@
-
+"""Pictures and texts to unit vectors."""

@@ -56,9 +56,7 @@ def resolve(weights: str) -> ModelSpec:
     return _spec(weights, _sha256(weights_file(weights, pretrained)), model_config, pretrained)
 
 
-def load(
-    spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None
-) -> ClipEncoder:
+def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> ClipEncoder:
     """The encoder of a spec made by `resolve`."""
     if resolve(spec.weights).weights_hash != spec.weights_hash:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
@@ -122,7 +120,8 @@ def unit_rows(vectors: Vectors) -> Vectors:
     if not np.isfinite(vectors).all():
         raise ValueError("the model returned vectors that are not finite: its weights are damaged")
     vectors = vectors.astype(np.float32, copy=False)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _encode_text(model: Any, ids: Any) -> Any:
@@ -210,7 +209,7 @@ def _architecture(name: str) -> dict[str, Any]:
     config = open_clip.get_model_config(name)
     if config is None:
         near = get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else "see `python -c 'import open_clip; print(open_clip.list_models())'`"
+        hint = f"did you mean {', '.join(near)}?" if near else "open_clip.list_models() lists them"
         raise InputError(f"unknown weights or architecture {name!r}: {hint}")
     return dict(config)
 

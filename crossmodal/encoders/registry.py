@@ -26,9 +26,13 @@ DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k"}
 class Family(Protocol):
     """What a family's module offers."""
 
-    def resolve(self, weights: str) -> ModelSpec: ...
+    def resolve(self, weights: str) -> ModelSpec:
+        """What a name of weights stands for."""
+        ...
 
-    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> Encoder: ...
+    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> Encoder:
+        """The encoder of a spec."""
+        ...
 
 
 def family_of(name: str) -> Family:
@@ -39,7 +43,7 @@ def family_of(name: str) -> Family:
     """
     if name not in FAMILIES:
         raise InputError(f"unknown model {name!r}: choose one of {', '.join(FAMILIES)}")
-    return importlib.import_module(FAMILIES[name])  # type: ignore[return-value]
+    return importlib.import_module(FAMILIES[name])
 
 
 def default_weights(family: str, data_set: str) -> str:
@@ -57,9 +61,7 @@ def resolve(family: str, weights: str) -> ModelSpec:
     return family_of(family).resolve(weights)
 
 
-def load(
-    spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None
-) -> Encoder:
+def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None) -> Encoder:
     """The encoder of a spec; only the towers that are asked for stay in memory.
 
     Raises:

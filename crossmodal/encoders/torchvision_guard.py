@@ -31,13 +31,14 @@ def prepare_torchvision() -> bool:
     compiled = list(Path(spec.origin).parent.glob("_C*.so"))
     try:
         for library in compiled:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         if compiled:
             return True
     except OSError:
         pass  # built against another torch (CUDA); the declarations below stand in
-    library = torch.library.Library("torchvision", "DEF")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
+    operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for name in ("nms", "qnms"):
+        schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        operators.define(schema)  # type: ignore[no-untyped-call]
+    _declared.append(operators)
     return False

@@ -113,5 +113,3 @@ def _patterns(scenes: Sequence[Scene], attributes: tuple[str, ...]) -> list[Patt
         for pattern in found:
             counts[pattern] = counts.get(pattern, 0) + 1
     return sorted((p for p, n in counts.items() if n >= MIN_RELEVANT), key=repr)
-
-

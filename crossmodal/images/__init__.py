@@ -1,1 +1,1 @@
-
+"""Bytes to pixels."""

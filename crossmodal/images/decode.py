@@ -21,9 +21,7 @@ MIME_TYPES = {
 
 _READERS = [name for name in MIME_TYPES if name != "MPO"]  # the JPEG reader finds out that it is one
 
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif"}
-)
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif"})
 """The file name endings a folder is searched for, in lower case."""
 
 MAX_PIXELS = 100_000_000
@@ -67,8 +65,7 @@ def decode(content: bytes) -> tuple[Image.Image, str]:
             picture = Image.open(io.BytesIO(content), formats=_READERS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise PictureError(
-                    f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: "
-                    "make it smaller"
+                    f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: make it smaller"
                 )
             mime_type = MIME_TYPES[str(picture.format)]
             picture.load()

@@ -1,1 +1,1 @@
-
+"""Vectors to nearest neighbours."""

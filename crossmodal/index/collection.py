@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.types import ModelSpec, Modality
+from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.following import FollowingIndex, write_atomically
 from crossmodal.store.sqlite import DocumentStore
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -24,7 +25,7 @@ class DenseIndex:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -41,7 +42,7 @@ class DenseIndex:
         if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):
             raise ValueError(f"vectors must have length 1, found {lengths.min():.4f} to {lengths.max():.4f}")
         if len(self):
-            self._index.remove_ids(np.ascontiguousarray(keys, np.int64))
+            self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
         self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(keys, np.int64))
 
     def search(self, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Keys]:

@@ -1,1 +1,1 @@
-
+"""What happens to matches before they are shown."""

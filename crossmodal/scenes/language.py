@@ -130,8 +130,10 @@ def terse_caption(scene: Scene, rng: Random) -> str:
 
 
 def noun_phrase(thing: Thing, rng: Random, synonyms: bool = False, detail: float = 0.8) -> str:
-    """ "two small red hearts": count, size, texture, colour, shape; size and texture are said with the
-    probability `detail`."""
+    """Count, size, texture, colour, shape: "two small red hearts".
+
+    Size and texture are said with the probability `detail`.
+    """
     words = [rng.choice(COUNT_NAMES[thing.count])]
     said_size, said_texture = rng.random() < detail, rng.random() < detail
     size, texture = rng.choice(SIZE_NAMES[thing.size]), rng.choice(TEXTURE_NAMES[thing.texture])
@@ -142,7 +144,9 @@ def noun_phrase(thing: Thing, rng: Random, synonyms: bool = False, detail: float
     words.append(_colour_word(thing.colour, rng, synonyms))
     words.append(_shape_word(thing, rng, synonyms, plural=thing.count > 1))
     phrase = " ".join(word for word in words if word)
-    return phrase.replace("a orange", "an orange").replace("a azure", "an azure").replace("a emerald", "an emerald")  # fmt: skip
+    for word in ("orange", "azure", "emerald"):
+        phrase = phrase.replace(f"a {word}", f"an {word}")
+    return phrase
 
 
 def _colour_word(colour: str, rng: Random, synonyms: bool) -> str:
@@ -213,7 +217,8 @@ def short_query(
 
 def pattern_of(thing: Thing, scene: Scene, named: tuple[str, ...]) -> Pattern:
     """The pattern with the named attributes of a thing; a plain texture or a colour without a name is no
-    attribute to ask for."""
+    attribute to ask for.
+    """
     values = {a: getattr(thing, a) for a in named if a != "background"}
     if values.get("texture") == "plain":
         del values["texture"]

@@ -28,9 +28,7 @@ def render(scene: Scene, size_px: int = 256) -> Image.Image:
     return picture.resize((size_px, size_px), Image.Resampling.BOX)
 
 
-def _draw_thing(
-    picture: Image.Image, thing: Thing, outline: Rgb, rng: np.random.Generator
-) -> None:
+def _draw_thing(picture: Image.Image, thing: Thing, outline: Rgb, rng: np.random.Generator) -> None:
     side = picture.width
     low, high = (0.068, 0.080) if thing.size == "small" else (0.122, 0.145)
     crowding = {1: 1.1, 2: 0.9, 3: 0.8, 4: 0.8}[thing.count]
@@ -59,9 +57,7 @@ def _cluster(count: int, rng: np.random.Generator) -> list[Point]:
     return [(-1, -1), (1, -1), (-1, 1), (1, 1)]
 
 
-def _draw_object(
-    picture: Image.Image, thing: Thing, centre: Point, radius: float, turn: float, outline: Rgb
-) -> None:
+def _draw_object(picture: Image.Image, thing: Thing, centre: Point, radius: float, turn: float, outline: Rgb) -> None:
     box = int(radius * 1.25) + 3
     mask = Image.new("L", (2 * box, 2 * box))
     _draw_mask(ImageDraw.Draw(mask), thing.shape, (box, box), radius, turn)
@@ -97,9 +93,7 @@ def _fill(thing: Thing, side: int, radius: float) -> Image.Image:
     return fill
 
 
-def _draw_mask(
-    draw: ImageDraw.ImageDraw, shape: str, centre: Point, radius: float, turn: float
-) -> None:
+def _draw_mask(draw: ImageDraw.ImageDraw, shape: str, centre: Point, radius: float, turn: float) -> None:
     x, y = centre
     if shape in ("circle", "ring"):
         r = radius * 0.92
@@ -148,17 +142,21 @@ def _heart() -> list[Point]:
 
 def _cross() -> list[Point]:
     a, b = 0.34, 0.98
-    return [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]  # fmt: skip
+    quarter = [(a, -b), (a, -a), (b, -a)]
+    turned = [[(x, y), (-y, x), (-x, -y), (y, -x)] for x, y in quarter]
+    return [corner[turn] for turn in range(4) for corner in turned]
 
 
 def _moon() -> list[Point]:
     outer = [(math.cos(t), math.sin(t)) for t in np.linspace(math.pi * 0.35, math.pi * 1.65, 24)]
-    inner = [(0.32 + 0.9 * math.cos(t), 0.9 * math.sin(t)) for t in np.linspace(math.pi * 1.55, math.pi * 0.45, 24)]  # fmt: skip
+    back = np.linspace(math.pi * 1.55, math.pi * 0.45, 24)
+    inner = [(0.32 + 0.9 * math.cos(t), 0.9 * math.sin(t)) for t in back]
     return [(px + 0.25, py) for px, py in outer + inner]
 
 
 def _drop() -> list[Point]:
-    round_part = [(0.68 * math.cos(t), 0.36 + 0.64 * math.sin(t)) for t in np.linspace(-0.35, math.pi + 0.35, 24)]  # fmt: skip
+    angles = np.linspace(-0.35, math.pi + 0.35, 24)
+    round_part = [(0.68 * math.cos(t), 0.36 + 0.64 * math.sin(t)) for t in angles]
     return [(0.0, -1.08), *round_part]
 
 

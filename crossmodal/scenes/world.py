@@ -72,19 +72,14 @@ class Scene:
 def held_out_pairs() -> frozenset[tuple[str, str]]:
     """The (colour, shape) pairs that only the test split has: 24 of 120, two of every shape or more."""
     return frozenset(
-        (colour, shape)
-        for i, colour in enumerate(COLOURS)
-        for j, shape in enumerate(SHAPES)
-        if (i + 2 * j) % 5 == 0
+        (colour, shape) for i, colour in enumerate(COLOURS) for j, shape in enumerate(SHAPES) if (i + 2 * j) % 5 == 0
     )
 
 
 def pairs_of(split: Split) -> tuple[tuple[str, str], ...]:
     """The (colour, shape) pairs a split draws from, in a fixed order."""
     held_out = held_out_pairs()
-    return tuple(
-        (c, s) for c in COLOURS for s in SHAPES if ((c, s) in held_out) == (split == "test")
-    )
+    return tuple((c, s) for c in COLOURS for s in SHAPES if ((c, s) in held_out) == (split == "test"))
 
 
 def make_scene(split: Split, index: int, seed: int = 0) -> Scene:
@@ -95,7 +90,7 @@ def make_scene(split: Split, index: int, seed: int = 0) -> Scene:
     places = _places(n_things, rng)
     chosen = rng.choice(len(pairs), size=n_things, replace=False)
     things = tuple(
-        _make_thing(*pairs[pair], place, rng) for pair, place in zip(chosen, places, strict=True)
+        _make_thing(pairs[pair][0], pairs[pair][1], place, rng) for pair, place in zip(chosen, places, strict=True)
     )
     scene = Scene(str(rng.choice(BACKGROUNDS)), things, int(rng.integers(2**31)))
     return _with_unnamed_colours(scene, rng) if split == "train" else scene
@@ -128,9 +123,7 @@ def _unnamed_colour(rng: np.random.Generator) -> str:
             return "#" + "".join(f"{value:02x}" for value in colour)
 
 
-def _make_thing(
-    colour: str, shape: str, place: tuple[float, float], rng: np.random.Generator
-) -> Thing:
+def _make_thing(colour: str, shape: str, place: tuple[float, float], rng: np.random.Generator) -> Thing:
     size = str(rng.choice(SIZES))
     # A texture cannot be seen on a small object at the size the small models look at.
     textured = size == "large" and rng.random() < 0.6
@@ -156,9 +149,7 @@ def _places(n_things: int, rng: np.random.Generator) -> list[tuple[float, float]
     return pair if rng.random() < 0.5 else pair[::-1]
 
 
-def _jitter(
-    x: float, y: float, dx: float, dy: float, rng: np.random.Generator
-) -> tuple[float, float]:
+def _jitter(x: float, y: float, dx: float, dy: float, rng: np.random.Generator) -> tuple[float, float]:
     return float(x + rng.uniform(-dx, dx)), float(y + rng.uniform(-dy, dy))
 
 
@@ -171,13 +162,18 @@ def flipped(scene: Scene, axis: Literal["x", "y"]) -> Scene:
     return replace(scene, things=things)
 
 
+def _set(thing: Thing, attribute: str, value: object) -> Thing:
+    return replace(thing, **{attribute: value})  # type: ignore[arg-type]
+
+
 def swapped(scene: Scene, attribute: str, i: int = 0, j: int = 1) -> Scene:
     """The scene with one attribute of things `i` and `j` exchanged ("a red heart and a blue star" to
-    "a blue heart and a red star")."""
+    "a blue heart and a red star").
+    """
     things = list(scene.things)
     a, b = getattr(things[i], attribute), getattr(things[j], attribute)
-    things[i] = replace(things[i], **{attribute: b})
-    things[j] = replace(things[j], **{attribute: a})
+    things[i] = _set(things[i], attribute, b)
+    things[j] = _set(things[j], attribute, a)
     return replace(scene, things=tuple(things))
 
 
@@ -196,7 +192,7 @@ def changed(scene: Scene, attribute: str, rng: np.random.Generator) -> Scene:
     thing = scene.things[i]
     options = [v for v in values if v != getattr(thing, attribute)]
     other = options[int(rng.integers(len(options)))]
-    things = (*scene.things[:i], replace(thing, **{attribute: other}), *scene.things[i + 1 :])
+    things = (*scene.things[:i], _set(thing, attribute, other), *scene.things[i + 1 :])
     return replace(scene, things=things)
 
 

@@ -1,1 +1,1 @@
-
+"""Documents, vectors and thumbnails on the disk."""

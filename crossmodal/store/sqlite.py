@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,8 @@ _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
 @dataclass(frozen=True)
 class NewDocument:
     """A document with what is kept beside it: its unit vector, and for pictures a thumbnail and, where
-    there is no file, the encoded picture."""
+    there is no file, the encoded picture.
+    """
 
     document: Document
     vector: Vectors  # (dim,)
@@ -51,9 +52,7 @@ class DocumentStore:
             raise StateError(f"no index in {folder}: run `python app.py -t index` first")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(
-            self.path, check_same_thread=False, isolation_level=None, timeout=30.0
-        )
+        self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30.0)
         self._connection.execute("PRAGMA foreign_keys = ON")
         if writable:
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -160,9 +159,7 @@ class DocumentStore:
         rows = self._all(f"SELECT {_COLUMNS} FROM documents WHERE image_id = ? ORDER BY key", [image_id])
         return [_to_document(row) for row in rows]
 
-    def vectors_after(
-        self, modality: Modality, seq: int, limit: int = 10_000
-    ) -> tuple[Keys, Vectors, int]:
+    def vectors_after(self, modality: Modality, seq: int, limit: int = 10_000) -> tuple[Keys, Vectors, int]:
         """The vectors committed after `seq`, oldest first, at most `limit`.
 
         Returns:
@@ -193,10 +190,10 @@ class DocumentStore:
         rows = self._all(query, [image_id])
         return bytes(rows[0][0]) if rows else None
 
-    def _one(self, query: str) -> tuple[object, ...]:
+    def _one(self, query: str) -> tuple[Any, ...]:
         return self._all(query)[0]
 
-    def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock, closing(self._connection.execute(query, tuple(values))) as cursor:
             return cursor.fetchall()
 
@@ -231,9 +228,9 @@ def _to_row(d: Document) -> tuple[object, ...]:
     return (d.id, d.modality, d.uri, d.mime_type, d.text, d.width, d.height, d.image_id, tags)
 
 
-def _to_document(row: Sequence[object]) -> Document:
-    *fields, tags = row
-    return Document(*fields, tags=json.loads(str(tags)))  # type: ignore[arg-type]
+def _to_document(row: Sequence[Any]) -> Document:
+    document_id, modality, uri, mime_type, text, width, height, image_id, tags = row
+    return Document(document_id, modality, uri, mime_type, text, width, height, image_id, json.loads(tags))
 
 
 def _chunks(values: list[int] | list[str], size: int) -> Iterable[list[int] | list[str]]:

@@ -55,13 +55,14 @@ MODEL_CONFIG: dict[str, Any] = {
 class ClipTraining:
     """The settings of a run; they are saved beside its weights."""
 
-    steps: int = 3600
+    steps: int = 2400
     batch_size: int = 192
     learning_rate: float = 1.5e-3
-    warmup_steps: int = 200
+    warmup_steps: int = 100
     weight_decay: float = 0.05
     short_weight: float = 0.5
     attribute_weight: float = 0.5
+    pair_weight: float = 1.0
     n_scenes: int = 30_000
     seed: int = 0
     checkpoint_every: int = 250
@@ -146,9 +147,7 @@ class _Run:
         scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
         unit_image = F.normalize(image, dim=-1)
         unit_told = F.normalize(told, dim=-1)
-        captions = contrastive_with_negatives(
-            unit_image, unit_told[:n], unit_told[n:].view(n, NEGATIVES, -1), scale
-        )
+        captions = contrastive_with_negatives(unit_image, unit_told[:n], unit_told[n:].view(n, NEGATIVES, -1), scale)
         queries = multi_positive(unit_image, F.normalize(short, dim=-1), batch.short_is_true, scale)
         facts = torch.cat([batch.attributes, batch.attributes, batch.negative_attributes])
         readings = self.attributes(torch.cat([image, told]))
@@ -156,13 +155,18 @@ class _Run:
         # Summed over attributes, so that each counts the same whatever their number, in units of ten.
         reading = reading * N_ATTRIBUTES / 10
         pairs = told_apart(readings[n : 2 * n], readings[2 * n :], batch.attributes, batch.negative_attributes)
-        loss = captions + settings.short_weight * queries + settings.attribute_weight * (reading + pairs)
+        loss = captions + settings.short_weight * queries
+        loss = loss + settings.attribute_weight * reading + settings.pair_weight * pairs
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return {"captions": captions.item(), "queries": queries.item(), "attributes": reading.item(),
-                "pairs": pairs.item()}
+        return {
+            "captions": captions.item(),
+            "queries": queries.item(),
+            "attributes": reading.item(),
+            "pairs": pairs.item(),
+        }
 
     def _image(self, images: Tensor) -> Tensor:
         pixels = (images.float() - self._mean) / self._std

@@ -7,9 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def contrastive_with_negatives(
-    image: Tensor, text: Tensor, negative: Tensor, scale: Tensor
-) -> Tensor:
+def contrastive_with_negatives(image: Tensor, text: Tensor, negative: Tensor, scale: Tensor) -> Tensor:
     """InfoNCE both ways, with texts that are false of their image as further columns for image to text.
 
     The own negatives of an image also stand against its caption alone, where no easy text dilutes them.
@@ -31,9 +29,9 @@ def contrastive_with_negatives(
     to_image = scale * text @ image.T
     own = scale * torch.einsum("nd,nkd->nk", image, torch.cat([text[:, None], negative], dim=1))
     first = torch.zeros(n, dtype=torch.long, device=image.device)
-    return (
-        F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)
-    ) / 2 + 0.5 * F.cross_entropy(own, first)
+    return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2 + 0.5 * F.cross_entropy(
+        own, first
+    )
 
 
 def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) -> Tensor:
@@ -64,8 +62,10 @@ def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Ten
     words that make the difference: "left" learned in a hundred steps instead of thousands.
 
     Args:
-        true, false: (n, attributes) readings of the captions and of their twins.
-        true_facts, false_facts: (n, attributes) of 0 and 1, what each of them says.
+        true: (n, attributes) readings of the captions.
+        false: (n, attributes) readings of their twins.
+        true_facts: (n, attributes) of 0 and 1, what the captions say.
+        false_facts: (n, attributes), what the twins say.
 
     Returns:
         The sum over attributes, averaged over pairs.

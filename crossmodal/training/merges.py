@@ -6,6 +6,7 @@ Any other word still has tokens (its letters), so no text is refused; it only me
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,10 +44,10 @@ def write_merges(words: Iterable[str], path: Path) -> None:
     used: set[tuple[str, str]] = set()
     for word in words:
         parts = [*word[:-1], word[-1] + "</w>"]
-        while pairs := [p for p in zip(parts, parts[1:], strict=False) if p in full.bpe_ranks]:
+        while pairs := [p for p in itertools.pairwise(parts) if p in full.bpe_ranks]:
             best = min(pairs, key=lambda pair: full.bpe_ranks[pair])
             used.add(best)
-            at = list(zip(parts, parts[1:], strict=False)).index(best)
+            at = list(itertools.pairwise(parts)).index(best)
             parts[at : at + 2] = ["".join(best)]
     lines = ["#version: 0.2", *(" ".join(p) for p in sorted(used, key=lambda p: full.bpe_ranks[p]))]
     with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:

@@ -113,11 +113,10 @@ class SceneBatches(Dataset[SceneBatch]):
         return result
 
 
-def caption_with_negatives(
-    scene: Scene, words: Random, n_negatives: int
-) -> tuple[str, list[tuple[str, Scene]]]:
+def caption_with_negatives(scene: Scene, words: Random, n_negatives: int) -> tuple[str, list[tuple[str, Scene]]]:
     """A caption of the scene, and as many that differ in one respect and are false of it, each with the
-    scene it would be true of. Half of those that can be are flips: left for right, above for below."""
+    scene it would be true of. Half of those that can be are flips: left for right, above for below.
+    """
     style, seed = words.randrange(language.CAPTION_STYLES), words.randrange(2**31)
     terse = words.random() < TERSE_SHARE
 
@@ -156,14 +155,13 @@ def truth_matrix(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.boo
     for j, scene in enumerate(scenes):
         holds[:, j, len(scene.things) :] = False
     for name in attributes:
-        values = np.array(
-            [[str(getattr(t, name)) for t in s.things] + [""] * (most - len(s.things)) for s in scenes]
-        )
+        values = np.array([[str(getattr(t, name)) for t in s.things] + [""] * (most - len(s.things)) for s in scenes])
         asked = np.array([str(getattr(p, name) or "") for p in patterns])
         holds &= (asked == "")[:, None, None] | (asked[:, None, None] == values[None])
     asked = np.array([p.background or "" for p in patterns])
     background = np.array([s.background for s in scenes])
-    return holds.any(axis=2) & ((asked == "")[:, None] | (asked[:, None] == background[None]))
+    in_place = (asked == "")[:, None] | (asked[:, None] == background[None])
+    return np.asarray(holds.any(axis=2) & in_place, np.bool_)
 
 
 def _attribute_names() -> dict[tuple[str, str, str], int]:

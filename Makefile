@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 45678
+
+.PHONY: run setup setup-dev test lint format bench eval lock clean
+
+run: setup  ## index the toy data and serve it on http://localhost:45678
+	@$(BIN)/python app.py -t index
+	@exec $(BIN)/python app.py -t query_restful --port $(PORT)
+
+setup: $(VENV)/.installed  ## the environment the program needs
+
+setup-dev: $(VENV)/.installed-dev  ## and what the tests need
+
+$(VENV)/.installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is needed (other versions have no working set of pins): install it, or name it with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: Python 3.11 is needed, $(PYTHON) is $$($(PYTHON) -V)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: the venv module is missing: apt-get install python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 6e9)' || { echo "error: less than 6 GB free on this disk; the packages need that" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages (once, a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+test: setup-dev  ## the whole suite
+	@$(BIN)/python -m pytest
+
+lint: setup-dev  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup-dev  ## what ruff can put right
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup  ## the benchmarks that need no data of yours
+	@$(BIN)/python benchmarks/start_up.py
+	@$(BIN)/python benchmarks/query_latency.py
+
+eval: setup  ## recall and skills of the bundled model on 1,000 held-out scenes
+	@$(BIN)/python app.py -t evaluate -d scenes
+
+lock: setup-dev  ## requirements.txt anew from requirements.in
+	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in
+	@{ echo "# The full lock of requirements.in, made by: make lock"; .lock/bin/pip freeze --all | grep -viE '^(pip|wheel)==' | sed 's/+cpu//'; } > requirements.txt
+	@rm -rf .lock
+
+clean:  ## what was built and indexed; not the data
+	@rm -rf $(VENV) workspace/*/ .pytest_cache .mypy_cache .ruff_cache
