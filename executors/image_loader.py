@@ -7,7 +7,7 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.core.errors import PictureError
-from crossmodal.core.types import image_id
+from crossmodal.core.types import MODALITIES, image_id
 from crossmodal.images.sources import from_data_uri, from_file, is_data_uri
 from executors.docs import MediaDoc, sound, to_array, to_bytes
 
@@ -24,6 +24,7 @@ class ImageLoader(Executor):
     @requests(on=["/search", "/health"])
     def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads the pictures of queries; their ids stay their own."""
+        refuse_unknown(docs)
         for doc in sound(docs, "image"):
             self._load(doc)
         return docs
@@ -31,6 +32,7 @@ class ImageLoader(Executor):
     @requests(on="/index")
     def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads pictures that are to be stored, under the ids of their content."""
+        refuse_unknown(docs)
         for doc in sound(docs, "image"):
             content = self._load(doc)
             if content is not None:
@@ -55,3 +57,10 @@ class ImageLoader(Executor):
         if self.read_paths and doc.uri:
             return from_file(Path(doc.uri))
         raise PictureError("send the picture itself, as bytes or a data URI: a path or a URL is not read")
+
+
+def refuse_unknown(docs: DocList[MediaDoc]) -> None:
+    """Marks documents of no known modality, which the Flow sends here so that none vanishes."""
+    for doc in docs:
+        if doc.modality not in MODALITIES and not doc.error:
+            doc.error = f"modality {doc.modality!r}: expected 'image' or 'text'"

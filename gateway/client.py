@@ -52,4 +52,7 @@ def search(settings: Settings, docs: list[MediaDoc], target: str = "") -> list[M
     answered: dict[str | None, MediaDoc] = {}
     parameters = {"top_k": settings.top_k, "target": target}
     call(settings, "/search", docs, lambda found: answered.update({d.id: d for d in found}), parameters)
+    missing = [str(doc.id) for doc in docs if doc.id not in answered]
+    if missing:
+        raise StateError(f"no answer for {', '.join(missing)}")
     return [answered[doc.id] for doc in docs]

@@ -9,7 +9,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -90,19 +90,18 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     }
     check_topology(path, context)
     flow = _load(path, context)
-    try:
-        # Jina prints a banner to standard output, which belongs to the answers.
-        with redirect_stdout(io.StringIO()):
-            flow.start()
-    except BaseException as error:
-        flow.close()
-        if isinstance(error, Exception):
-            raise StateError(_start_failure(flow, settings, error)) from error
-        raise
-    try:
-        yield flow
-    finally:
-        flow.close()
+    from jina.excepts import RuntimeFailToStart
+
+    with _sigterm_as_interrupt():
+        try:
+            # Jina prints a banner to standard output, which belongs to the answers.
+            with redirect_stdout(io.StringIO()):
+                flow.start()
+            yield flow
+        except RuntimeFailToStart as error:
+            raise StateError(_start_failure(flow, settings)) from error
+        finally:
+            flow.close()
 
 
 def _load(path: Path, context: dict[str, Any]) -> Flow:
@@ -121,11 +120,11 @@ def _load(path: Path, context: dict[str, Any]) -> Flow:
     return loaded
 
 
-def _start_failure(flow: Flow, settings: Settings, error: Exception) -> str:
+def _start_failure(flow: Flow, settings: Settings) -> str:
     """Which Executors did not start; Jina's own log above has what they said."""
     names = ", ".join(name for name in flow._deployment_nodes if name != "gateway")
     return (
-        f"the Flow did not start within {settings.start_timeout_s:.0f} s ({type(error).__name__}); "
+        f"the Flow did not start within {settings.start_timeout_s:.0f} s, or one of its parts failed; "
         f"see the log above for which of {names} and why"
     )
 
@@ -142,16 +141,22 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def serve_until_stopped(flow: Flow) -> None:
-    """Blocks until Ctrl-C or SIGTERM; both end the same way, since `flow.block` only knows the first."""
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl-C does; its default would leave the Flow's processes behind."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        signal.pause()
-    except KeyboardInterrupt:
-        pass
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def serve_until_stopped() -> None:
+    """Blocks until Ctrl-C or SIGTERM; to be called inside `running_flow`, which then cleans up."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()

@@ -103,6 +103,8 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
     async def process(body: wire.Request, request: Request) -> JSONResponse:
         items = body.items()
         docs = await flow(wire.to_docs(items, for_index=root == "index"), endpoint, body.options())
+        if root == "search":
+            docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
         failed = [(place, doc.error) for place, doc in enumerate(docs) if doc.error]
         # A search for several things is answered whole or not at all; indexing goes on without the bad ones.
         if failed and (root == "search" or len(failed) == len(docs)):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_TOP_K
-from crossmodal.core.types import image_id
+from crossmodal.core.types import caption_id, image_id
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from executors.docs import MatchDoc, MediaDoc, to_array
 
@@ -84,7 +84,7 @@ def _from_string(value: str) -> Item:
 
 
 def to_docs(items: list[Item], *, for_index: bool) -> list[MediaDoc]:
-    """Items to documents with a modality and an id.
+    """Items to documents with a modality and an id: of their content where they are to be stored, else new.
 
     Raises:
         InputError: Neither text nor picture, a modality that is none, a path or a URL; the item is named
@@ -116,6 +116,8 @@ def _to_doc(item: Item, for_index: bool) -> MediaDoc:
         if not item.text.strip():
             raise InputError("the text is empty")
         doc.modality, doc.text, doc.mime_type = "text", item.text, "text/plain"
+        if for_index:
+            doc.id = caption_id(item.text, doc.image_id)
     else:
         raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
     return doc

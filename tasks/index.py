@@ -52,16 +52,17 @@ def run(settings: Settings) -> tuple[Collection, Report]:
     """
     records = list(_limited(data_sets.read(settings.data_set, settings.split), settings.num_docs))
     collection = open_collection(settings)
-    with collection.store(writable=True) as store:
-        job = _Job(store)
-        private = replace(settings, port=free_ports(), host="127.0.0.1")
-        try:
-            with _Sender(private, collection) as sender:
-                sender.send("pictures", job.images(records), job.image_done, len(records))
-                job.duplicates_done()
-                sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
-        finally:
-            job.report.write(collection.folder / REPORT_NAME)
+    collection.store(writable=True).close()
+    job = _Job(collection)
+    private = replace(settings, port=free_ports(), host="127.0.0.1")
+    try:
+        with _Sender(private, collection, job.release) as sender:
+            sender.send("pictures", job.images(records), job.image_done, len(records))
+            job.duplicates_done()
+            sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+    finally:
+        job.release()
+        job.report.write(collection.folder / REPORT_NAME)
     return collection, job.report
 
 
@@ -78,8 +79,8 @@ def _limited(records: Iterable[ImageRecord | Failure], at_most: int | None) -> I
 class _Sender:
     """Sends documents through an index Flow, which is started when there is a first one to send."""
 
-    def __init__(self, settings: Settings, collection: Collection) -> None:
-        self._settings, self._collection = settings, collection
+    def __init__(self, settings: Settings, collection: Collection, before_start: Callable[[], None]) -> None:
+        self._settings, self._collection, self._before_start = settings, collection, before_start
         self._started = ExitStack()
         self._is_started = False
 
@@ -101,6 +102,7 @@ class _Sender:
         if first is None:
             return
         if not self._is_started:
+            self._before_start()
             flow = running_flow("index", self._collection, self._settings, read_paths=True)
             self._started.enter_context(flow)
             self._is_started = True
@@ -127,12 +129,25 @@ class _Sender:
 class _Job:
     """The bookkeeping of a run: which record is which document, and what became of it."""
 
-    def __init__(self, store: DocumentStore) -> None:
+    def __init__(self, collection: Collection) -> None:
         self.report = Report()
-        self._store = store
+        self._collection = collection
+        self._opened: DocumentStore | None = None
         self._sent: dict[str, ImageRecord] = {}  # by path, on their way
         self._taken: dict[str, list[ImageRecord]] = {}  # by image id: in the index now
         self._captions: dict[str, str] = {}  # by caption id: file name, on their way
+
+    @property
+    def _store(self) -> DocumentStore:
+        if self._opened is None:
+            self._opened = self._collection.store()
+        return self._opened
+
+    def release(self) -> None:
+        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def images(self, records: Iterable[ImageRecord | Failure]) -> Iterator[MediaDoc]:
         """The pictures that have to be sent; the others are accounted for on the way."""

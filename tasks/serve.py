@@ -19,15 +19,15 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     """
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings)
-    with running_flow("query", collection, settings) as flow:
+    with running_flow("query", collection, settings):
         ready(collection)
-        serve_until_stopped(flow)
+        serve_until_stopped()
 
 
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the index Flow over HTTP and gRPC; the collection is made where there is none."""
     collection = open_collection(settings)
     collection.store(writable=True).close()
-    with running_flow("index", collection, settings) as flow:
+    with running_flow("index", collection, settings):
         ready(collection)
-        serve_until_stopped(flow)
+        serve_until_stopped()

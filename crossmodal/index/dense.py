@@ -57,7 +57,7 @@ class DenseIndex:
 
     def save(self, path: Path) -> None:
         """Writes the index to `path`: to a temporary file, onto the disk, then under its name."""
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         faiss.write_index(self._index, str(temporary))
         descriptor = os.open(temporary, os.O_RDONLY)
         try:

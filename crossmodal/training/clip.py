@@ -55,7 +55,7 @@ MODEL_CONFIG: dict[str, Any] = {
 class ClipTraining:
     """The settings of a run; they are saved beside its weights."""
 
-    steps: int = 2400
+    steps: int = 1700
     batch_size: int = 192
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
@@ -72,7 +72,8 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
     """Trains and writes a folder that open_clip and this program load.
 
     A run that was stopped goes on from its last checkpoint in `out` with the same result as if it had
-    not been: batch i depends on the seed and i only, and the optimiser's state is in the checkpoint.
+    not been: batch i depends on the seed and i only, and the optimiser's state is in the checkpoint. Only
+    the number of steps may be another, and with it the learning rate's curve from there on.
 
     Args:
         settings: What to do.
@@ -80,7 +81,7 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
         report: Called with a line of progress now and then.
 
     Raises:
-        StateError: The loss is not finite; the last checkpoint stays.
+        StateError: The loss is not finite, and the last checkpoint stays; or `out` has a run of other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     write_merges(scene_words(), out / MERGES_NAME)
@@ -200,6 +201,9 @@ class _Run:
         if not path.exists():
             return 0
         state = torch.load(path, weights_only=True)
+        changed = {k for k, v in asdict(self.settings).items() if state["settings"].get(k) != v} - {"steps"}
+        if changed:
+            raise StateError(f"{path} is of a run with another {', '.join(sorted(changed))}: choose another --out")
         self.model.load_state_dict(state["model"])
         self.attributes.load_state_dict(state["attributes"])
         self.optimizer.load_state_dict(state["optimizer"])

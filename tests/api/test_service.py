@@ -1,0 +1,140 @@
+"""Everything a service answers beside /search, and how it starts, ends and fails."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from conftest import ROOT, TOY, RunApp, Service, started
+from PIL import Image
+
+
+def test_status_says_what_is_served(query_service: Service) -> None:
+    told = httpx.get(query_service.url + "/status").json()
+    assert (told["images"], told["captions"]) == (200, 1000)
+    assert told["model"]["weights"] == "scenes"
+    assert told["collection"] == "toy-data"
+
+
+def test_health_goes_through_the_encoders(query_service: Service) -> None:
+    response = httpx.get(query_service.url + "/healthz", timeout=20)
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+def test_pictures_and_thumbnails(query_service: Service) -> None:
+    body = {"data": ["a star"], "top_k": 1}
+    match = httpx.post(query_service.url + "/search", json=body).json()["data"]["docs"][0]["matches"][0]
+    picture = httpx.get(match["uri"])
+    assert picture.content == (TOY / "images" / match["tags"]["filename"]).read_bytes()
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.headers["x-content-type-options"] == "nosniff"
+    thumbnail = httpx.get(match["uri"].replace("/images/", "/thumbnails/"))
+    assert max(Image.open(io.BytesIO(thumbnail.content)).size) <= 256
+    for path in ("/images/none", "/thumbnails/none", "/images/..%2f..%2fetc%2fpasswd"):
+        assert httpx.get(query_service.url + path).status_code == 404
+
+
+def test_another_origin_may_ask(query_service: Service) -> None:
+    headers = {"Origin": "http://elsewhere.test", "Access-Control-Request-Method": "POST"}
+    answer = httpx.options(query_service.url + "/search", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_api_documents_work_offline(query_service: Service) -> None:
+    paths = httpx.get(query_service.url + "/openapi.json").json()["paths"]
+    assert {"/search", "/status", "/healthz", "/images/{picture_id}", "/thumbnails/{picture_id}"} <= set(paths)
+    page = httpx.get(query_service.url + "/docs").text
+    assert "swagger-ui" in page
+    assert "https://" not in page
+
+
+JINA_CLIENT = """
+import sys
+from gateway.flow import prepare_jina
+prepare_jina()
+from docarray import DocList
+from jina import Client
+from executors.docs import MediaDoc, to_array
+port, protocol, picture = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+docs = DocList[MediaDoc]([MediaDoc(id="q1", modality="text", text="two hearts")])
+if protocol == "grpc":
+    docs.append(MediaDoc(id="q2", modality="image", content=to_array(open(picture, "rb").read())))
+    docs.append(MediaDoc(id="q3", text="nobody said what it is"))
+client = Client(host="127.0.0.1", port=port, protocol=protocol)
+found = client.post("/search", inputs=docs, parameters={"top_k": 3}, return_type=DocList[MediaDoc])
+for doc in sorted(found, key=lambda doc: doc.id):
+    if doc.error:
+        print(doc.id, doc.error)
+        continue
+    print(doc.id, [match.modality for match in doc.matches], doc.matches[0].scores["cosine"] > 0)
+"""
+
+
+@pytest.mark.parametrize(("protocol", "offset"), [("http", 0), ("grpc", 1)])
+def test_jina_client(query_service: Service, protocol: str, offset: int) -> None:
+    picture = TOY / "images" / "test-00003.jpg"
+    done = subprocess.run(
+        [sys.executable, "-c", JINA_CLIENT, str(query_service.port + offset), protocol, str(picture)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[0] == "q1 ['image', 'image', 'image'] True", done.stderr
+    if protocol == "grpc":
+        assert lines[2] == "q3 modality '': expected 'image' or 'text'"
+        assert lines[1] == "q2 ['text', 'text', 'text'] True"
+
+
+def executors_of(service: Service) -> list[psutil.Process]:
+    """The processes that listen on a port of their own: all Executors but the gateway."""
+    own = {service.port, service.port + 1}
+    found = []
+    for child in psutil.Process(service.process.pid).children(recursive=True):
+        ports = {c.laddr.port for c in child.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        if ports and not ports & own:
+            found.append(child)
+    return found
+
+
+def test_a_dead_executor_is_noticed_and_nothing_hangs(toy_workspace: Path) -> None:
+    with started("query_restful", toy_workspace) as service:
+        executors = executors_of(service)
+        assert len(executors) == 8
+        executors[-1].kill()
+        time.sleep(0.5)
+        health = httpx.get(service.url + "/healthz", timeout=20)
+        assert health.status_code == 503
+        answer = httpx.post(service.url + "/search", json={"data": ["x"]}, timeout=20)
+        assert answer.status_code == 503
+        assert answer.json()["status"]["code"] == "ERROR"
+
+
+def test_sigterm_leaves_no_process_and_no_port(toy_workspace: Path) -> None:
+    with started("query_restful", toy_workspace) as service:
+        children = psutil.Process(service.process.pid).children(recursive=True)
+        service.process.terminate()
+        assert service.process.wait(15) in (0, 130)  # 130 where it was still starting
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert alive == []
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", service.port))
+
+
+def test_a_taken_port_is_said_at_once(run_app: RunApp, toy_workspace: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_app("-t", "query_restful", "-w", toy_workspace, "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "--port" in done.stderr

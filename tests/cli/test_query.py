@@ -1,0 +1,65 @@
+"""The query tasks from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import TOY, RunApp
+from PIL import Image
+
+PICTURE = TOY / "images" / "test-00005.jpg"
+
+
+def test_text_to_image_with_a_contact_sheet(run_app: RunApp, toy_workspace: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    done = run_app("-t", "query_t2i", "-w", toy_workspace, "-k", "7", "--json", "--save", sheet, "three stars on paper")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [hit["rank"] for hit in answer["matches"]] == list(range(1, 8))
+    assert all(Path(hit["uri"]).is_file() for hit in answer["matches"])
+    assert Image.open(sheet).size[0] > 1000
+
+
+def test_image_to_text_prints_captions_with_scores(run_app: RunApp, toy_workspace: Path) -> None:
+    done = run_app("-t", "query-i2t", "-w", toy_workspace, "-k", "3", PICTURE)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines if line and line[0].isdigit()] == ["1", "2", "3"]
+    assert lines[1][:3] == ["rank", "score", "caption"]
+
+
+def test_queries_at_a_prompt_until_an_empty_line(run_app: RunApp, toy_workspace: Path) -> None:
+    typed = f"{PICTURE}\n/no/such/picture.jpg\n\n"
+    done = run_app("-t", "query-i2i", "-w", toy_workspace, "-k", "1", "--json", stdin=typed)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["matches"][0]["filename"] == PICTURE.name
+    assert "/no/such/picture.jpg: can't be read" in done.stderr
+
+
+@pytest.mark.parametrize("task", ["query-t2i", "query_restful"])
+def test_no_index_says_what_to_run_first(run_app: RunApp, tmp_path: Path, task: str) -> None:
+    done = run_app("-t", task, "-w", tmp_path, *(["x"] if task == "query-t2i" else []))
+    assert done.returncode == 1
+    assert "python app.py -t index" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [((), "--text TEXT and --image FILE"), (("--text", "a", "--image", "b"), "one of"), (("--text", ""), "empty")],
+)
+def test_query_without_a_query(run_app: RunApp, toy_workspace: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = run_app("-t", "query", "-w", toy_workspace, *arguments)
+    assert done.returncode == 1
+    assert told in done.stderr
+
+
+def test_evaluate_prints_json_and_nothing_else(run_app: RunApp) -> None:
+    done = run_app("-t", "evaluate", "-d", "toy-data", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {"t2i", "i2t", "rsum", "skills"} <= set(told)
+    assert told["t2i"]["R@1"] > 0.8
+    assert set(told["skills"]) == {"flip", "colour_swap", "short_query_p10", "synonym_p10"}

@@ -1,0 +1,106 @@
+"""What the tests share: toy data indexed once, and services started once, all as a user would start them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOY = ROOT / "data" / "toy-data"
+START_LIMIT_S = 120
+COMMAND_LIMIT_S = 180
+
+RunApp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _run_app(*arguments: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), *map(str, arguments)],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT_S,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.fixture(scope="session")
+def run_app() -> RunApp:
+    """Runs `python app.py ...` to its end, with a time limit."""
+    return _run_app
+
+
+@pytest.fixture(scope="session")
+def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the toy data in it. Tests read it; one that writes makes its own."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    done = _run_app("-t", "index", "-w", workspace)
+    assert done.returncode == 0, done.stderr
+    return workspace
+
+
+@dataclass(frozen=True)
+class Service:
+    """A started service."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+def free_ports() -> int:
+    """A free port with a free one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return int(port)
+
+
+@contextmanager
+def started(task: str, workspace: Path, *arguments: str) -> Iterator[Service]:
+    """A service from the moment it answers until the block is left."""
+    port = free_ports()
+    command = [sys.executable, str(ROOT / "app.py"), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/status", process)
+        yield Service(f"http://127.0.0.1:{port}", port, process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the service ended with {process.returncode}"
+        try:
+            httpx.get(url, timeout=2).raise_for_status()
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"{url} did not answer within {START_LIMIT_S} s")
+
+
+@pytest.fixture(scope="session")
+def query_service(toy_workspace: Path) -> Iterator[Service]:
+    """`query_restful` over the toy data."""
+    with started("query_restful", toy_workspace) as service:
+        yield service

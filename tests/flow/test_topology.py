@@ -1,0 +1,52 @@
+"""The YAML is checked before Jina gets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossmodal.core.errors import StateError
+from gateway.flow import FLOWS
+from gateway.topology import check_topology
+
+CONTEXT = {
+    "model": "clip", "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1,
+    "threads": 0, "read_paths": False, "timeout_ready_ms": 1000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["flow-index.yml", "flow-query.yml"])
+def test_our_own_flows_are_sound(name: str) -> None:
+    check_topology(FLOWS / name, CONTEXT)
+    text = (FLOWS / name).read_text("utf8")
+    assert "when: {modality: {$neq: text}}" in text
+    assert "when: {modality: {$eq: text}}" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("needs: image_loader", "needs: image_lodaer", "'image_lodaer', which is no Executor before it"),
+        ("    replicas:", "    replcas:", "unknown keys replcas"),
+        ("../pods/kv_indexer.yml", "../pods/kv_index.yml", "no such file"),
+        ("CONTEXT.threads", "CONTEXT.treads", "CONTEXT.treads"),
+        ("name: image_encoder", "name: image_loader", "two Executors are called 'image_loader'"),
+        ("executors:", "executers:", "no list of executors"),
+        ("jtype: Flow", "jtype: [Flow", "flow-index.yml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "pods").symlink_to(FLOWS.parent / "pods")
+    (tmp_path / "executors").symlink_to(FLOWS.parent / "executors")
+    wrong = tmp_path / "flows" / "flow-index.yml"
+    wrong.write_text((FLOWS / "flow-index.yml").read_text("utf8").replace(old, new), "utf8")
+    with pytest.raises(StateError) as raised:
+        check_topology(wrong, CONTEXT)
+    assert told in str(raised.value)
+
+
+def test_an_unknown_model_has_no_pods() -> None:
+    with pytest.raises(StateError, match="no such file"):
+        check_topology(FLOWS / "flow-query.yml", {**CONTEXT, "model": "clap"})

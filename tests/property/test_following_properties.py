@@ -1,0 +1,41 @@
+"""However a snapshot's bytes are changed, what is opened is what the store has."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossmodal.core.types import Document
+from crossmodal.index.following import FollowingIndex
+from crossmodal.store.sqlite import DocumentStore, NewDocument
+
+DIM, COUNT = 8, 12
+
+
+def _items() -> list[NewDocument]:
+    rows = np.random.default_rng(0).normal(size=(COUNT, DIM)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return [NewDocument(Document(f"t{i}", "text"), row) for i, row in enumerate(rows)]
+
+
+@given(st.sampled_from(["*.faiss", "*.json"]), st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_damage_is_never_served(which: str, where: float, bit: int, cut: bool) -> None:
+    with tempfile.TemporaryDirectory() as name, DocumentStore(Path(name), writable=True) as store:
+        folder = Path(name) / "index"
+        store.put(_items())
+        FollowingIndex(store, "text", folder, DIM).snapshot()
+        [path] = folder.glob(which)
+        content = bytearray(path.read_bytes())
+        place = int(where * len(content))
+        if cut:
+            del content[place:]
+        else:
+            content[place] ^= 1 << bit
+        path.write_bytes(content)
+        index = FollowingIndex(store, "text", folder, DIM)
+        keys, vectors, _ = store.vectors_after("text", 0)
+        assert index.search(vectors, 1)[1][:, 0].tolist() == keys.tolist()
+        assert len(index) == COUNT

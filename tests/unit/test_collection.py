@@ -1,0 +1,103 @@
+"""A collection's folder: made, opened, refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import Document, ModelSpec, Preprocessing
+from crossmodal.index.collection import MANIFEST, Collection, collection_folder
+from crossmodal.store.sqlite import NewDocument
+
+MODEL = ModelSpec("clip", "scenes", "a" * 64, 4, Preprocessing(96))
+
+
+def test_create_and_open(tmp_path: Path) -> None:
+    folder = tmp_path / "w" / "toy-data"
+    made = Collection.create(folder, MODEL)
+    assert made == Collection.open(folder) == Collection.create(folder, MODEL)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert manifest["format"] == 1
+    assert manifest["metric"] == "cosine"
+    assert manifest["model"]["weights_hash"] == "a" * 64
+    assert [p.name for p in folder.iterdir()] == [MANIFEST]
+
+
+def test_creating_again_leaves_the_manifest(tmp_path: Path) -> None:
+    Collection.create(tmp_path, MODEL)
+    before = (tmp_path / MANIFEST).read_bytes()
+    Collection.create(tmp_path, MODEL)
+    assert (tmp_path / MANIFEST).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(MODEL, weights="ViT-B-32/laion2b_s34b_b79k", weights_hash="b" * 64, dim=512),
+        replace(MODEL, weights_hash="c" * 64),
+        replace(MODEL, preprocessing=Preprocessing(96, "squash")),
+        replace(MODEL, family="vse"),
+    ],
+    ids=["weights", "hash", "preprocessing", "family"],
+)
+def test_another_model_is_refused_and_both_are_named(tmp_path: Path, other: ModelSpec) -> None:
+    Collection.create(tmp_path, MODEL)
+    with pytest.raises(StateError) as caught:
+        Collection.create(tmp_path, other)
+    assert str(MODEL) in str(caught.value)
+    assert str(other) in str(caught.value)
+    assert "--collection" in str(caught.value)
+
+
+def test_opening_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no index in"):
+        Collection.open(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"format": 1}', b'{"format": 1, "model": []}', b"\xff\xfe",
+     b'{"format": 1, "model": {"family": "clip"}}', b'{"format": 1, "model": {"preprocessing": {}}}',
+     b'{"format": 1, "model": {"preprocessing": {"mean": null, "std": []}}}'],
+)  # fmt: skip
+@pytest.mark.parametrize("opening", ["open", "create"])
+def test_a_damaged_manifest(tmp_path: Path, content: bytes, opening: str) -> None:
+    (tmp_path / MANIFEST).write_bytes(content)
+    with pytest.raises(StateError, match="damaged"):
+        Collection.open(tmp_path) if opening == "open" else Collection.create(tmp_path, MODEL)
+    assert (tmp_path / MANIFEST).read_bytes() == content
+
+
+def test_another_format(tmp_path: Path) -> None:
+    Collection.create(tmp_path, MODEL)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
+    with pytest.raises(StateError, match="format 2, this program reads 1"):
+        Collection.open(tmp_path)
+
+
+def test_store_and_index_are_of_the_folder(tmp_path: Path) -> None:
+    collection = Collection.create(tmp_path, MODEL)
+    with pytest.raises(StateError):
+        collection.store()
+    with collection.store(writable=True) as store:
+        store.put([NewDocument(Document("a", "text"), np.eye(4, dtype=np.float32)[1])])
+        index = collection.index(store, "text")
+        assert index.search(np.eye(4, dtype=np.float32)[1:2], 1)[0][0, 0] == pytest.approx(1)
+        assert index.snapshot()
+        assert len(collection.index(store, "text", shard=0, n_shards=2)) in (0, 1)
+    assert (tmp_path / "index").is_dir()
+
+
+@pytest.mark.parametrize("name", ["toy-data", "f8k", "a", "0", "My.Set_2-x", "x" * 100])
+def test_good_names(tmp_path: Path, name: str) -> None:
+    assert collection_folder(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/abs", ".hidden", "-x", "a b", "é", "a\n", "x" * 101])
+def test_bad_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="use letters"):
+        collection_folder(tmp_path, name)
