@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = copy_distinct(given.images, Path(scratch) / "images", given.n)
         loops = [in_own_process(plain_loop, files[: given.n // 2], given.weights, given.threads)]
-        flow_rate, peak_gb = in_own_process(index_flow, files, Path(scratch) / "workspace", given)
+        flow_rate, peak_gb = index_flow(files, Path(scratch) / "workspace", given)
         loops.append(in_own_process(plain_loop, files[: given.n // 2], given.weights, given.threads))
     plain = sum(loops) / len(loops)
     figures = {

@@ -52,7 +52,7 @@ class Report:
     def write(self, path: Path) -> None:
         """Writes it as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf8")
+        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf8", "backslashreplace")
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report in words; of long lists only the first, with how many more there are."""

@@ -27,4 +27,4 @@ class Settings:
     parallel: int = 1
     shards: int = 1
     threads: int = 0
-    start_timeout_s: float = 180.0
+    start_timeout_s: float = 90.0

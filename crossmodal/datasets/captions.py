@@ -58,13 +58,19 @@ def read_captions(path: Path) -> CaptionTable:
     table = CaptionTable()
     try:
         readers[path.suffix.lower()](path, table)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _MALFORMED as error:
         raise InputError(f"{path} can't be read as captions: {error}") from error
     splits = path.parent / "splits.csv"
     if splits.exists():
-        with splits.open(encoding="utf8", newline="") as file:
-            table.splits |= {row["image"]: row["split"] for row in csv.DictReader(file)}
+        try:
+            with splits.open(encoding="utf8", newline="") as file:
+                table.splits |= {row["image"]: row["split"] for row in csv.DictReader(file)}
+        except _MALFORMED as error:
+            raise InputError(f"{splits} can't be read as image,split: {error!r}") from error
     return table
+
+
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)
 
 
 def _text_lines(path: Path, table: CaptionTable) -> Iterator[tuple[str, str]]:
@@ -107,7 +113,7 @@ def _read_csv(path: Path, table: CaptionTable) -> None:
         delimiter=delimiter,
         quoting=csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL,
     )
-    header = [name.strip().lower() for name in next(reader)]
+    header = [name.strip().lower() for name in next(reader, [])]
     image, caption = _column(header, IMAGE_COLUMNS, path), _column(header, CAPTION_COLUMNS, path)
     for row in reader:
         if not row:
@@ -148,7 +154,13 @@ def _read_coco(content: dict[str, Any], table: CaptionTable) -> None:
 
 
 def _read_jsonl(path: Path, table: CaptionTable) -> None:
-    _read_objects((json.loads(line) for _, line in _text_lines(path, table) if line.strip()), path, table)
+    for where, line in _text_lines(path, table):
+        if not line.strip():
+            continue
+        try:
+            _read_objects([json.loads(line)], path, table)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            table.failures.append(Failure(where, f"not a JSON object with a picture and captions: {error}", "text"))
 
 
 def _read_parquet(path: Path, table: CaptionTable) -> None:
@@ -169,5 +181,5 @@ def _read_objects(objects: Iterable[dict[str, Any]], path: Path, table: CaptionT
             table.add(image, caption["raw"] if isinstance(caption, dict) else str(caption), where)
         if image and not told:
             table.captions.setdefault(image, [])
-        if "split" in given:
+        if given.get("split"):
             table.splits[image] = "train" if given["split"] == "restval" else str(given["split"])

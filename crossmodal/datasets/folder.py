@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from crossmodal.core.errors import InputError
@@ -39,23 +40,39 @@ def read_folder(folder: Path, caption_file: Path | None, split: str | None = Non
         raise InputError(f"{folder} does not exist")
     table = read_captions(caption_file) if caption_file else None
     images = folder / "images" if table is not None and (folder / "images").is_dir() else folder
-    paths = sorted(_pictures(images))
+    failures: list[Failure] = []
+    paths = sorted(_pictures(images, failures))
     if not paths and not (table and table.captions):
         raise InputError(f"no pictures in {images}: looked for {', '.join(sorted(EXTENSIONS))}")
     if split is not None:
         known = sorted(set(table.splits.values())) if table else []
         if split not in known:
             raise InputError(f"{folder} has no split {split!r}: it has {', '.join(known) or 'none'}")
-    return _with_table(images, paths, table, split) if table else _with_side_files(images, paths)
+    records = _with_table(images, paths, table, split) if table else _with_side_files(images, paths)
+    return chain(failures, records)
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def _pictures(folder: Path, failures: list[Failure]) -> Iterator[Path]:
     """Every file with a picture's ending. Links to folders are not followed, so no loop is walked."""
-    for parent, folders, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        failures.append(Failure(_printable(str(error.filename)), f"the folder can't be read: {error.strerror}"))
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in files:
-            if Path(name).suffix.lower() in EXTENSIONS:
-                yield Path(parent) / name
+            if Path(name).suffix.lower() not in EXTENSIONS:
+                continue
+            path = Path(parent) / name
+            if _printable(str(path)) != str(path):
+                failures.append(Failure(_printable(str(path)), "its name is not UTF-8: rename it"))
+            else:
+                yield path
+
+
+def _printable(name: str) -> str:
+    """A file name with the bytes that are no UTF-8 written as escapes."""
+    return name.encode("utf8", "backslashreplace").decode("utf8")
 
 
 def _with_table(images: Path, paths: list[Path], table: CaptionTable, split: str | None) -> Records:
@@ -84,7 +101,7 @@ def _with_side_files(images: Path, paths: list[Path]) -> Records:
         captions: tuple[str, ...] = ()
         if side.is_file():
             try:
-                lines = side.read_text("utf8").splitlines()
+                lines = side.read_text("utf-8-sig").splitlines()
                 captions = tuple(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
                 if not captions:
                     yield Failure(str(side), "the caption is empty", "text")

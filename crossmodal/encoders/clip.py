@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -152,6 +153,7 @@ def _build(weights: str) -> Any:
     """The open_clip model with its weights, float32 on the CPU."""
     import open_clip
     import torch
+    from safetensors import SafetensorError
 
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
     architecture, _, tag = weights.partition("/")
@@ -173,7 +175,8 @@ def _build(weights: str) -> Any:
         return open_clip.create_model(
             architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu
         )
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
+            StopIteration, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the weights {weights} could not be loaded into their architecture: {reason}") from error
 
@@ -196,7 +199,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     missing = [name for name in (CONFIG_NAME, WEIGHTS_NAME) if not (folder / name).exists()]
     if missing:
         raise InputError(f"{folder} is no folder of weights: {' and '.join(missing)} missing")
-    config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
+        config["model_cfg"]["vision_cfg"], config["model_cfg"]["embed_dim"], config["preprocess_cfg"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG_NAME} is damaged: {error!r}") from error
     return config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -30,12 +31,15 @@ def weights_file(name: str, config: dict[str, Any]) -> Path:
     if cached is not None:
         return cached
     host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")) if hub else urlparse(str(config["url"]))
-    _check_reachable(name, host.hostname or "", host.port or 443)
+    proxy = urllib.request.getproxies().get(host.scheme)
+    host = urlparse(proxy) if proxy else host
+    _check_reachable(name, host.hostname or "", host.port or (80 if host.scheme == "http" else 443))
+    import httpx
     from open_clip.pretrained import download_pretrained
 
     try:
         return Path(download_pretrained(config))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, httpx.HTTPError) as error:
         raise StateError(f"downloading {name} failed ({error}): try again, or {_ADVICE}") from error
 
 

@@ -37,17 +37,20 @@ def measure_skills(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> 
         encode: Texts to unit vectors.
 
     Returns:
+        What there are too few scenes to measure is left out.
+
         `flip`: how often a caption scores higher on its picture than the same words with left and right,
         or above and below, exchanged (0.5 is chance); `colour_swap`: the same with two things' colours
         exchanged; `short_query_p10`, `synonym_p10`: of the ten best pictures of a short query, how many
         it is true of, averaged over the kinds of query, in usual words and in synonyms.
     """
-    return {
+    measured = {
         "flip": _preferred(scenes, images, encode, _flips),
         "colour_swap": _preferred(scenes, images, encode, _swaps),
         "short_query_p10": _precision_at_10(scenes, images, encode, synonyms=False),
         "synonym_p10": _precision_at_10(scenes, images, encode, synonyms=True),
     }
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def _flips(scene: Scene, index: int) -> list[tuple[str, str]]:
@@ -74,19 +77,21 @@ def _pair(scene: Scene, other: Scene, style: int, index: int) -> list[tuple[str,
 
 def _preferred(
     scenes: Sequence[Scene], images: Vectors, encode: Encode, pairs_of: Callable[[Scene, int], list[tuple[str, str]]]
-) -> float:
+) -> float | None:
     rows, true, false = [], [], []
     for index, scene in enumerate(scenes):
         for right, wrong in pairs_of(scene, index):
             rows.append(index)
             true.append(right)
             false.append(wrong)
+    if not rows:
+        return None
     shown = images[rows]
     margin = (shown * encode(true)).sum(axis=1) - (shown * encode(false)).sum(axis=1)
     return float(np.mean(margin > 0))
 
 
-def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *, synonyms: bool) -> float:
+def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *, synonyms: bool) -> float | None:
     means = []
     for attributes in QUERY_ATTRIBUTES:
         words = Random(f"{attributes}-{synonyms}")
@@ -98,7 +103,7 @@ def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *
         best = np.argsort(-(encode(texts) @ images.T), axis=1, kind="stable")[:, :10]
         hits = [[p.matches(scenes[i]) for i in row] for p, row in zip(chosen, best.tolist(), strict=True)]
         means.append(float(np.mean(hits)))
-    return float(np.mean(means))
+    return float(np.mean(means)) if means else None
 
 
 def _patterns(scenes: Sequence[Scene], attributes: tuple[str, ...]) -> list[Pattern]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import Pixels
@@ -18,6 +19,19 @@ MIME_TYPES = {
     "HEIF": "image/heic",
 }  # fmt: skip
 """The formats that are accepted, by Pillow's name, with the MIME type each is served as."""
+
+# What Pillow's plugins raise on damaged files; the set is theirs.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError, RuntimeError, TypeError, KeyError,
+    struct.error,
+)  # fmt: skip
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What puts a picture of an EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
 
 _READERS = [name for name in MIME_TYPES if name != "MPO"]  # the JPEG reader finds out that it is one
 
@@ -69,23 +83,34 @@ def decode(content: bytes) -> tuple[Image.Image, str]:
                 )
             mime_type = MIME_TYPES[str(picture.format)]
             picture.load()
-            return to_rgb(ImageOps.exif_transpose(picture)), mime_type
+            turn = _TURNS.get(_orientation(picture))
+            upright = picture if turn is None else picture.transpose(turn)
+            return to_rgb(upright), mime_type
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(f"too many pixels ({error}): make it smaller") from error
+        raise PictureError(f"more pixels than the limit of {MAX_PIXELS:,}: make it smaller") from error
     except UnidentifiedImageError as error:
         raise PictureError(f"not a picture of a known kind ({', '.join(sorted(set(MIME_TYPES.values())))})") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError, RuntimeError) as error:
-        # What Pillow's plugins raise on damaged files; the set is theirs.
+    except _DAMAGE as error:
         raise PictureError(f"damaged or truncated: {error}") from error
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) where there is none or the EXIF is damaged: that spoils no pixel."""
+    try:
+        found = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except _DAMAGE:
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Any Pillow mode to 8-bit RGB; 16-bit is scaled, not clipped; transparency is laid over white."""
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if picture.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
+        wide = picture.mode.startswith("I;16") or (picture.mode == "I" and values.max(initial=0) > 255)
+        top = 65535.0 if wide else 255.0
         grey = np.clip(values * (255.0 / top), 0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

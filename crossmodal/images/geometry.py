@@ -12,6 +12,7 @@ from crossmodal.images.decode import to_pixels
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 THUMBNAIL_PX = 256
+MAX_RESIZED_PIXELS = 16_000_000
 
 
 def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
@@ -35,9 +36,14 @@ def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
         new = (size, max(size, int(size * height / width)))
     else:
         new = (max(size, int(size * width / height)), size)
+    left, top = round((new[0] - size) / 2.0), round((new[1] - size) / 2.0)
+    if new[0] * new[1] > MAX_RESIZED_PIXELS:
+        # A picture a hundred times as long as it is high: only the part that stays is resized.
+        scale_x, scale_y = width / new[0], height / new[1]
+        window = (left * scale_x, top * scale_y, (left + size) * scale_x, (top + size) * scale_y)
+        return to_pixels(picture.resize((size, size), resample, box=window))
     if new != (width, height):
         picture = picture.resize(new, resample)
-    left, top = round((new[0] - size) / 2.0), round((new[1] - size) / 2.0)
     return to_pixels(picture.crop((left, top, left + size, top + size)))
 
 
@@ -45,6 +51,7 @@ def thumbnail(picture: Image.Image) -> bytes:
     """A JPEG of the whole picture, at most `THUMBNAIL_PX` a side, never enlarged."""
     small = picture.copy()
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    small.info.clear()  # comments and profiles of the original have no place in it
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

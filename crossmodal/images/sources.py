@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 import stat
@@ -13,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from crossmodal.core.errors import PictureError
 from crossmodal.images.decode import MAX_BYTES
 
-_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII | re.IGNORECASE)
 
 
 def is_data_uri(uri: str) -> bool:
@@ -34,12 +33,12 @@ def from_data_uri(uri: str) -> bytes:
     if not mime_type.startswith("image/") and mime_type != "application/octet-stream":
         raise PictureError(f"a data URI of type {mime_type}: expected image/...")
     payload = uri[match.end() :]
-    if not match[3]:
-        return unquote_to_bytes(payload)
     try:
+        if not match[3]:
+            return unquote_to_bytes(payload)
         return base64.b64decode("".join(payload.split()), validate=True)
-    except binascii.Error as error:
-        raise PictureError(f"invalid base64: {error}") from error
+    except ValueError as error:  # binascii.Error, and text that is no ASCII
+        raise PictureError(f"invalid {'base64' if match[3] else 'data URI'}: {error}") from error
 
 
 def from_file(path: Path) -> bytes:
@@ -48,15 +47,21 @@ def from_file(path: Path) -> bytes:
     Raises:
         PictureError: It can't be read, is not a regular file, or is too large.
     """
+    descriptor = -1
     try:
         # Non-blocking, so that opening a FIFO nobody writes to comes back.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise PictureError("not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise PictureError(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise PictureError(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:
         raise PictureError(f"can't be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the name
+        raise PictureError(f"can't be read: {error}") from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

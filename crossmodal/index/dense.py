@@ -41,6 +41,9 @@ class DenseIndex:
         lengths = np.linalg.norm(vectors, axis=1)
         if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):
             raise ValueError(f"vectors must have length 1, found {lengths.min():.4f} to {lengths.max():.4f}")
+        if len(np.unique(keys)) < len(keys):
+            last = sorted({int(key): place for place, key in enumerate(keys)}.values())
+            keys, vectors = keys[last], vectors[last]
         if len(self):
             self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
         self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(keys, np.int64))

@@ -88,6 +88,7 @@ class FollowingIndex:
             pointer = {
                 "file": path.name,
                 "sha256": _sha256(path),
+                "store_id": self.store.store_id(),
                 "last_seq": self.last_seq,
                 "count": len(self.index),
                 "dim": self.dim,
@@ -108,10 +109,10 @@ class FollowingIndex:
             if _sha256(path) != pointer["sha256"]:
                 raise StateError(f"{path} does not have the checksum {self.pointer.name} gives")
             index = DenseIndex.load(path)
-            if index.dim != self.dim or pointer["last_seq"] > self.store.last_seq():
+            if index.dim != self.dim or pointer["store_id"] != self.store.store_id():
                 raise StateError(f"{path} is not of this store")
             return index, int(pointer["last_seq"])
-        except (StateError, OSError, ValueError, KeyError) as error:
+        except (StateError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("the snapshot is not usable and is made again from the store: %s", error)
             return DenseIndex(self.dim), 0
 

@@ -6,6 +6,7 @@ What is said is drawn from the scene and a random source apart, so the same word
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -144,9 +145,12 @@ def noun_phrase(thing: Thing, rng: Random, synonyms: bool = False, detail: float
     words.append(_colour_word(thing.colour, rng, synonyms))
     words.append(_shape_word(thing, rng, synonyms, plural=thing.count > 1))
     phrase = " ".join(word for word in words if word)
-    for word in ("orange", "azure", "emerald"):
-        phrase = phrase.replace(f"a {word}", f"an {word}")
-    return phrase
+    return _with_articles(phrase)
+
+
+def _with_articles(phrase: str) -> str:
+    """Puts "an" before the colours that begin with a vowel."""
+    return re.sub(r"\ba (?=orange|azure|emerald)", "an ", phrase)
 
 
 def _colour_word(colour: str, rng: Random, synonyms: bool) -> str:
@@ -255,4 +259,4 @@ def describe(pattern: Pattern, rng: Random, synonyms: bool | None = None) -> Sho
     if pattern.background is not None:
         words.append(pick(BACKGROUND_NAMES[pattern.background]))
     text = " ".join(words)
-    return ShortQuery(text.replace("a orange", "an orange"), pattern)
+    return ShortQuery(_with_articles(text), pattern)

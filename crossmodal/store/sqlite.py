@@ -53,6 +53,16 @@ class DocumentStore:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30.0)
+        try:
+            self._prepare(writable)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise StateError(f"{self.path} is damaged or no store ({error}): move it away and index again") from error
+        except StateError:
+            self.close()
+            raise
+
+    def _prepare(self, writable: bool) -> None:
         self._connection.execute("PRAGMA foreign_keys = ON")
         if writable:
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -122,6 +132,10 @@ class DocumentStore:
     def data_version(self) -> int:
         """Changes whenever another connection commits; microseconds, so it can be asked at every query."""
         return int(self._one("PRAGMA data_version")[0])
+
+    def store_id(self) -> str:
+        """A name no other store has, given when it was made."""
+        return str(self._one("SELECT store_id FROM sequence")[0])
 
     def last_seq(self) -> int:
         """The sequence number of the newest commit, 0 in an empty store."""

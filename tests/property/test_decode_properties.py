@@ -37,11 +37,10 @@ VALID = _valid_files()
 def is_decoded_or_refused(content: bytes) -> None:
     try:
         picture, mime_type = decode(content)
-    except PictureError as error:
-        assert str(error)
-    else:
-        assert picture.mode == "RGB"
-        assert mime_type.startswith("image/")
+    except PictureError:
+        return
+    assert picture.mode == "RGB"
+    assert mime_type.startswith("image/")
 
 
 @given(st.binary(max_size=300))

@@ -1,9 +1,7 @@
 """However a snapshot's bytes are changed, what is opened is what the store has."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +20,12 @@ def _items() -> list[NewDocument]:
 
 @given(st.sampled_from(["*.faiss", "*.json"]), st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_damage_is_never_served(which: str, where: float, bit: int, cut: bool) -> None:
-    with tempfile.TemporaryDirectory() as name, DocumentStore(Path(name), writable=True) as store:
-        folder = Path(name) / "index"
+def test_damage_is_never_served(
+    tmp_path_factory: pytest.TempPathFactory, which: str, where: float, bit: int, cut: bool
+) -> None:
+    place_of_store = tmp_path_factory.mktemp("store")
+    with DocumentStore(place_of_store, writable=True) as store:
+        folder = place_of_store / "index"
         store.put(_items())
         FollowingIndex(store, "text", folder, DIM).snapshot()
         [path] = folder.glob(which)

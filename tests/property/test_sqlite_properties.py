@@ -1,9 +1,7 @@
 """Any sequence of puts leaves the store as a dictionary would have it."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +28,8 @@ def vector_of(name: str) -> np.ndarray:
 
 @given(st.lists(st.lists(documents(), max_size=5), max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_puts_agree_with_a_dictionary(batches: list[list[Document]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, DocumentStore(Path(folder), writable=True) as store:
+def test_puts_agree_with_a_dictionary(tmp_path_factory: pytest.TempPathFactory, batches: list[list[Document]]) -> None:
+    with DocumentStore(tmp_path_factory.mktemp("store"), writable=True) as store:
         model: dict[str, Document] = {}
         for batch in batches:
             expected = []

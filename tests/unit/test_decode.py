@@ -132,7 +132,9 @@ def test_a_transparent_colour_of_an_rgb_picture_is_white() -> None:
 def test_cmyk(kind: str) -> None:
     found, _ = decode(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), kind))
     red, green, blue = found.getpixel((8, 8))  # type: ignore[misc]
-    assert red > 200 and green < 60 and blue < 60
+    assert red > 200
+    assert green < 60
+    assert blue < 60
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -212,6 +214,14 @@ def test_a_truncated_file_is_refused(kind: str) -> None:
         decode(content[: len(content) // 2])
 
 
+def test_a_tiff_whose_offsets_are_no_numbers_is_refused() -> None:
+    content = encoded(quarters(), "TIFF")
+    strip_offsets = struct.pack("<HH", 0x0111, 4)
+    assert content.count(strip_offsets) == 1
+    with pytest.raises(PictureError):
+        decode(content.replace(strip_offsets, struct.pack("<HH", 0x0111, 7)))
+
+
 def png_header(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -222,7 +232,7 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1)])
 def test_too_many_pixels_are_refused_before_decoding(width: int, height: int) -> None:
-    with pytest.raises(PictureError, match="pixels.*make it smaller"):
+    with pytest.raises(PictureError, match=r"pixels.*make it smaller"):
         decode(png_header(width, height))
 
 

@@ -31,14 +31,16 @@ def test_a_vector_finds_itself_first() -> None:
     assert found[:, 0].tolist() == [i * 10 + 7 for i in range(20)]
     assert scores[:, 0] == pytest.approx(1, abs=1e-5)
     assert (np.diff(scores, axis=1) <= 0).all()
-    assert scores.dtype == np.float32 and found.dtype == np.int64
+    assert scores.dtype == np.float32
+    assert found.dtype == np.int64
 
 
 def test_fewer_vectors_than_asked_for() -> None:
     scores, found = filled(2).search(unit(3), 5)
     assert (found[:, 2:] == -1).all()
     assert np.isneginf(scores[:, 2:]).all()
-    assert (found[:, :2] >= 0).all() and np.isfinite(scores[:, :2]).all()
+    assert (found[:, :2] >= 0).all()
+    assert np.isfinite(scores[:, :2]).all()
 
 
 def test_an_empty_index() -> None:
@@ -62,7 +64,8 @@ def test_a_key_that_is_there_is_replaced() -> None:
     index.add(keys(27), other)
     assert len(index) == 5
     scores, found = index.search(other, 5)
-    assert found[0, 0] == 27 and scores[0, 0] == pytest.approx(1, abs=1e-5)
+    assert found[0, 0] == 27
+    assert scores[0, 0] == pytest.approx(1, abs=1e-5)
     assert sorted(found[0].tolist()) == [7, 17, 27, 37, 47]
 
 

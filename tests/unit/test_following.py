@@ -149,9 +149,12 @@ def test_a_pointer_with_a_sequence_number_in_letters(snapshot: Path) -> None:
 
 
 def test_an_index_of_another_dim_is_passed_over(snapshot: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with DocumentStore(snapshot) as store, caplog.at_level(logging.WARNING):
-        with pytest.raises(ValueError, match="expected"):
-            FollowingIndex(store, "text", snapshot / "index", DIM + 1)
+    with (
+        DocumentStore(snapshot) as store,
+        caplog.at_level(logging.WARNING),
+        pytest.raises(ValueError, match="expected"),
+    ):
+        FollowingIndex(store, "text", snapshot / "index", DIM + 1)
     assert "not of this store" in caplog.text
 
 
@@ -187,7 +190,8 @@ def test_snapshots_of_modalities_and_shards_do_not_meet(snapshot: Path) -> None:
         image = FollowingIndex(store, "image", snapshot / "index", DIM)
         half = opened(store, snapshot, 0, 2)
         assert (len(image), len(half)) == (3, 10)
-        assert image.snapshot() and half.snapshot()
+        assert image.snapshot()
+        assert half.snapshot()
         assert len(list((snapshot / "index").glob("*.faiss"))) == 3
 
 

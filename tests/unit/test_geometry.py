@@ -63,7 +63,8 @@ def test_shortest_keeps_the_centre() -> None:
 
 def test_longest_pads_with_the_fill() -> None:
     pixels = fit(Image.new("RGB", (100, 50), (200, 10, 10)), Preprocessing(20, "longest", fill=9))
-    assert (pixels[:5] == 9).all() and (pixels[15:] == 9).all()
+    assert (pixels[:5] == 9).all()
+    assert (pixels[15:] == 9).all()
     assert (pixels[5:15] == (200, 10, 10)).all()
 
 

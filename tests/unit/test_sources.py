@@ -88,7 +88,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match="directory|not a regular file"):
+    with pytest.raises(PictureError, match=r"directory|not a regular file"):
         from_file(tmp_path)
 
 

@@ -91,7 +91,8 @@ def test_vectors_come_in_order_and_in_pages(tmp_path: Path) -> None:
             seq = new_seq
             pages.append(len(keys))
             vectors.append(rows)
-            assert rows.shape == (len(keys), DIM) and rows.dtype == np.float32
+            assert rows.shape == (len(keys), DIM)
+            assert rows.dtype == np.float32
         assert pages == [3, 3, 1]
         found = np.concatenate(vectors).argmax(axis=1).tolist()
         assert found == [n % DIM for n in range(1, 11) if n % 3]
@@ -114,7 +115,8 @@ def test_documents_by_key(tmp_path: Path) -> None:
         assert [found[key] for key in keys.tolist()] == [i.document for i in items]
         assert len(found) == len(items)
         assert set(store.known([i.document.id for i in items] + ["nobody"])) == {i.document.id for i in items}
-        assert store.by_keys([]) == {} and store.known([]) == {}
+        assert store.by_keys([]) == {}
+        assert store.known([]) == {}
 
 
 def test_captions_of_a_picture_in_the_order_they_came(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_reading_where_there_is_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no index in .* run `python app.py -t index` first"):
+    with pytest.raises(StateError, match=r"no index in .* run `python app.py -t index` first"):
         DocumentStore(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -186,7 +188,7 @@ def test_a_newer_format_is_refused(tmp_path: Path, writable: bool) -> None:
     connection = sqlite3.connect(tmp_path / FILE_NAME)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
-    with pytest.raises(StateError, match="format 999.*update the program"):
+    with pytest.raises(StateError, match=r"format 999.*update the program"):
         DocumentStore(tmp_path, writable=writable)
 
 
@@ -210,7 +212,7 @@ def test_a_refused_store_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_file_that_is_no_database(tmp_path: Path, writable: bool) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"this is not a database at all" * 100)
-    with pytest.raises(StateError, match="damaged|not a database"):
+    with pytest.raises(StateError, match=r"damaged|not a database"):
         DocumentStore(tmp_path, writable=writable)
 
 
@@ -220,5 +222,6 @@ def test_documents_of_one_id_do_not_replace_each_other(tmp_path: Path) -> None:
         store.put([first])
         store.put([NewDocument(replace(first.document, text="second"), np.eye(DIM, dtype=np.float32)[3])])
         found = store.document("a")
-        assert found is not None and found.text == "first"
+        assert found is not None
+        assert found.text == "first"
         assert store.vectors_after("text", 0)[1].tolist() == [first.vector.tolist()]

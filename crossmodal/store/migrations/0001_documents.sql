@@ -31,5 +31,8 @@ CREATE TABLE pictures (
     content BLOB NOT NULL
 ) STRICT;
 
-CREATE TABLE sequence (last INTEGER NOT NULL) STRICT;
-INSERT INTO sequence VALUES (0);
+CREATE TABLE sequence (
+    last     INTEGER NOT NULL,
+    store_id TEXT    NOT NULL  -- by which a snapshot knows whose it is
+) STRICT;
+INSERT INTO sequence VALUES (0, lower(hex(randomblob(16))));

@@ -1,0 +1,97 @@
+"""Data sets by name, and scenes written as one."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import ImageRecord
+from crossmodal.datasets import registry
+from crossmodal.datasets.scenes import write_scenes
+from crossmodal.scenes.language import CAPTION_STYLES
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty `data/` of our own."""
+    monkeypatch.setattr(registry, "DATA", tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("8k", "f8k"), ("30k", "f30k"), ("toy", "toy-data"), ("f8k", "f8k"), ("./8k", "./8k")],
+)
+def test_canonical(name: str, expected: str) -> None:
+    assert registry.canonical(name) == expected
+
+
+def test_collection_names(tmp_path: Path) -> None:
+    assert registry.collection_name("8k") == "f8k"
+    assert registry.collection_name("scenes") == "scenes"
+    one, other = (registry.collection_name(str(tmp_path / part / "My Pictures!")) for part in "ab")
+    assert one != other
+    assert one.rsplit("-", 1)[0] == other.rsplit("-", 1)[0] == "my-pictures"
+    assert registry.collection_name(str(tmp_path / "a" / "x" / ".." / "My Pictures!")) == one
+    assert registry.collection_name("/").startswith("folder-")
+    assert len(registry.collection_name("/" + "x" * 200)) <= 100
+
+
+@pytest.mark.parametrize(("name", "how"), [("8k", "get_data.sh f8k"), ("f30k", "get_data.sh f30k"), ("coco", "put ")])
+def test_a_data_set_that_is_not_here_says_how_to_get_it(name: str, how: str) -> None:
+    with pytest.raises(InputError, match=how):
+        registry.read(name)
+
+
+def test_a_data_set_by_name(data: Path) -> None:
+    (data / "f8k" / "images").mkdir(parents=True)
+    (data / "f8k" / "images" / "a.jpg").touch()
+    (data / "f8k" / "captions.txt").write_text("image,caption\na.jpg,One\n")
+    [record] = registry.read("8k")
+    assert isinstance(record, ImageRecord)
+    assert record.captions == ("One",)
+
+
+def test_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert len(list(registry.read(str(tmp_path)))) == 1
+    with pytest.raises(InputError, match="neither a data set nor a folder"):
+        registry.read("f9k")
+
+
+def test_an_unknown_split() -> None:
+    with pytest.raises(InputError, match="no split 'val': it has train, dev, test"):
+        registry.read("scenes", "val")
+
+
+def test_scenes_are_drawn_on_first_use(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = registry.scenes_folder("dev", 3)
+    assert folder == data / "scenes" / "dev"
+    monkeypatch.setattr(registry, "write_scenes", lambda *_: pytest.fail("drawn again"))
+    records = [r for r in registry.read("scenes", "dev") if isinstance(r, ImageRecord)]
+    assert len(records) == 3
+    assert all(len(r.captions) == CAPTION_STYLES for r in records)
+
+
+def test_written_scenes_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_scenes(tmp_path / name, "test", 4, seed=3, start=2)
+    files = {
+        name: {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()}
+        for name in ("one", "two")
+    }
+    assert files["one"] == files["two"]
+    assert len(files["one"]) == 4 + 2
+    assert Path("images/test-00002.jpg") in files["one"]
+
+
+def test_written_scenes_can_be_read_and_opened(tmp_path: Path) -> None:
+    write_scenes(tmp_path, "test", 3)
+    records = list(registry.read(str(tmp_path)))
+    assert all(isinstance(record, ImageRecord) for record in records)
+    for record in records:
+        assert isinstance(record, ImageRecord)
+        assert len(record.captions) == CAPTION_STYLES
+        with Image.open(record.path) as picture:
+            assert picture.size == (256, 256)

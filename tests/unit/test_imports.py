@@ -1,0 +1,101 @@
+"""Imports run one way."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ALLOWED: dict[str, set[str]] = {
+    "core": set(),
+    "scenes": {"core"},
+    "images": {"core"},
+    "retrieval": {"core"},
+    "store": {"core"},
+    "index": {"core", "store"},
+    "encoders": {"core"},
+    "datasets": {"core", "images", "scenes"},
+    "training": {"core", "scenes", "encoders"},
+    "evaluation": {"core", "scenes"},
+}
+FORBIDDEN: dict[str, set[str]] = {
+    "crossmodal": {"jina", "fastapi", "docarray", "executors", "gateway", "tasks", "app"},
+    "executors": {"gateway", "tasks", "app"},
+    "gateway": {"tasks", "app"},
+}
+
+
+def imported_modules(source: str, package: str) -> Iterator[str]:
+    """Every module a file imports, at its top or inside a function, relative imports resolved."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def imports_under(folder: str) -> Iterator[tuple[str, str]]:
+    """(file, imported module) of every file under a folder."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        relative = path.relative_to(ROOT)
+        for module in imported_modules(path.read_text("utf8"), ".".join(relative.parts[:-1])):
+            yield str(relative), module
+
+
+def breaks_a_ban(folder: str, module: str) -> bool:
+    return module.split(".")[0] in FORBIDDEN[folder]
+
+
+def breaks_the_order(stage: str, module: str) -> bool:
+    parts = module.split(".")
+    if parts[0] != "crossmodal" or len(parts) < 2 or parts[1] == "__version__":
+        return False
+    return parts[1] not in ALLOWED[stage] | {stage}
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_no_layer_imports_from_above(folder: str) -> None:
+    found = list(imports_under(folder))
+    assert found, f"{folder} has no imports: was it moved?"
+    assert [(file, module) for file, module in found if breaks_a_ban(folder, module)] == []
+
+
+@pytest.mark.parametrize("stage", ALLOWED)
+def test_stages_import_only_what_they_stand_on(stage: str) -> None:
+    assert list((ROOT / "crossmodal" / stage).glob("*.py"))
+    found = imports_under(f"crossmodal/{stage}")
+    assert [(file, module) for file, module in found if breaks_the_order(stage, module)] == []
+
+
+def test_every_stage_has_its_rule() -> None:
+    stages = {path.parent.name for path in (ROOT / "crossmodal").glob("*/__init__.py")}
+    assert stages == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import jina",
+        "def f():\n    from jina.serve import x",
+        "from executors import docs",
+        "import app",
+        "import tasks.index",
+    ],
+)
+def test_a_breach_of_the_layers_is_seen(source: str) -> None:
+    assert any(breaks_a_ban("crossmodal", module) for module in imported_modules(source, "crossmodal.core"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["from crossmodal.index import dense", "from crossmodal import index", "from ..index.dense import DenseIndex",
+     "from .. import index", "import crossmodal.index.dense"],
+)  # fmt: skip
+def test_a_breach_of_the_stages_is_seen(source: str) -> None:
+    assert any(breaks_the_order("images", module) for module in imported_modules(source, "crossmodal.images"))

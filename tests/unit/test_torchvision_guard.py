@@ -1,0 +1,29 @@
+"""torchvision beside another torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from crossmodal.encoders import torchvision_guard
+from crossmodal.encoders.torchvision_guard import prepare_torchvision
+
+ROOT = Path(torchvision_guard.__file__).parents[2]
+
+
+def test_torchvision_and_open_clip_can_be_imported_afterwards() -> None:
+    """In a new process: here they may be imported already."""
+    script = (
+        "from crossmodal.encoders.torchvision_guard import prepare_torchvision\n"
+        "first = prepare_torchvision(); second = prepare_torchvision()\n"
+        "import torchvision, open_clip\n"
+        "from torchvision.transforms import Compose\n"
+        "print(first == second, len(open_clip.list_models()) > 50)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+    )
+    assert found.stdout.split() == ["True", "True"], found.stderr
+
+
+def test_asking_again_is_harmless() -> None:
+    assert prepare_torchvision() == prepare_torchvision()
