@@ -55,7 +55,7 @@ MODEL_CONFIG: dict[str, Any] = {
 class ClipTraining:
     """The settings of a run; they are saved beside its weights."""
 
-    steps: int = 1700
+    steps: int = 1400
     batch_size: int = 192
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
