@@ -19,7 +19,8 @@ def test_text_to_image_with_a_contact_sheet(run_app: RunApp, toy_workspace: Path
     answer = json.loads(done.stdout)
     assert [hit["rank"] for hit in answer["matches"]] == list(range(1, 8))
     assert all(Path(hit["uri"]).is_file() for hit in answer["matches"])
-    assert Image.open(sheet).size[0] > 1000
+    with Image.open(sheet) as picture:
+        assert picture.width > 1000
 
 
 def test_image_to_text_prints_captions_with_scores(run_app: RunApp, toy_workspace: Path) -> None:
