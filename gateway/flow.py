@@ -30,15 +30,15 @@ FLOWS = Path(__file__).resolve().parent.parent / "flows"
 def prepare_jina() -> None:
     """Sets what Jina reads from the environment when it is imported; call it before the first import.
 
-    Executors are started by fork, which shares what is imported already and starts a Flow in seconds. A
-    forked Executor would hang in its first OpenMP region if this process had run torch before, so in a
-    process that has imported torch they are spawned instead.
+    Executors are started by fork, which shares what is imported already and starts a Flow in seconds. It
+    asks for one thing: this process must not have run torch, or a forked Executor hangs in its first OpenMP
+    region, and the start's time limit ends it. Importing torch, as docarray does, is no harm.
     """
     os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "jina" not in sys.modules:
-        os.environ.setdefault("JINA_MP_START_METHOD", "spawn" if "torch" in sys.modules else "fork")
+        os.environ.setdefault("JINA_MP_START_METHOD", "fork")
         # All three are Jina's own doing: our start method, a package its hub client uses, and an Executor's
         # module loaded by path in a process that has it already.
         warnings.filterwarnings("ignore", message="multiprocessing start method is set")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Failure, ImageRecord, caption_id, image_id
+from crossmodal.core.types import Failure, ImageRecord, ModelSpec, caption_id, image_id
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
@@ -31,7 +33,18 @@ CAPTIONS_A_REQUEST = 128
 def open_collection(settings: Settings) -> Collection:
     """The collection of the settings, made for adding to where it is not there."""
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
-    return Collection.create(folder_of(settings), models.resolve(settings.model, weights))
+    return Collection.create(folder_of(settings), resolve(settings.model, weights))
+
+
+def resolve(model: str, weights: str) -> ModelSpec:
+    """`registry.resolve`; all but the bundled weights in a process of its own.
+
+    Finding out about them loads open_clip, and a process in which torch has run can't fork a Flow.
+    """
+    if weights == models.BUNDLED:
+        return models.resolve(model, weights)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(models.resolve, model, weights).result()
 
 
 def folder_of(settings: Settings) -> Path:

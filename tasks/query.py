@@ -20,7 +20,7 @@ from crossmodal.images.sheet import contact_sheet
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from gateway.flow import free_ports, prepare_jina, running_flow
-from tasks.index import folder_of
+from tasks.index import folder_of, resolve
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def check_model(collection: Collection, settings: Settings) -> None:
 
     if settings.weights is not None or settings.model != collection.model.family:
         weights = settings.weights or registry.default_weights(settings.model, settings.data_set)
-        collection.check_model(registry.resolve(settings.model, weights))
+        collection.check_model(resolve(settings.model, weights))
 
 
 def _picture(path: str) -> bytes:

@@ -143,3 +143,12 @@ def test_num_docs_and_folders_without_captions(run_app: RunApp, tmp_path: Path) 
     with Collection.open(tmp_path / "w" / "mine").store() as store:
         tags = [document.tags for document in store.by_keys(range(1, 10)).values()]
     assert sorted(tag["folder"] for tag in tags) == ["cats", "cats", "cats", "dogs"]
+
+
+def test_weights_by_architecture_are_resolved_and_a_flow_still_starts(run_app: RunApp, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    shutil.copy(TOY / "images" / "test-00000.jpg", folder)
+    code, report = report_of(run_app, "-d", folder, "-w", tmp_path / "w", "--weights", "RN50/random")
+    assert code == 0
+    assert report["images"]["indexed"] == 1
