@@ -121,7 +121,7 @@ def _load(path: Path, context: dict[str, Any]) -> Flow:
 
 
 def _start_failure(flow: Flow, settings: Settings) -> str:
-    """Which Executors did not start; Jina's own log above has what they said."""
+    """What to say when a Flow did not start; only Jina's own log has which Executor it was."""
     names = ", ".join(name for name in flow._deployment_nodes if name != "gateway")
     return (
         f"the Flow did not start within {settings.start_timeout_s:.0f} s, or one of its parts failed; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from gateway.flow import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "data" / "toy-data"
@@ -57,19 +58,6 @@ class Service:
     url: str
     port: int
     process: subprocess.Popen[bytes]
-
-
-def free_ports() -> int:
-    """A free port with a free one after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return int(port)
 
 
 @contextmanager
