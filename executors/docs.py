@@ -5,19 +5,25 @@ survive the gateway, which reads it as text once it rebuilds the schema for `whe
 reason the annotations here are real types, not strings: no `from __future__ import annotations`.
 """
 
+import os
 from typing import Any, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
 from docarray.typing import NdArray
+from pydantic import Field
 
 from crossmodal.core.types import Document
 
 
 class MatchDoc(BaseDoc):
-    """A match of a query. `key` is its row in the store; the look-up fills in the rest."""
+    """A match of a query: a document of the store and how well it fits.
 
-    key: int = 0
+    Its id is a plain string: docarray makes a new pydantic validator for every id of its own type that it
+    reads, a millisecond and more a match on the way to the caller.
+    """
+
+    id: str = ""
     modality: str = ""
     uri: str = ""
     mime_type: str = ""
@@ -29,15 +35,21 @@ class MatchDoc(BaseDoc):
     scores: Dict[str, float] = {}
 
 
+def _new_id() -> str:
+    return os.urandom(16).hex()
+
+
 class MediaDoc(BaseDoc):
     """An image or a text on its way through a Flow.
 
     In: `modality`, and `text`, or `uri` (a data URI or, where the Flow allows it, a path), or `content`
     (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
-    float32. Out: `matches`, or `outcome`; `error` says why a document could not be taken in, and every
-    Executor passes such a document on untouched.
+    float32; `found`, the cosine of each candidate under its `name_of_match`. Out: `matches`, or
+    `outcome`; `error` says why a document could not be taken in, and every Executor passes such a document on
+    untouched.
     """
 
+    id: str = Field(default_factory=_new_id)
     modality: str = ""
     uri: str = ""
     mime_type: str = ""
@@ -50,6 +62,7 @@ class MediaDoc(BaseDoc):
     pixels: Optional[NdArray] = None
     thumbnail: Optional[NdArray] = None
     embedding: Optional[NdArray] = None
+    found: Dict[str, float] = {}
     matches: DocList[MatchDoc] = DocList[MatchDoc]()
     scores: Dict[str, float] = {}
     timings_ms: Dict[str, float] = {}
@@ -68,6 +81,17 @@ def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def to_bytes(array: Any) -> bytes:
     """The bytes an array carries."""
     return np.asarray(array, np.uint8).tobytes()
+
+
+def name_of_match(modality: str, key: int) -> str:
+    """What a match is called until it is looked up: its modality and its row in the store."""
+    return f"{modality}/{key}"
+
+
+def modality_and_key(name: str) -> tuple[str, int]:
+    """The two parts of a `name_of_match`."""
+    modality, key = name.split("/")
+    return modality, int(key)
 
 
 def document_of(doc: MediaDoc) -> Document:

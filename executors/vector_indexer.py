@@ -9,7 +9,7 @@ from docarray import DocList
 from jina import requests
 
 from crossmodal.index.collection import Collection
-from executors.docs import MatchDoc, MediaDoc
+from executors.docs import MediaDoc, name_of_match
 from executors.refusal import Refusing
 
 SNAPSHOT_EVERY = 20_000
@@ -59,11 +59,8 @@ class VectorIndexer(Refusing):
         scores, keys = self.vectors.search(queries, int(parameters.get("top_k", 10)))
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, doc_scores, doc_keys in zip(asking, scores.tolist(), keys.tolist(), strict=True):
-            doc.matches = DocList[MatchDoc](
-                MatchDoc(id=str(key), key=key, modality=self.modality, scores={"cosine": score})
-                for key, score in zip(doc_keys, doc_scores, strict=True)
-                if key >= 0
-            )
+            nearest = zip(doc_keys, doc_scores, strict=True)
+            doc.found = {name_of_match(self.modality, key): score for key, score in nearest if key >= 0}
             doc.timings_ms = {**doc.timings_ms, f"search_{self.modality}": spent_ms}
         return docs
 

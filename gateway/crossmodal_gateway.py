@@ -13,6 +13,7 @@ from jina.serve.runtimes.servers.http import FastAPIBaseServer
 
 from crossmodal.index.collection import Collection
 from gateway.http import make_app
+from gateway.lean import spare
 
 
 class HttpServer(FastAPIBaseServer):
@@ -23,8 +24,10 @@ class HttpServer(FastAPIBaseServer):
 
     @property
     def app(self) -> FastAPI:
-        """The application; Jina asks for it once."""
-        return make_app(self._request_handler.streamer, Collection.open(Path(self.collection)), self.endpoint)
+        """The application; Jina asks for it once. The streamer is the one that gRPC uses, too."""
+        streamer = self._request_handler.streamer
+        spare(streamer)
+        return make_app(streamer, Collection.open(Path(self.collection)), self.endpoint)
 
 
 class CrossModalGateway(CompositeBaseServer, BaseGateway):

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -92,7 +93,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     flow = _load(path, context)
     from jina.excepts import RuntimeFailToStart
 
-    with _sigterm_as_interrupt():
+    with _signals_as_interrupt():
         try:
             # Jina prints a banner to standard output, which belongs to the answers.
             with redirect_stdout(io.StringIO()):
@@ -141,22 +142,31 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
+_stop_asked = threading.Event()
+
+
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the program as Ctrl-C does; its default would leave the Flow's processes behind."""
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl-C does; its default would leave the Flow's processes behind.
+
+    The signal is noted as well: a KeyboardInterrupt that is raised while Python is in some object's
+    finalizer, say, is lost.
+    """
 
     def stop(*_: object) -> None:
+        _stop_asked.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    _stop_asked.clear()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def serve_until_stopped() -> None:
     """Blocks until Ctrl-C or SIGTERM; to be called inside `running_flow`, which then cleans up."""
     with suppress(KeyboardInterrupt):
-        while True:
-            signal.pause()
+        _stop_asked.wait()

@@ -104,23 +104,19 @@ def to_docs(items: list[Item], *, for_index: bool) -> list[MediaDoc]:
 def _to_doc(item: Item, for_index: bool) -> MediaDoc:
     if item.modality not in (None, "", "image", "text"):
         raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
-    doc = MediaDoc(id=uuid.uuid4().hex, tags=item.tags or {}, image_id=item.image_id or "")
+    tags, of_image = item.tags or {}, item.image_id or ""
     if item.uri and item.modality != "text":
         if not is_data_uri(item.uri):
             raise InputError(f"{item.uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
         content = from_data_uri(item.uri)
-        doc.modality, doc.content = "image", to_array(content)
-        if for_index:
-            doc.id = image_id(content)
-    elif item.text is not None and item.modality != "image":
+        name = image_id(content) if for_index else uuid.uuid4().hex
+        return MediaDoc(id=name, modality="image", content=to_array(content), tags=tags, image_id=of_image)
+    if item.text is not None and item.modality != "image":
         if not item.text.strip():
             raise InputError("the text is empty")
-        doc.modality, doc.text, doc.mime_type = "text", item.text, "text/plain"
-        if for_index:
-            doc.id = caption_id(item.text, doc.image_id)
-    else:
-        raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
-    return doc
+        name = caption_id(item.text, of_image) if for_index else uuid.uuid4().hex
+        return MediaDoc(id=name, modality="text", text=item.text, mime_type="text/plain", tags=tags, image_id=of_image)
+    raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
 
 
 def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str) -> dict[str, Any]:
@@ -145,7 +141,7 @@ def failure(description: str, root: str) -> dict[str, Any]:
 
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document as the fields of MediaDoc, for jina.Client."""
-    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "matches"})
+    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches"})
     matches = [{**match.dict(), "uri": _match_uri(match, base_url)} for match in doc.matches]
     return {**told, "matches": matches}
 

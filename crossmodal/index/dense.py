@@ -55,6 +55,8 @@ class DenseIndex:
             Scores (n, k), falling, and keys (n, k); where the index has fewer than k, the rest of a row
             is -1 with a score of -inf. Equal scores come in no stated order.
         """
+        # FAISS shares queries out among threads. More threads than queries only wait, on a core each.
+        faiss.omp_set_num_threads(max(1, min(len(queries), os.cpu_count() or 1)))
         scores, keys = self._index.search(np.ascontiguousarray(queries, np.float32), k)
         return np.where(keys < 0, -np.inf, scores).astype(np.float32), keys
 
