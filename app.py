@@ -13,7 +13,9 @@ if sys.version_info[:2] != (3, 11):
     sys.exit(f"Python 3.11 is needed, this is {sys.version.split()[0]}: see README.md")
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from crossmodal.core.errors import CrossModalError, InputError
@@ -30,6 +32,7 @@ Examples:
   python app.py -t query-i2i photo.jpg --save out.png   find pictures with a picture
   python app.py -t query_restful                        serve on http://localhost:45678
   python app.py -t evaluate -d scenes                   measure the model
+  python app.py -t models siglip                        list weights that can be had
 """
 
 QUERIES: dict[str, tuple[Modality, Modality]] = {
@@ -60,7 +63,8 @@ class TaskName(click.ParamType[str]):
     type=TaskName(),
     default="index",
     show_default=True,
-    help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data",
+    help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data, "
+    "models, download",
 )
 @click.option(
     "-d",
@@ -99,9 +103,19 @@ class TaskName(click.ParamType[str]):
 @click.option("--text", "query_text", help="For `query`: search pictures with this text.")
 @click.option("--image", "query_image", help="For `query`: search captions with this picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
+@click.option("--plain", is_flag=True, help='For queries: print lines of [rank] score: "uri".')
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "euclidean"]),
+    default="cosine",
+    show_default=True,
+    help="For queries: what a score is; euclidean is less the distance of the unit vectors. The order is the same.",
+)
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as a picture.")
 @click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the fate of every record, as JSON."
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For `index`: write the fate of every record, as JSON. For `evaluate`: figures and worst misses, as HTML.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any record failed.")
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="CROSSMODAL_HOST", help="Address to serve on.")
@@ -131,6 +145,25 @@ class TaskName(click.ParamType[str]):
 )
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
 @click.option("--steps", type=click.IntRange(1), help="For `train`: how many steps.")
+@click.option("--set", "set_", multiple=True, metavar="NAME=VALUE", help="For `train`: a setting of the recipe.")
+@click.option(
+    "--through",
+    type=click.Choice(["exact", "flow"]),
+    default="exact",
+    show_default=True,
+    help="For `evaluate`: score in memory, or ask the query Flow over the collection, which must be indexed.",
+)
+@click.option(
+    "--compare",
+    multiple=True,
+    metavar="FAMILY:WEIGHTS",
+    help="For `evaluate`: a further model to put beside it; may be given several times.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="For `evaluate`: also the mean over so many folds.  [default: 5 where there are 5,000 pictures, as COCO's]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="For `train` and `data`: the folder to write.")
 def main(task: str, **given: Any) -> None:
     """Cross-modal search: pictures with words, captions with a picture, pictures with a picture.
@@ -138,7 +171,8 @@ def main(task: str, **given: Any) -> None:
     QUERY is the text or the picture of a query task; without it, queries are asked for one by one.
     """
     own = {name: given.pop(name) for name in list(given) if name not in Settings.__dataclass_fields__}
-    settings = Settings(**given)
+    model_source = click.get_current_context().get_parameter_source("model")
+    settings = Settings(**given, model_named=model_source is not ParameterSource.DEFAULT)
     try:
         sys.exit(TASKS[task](settings, {**own, "task": task}))
     except CrossModalError as error:
@@ -170,7 +204,7 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
-    with asking(settings, modality, target) as ask:
+    with asking(settings, modality, target, own["metric"]) as ask:
         for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
@@ -181,6 +215,8 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
                 continue
             if own["as_json"]:
                 click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
+            elif own["plain"]:
+                click.echo("\n".join(f'[{hit.rank}] {hit.score:.4f}: "{hit.uri}"' for hit in answer.hits))
             else:
                 _print_answer(answer)
             if own["save"]:
@@ -251,29 +287,44 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
 
 
 def train(settings: Settings, own: dict[str, Any]) -> int:
-    """Trains the small CLIP on scenes."""
+    """Trains a model; on scenes without `--weights`, the small one that comes with the program."""
     from tasks.train import run
 
-    folder = run(settings, own["steps"], own["out"], lambda line: click.echo(line, err=True))
+    folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: click.echo(line, err=True))
     click.echo(f"weights: {folder}")
     return 0
 
 
 def evaluate(settings: Settings, own: dict[str, Any]) -> int:
-    """Prints recall both ways, and the skills on scenes."""
-    from tasks.evaluate import run
+    """Prints recall both ways, or precision by class folder, and the skills on scenes."""
+    from tasks.evaluate import Options, run
 
-    result = run(settings)
+    result = run(settings, Options(own["through"], own["compare"], own["folds"] or 0, own["report"]))
     if own["as_json"]:
-        click.echo(json.dumps(result))
-        return 0
-    click.echo(f"model: {result['model']}   {result['images']} images, {result['captions']} captions")
-    for direction in ("t2i", "i2t"):
-        click.echo(f"{direction}  " + "  ".join(f"{name} {value}" for name, value in result[direction].items()))
-    click.echo(f"rsum {result['rsum']}")
-    for name, value in result.get("skills", {}).items():
-        click.echo(f"{name} {value}")
+        click.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        _print_figures(result)
+    if own["report"]:
+        click.echo(f"report: {own['report']}", err=True)
     return 0
+
+
+def _print_figures(result: dict[str, Any]) -> None:
+    from crossmodal.evaluation.tables import tables
+
+    click.echo(", ".join(f"{result[name]} {name}" for name in ("images", "captions") if name in result))
+    for why, n in result["left_out"].items():
+        click.echo(f"left out: {n} {why.replace('_', ' ')}")
+    for direction, n in result.get("not_found", {}).items():
+        if n:
+            click.echo(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
+    for figures in tables(result):
+        table = Table(title=figures.title, box=None, title_justify="left")
+        for place, heading in enumerate(figures.headings):
+            table.add_column(heading, overflow="fold", justify="right" if place else "left")
+        for row in figures.rows:
+            table.add_row(*map(escape, row))
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def data(settings: Settings, own: dict[str, Any]) -> int:
@@ -293,6 +344,32 @@ def data(settings: Settings, own: dict[str, Any]) -> int:
     return 0
 
 
+def models(settings: Settings, own: dict[str, Any]) -> int:
+    """Lists weights that can be had by name."""
+    from tasks.models import run, table
+
+    found, left_out = run(settings, own["query"])
+    if own["as_json"]:
+        click.echo(json.dumps([entry.to_dict() for entry in found], ensure_ascii=False))
+        return 0
+    Console(width=None if sys.stdout.isatty() else 200).print(table(found))
+    for family in left_out:
+        click.echo(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
+    return 0
+
+
+def download(settings: Settings, own: dict[str, Any]) -> int:
+    """Fetches weights ahead and says where they are."""
+    from tasks.download import run
+
+    files = run(settings)
+    if own["as_json"]:
+        click.echo(json.dumps([file.to_dict() for file in files], ensure_ascii=False))
+    else:
+        click.echo("\n".join(f"{file.sha256}  {file.path}  ({file.n_bytes:,} bytes)" for file in files))
+    return 0
+
+
 TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "index": index,
     "query": query,
@@ -304,6 +381,8 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "data": data,
+    "models": models,
+    "download": download,
 }
 
 if __name__ == "__main__":

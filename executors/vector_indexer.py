@@ -8,6 +8,7 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, name_of_match
 from executors.refusal import Refusing
@@ -18,13 +19,14 @@ SNAPSHOT_EVERY = 20_000
 
 class VectorIndexer(Refusing):
     """Image vectors or caption vectors. A text searches images; an image searches captions, or images
-    where the parameter `target` asks for them (`image`, `text` or `both`).
+    where the parameter `target` asks for them (`image`, `text` or `both`) or the model knows no captions.
     """
 
     def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         opened = Collection.open(Path(collection))
         self.modality = modality
+        self.of_images = "image" if opened.model.family in IMAGE_ONLY else "text"
         self.store = opened.store()
         args = self.runtime_args
         shard, n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
@@ -65,7 +67,7 @@ class VectorIndexer(Refusing):
         return docs
 
     def _is_asked(self, doc: MediaDoc, target: str) -> bool:
-        wanted = target or ("image" if doc.modality == "text" else "text")
+        wanted = target or ("image" if doc.modality == "text" else self.of_images)
         return wanted in (self.modality, "both")
 
     def close(self) -> None:

@@ -72,7 +72,10 @@ def run(settings: Settings) -> tuple[Collection, Report]:
         with _Sender(private, collection, job.release) as sender:
             sender.send("pictures", job.images(records), job.image_done, len(records))
             job.duplicates_done()
-            sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+            if collection.model.family in models.IMAGE_ONLY:
+                job.captions_left_out(settings.data_set)
+            else:
+                sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
     finally:
         job.release()
         job.report.write(collection.folder / REPORT_NAME)
@@ -218,6 +221,12 @@ class _Job:
     def n_captions(self) -> int:
         """How many captions there are to look at."""
         return sum(len(record.captions) for records in self._taken.values() for record in records)
+
+    def captions_left_out(self, data_set: str) -> None:
+        """Notes how many captions the model has no use for."""
+        if self.n_captions():
+            model = self._collection.model
+            self.report.note(data_set, f"{self.n_captions()} captions left out: {model} knows pictures only")
 
     def captions(self) -> Iterator[MediaDoc]:
         """The captions that have to be sent, of pictures that are in the index."""

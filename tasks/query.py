@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality
 from crossmodal.images.decode import decode
@@ -21,6 +22,9 @@ from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.index import folder_of, resolve
+
+if TYPE_CHECKING:
+    from executors.docs import MatchDoc
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,31 @@ class Answer:
 
 Ask = Callable[[str], Answer]
 
+METRICS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda cosine: cosine,
+    "euclidean": lambda cosine: 0.0 - math.sqrt(max(0.0, 2 - 2 * cosine)),
+}
+"""From the cosine of two unit vectors to a score, better when higher; `euclidean` is less their distance."""
+
 
 @contextmanager
-def asking(settings: Settings, modality: Modality, target: Modality) -> Iterator[Ask]:
+def asking(settings: Settings, modality: Modality, target: Modality, metric: str = "cosine") -> Iterator[Ask]:
     """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
 
+    Args:
+        settings: Which collection, and how many matches.
+        modality: What is asked with.
+        target: What is asked for.
+        metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
+
     Raises:
+        InputError: Captions or texts, of a model that knows pictures only.
         StateError: There is no index, or it is of another model than the one asked for.
     """
+    score = METRICS[metric]
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings)
+    _check_modalities(collection, modality, target)
     private = replace(settings, port=free_ports(), host="127.0.0.1")
     prepare_jina()
     with running_flow("query", collection, private):
@@ -81,22 +100,35 @@ def asking(settings: Settings, modality: Modality, target: Modality) -> Iterator
             (found,) = search(private, [doc], target)
             if found.error:
                 raise InputError(f"{query}: {found.error}")
-            hits = [
-                Hit(rank, round(m.scores["cosine"], 4), str(m.id), m.text, m.uri, str(m.tags.get("filename", "")))
-                for rank, m in enumerate(found.matches, 1)
-            ]
+            hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]
             return Answer(query, modality, target, tuple(hits))
 
         yield ask
 
 
+def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:
+    scored = round(score(match.scores["cosine"]), 4)
+    return Hit(rank, scored, match.id, match.text, match.uri, str(match.tags.get("filename", "")))
+
+
+def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
+    from crossmodal.encoders.registry import IMAGE_ONLY
+
+    if collection.model.family in IMAGE_ONLY and "text" in (modality, target):
+        raise InputError(
+            f"{collection.folder} is of {collection.model}, which knows pictures only: use -t query-i2i PICTURE"
+        )
+
+
 def check_model(collection: Collection, settings: Settings) -> None:
     """Refuses a model or weights that were asked for by name and are not the collection's."""
-    from crossmodal.encoders import registry
-
-    if settings.weights is not None or settings.model != collection.model.family:
-        weights = settings.weights or registry.default_weights(settings.model, settings.data_set)
-        collection.check_model(resolve(settings.model, weights))
+    if settings.weights is not None:
+        collection.check_model(resolve(settings.model, settings.weights))
+    elif settings.model_named and settings.model != collection.model.family:
+        raise StateError(
+            f"{collection.folder} was indexed with {collection.model}: use `-m {collection.model.family}`, "
+            "or another collection with `--collection NAME`"
+        )
 
 
 def _picture(path: str) -> bytes:

@@ -11,11 +11,15 @@ DEFAULT_PORT = 45678
 
 @dataclass(frozen=True)
 class Settings:
-    """What every task needs to know. Paths are as the user gave them."""
+    """What every task needs to know. Paths are as the user gave them.
+
+    `model_named` is False where nobody asked for `model`: a query then takes the model of its collection.
+    """
 
     data_set: str = "toy-data"
     split: str | None = None
     model: str = "clip"
+    model_named: bool = True
     weights: str | None = None
     num_docs: int | None = None
     request_size: int = 32

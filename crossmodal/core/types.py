@@ -66,7 +66,8 @@ class Preprocessing:
     """How a model wants its pictures: geometry (the normalizer's part) and statistics (the encoder's).
 
     `resize` is open_clip's resize mode: `shortest` (resize the short side, crop the centre), `longest`
-    (fit and pad with `fill`), `squash` (ignore the aspect ratio).
+    (fit and pad with `fill`), `squash` (ignore the aspect ratio). `resize_px` is the length the short side gets
+    (for `squash`, both sides) before the centre is cut out at `size_px`; 0 is `size_px` itself.
     """
 
     size_px: int
@@ -75,6 +76,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
     fill: int = 0
+    resize_px: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ What a name of weights means:
 
     scenes                      the bundled small CLIP (crossmodal/encoders/bundled/clip-scenes)
     ViT-B-32/laion2b_s34b_b79k  architecture and tag; downloaded on first use
+    ViT-B-16-SigLIP             the architecture alone, where open_clip lists exactly one tag for it
     ViT-B-32/random             the architecture with untrained weights, always the same: to measure speed
     ViT-B-32/some/file.pt       architecture and a local checkpoint (.pt, .bin, .safetensors)
-    some/folder                 a folder with open_clip_config.json and its weights
+    some/folder                 a folder with open_clip_config.json and its weights, as the hub's cache has them
+
+A local file and random weights are prepared for as most published weights of their architecture are.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ import hashlib
 import json
 import pickle
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,20 @@ import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.encoders import clip_tokens
+from crossmodal.encoders.clip_names import (
+    FILE_ENDINGS,
+    architecture_config,
+    pretrained_config,
+    usual_preprocessing,
+    with_tag,
+)
+from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
+from crossmodal.encoders.pixels import check_pixels, to_tensor
 
 FAMILY = "clip"
 BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "clip-scenes"
 CONFIG_NAME, WEIGHTS_NAME, MERGES_NAME = "open_clip_config.json", "open_clip_model.safetensors", "bpe.txt.gz"
-FILE_ENDINGS = (".pt", ".bin", ".safetensors")
 RANDOM, RANDOM_SEED = "random", 0
 
 
@@ -43,18 +54,37 @@ def resolve(weights: str) -> ModelSpec:
         if folder != BUNDLED_FOLDER:
             weights = str(folder.resolve())
         config = _read_config(folder)
-        return _spec(weights, _sha256(folder / WEIGHTS_NAME), config["model_cfg"], config["preprocess_cfg"])
+        return _spec(weights, sha256(_weights_in(folder)), config["model_cfg"], config["preprocess_cfg"])
+    weights = with_tag(weights)
     architecture, _, tag = weights.partition("/")
-    model_config = _architecture(architecture)
+    model_config = architecture_config(architecture)
     if tag == RANDOM:
-        return _spec(weights, f"random-{RANDOM_SEED}", model_config, {})
+        return _spec(weights, f"random-{RANDOM_SEED}", model_config, usual_preprocessing(architecture))
     if tag.endswith(FILE_ENDINGS):
         file = Path(tag).resolve()
-        return _spec(f"{architecture}/{file}", _sha256(file), model_config, {})
-    from crossmodal.encoders.hub import weights_file
+        return _spec(f"{architecture}/{file}", sha256(file), model_config, usual_preprocessing(architecture))
+    pretrained = pretrained_config(architecture, tag)
+    file = weights_file(weights, pretrained)
+    clip_tokens.check_tokenizer(architecture)
+    return _spec(weights, sha256(file), model_config, pretrained)
 
-    pretrained = _pretrained(architecture, tag)
-    return _spec(weights, _sha256(weights_file(weights, pretrained)), model_config, pretrained)
+
+def fetch(weights: str) -> list[Path]:
+    """The files that weights by name need, downloaded where they are missing: the weights, the tokenizer's.
+
+    Raises:
+        InputError, StateError: As `resolve`.
+    """
+    if weights == "scenes":
+        return [BUNDLED_FOLDER / name for name in (CONFIG_NAME, WEIGHTS_NAME, MERGES_NAME)]
+    weights = with_tag(weights)
+    architecture, _, tag = weights.partition("/")
+    architecture_config(architecture)
+    files = [weights_file(weights, pretrained_config(architecture, tag))]
+    repository = clip_tokens.hub_tokenizer(architecture)
+    if repository:
+        files += sorted(path for path in tokenizer_folder(weights, repository).iterdir() if path.is_file())
+    return files
 
 
 def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> ClipEncoder:
@@ -78,38 +108,50 @@ class ClipEncoder:
             torch.set_num_threads(threads)
         self.spec, self.towers = spec, towers
         self._torch = torch
-        self._model = _build(spec.weights).eval()
+        self._model = build(spec.weights).eval()
         if "image" not in towers:
             self._model.visual = None
         if "text" in towers:
-            self._tokenizer = _tokenizer(spec.weights)
+            self._tokenizer = tokenizer_of(spec.weights)
         else:
-            for name in ("transformer", "token_embedding", "text"):
-                if hasattr(self._model, name):
-                    delattr(self._model, name)
-        wanted = spec.preprocessing
-        self._mean = torch.tensor(wanted.mean).view(1, 3, 1, 1) * 255
-        self._std = torch.tensor(wanted.std).view(1, 3, 1, 1) * 255
+            _drop(self._model, "transformer", "token_embedding", "text")
+        _drop(self._model, "text_decoder")  # CoCa's, which writes captions
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies a cosine with: exp of its learned temperature."""
+        return float(self._model.logit_scale.detach().exp())
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What a model trained with a sigmoid loss (SigLIP) adds to that, else None.
+
+        sigmoid(logit_scale * cosine + logit_bias) is then the probability that a picture and a text belong
+        together. Source: Zhai et al. 2023, arXiv 2303.15343, algorithm 1. It changes no order.
+        """
+        bias = getattr(self._model, "logit_bias", None)
+        return None if bias is None else float(bias.detach())
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
-        size = self.spec.preprocessing.size_px
-        if pixels.shape[1:] != (size, size, 3) or pixels.dtype != np.uint8:
-            raise ValueError(f"expected (n, {size}, {size}, 3) uint8, found {pixels.shape} {pixels.dtype}")
+        check_pixels(pixels, self.spec.preprocessing.size_px)
         if len(pixels) == 0:
             return np.empty((0, self.spec.dim), np.float32)
-        torch = self._torch
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-            batch = (batch.float() - self._mean) / self._std
-            return unit_rows(self._model.encode_image(batch).numpy())
+        with self._torch.inference_mode():
+            return unit_rows(self._model.encode_image(to_tensor(pixels, self.spec.preprocessing)).numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text longer than the context is cut at its end, as CLIP does."""
         if len(texts) == 0:
             return np.empty((0, self.spec.dim), np.float32)
         with self._torch.inference_mode():
-            return unit_rows(_encode_text(self._model, self._tokenizer(list(texts))).float().numpy())
+            return unit_rows(encode_tokens(self._model, self._tokenizer(list(texts))).float().numpy())
+
+
+def _drop(model: Any, *names: str) -> None:
+    for name in names:
+        if hasattr(model, name):
+            delattr(model, name)
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
@@ -125,7 +167,7 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def _encode_text(model: Any, ids: Any) -> Any:
+def encode_tokens(model: Any, ids: Any) -> Any:
     """`model.encode_text(ids)`, with the columns after the last end token cut off where that is exact.
 
     A causal tower that pools at the end token never looks past it, so padding only costs time: 24 to 111
@@ -149,7 +191,7 @@ def _encode_text(model: Any, ids: Any) -> Any:
     return projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection
 
 
-def _build(weights: str) -> Any:
+def build(weights: str) -> Any:
     """The open_clip model with its weights, float32 on the CPU."""
     import open_clip
     import torch
@@ -163,42 +205,57 @@ def _build(weights: str) -> Any:
         if tag == RANDOM:
             with torch.random.fork_rng():
                 torch.manual_seed(RANDOM_SEED)
-                return open_clip.create_model(architecture, load_weights=False, precision="fp32", device="cpu")
+                return open_clip.create_model(
+                    architecture, load_weights=False, pretrained_text=False, precision="fp32", device="cpu",
+                    **clip_tokens.text_tower_options(architecture),
+                )  # fmt: skip
         quick_gelu = False
         if tag.endswith(FILE_ENDINGS):
             file = Path(tag)
         else:
-            from crossmodal.encoders.hub import weights_file
-
-            pretrained = _pretrained(architecture, tag)
+            pretrained = pretrained_config(architecture, tag)
             file, quick_gelu = weights_file(weights, pretrained), bool(pretrained.get("quick_gelu"))
         return open_clip.create_model(
-            architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu
-        )
+            architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu,
+            **clip_tokens.text_tower_options(architecture),
+        )  # fmt: skip
     except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
             StopIteration, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the weights {weights} could not be loaded into their architecture: {reason}") from error
 
 
-def _tokenizer(weights: str) -> Any:
-    import open_clip
+def config_of(weights: str) -> dict[str, Any]:
+    """open_clip's `model_cfg` of resolved weights."""
+    folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
+    if folder.is_dir():
+        return dict(_read_config(folder)["model_cfg"])
+    return architecture_config(weights.partition("/")[0])
+
+
+def merges_of(weights: str) -> Path | None:
+    """The vocabulary of its own that a folder of weights has, or None."""
+    merges = (BUNDLED_FOLDER if weights == "scenes" else Path(weights)) / MERGES_NAME
+    return merges if merges.is_file() else None
+
+
+def tokenizer_of(weights: str) -> Any:
+    """open_clip's tokenizer of resolved weights, texts to ids (n, context length)."""
     from open_clip.tokenizer import SimpleTokenizer
 
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
     if not folder.is_dir():
-        return open_clip.get_tokenizer(weights.partition("/")[0])
-    merges = folder / MERGES_NAME
+        return clip_tokens.tokenizer_for(weights.partition("/")[0])
+    merges, text_config = folder / MERGES_NAME, _read_config(folder)["model_cfg"]["text_cfg"]
     if merges.exists():
-        context_length = _read_config(folder)["model_cfg"]["text_cfg"]["context_length"]
-        return SimpleTokenizer(bpe_path=str(merges), context_length=context_length)
-    return open_clip.get_tokenizer(f"local-dir:{folder}")
+        return SimpleTokenizer(bpe_path=str(merges), context_length=text_config["context_length"])
+    return clip_tokens.tokenizer_in(folder, text_config)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    missing = [name for name in (CONFIG_NAME, WEIGHTS_NAME) if not (folder / name).exists()]
-    if missing:
-        raise InputError(f"{folder} is no folder of weights: {' and '.join(missing)} missing")
+    _weights_in(folder)
+    if not (folder / CONFIG_NAME).exists():
+        raise InputError(f"{folder} is no folder of weights: {CONFIG_NAME} missing")
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
         config["model_cfg"]["vision_cfg"], config["model_cfg"]["embed_dim"], config["preprocess_cfg"]
@@ -207,31 +264,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _architecture(name: str) -> dict[str, Any]:
-    from crossmodal.encoders.torchvision_guard import prepare_torchvision
-
-    prepare_torchvision()
-    import open_clip
-
-    config = open_clip.get_model_config(name)
-    if config is None:
-        near = get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else "open_clip.list_models() lists them"
-        raise InputError(f"unknown weights or architecture {name!r}: {hint}")
-    return dict(config)
-
-
-def _pretrained(architecture: str, tag: str) -> dict[str, Any]:
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
-
-    config = get_pretrained_cfg(architecture, tag)
-    if not config:
-        tags = ", ".join(list_pretrained_tags_by_model(architecture)) or "none"
-        raise InputError(
-            f"{architecture} has no weights {tag!r}: use --weights {architecture}/TAG with one of {tags}; "
-            f"or {architecture}/random, or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
-        )
-    return dict(config)
+def _weights_in(folder: Path) -> Path:
+    for name in FILE_NAMES:
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"{folder} is no folder of weights: {WEIGHTS_NAME} missing")
 
 
 def _spec(weights: str, weights_hash: str, model: dict[str, Any], preprocess: dict[str, Any]) -> ModelSpec:
@@ -248,7 +285,12 @@ def _spec(weights: str, weights_hash: str, model: dict[str, Any], preprocess: di
     return ModelSpec(FAMILY, weights, weights_hash, int(model["embed_dim"]), preprocessing)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The hash of a file of weights, in hexadecimal.
+
+    Raises:
+        InputError: It can't be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,10 @@
-"""Weights by name: from the cache where they are, else from the model hub, with an answer in seconds."""
+"""Files of models by name: from the cache where they are, else from the model hub, with an answer in seconds."""
 
 from __future__ import annotations
 
 import os
-import socket
-import urllib.request
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,7 +12,19 @@ from urllib.parse import urlparse
 from crossmodal.core.errors import StateError
 
 CONNECT_TIMEOUT_S = 5.0
+PROBE_LIMIT_S = 10.0
+"""Looking the hub's name up, trying its addresses and its answer may take no longer than this together."""
+
 FILE_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+TOKENIZER_MARK = "tokenizer_config.json"
+"""The file every tokenizer on the hub has; where it is cached, the others are beside it."""
+
+TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "config.json"]
+
+_ADVICE = (
+    "bring the file here by other means and name it: `--weights ARCHITECTURE/FILE`, "
+    "or use the bundled weights with `-m clip --weights scenes`"
+)
 
 
 def weights_file(name: str, config: dict[str, Any]) -> Path:
@@ -24,16 +36,13 @@ def weights_file(name: str, config: dict[str, Any]) -> Path:
 
     Raises:
         StateError: It is not in the cache and its source can't be reached; said within seconds, since
-            one connection is tried before the hub's client starts on its retries.
+            one request is tried before the hub's client starts on its retries.
     """
     hub = str(config.get("hf_hub", ""))
     cached = cached_file(hub)
     if cached is not None:
         return cached
-    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")) if hub else urlparse(str(config["url"]))
-    proxy = urllib.request.getproxies().get(host.scheme)
-    host = urlparse(proxy) if proxy else host
-    _check_reachable(name, host.hostname or "", host.port or (80 if host.scheme == "http" else 443))
+    _check_reachable(name, "" if hub else str(config["url"]))
     import httpx
     from open_clip.pretrained import download_pretrained
 
@@ -43,30 +52,105 @@ def weights_file(name: str, config: dict[str, Any]) -> Path:
         raise StateError(f"downloading {name} failed ({error}): try again, or {_ADVICE}") from error
 
 
-_ADVICE = (
-    "bring the file here by other means and name it: `--weights ARCHITECTURE/FILE`, "
-    "or use the bundled weights with `--weights scenes`"
-)
+def repository_file(name: str, repository: str, file_names: Iterable[str]) -> Path:
+    """The first of the files that a repository of the hub has, from the cache or freshly downloaded.
+
+    Raises:
+        StateError: As for `weights_file`, or the repository has none of them.
+    """
+    file_names = tuple(file_names)
+    cached = cached_file(f"{repository}/", file_names)
+    if cached is not None:
+        return cached
+    _check_reachable(name)
+    import httpx
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for file_name in file_names:
+        try:
+            return Path(hf_hub_download(repository, file_name))
+        except EntryNotFoundError:
+            continue
+        except (OSError, RuntimeError, httpx.HTTPError) as error:
+            raise StateError(f"downloading {name} failed ({error}): try again, or {_ADVICE}") from error
+    raise StateError(f"{name}: {repository} has none of {', '.join(file_names)}: {_ADVICE}")
 
 
-def cached_file(hub: str) -> Path | None:
-    """The cached file of a hub entry, or None."""
+def tokenizer_folder(name: str, repository: str) -> Path:
+    """The folder with a tokenizer's files, from the cache or freshly downloaded.
+
+    Args:
+        name: What needs it, for messages.
+        repository: "org/repo" on the hub.
+
+    Raises:
+        StateError: As for `weights_file`.
+    """
+    what = f"{repository}, the tokenizer of {name},"
+    cached = cached_file(f"{repository}/{TOKENIZER_MARK}")
+    if cached is not None:
+        return cached.parent
+    _check_reachable(what)
+    import httpx
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=TOKENIZER_FILES))
+    except (OSError, RuntimeError, httpx.HTTPError) as error:
+        raise StateError(f"downloading {what} failed ({error}): try again, or {_ADVICE}") from error
+
+
+def cached_file(hub: str, file_names: Iterable[str] = FILE_NAMES) -> Path | None:
+    """The cached file of a hub entry ("org/repo/file", or "org/repo/" for any of `file_names`), or None.
+
+    Of a named .bin or .pth, the .safetensors of the same name is taken first, as open_clip downloads it.
+    """
     if not hub:
         return None
     from huggingface_hub import try_to_load_from_cache
 
     repository, _, file_name = hub.rpartition("/")
-    for candidate in (file_name,) if file_name else FILE_NAMES:
+    if file_name:
+        safe = file_name[:-4] + ".safetensors"
+        file_names = (safe, file_name) if file_name.endswith((".bin", ".pth")) else (file_name,)
+    for candidate in file_names:
         found = try_to_load_from_cache(repository, candidate)
         if isinstance(found, str):
             return Path(found)
     return None
 
 
-def _check_reachable(name: str, host: str, port: int) -> None:
+def _check_reachable(name: str, url: str = "") -> None:
+    """Refuses at once what would end in minutes of retries; `url` is the hub's own where it is empty."""
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise StateError(f"{name} is not on this machine and HF_HUB_OFFLINE is set: {_ADVICE}")
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
+    url = url or os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    error = _probe(url)
+    if error is not None:
+        host = urlparse(url).hostname
         raise StateError(f"{name} is not on this machine and {host} can't be reached ({error}): {_ADVICE}") from error
+
+
+def _probe(url: str) -> Exception | None:
+    """Why there is no answer from there, or None: any answer will do.
+
+    One request, through the proxy and with the certificates the hub's client would use. In a thread, since
+    looking a name up has no time limit of its own.
+    """
+    import httpx
+
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            httpx.head(url, timeout=CONNECT_TIMEOUT_S)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            failed.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PROBE_LIMIT_S)
+    if asking.is_alive():
+        return TimeoutError(f"no answer within {PROBE_LIMIT_S:.0f} s")
+    return failed[0] if failed else None

@@ -8,19 +8,30 @@ weights are still the ones of the spec.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Protocol
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec
 
-FAMILIES: dict[str, str] = {"clip": "crossmodal.encoders.clip"}
+FAMILIES: dict[str, str] = {
+    "clip": "crossmodal.encoders.clip",
+    "vse": "crossmodal.encoders.vse",
+    "timm": "crossmodal.encoders.backbone",
+}
+
+IMAGE_ONLY = frozenset({"timm"})
+"""Families without a text tower: their collections hold pictures only, searched with pictures."""
 
 BUNDLED = "scenes"
 """The name of the small weights that come with the program."""
 
-DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k"}
-"""What each family uses where the bundled weights, which know our scenes only, are of no use."""
+DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "vse": BUNDLED, "timm": "resnet101"}
+"""What each family uses where the bundled weights, which know our scenes only, are of little use.
+
+The published weights of VSE++ can't be fetched by name any more, so it has none but the bundled ones.
+"""
 
 
 class Family(Protocol):
@@ -48,7 +59,8 @@ def family_of(name: str) -> Family:
 
 def default_weights(family: str, data_set: str) -> str:
     """The weights a family uses on a data set when none are named."""
-    return BUNDLED if data_set in ("toy-data", "scenes") else DEFAULT_WEIGHTS.get(family, BUNDLED)
+    scenes_will_do = data_set in ("toy-data", "scenes") and family not in IMAGE_ONLY
+    return BUNDLED if scenes_will_do else DEFAULT_WEIGHTS.get(family, BUNDLED)
 
 
 def resolve(family: str, weights: str) -> ModelSpec:
@@ -59,6 +71,19 @@ def resolve(family: str, weights: str) -> ModelSpec:
         StateError: The weights are not here and can't be fetched.
     """
     return family_of(family).resolve(weights)
+
+
+def fetch(family: str, weights: str) -> list[Path]:
+    """The files that weights by name need, downloaded where they are missing.
+
+    Raises:
+        InputError: As `resolve`, or a family without weights by name.
+        StateError: They are not here and can't be fetched.
+    """
+    found = getattr(family_of(family), "fetch", None)
+    if found is None:
+        raise InputError(f"{family} has no weights to download: use --weights {BUNDLED}, or a folder or file of yours")
+    return list(found(weights))
 
 
 def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None) -> Encoder:

@@ -19,23 +19,27 @@ def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
     """The picture at the model's input size: (size_px, size_px, 3) uint8.
 
     Equal to what open_clip's evaluation transform does before it scales to floats (a test compares them
-    to the bit): `Resize` with antialiasing, then `CenterCrop` or padding.
+    to the bit): `Resize` with antialiasing, then `CenterCrop` or padding. With `resize_px`, equal to
+    torchvision's `Resize(resize_px)` and `CenterCrop(size_px)`.
     """
     size, resample = wanted.size_px, _FILTERS[wanted.interpolation]
     width, height = picture.size
+    short = max(size, wanted.resize_px)
     if wanted.resize == "squash":
-        return to_pixels(picture.resize((size, size), resample))
+        margin = round((short - size) / 2.0)
+        squashed = picture.resize((short, short), resample)
+        return to_pixels(squashed.crop((margin, margin, margin + size, margin + size)))
     if wanted.resize == "longest":
         scale = size / max(width, height)
         new = (max(1, round(width * scale)), max(1, round(height * scale)))
         canvas = Image.new("RGB", (size, size), (wanted.fill,) * 3)
         canvas.paste(picture.resize(new, resample), ((size - new[0]) // 2, (size - new[1]) // 2))
         return to_pixels(canvas)
-    # torchvision's Resize(int): the short side becomes `size`, the long side is cut to an integer.
+    # torchvision's Resize(int): the short side becomes `short`, the long side is cut to an integer.
     if width <= height:
-        new = (size, max(size, int(size * height / width)))
+        new = (short, max(short, int(short * height / width)))
     else:
-        new = (max(size, int(size * width / height)), size)
+        new = (max(short, int(short * width / height)), short)
     left, top = round((new[0] - size) / 2.0), round((new[1] - size) / 2.0)
     if new[0] * new[1] > MAX_RESIZED_PIXELS:
         # A picture a hundred times as long as it is high: only the part that stays is resized.

@@ -31,9 +31,15 @@ def test_default_weights(data_set: str, expected: str) -> None:
     assert registry.default_weights("clip", data_set) == expected
 
 
+@pytest.mark.parametrize("data_set", ["toy-data", "f8k"])
+def test_a_family_without_captions_has_no_use_for_scenes(data_set: str) -> None:
+    assert frozenset({"timm"}) == registry.IMAGE_ONLY
+    assert registry.default_weights("timm", data_set) == "resnet101"
+
+
 def test_the_bundled_weights_resolve() -> None:
     spec = registry.resolve("clip", registry.BUNDLED)
-    assert (spec.family, spec.weights, spec.dim) == ("clip", "scenes", 192)
+    assert (spec.family, spec.weights, spec.dim) == ("clip", "scenes", 256)
     assert len(spec.weights_hash) == 64
     assert spec == registry.resolve("clip", "scenes")
     assert (spec.preprocessing.size_px, spec.preprocessing.mean) == (96, (0.5, 0.5, 0.5))

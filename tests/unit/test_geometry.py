@@ -47,6 +47,22 @@ def test_fit_equals_open_clip_to_the_bit(size: tuple[int, int], resize: str, int
     assert np.array_equal(fit(picture, wanted), expected)
 
 
+@pytest.mark.parametrize("size", [*SIZES, (256, 256), (128, 400)])
+def test_a_resize_before_the_crop_equals_torchvision_to_the_bit(size: tuple[int, int]) -> None:
+    prepare_torchvision()
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+    picture = noise(*size)
+    theirs = Compose([Resize(128, InterpolationMode.BILINEAR), CenterCrop(112)])
+    found = fit(picture, Preprocessing(112, "shortest", "bilinear", resize_px=128))
+    assert np.array_equal(found, np.asarray(theirs(picture)))
+
+
+def test_a_resize_to_the_size_itself_is_none() -> None:
+    picture = noise(50, 70)
+    assert np.array_equal(fit(picture, Preprocessing(32, resize_px=32)), fit(picture, Preprocessing(32)))
+
+
 @pytest.mark.parametrize("resize", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("size", [*SIZES, (1, 3000), (3000, 1)])
 def test_fit_has_the_size_of_the_model(size: tuple[int, int], resize: str) -> None:

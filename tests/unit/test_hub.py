@@ -1,11 +1,15 @@
-"""Weights by name: the cache, and hubs that can't be reached. Nothing here opens a connection."""
+"""Weights by name: the cache, and hubs that can't be reached. Nothing here leaves the machine."""
 
 import socket
+import threading
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx
+import huggingface_hub
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.errors import EntryNotFoundError
 
 from crossmodal.core.errors import StateError
 from crossmodal.encoders import hub
@@ -13,13 +17,14 @@ from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
 CONFIG = {"hf_hub": "some/repository/"}
 Address = tuple[str, int]
+CREATE_CONNECTION = socket.create_connection
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, the hub's own address, and no way out."""
 
-    def refuse(address: Address, timeout: float | None = None, *_: object) -> socket.socket:
+    def refuse(address: Address, *_: object, **__: object) -> socket.socket:
         raise OSError(f"no way to {address[0]}:{address[1]}")
 
     for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
@@ -27,13 +32,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-class Open:
-    """A connection that can be closed."""
-
-    def close(self) -> None:
-        pass
 
 
 def test_a_hub_that_cannot_be_reached() -> None:
@@ -80,7 +78,7 @@ def test_a_download_that_fails(monkeypatch: pytest.MonkeyPatch, error: Exception
     def fail(_: object) -> str:
         raise error
 
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: Open())
+    monkeypatch.setattr(hub, "_probe", lambda _: None)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", fail)
     with pytest.raises(StateError, match=f"downloading ViT-B-32/x failed.*{error}"):
         hub.weights_file("ViT-B-32/x", CONFIG)
@@ -107,3 +105,74 @@ def test_a_cached_file_of_its_own_name(cache: Path) -> None:
     assert hub.cached_file("some/repository/other.bin") is None
     assert hub.cached_file("some/repository/") is None
     assert hub.cached_file("") is None
+
+
+def test_the_safetensors_of_a_named_file_are_taken_first(cache: Path) -> None:
+    path = in_cache(cache, "pytorch_model.safetensors")
+    assert hub.cached_file("some/repository/pytorch_model.bin") == path
+
+
+def test_a_hub_whose_name_is_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def look_up(*_: object, **__: object) -> socket.socket:
+        over.wait(30)
+        raise OSError("at last")
+
+    monkeypatch.setattr(socket, "create_connection", look_up)
+    monkeypatch.setattr(hub, "PROBE_LIMIT_S", 0.05)
+    with pytest.raises(StateError, match=r"huggingface\.co can't be reached \(no answer within 0 s\)"):
+        hub.weights_file("ViT-B-32/x", CONFIG)
+    over.set()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_something_that_accepts_a_connection_but_is_no_web_server(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(socket, "create_connection", CREATE_CONNECTION)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hangs_up = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+        hangs_up.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"{scheme}://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(StateError, match=r"127\.0\.0\.1 can't be reached"):
+            hub.weights_file("ViT-B-32/x", CONFIG)
+        hangs_up.join(5)
+        assert not hangs_up.is_alive()
+
+
+class FakeHub:
+    """Stands in for the hub's client: has some files, and lacks others."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> None:
+        def download(_: str, name: str) -> str:
+            if name not in names:
+                raise EntryNotFoundError(f"no {name}")
+            return str(folder / name)
+
+        monkeypatch.setattr(hub, "_probe", lambda _: None)
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+
+
+def test_the_first_file_a_repository_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    FakeHub(monkeypatch, tmp_path, "b", "c")
+    assert hub.repository_file("x", "some/repository", ("a", "b", "c")) == tmp_path / "b"
+
+
+def test_a_repository_without_any_of_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    FakeHub(monkeypatch, tmp_path)
+    with pytest.raises(StateError, match="x: some/repository has none of a, b"):
+        hub.repository_file("x", "some/repository", ("a", "b"))
+
+
+def test_a_tokenizer_is_fetched_without_the_weights_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def download(repository: str, allow_patterns: list[str]) -> str:
+        asked[repository] = allow_patterns
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "_probe", lambda _: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert hub.tokenizer_folder("ViT-B-16-SigLIP", "timm/ViT-B-16-SigLIP") == tmp_path
+    patterns = asked["timm/ViT-B-16-SigLIP"]
+    for name, wanted in {"tokenizer.json": True, "spiece.model": True, "open_clip_model.safetensors": False}.items():
+        assert any(fnmatch(name, pattern) for pattern in patterns) == wanted

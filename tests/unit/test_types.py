@@ -21,11 +21,18 @@ def test_caption_id_keeps_its_parts_apart() -> None:
 
 
 def test_model_spec_survives_json() -> None:
-    preprocessing = Preprocessing(96, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 7)
+    preprocessing = Preprocessing(96, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 7, 110)
     spec = ModelSpec("clip", "scenes", "f" * 64, 192, preprocessing)
     found = ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
     assert found == spec
     assert hash(found) == hash(spec)
+
+
+def test_a_model_spec_written_before_resize_px_is_read() -> None:
+    spec = ModelSpec("clip", "scenes", "f" * 64, 192, Preprocessing(96))
+    written = spec.to_dict()
+    del written["preprocessing"]["resize_px"]
+    assert ModelSpec.from_dict(written) == spec
 
 
 def test_model_spec_names_family_weights_and_hash() -> None:

@@ -1,0 +1,269 @@
+"""Backbones of timm, for pictures alone: any model, and any layer of it by name.
+
+What a name of weights means:
+
+    resnet101                  the model with timm's own choice of weights; downloaded on first use
+    resnet101.tv_in1k          with the weights of a tag
+    resnet101/random           with untrained weights, always the same: to measure speed
+    resnet101/some/file.pth    with a local checkpoint (.pth, .pt, .bin, .safetensors), of any number of classes
+    resnet101:layer3           not the last features but those of a layer; also with any of the endings above
+
+The vector of a picture is what the model would classify by, its pooled last features. Of a layer, it is the
+mean over the map's places, or over the tokens.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.encoders.clip import sha256, unit_rows
+from crossmodal.encoders.hub import repository_file
+from crossmodal.encoders.pixels import check_pixels, to_tensor
+
+FAMILY = "timm"
+FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
+FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
+RANDOM, RANDOM_SEED = "random", 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A name of weights in its parts; `file` is None for random ones."""
+
+    architecture: str
+    layer: str
+    file: Path | None
+    name: str
+
+
+def resolve(weights: str) -> ModelSpec:
+    """The spec of a name of weights; see the module for what names there are.
+
+    Raises:
+        InputError: An unknown model, layer or file, or a model that does not take square RGB pictures.
+        StateError: The weights have to be downloaded and can't be.
+    """
+    asked = _asked(weights)
+    model = _skeleton(asked.architecture)
+    wanted = _preprocessing(asked.architecture, model)
+    weights_hash = sha256(asked.file) if asked.file else f"random-{RANDOM_SEED}"
+    return ModelSpec(FAMILY, asked.name, weights_hash, _dim(asked, model, wanted.size_px), wanted)
+
+
+def fetch(weights: str) -> list[Path]:
+    """The file that weights by name need, downloaded where it is missing.
+
+    Raises:
+        InputError, StateError: As `resolve`.
+    """
+    file = _asked(weights).file
+    return [file] if file else []
+
+
+def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> Backbone:
+    """The encoder of a spec made by `resolve`; without the image tower it is empty, and refuses everything."""
+    if resolve(spec.weights).weights_hash != spec.weights_hash:
+        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+    return Backbone(spec, towers, threads)
+
+
+class Backbone:
+    """A timm model on the CPU, in float32."""
+
+    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
+        """Loads the weights of `spec`; `threads` is torch's, None for its own."""
+        import torch
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.spec, self.towers = spec, towers
+        self._asked = _asked(spec.weights)
+        self._model = _build(self._asked).eval() if "image" in towers else None
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
+        check_pixels(pixels, self.spec.preprocessing.size_px)
+        if len(pixels) == 0:
+            return np.empty((0, self.spec.dim), np.float32)
+        import torch
+
+        with torch.inference_mode():
+            features = _features(self._model, self._asked.layer, to_tensor(pixels, self.spec.preprocessing))
+        return unit_rows(features.numpy())
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Refuses.
+
+        Raises:
+            InputError: Always: a backbone knows pictures only.
+        """
+        raise InputError(f"{self.spec} knows pictures only, no texts: search with a picture, or index with `-m clip`")
+
+
+def _asked(weights: str) -> Asked:
+    """The parts of a name, its architecture with the tag of the weights; downloads where it has to."""
+    model_name, _, source = weights.partition("/")
+    architecture, _, layer = model_name.partition(":")
+    tagged, hub = _known(architecture)
+    at_layer = f":{layer}" if layer else ""
+    if source == RANDOM:
+        return Asked(architecture, layer, None, f"{architecture}{at_layer}/{RANDOM}")
+    if source.endswith(FILE_ENDINGS):
+        file = Path(source).resolve()
+        return Asked(architecture, layer, file, f"{architecture}{at_layer}/{file}")
+    if source:
+        raise InputError(
+            f"{architecture} has no weights {source!r}: use {architecture}, {architecture}/random, "
+            f"or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
+        )
+    if not hub:
+        raise InputError(f"the weights of {tagged} are not on the hub: bring them here, and use {architecture}/FILE")
+    return Asked(tagged, layer, repository_file(tagged, hub, FILE_NAMES), f"{tagged}{at_layer}")
+
+
+def _known(architecture: str) -> tuple[str, str]:
+    """The architecture's name with the tag of its weights, and their repository on the hub, or ''."""
+    from crossmodal.encoders.torchvision_guard import prepare_torchvision
+
+    prepare_torchvision()
+    import timm
+
+    bare = architecture.partition(".")[0]
+    try:
+        config = timm.get_pretrained_cfg(architecture) if timm.is_model(bare) else None
+    except RuntimeError:  # no such tag
+        config = None
+    if config is None:
+        choices = timm.list_pretrained(f"{bare}.*") if timm.is_model(bare) else timm.list_models()
+        near = get_close_matches(architecture, choices, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else "`python app.py -t models -m timm` lists them"
+        raise InputError(f"unknown backbone {architecture!r}: {hint}")
+    tagged = f"{bare}.{config.tag}" if config.tag else bare
+    return tagged, str(config.hf_hub_id or "") if config.has_weights else ""
+
+
+def _skeleton(architecture: str) -> Any:
+    """The model without any memory behind its weights, to ask it questions."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        return timm.create_model(architecture).eval()
+
+
+def _preprocessing(architecture: str, model: Any) -> Preprocessing:
+    from timm.data.config import resolve_model_data_config
+
+    config: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    channels, height, width = config["input_size"]
+    modes = {"center": "shortest", "squash": "squash"}
+    if channels != 3 or height != width or config["crop_mode"] not in modes:
+        told = f"{channels} x {height} x {width}, crop {config['crop_mode']}"
+        raise InputError(f"{architecture} takes its pictures as {told}: only square RGB without a border is supported")
+    return Preprocessing(
+        size_px=height,
+        resize=modes[config["crop_mode"]],  # type: ignore[arg-type]
+        interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        resize_px=int(height / config["crop_pct"]),
+    )
+
+
+def _dim(asked: Asked, model: Any, size_px: int) -> int:
+    """The length of a picture's vector."""
+    import torch
+
+    _check_layer(asked, model)
+    with torch.inference_mode():
+        found = _features(model_without_head(model), asked.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
+    return int(found.shape[1])
+
+
+def _check_layer(asked: Asked, model: Any) -> None:
+    names = [name for name, _ in model.named_modules() if name]
+    if asked.layer and asked.layer not in names:
+        near = get_close_matches(asked.layer, names, n=5) or [name for name, _ in model.named_children()]
+        raise InputError(f"{asked.architecture} has no layer {asked.layer!r}: try {', '.join(near)}")
+
+
+def model_without_head(model: Any) -> Any:
+    """The model, whose output is now what it would have classified by."""
+    if hasattr(model, "reset_classifier"):
+        model.reset_classifier(0)
+    return model
+
+
+def _build(asked: Asked) -> Any:
+    """The timm model with its weights, float32 on the CPU, without its classifier."""
+    import timm
+    import torch
+    from safetensors import SafetensorError
+
+    if asked.file is None:
+        with torch.random.fork_rng():
+            torch.manual_seed(RANDOM_SEED)
+            return model_without_head(timm.create_model(asked.architecture))
+    try:
+        state = timm.models.load_state_dict(str(asked.file))
+        if not state:
+            raise ValueError("there is nothing in it")  # timm would take this for no file, and ask the hub
+        # With as many classes as the file has, timm loads strictly: nothing may be missing, nothing left over.
+        published: Any = timm.get_pretrained_cfg(asked.architecture)
+        classifier = published.classifier or ""
+        first = classifier if isinstance(classifier, str) else classifier[0]
+        n_classes = len(state.get(f"{first}.weight", ()))
+        own = {"state_dict": state, "num_classes": n_classes, "label_offset": 0, "custom_load": False}
+        model = timm.create_model(
+            asked.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
+        )
+    except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
+            IndexError, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{asked.file} could not be loaded into {asked.architecture}: {reason}") from error
+    return model_without_head(model)
+
+
+class _Reached(Exception):  # noqa: N818
+    """Ends a forward pass at the layer that was asked for; what comes after it need not be computed."""
+
+
+def _features(model: Any, layer: str, batch: Any) -> Any:
+    """The vectors (n, dim) of a batch (n, 3, size, size)."""
+    if not layer:
+        return _pooled(model, model(batch))
+    found: list[Any] = []
+
+    def stop(_: Any, __: Any, output: Any) -> None:
+        found.append(output)
+        raise _Reached
+
+    handle = model.get_submodule(layer).register_forward_hook(stop)
+    try:
+        model(batch)
+    except _Reached:
+        return _pooled(model, found[0])
+    finally:
+        handle.remove()
+    raise InputError(f"the layer {layer!r} takes no part in what the model does with a picture: choose another")
+
+
+def _pooled(model: Any, features: Any) -> Any:
+    """A map (n, c, h, w), or (n, h, w, c) where the model has its channels last, or tokens (n, t, c), to (n, c)."""
+    import torch
+
+    if isinstance(features, torch.Tensor) and 2 <= features.dim() <= 4:
+        if features.dim() == 4:
+            return features.mean((1, 2) if getattr(model, "output_fmt", "") == "NHWC" else (2, 3))
+        return features if features.dim() == 2 else features.mean(1)
+    shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+    raise InputError(f"the layer gives {shape}, which is no vector, map or row of tokens: choose another")

@@ -1,0 +1,145 @@
+"""What models can be had by name, what is known of each, and which are on this machine. Opens no connection.
+
+The names are those of the installed open_clip and timm. What they don't say stands in catalogue.json, with its
+sources: numbers of parameters, licences, and published zero-shot recall.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from crossmodal.core.errors import StateError
+from crossmodal.encoders import registry
+from crossmodal.encoders.hub import cached_file
+
+CATALOGUE = Path(__file__).with_name("catalogue.json")
+OUR_LICENCE = "apache-2.0"
+"""The bundled weights are trained on drawings of this program, and are under its own licence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Weights by name. What is not known is None, or an empty text for the licence.
+
+    `flickr30k` and `coco` are published zero-shot R@1 in percent, text to image and image to text.
+    `here` is the file on this machine, or None.
+    """
+
+    family: str
+    weights: str
+    size_px: int
+    dim: int | None
+    parameters: int | None
+    licence: str
+    flickr30k: tuple[float, float] | None = None
+    coco: tuple[float, float] | None = None
+    here: Path | None = None
+
+    @property
+    def megabytes(self) -> int | None:
+        """What the parameters take in memory, as float32, which is what they are run in."""
+        return None if self.parameters is None else max(1, round(self.parameters * 4 / 1e6))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return {**vars(self), "here": str(self.here) if self.here else None, "megabytes": self.megabytes}
+
+
+def entries(family: str) -> list[Entry]:
+    """All weights of a family that can be had by name, the bundled ones first.
+
+    Raises:
+        InputError: An unknown family.
+    """
+    registry.family_of(family)
+    by_name = {"clip": _clip, "timm": _timm}.get(family)
+    return [*_bundled(family), *(by_name() if by_name else ())]
+
+
+def _bundled(family: str) -> Iterator[Entry]:
+    folder = getattr(registry.family_of(family), "BUNDLED_FOLDER", None)
+    try:
+        spec = registry.resolve(family, registry.BUNDLED) if folder else None
+    except StateError:
+        return
+    if folder and spec:
+        (file,) = folder.glob("*.safetensors")
+        n = _parameters(file)
+        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, OUR_LICENCE, here=file)
+
+
+def _parameters(file: Path) -> int:
+    """How many numbers are in a file of weights, from its header."""
+    from safetensors import safe_open
+
+    with safe_open(str(file), "np") as weights:
+        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+    total = 0
+    for shape in shapes:
+        count = 1
+        for side in shape:
+            count *= side
+        total += count
+    return total
+
+
+def _clip() -> Iterator[Entry]:
+    from crossmodal.encoders.clip_names import architecture_config, pretrained_config
+    from crossmodal.encoders.torchvision_guard import prepare_torchvision
+
+    prepare_torchvision()
+    import open_clip
+
+    known = _known()
+
+    for architecture in open_clip.list_models():
+        config = architecture_config(architecture)
+        for tag in open_clip.list_pretrained_tags_by_model(architecture):
+            name = f"{architecture}/{tag}"
+            recall = known["recall"].get(name)
+            yield Entry(
+                "clip",
+                name,
+                config["vision_cfg"].get("image_size", 224),
+                config["embed_dim"],
+                known["clip"].get(architecture),
+                _licence(name),
+                (recall[0], recall[1]) if recall else None,
+                (recall[2], recall[3]) if recall else None,
+                cached_file(pretrained_config(architecture, tag)["hf_hub"]),
+            )
+
+
+def _timm() -> Iterator[Entry]:
+    from crossmodal.encoders.backbone import FILE_NAMES
+    from crossmodal.encoders.torchvision_guard import prepare_torchvision
+
+    prepare_torchvision()
+    import timm
+
+    known = _known()["timm"]
+    for name in timm.list_pretrained():
+        config: Any = timm.get_pretrained_cfg(name)
+        parameters, dim = known.get(name.partition(".")[0], (None, None))
+        here = cached_file(f"{config.hf_hub_id}/", FILE_NAMES) if config.hf_hub_id else None
+        yield Entry("timm", name, config.input_size[1], dim, parameters, str(config.license or ""), here=here)
+
+
+def _licence(name: str) -> str:
+    """The licence of published CLIP weights, of the first pattern that fits; empty where none is known."""
+    for entry in _known()["licences"]:
+        if fnmatch(name, entry["names"]):
+            return entry["licence"] or ""
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _known() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(CATALOGUE.read_text("utf8"))
+    return found

@@ -1,0 +1,111 @@
+"""The words a VSE++ model knows, each with its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.errors import InputError
+
+PAD, START, END, UNKNOWN = SPECIAL_WORDS = ("<pad>", "<start>", "<end>", "<unk>")
+PAD_ID, START_ID, END_ID, UNKNOWN_ID = range(4)
+MAX_WORDS = 200
+"""A text is cut after so many words: a recurrent net takes time with each."""
+
+# Numbers with their points; "do" and "n't"; "'s" and its like; words with their hyphens; any other sign alone.
+_TOKEN = re.compile(
+    r"\d+(?:[.,]\d+)+"
+    r"|\w+?(?=n't\b)|n't\b"
+    r"|'(?:s|re|ve|ll|d|m)\b"
+    r"|\w+(?:-\w+)*"
+    r"|[^\w\s]"
+)
+
+
+def tokens(text: str) -> list[str]:
+    """The word tokens of a text, lower-cased, in order.
+
+    A rule of our own. The published models were trained with nltk's `word_tokenize`, which needs a download;
+    the rule agrees with it on ordinary captions (`man's` is `man` and `'s`, a full stop is a word), but not
+    on quotation marks, abbreviations and slashes.
+
+    >>> tokens("A man's T-shirt isn't red, it's 3.5 cm.")
+    ['a', 'man', "'s", 't-shirt', 'is', "n't", 'red', ',', 'it', "'s", '3.5', 'cm', '.']
+    """
+    return _TOKEN.findall(text.lower().replace("’", "'"))
+
+
+class Vocabulary:
+    """Words and their ids; `<pad>`, `<start>`, `<end>` and `<unk>` have the ids 0 to 3."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Takes the words after the four special ones, in the order of their ids.
+
+        Raises:
+            ValueError: A word that is there twice.
+        """
+        self.words: tuple[str, ...] = (*SPECIAL_WORDS, *words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if len(self._ids) != len(self.words):
+            twice = [word for word, count in Counter(self.words).items() if count > 1]
+            raise ValueError(f"words that are there twice: {', '.join(map(repr, twice[:5]))}")
+
+    @classmethod
+    def build(cls, captions: Iterable[str], min_count: int = 4) -> Vocabulary:
+        """The words that occur at least `min_count` times, the most frequent first, then by the alphabet.
+
+        Source: Faghri et al. 2017 (VSE++), whose code also takes the captions of the test split; give this
+        those of the train split only.
+        """
+        counts = Counter(token for caption in captions for token in tokens(caption))
+        kept = [word for word, count in counts.items() if count >= min_count]
+        return cls(sorted(kept, key=lambda word: (-counts[word], word)))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text between those of `<start>` and `<end>`; at most `MAX_WORDS` words."""
+        ids = (self._ids.get(word, UNKNOWN_ID) for word in tokens(text)[:MAX_WORDS])
+        return [START_ID, *ids, END_ID]
+
+    def encode_batch(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids (n, longest) int64 of n >= 1 texts, padded with 0, and their lengths (n,) int64."""
+        rows = [self.encode(text) for text in texts]
+        lengths = np.array([len(row) for row in rows], np.int64)
+        ids = np.full((len(rows), lengths.max()), PAD_ID, np.int64)
+        for row, values in zip(ids, rows, strict=True):
+            row[: len(values)] = values
+        return ids, lengths
+
+    def save(self, path: Path) -> None:
+        """Writes `{"words": [...]}`, all words in the order of their ids, as JSON, all or nothing."""
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps({"words": self.words}, indent=0) + "\n", "utf8")
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """The vocabulary `save` wrote.
+
+        Raises:
+            InputError: The file can't be read or is not what `save` writes.
+        """
+        try:
+            words = json.loads(path.read_text("utf8"))["words"]
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise ValueError("its words are not a list of texts")
+            if tuple(words[:4]) != SPECIAL_WORDS:
+                raise ValueError(f"it starts with {words[:4]}, not with {list(SPECIAL_WORDS)}")
+            return cls(words[4:])
+        except OSError as error:
+            raise InputError(f"the vocabulary {path} can't be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"the vocabulary {path} is damaged: {error}") from error

@@ -1,0 +1,167 @@
+"""VSE++: a CNN for pictures, a GRU for captions, one space for both.
+
+What a name of weights means:
+
+    scenes                              the bundled small model (crossmodal/encoders/bundled/vse-scenes)
+    some/folder                         a folder with vse_config.json, vocab.json and model.safetensors
+    some/model_best.pth.tar             a checkpoint as the authors published it, with vocab.pkl beside it
+    model_best.pth.tar:f30k_vocab.pkl   the same with its vocabulary
+
+Source: Faghri, Fleet, Kiros, Fidler 2017, arXiv 1707.05612.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
+from crossmodal.encoders.clip import unit_rows
+from crossmodal.encoders.pixels import check_pixels, to_tensor
+
+if TYPE_CHECKING:
+    from crossmodal.encoders.vse_towers import VseModel
+
+FAMILY = "vse"
+BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "vse-scenes"
+FOLDER_FILES = ("vse_config.json", "vocab.json", "model.safetensors")
+CHECKPOINT_ENDING, PUBLISHED_VOCABULARY = ".pth.tar", "vocab.pkl"
+
+
+def resolve(weights: str) -> ModelSpec:
+    """The spec of a name of weights; see the module for what names there are.
+
+    Raises:
+        InputError: No such folder or file, or it is no model of VSE++.
+        StateError: The bundled weights are not there.
+    """
+    files = _files(weights)
+    weights_hash = _sha256(files)
+    if _is_published(weights):
+        from crossmodal.encoders.vse_legacy import read_published
+
+        config, *_ = read_published(*files)
+        weights = f"{files[0]}:{files[1]}"
+    else:
+        from crossmodal.encoders.vse_towers import read_config
+
+        config = read_config(files[0].parent)
+        weights = weights if weights == "scenes" else str(files[0].parent)
+    return ModelSpec(FAMILY, weights, weights_hash, config.joint_dim, config.preprocessing)
+
+
+def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> VseEncoder:
+    """The encoder of a spec made by `resolve`.
+
+    Raises:
+        InputError: The weights are damaged.
+        StateError: The weights are not the ones of the spec any more.
+    """
+    if _sha256(_files(spec.weights)) != spec.weights_hash:
+        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+    return VseEncoder(spec, towers, threads)
+
+
+class VseEncoder:
+    """A VSE++ model on the CPU, in float32."""
+
+    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
+        """Loads the weights of `spec` and keeps the towers named; `threads` is torch's, None for its own."""
+        import torch
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.spec, self.towers = spec, towers
+        self._torch = torch
+        model = _build(spec.weights)
+        self._image_tower = model.image_tower if "image" in towers else None
+        self._text_tower = model.text_tower if "text" in towers else None
+        self._vocabulary = model.vocabulary
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
+        if self._image_tower is None:
+            raise ValueError("the encoder was loaded without its image tower")
+        check_pixels(pixels, self.spec.preprocessing.size_px)
+        if len(pixels) == 0:
+            return np.empty((0, self.spec.dim), np.float32)
+        with self._torch.inference_mode():
+            return unit_rows(self._image_tower(to_tensor(pixels, self.spec.preprocessing)).numpy())
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """As `Encoder.encode_texts`; unknown words are `<unk>`, and words after the 200th are left out."""
+        if self._text_tower is None:
+            raise ValueError("the encoder was loaded without its text tower")
+        if len(texts) == 0:
+            return np.empty((0, self.spec.dim), np.float32)
+        ids, lengths = self._vocabulary.encode_batch(texts)
+        with self._torch.inference_mode():
+            vectors = self._text_tower(self._torch.from_numpy(ids), self._torch.from_numpy(lengths))
+            return unit_rows(vectors.numpy())
+
+
+def _build(weights: str) -> VseModel:
+    """The model of a name of weights, in evaluation mode."""
+    files = _files(weights)
+    if _is_published(weights):
+        from crossmodal.encoders.vse_legacy import load_published
+
+        return load_published(*files)
+    from crossmodal.encoders.vse_towers import load_folder
+
+    return load_folder(files[0].parent)
+
+
+def _is_published(weights: str) -> bool:
+    """Whether a name is that of a checkpoint as the authors published it."""
+    return weights.endswith(CHECKPOINT_ENDING) or f"{CHECKPOINT_ENDING}:" in weights
+
+
+def _files(weights: str) -> tuple[Path, ...]:
+    """The files behind a name: checkpoint and vocabulary, or the three of a folder, by their full paths."""
+    if _is_published(weights):
+        name, _, vocabulary = weights.partition(f"{CHECKPOINT_ENDING}:")
+        checkpoint = Path(name.removesuffix(CHECKPOINT_ENDING) + CHECKPOINT_ENDING)
+        beside = checkpoint.with_name(PUBLISHED_VOCABULARY)
+        return checkpoint.resolve(), (Path(vocabulary) if vocabulary else beside).resolve()
+    if weights == "scenes" and not BUNDLED_FOLDER.is_dir():
+        raise StateError(
+            "the VSE++ weights 'scenes' are not bundled with this version: train your own, and name their folder, "
+            "or a published checkpoint, with --weights"
+        )
+    folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights).resolve()
+    if not weights or not folder.is_dir():
+        raise InputError(
+            f"unknown VSE++ weights {weights!r}: name `scenes`, a folder with {FOLDER_FILES[0]}, or a published "
+            f"checkpoint, FILE{CHECKPOINT_ENDING}, with {PUBLISHED_VOCABULARY} beside it or as "
+            f"FILE{CHECKPOINT_ENDING}:VOCABULARY"
+        )
+    return tuple(folder / name for name in FOLDER_FILES)
+
+
+def _sha256(paths: tuple[Path, ...]) -> str:
+    """One hash over the hashes of several files, in their order."""
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise InputError(_unreadable(path, error)) from error
+    return total.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """What to say of a file that can't be read."""
+    if path.name in FOLDER_FILES:
+        hint = f"a folder of a VSE++ model has {', '.join(FOLDER_FILES)}"
+    elif path.name.endswith(CHECKPOINT_ENDING):
+        hint = "name another checkpoint or a folder"
+    else:
+        hint = f"put the vocabulary beside the checkpoint or name it, as FILE{CHECKPOINT_ENDING}:VOCABULARY"
+    return f"{path} can't be read ({error.strerror}): {hint}"

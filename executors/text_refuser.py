@@ -1,0 +1,32 @@
+"""TextRefuser: stands in for the text encoder where the collection's model knows pictures only."""
+
+from pathlib import Path
+from typing import Any
+
+from docarray import DocList
+from jina import Executor, requests
+
+from crossmodal.index.collection import Collection
+from executors.docs import MediaDoc, sound
+from executors.model_check import check_family
+
+
+class TextRefuser(Executor):
+    """Refuses every text by name; a health check's passes, so that this Executor is part of it."""
+
+    def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = Collection.open(Path(collection)).model
+        check_family(model, self.spec)
+
+    @requests(on=["/index", "/search"])
+    def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Says so in `error`."""
+        for doc in sound(docs, "text"):
+            doc.error = f"this collection is of {self.spec}, which knows pictures only: search with a picture"
+        return docs
+
+    @requests(on="/health")
+    def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Passes everything on."""
+        return docs
