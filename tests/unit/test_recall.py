@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 
+from crossmodal.core.errors import InputError
 from crossmodal.evaluation import recall
-from crossmodal.evaluation.recall import Retrieval, image_to_text_ranks, rsum, summarise, text_to_image_ranks
+from crossmodal.evaluation.recall import (
+    NOT_FOUND,
+    Retrieval,
+    both_ways,
+    figures,
+    image_to_text_ranks,
+    in_folds,
+    rank_in_answer,
+    rsum,
+    summarise,
+    text_to_image_ranks,
+)  # fmt: skip
 
 IMAGES = np.eye(3, dtype=np.float32)
 
@@ -71,3 +83,47 @@ def test_rsum_is_in_percent() -> None:
     half, all_found = summarise(np.array([1, 20])), summarise(np.array([1, 1]))
     assert rsum(half, all_found) == 450.0
     assert rsum() == 0
+
+
+def test_what_is_no_number_counts_against_us() -> None:
+    broken = np.full((3, 3), np.nan, np.float32)
+    assert text_to_image_ranks(broken, IMAGES, np.arange(3)).tolist() == [3, 3, 3]
+    assert text_to_image_ranks(IMAGES, broken, np.arange(3)).tolist() == [3, 3, 3]
+    assert image_to_text_ranks(IMAGES, broken, np.arange(3)).tolist() == [3, 3, 3]
+
+
+def test_ranks_nobody_knows_leave_only_the_recalls() -> None:
+    found = summarise(np.array([1, NOT_FOUND, 7, NOT_FOUND]))
+    assert found.to_dict() == {"R@1": 0.25, "R@5": 0.25, "R@10": 0.5}
+    assert rsum(found) == 100.0
+
+
+def test_folds_are_ranked_by_themselves() -> None:
+    """Four pictures, two of a kind: each is found in its fold, and tied with its twin in the whole."""
+    images = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    texts, image_of = np.repeat(images, 5, axis=0), np.repeat(np.arange(4), 5)
+    whole, folds = figures(*both_ways(images, texts, image_of)), figures(*in_folds(images, texts, image_of, 2))
+    assert whole["t2i"]["R@1"] == whole["i2t"]["R@1"] == 0
+    assert folds["t2i"]["R@1"] == folds["i2t"]["R@1"] == 1
+    assert (folds["rsum"], folds["t2i"]["MedR"], folds["i2t"]["MeanR"]) == (600.0, 1, 1)
+
+
+def test_a_mean_over_folds() -> None:
+    images = np.eye(4, dtype=np.float32)
+    texts = images[[0, 1, 3, 2]]  # the second fold has its captions exchanged
+    t2i, i2t = in_folds(images, texts, np.arange(4), 2)
+    assert t2i.recall == i2t.recall == {1: 0.5, 5: 1.0, 10: 1.0}
+    assert (t2i.mean_rank, t2i.mrr) == (1.5, 0.75)
+
+
+@pytest.mark.parametrize(("n_folds", "advice"), [(2, "-n 2"), (5, "fewer --folds")])
+def test_folds_of_different_sizes_are_refused(n_folds: int, advice: str) -> None:
+    with pytest.raises(InputError, match=f"3 pictures can't be cut into {n_folds} folds.*{advice}"):
+        in_folds(IMAGES, IMAGES, np.arange(3), n_folds)
+
+
+def test_a_rank_out_of_an_answer() -> None:
+    answer = [("a", 0.9), ("b", 0.8), ("c", 0.8), ("d", 0.1)]
+    assert [rank_in_answer(answer, {own}) for own in "abcde"] == [1, 3, 3, 4, NOT_FOUND]
+    assert rank_in_answer(answer, {"b", "c"}) == 2  # its own do not stand before each other
+    assert rank_in_answer([], {"a"}) == NOT_FOUND

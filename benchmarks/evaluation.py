@@ -1,0 +1,109 @@
+"""How long ranks both ways take from ready embeddings, and in how much memory, against a plain argsort.
+
+    python benchmarks/evaluation.py [--images 1000 5000] [--dim 512] [--repeat 3] [--json PATH]
+
+Five captions an image. Each measurement is a process of its own, and plain and ours alternate, since these
+machines are noisy; seconds are medians. The plain way sorts the scores of every query whole and looks where
+the own ones stand, as the published evaluation scripts do, also in chunks. Both must find the same ranks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from common import PeakMemory, write_figures
+
+from crossmodal.evaluation.recall import CHUNK, both_ways, image_to_text_ranks, text_to_image_ranks
+
+CAPTIONS = 5
+Ranks = tuple[np.ndarray, np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json")
+    given = parser.parse_args()
+    figures: dict[str, float] = {}
+    for n in given.images:
+        ours, plain, peaks = [], [], []
+        for _ in range(given.repeat):
+            seconds, peak_bytes = in_own_process(evaluate, n, given.dim)
+            ours.append(seconds)
+            peaks.append(peak_bytes)
+            plain.append(in_own_process(argsort, n, given.dim)[0])
+        name = f"{n}_{n * CAPTIONS}"
+        figures |= {
+            f"seconds_{name}": statistics.median(ours),
+            f"argsort_seconds_{name}": statistics.median(plain),
+            f"ratio_{name}": statistics.median(plain) / statistics.median(ours),
+            f"peak_memory_gb_{name}": max(peaks) / 1e9,
+        }
+    check_ranks(given.images[0], given.dim)
+    write_figures(given.json, figures)
+
+
+def embeddings(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures, captions near them, and the picture of each; unit vectors."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((n, dim), np.float32)
+    image_of = np.repeat(np.arange(n), CAPTIONS)
+    texts = images[image_of] + 4 * rng.standard_normal((len(image_of), dim), np.float32)
+    return (*(v / np.linalg.norm(v, axis=1, keepdims=True) for v in (images, texts)), image_of)
+
+
+def in_own_process(job: Callable[..., object], n: int, dim: int) -> tuple[float, int]:
+    """Seconds of a job on ready embeddings, and the peak memory of the process that does it, in bytes."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(send, job, n, dim))
+    process.start()
+    result = receive.recv()
+    process.join()
+    return result
+
+
+def _report(send, job, n: int, dim: int) -> None:
+    given = embeddings(n, dim)
+    with PeakMemory(every_s=0.02) as memory:
+        start = time.perf_counter()
+        job(*given)
+        seconds = time.perf_counter() - start
+    send.send((seconds, memory.peak_bytes))
+
+
+def evaluate(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> None:
+    """Ours: ranks both ways, and all figures made of them."""
+    both_ways(images, texts, image_of)
+
+
+def argsort(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> Ranks:
+    """The plain way: every query's scores are sorted whole."""
+    t2i, i2t = [], []
+    for start in range(0, len(texts), CHUNK):
+        order = np.argsort(-(texts[start : start + CHUNK] @ images.T), axis=1)
+        t2i.append((order == image_of[start : start + CHUNK, None]).argmax(axis=1) + 1)
+    for start in range(0, len(images), CHUNK):
+        order = np.argsort(-(images[start : start + CHUNK] @ texts.T), axis=1)
+        i2t.append((image_of[order] == np.arange(start, start + len(order))[:, None]).argmax(axis=1) + 1)
+    return np.concatenate(t2i), np.concatenate(i2t)
+
+
+def check_ranks(n: int, dim: int) -> None:
+    """Refuses to print figures of two ways that don't find the same; a rounding may exchange neighbours."""
+    given = embeddings(n, dim)
+    ours = text_to_image_ranks(*given), image_to_text_ranks(*given)
+    for plain, found in zip(argsort(*given), ours, strict=True):
+        if np.abs(plain - found).max() > 1:
+            raise SystemExit(f"the ranks differ by up to {np.abs(plain - found).max()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""How well pictures find others of their class: precision at k, and the search score of ConvNet Playground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Vectors
+
+KS = (1, 5, 10)
+DEPTH = 15
+"""How many of the best other pictures count: the top 15 of the search score."""
+
+CHUNK = 512
+
+Hits = NDArray[np.bool_]  # (n, depth): whether the picture at that place is of the query's class
+
+
+def number_classes(names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The classes in alphabetical order, and the number of each picture's.
+
+    Raises:
+        InputError: One class only, or none with two pictures: there is nothing to tell apart or to find.
+
+    Example:
+        >>> number_classes(["dog", "cat", "dog"])
+        (['cat', 'dog'], array([1, 0, 1]))
+    """
+    classes = sorted(set(names))
+    if len(classes) < 2:
+        raise InputError(
+            f"all {len(names)} pictures are in one folder ({', '.join(classes)}) and none has captions: "
+            "put them into one folder a class, or bring a caption file"
+        )
+    number = {name: place for place, name in enumerate(classes)}
+    class_of = np.array([number[name] for name in names], np.int64)
+    if np.bincount(class_of).max() < 2:
+        raise InputError(
+            f"each of the {len(classes)} class folders has one picture only, and none has captions: "
+            "put two or more pictures into a folder, or bring a caption file"
+        )
+    return classes, class_of
+
+
+def hits_among_best(images: Vectors, class_of: NDArray[np.int64], depth: int = DEPTH) -> Hits:
+    """Which of the best other pictures of each picture are of its class.
+
+    Args:
+        images: (n, dim) unit vectors.
+        class_of: (n,) number of each picture's class.
+        depth: How many of the best to look at.
+
+    Returns:
+        (n, depth), best first, the query itself left out, False where there are no more pictures. A tie
+        counts against us: a picture of another class with the same score stands before.
+
+    Example:
+        >>> images = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+        >>> hits_among_best(images, np.array([0, 0, 1, 1]), depth=2)
+        array([[ True, False],
+               [False,  True],
+               [False,  True],
+               [ True, False]])
+    """
+    found = np.zeros((len(images), depth), np.bool_)
+    for start in range(0, len(images), CHUNK):
+        part = slice(start, start + CHUNK)
+        scores = images[part] @ images.T
+        rows = np.arange(len(scores))
+        scores[rows, start + rows] = -np.inf  # the query itself stands last, and is cut off
+        same = class_of[part, None] == class_of[None, :]
+        same[rows, start + rows] = False
+        best = np.lexsort((same, -scores), axis=1)[:, :-1][:, :depth]
+        found[part, : best.shape[1]] = np.take_along_axis(same, best, axis=1)
+    return found
+
+
+def precision_at(hits: Hits, k: int) -> NDArray[np.float64]:
+    """Of the k best, the share that is of the query's class.
+
+    Args:
+        hits: (n, depth) of `hits_among_best`.
+        k: At most `depth`. A class with fewer than k others can't reach 1.
+
+    Returns:
+        (n,) in [0, 1].
+
+    Example:
+        >>> precision_at(np.array([[True, False, True, True]]), 2)
+        array([0.5])
+    """
+    shares: NDArray[np.float64] = hits[:, :k].sum(axis=1) / k
+    return shares
+
+
+def search_score(hits: Hits) -> NDArray[np.float64]:
+    """The share of the best 15 that is of the query's class, weighted by place, in percent.
+
+    Args:
+        hits: (n, 15) of `hits_among_best`.
+
+    Returns:
+        (n,) in [0, 100]. The place i from 0 weighs (15 - i) / 15, and all weights together are 8: fewer
+        pictures than 15 can't reach 100.
+
+    Source: ConvNet Playground (Cloudera Fast Forward Labs, 2019), with the query itself left out.
+
+    Example:
+        >>> hits = np.zeros((1, 15), bool)
+        >>> hits[0, [0, 14]] = True  # (15 + 1) / 15 of 8
+        >>> search_score(hits).round(2)
+        array([13.33])
+    """
+    weights = (DEPTH - np.arange(DEPTH)) / DEPTH
+    scores: NDArray[np.float64] = 100 * (hits[:, :DEPTH] @ weights) / weights.sum()
+    return scores
+
+
+def figures(hits: Hits, classes: Sequence[str], class_of: NDArray[np.int64]) -> dict[str, Any]:
+    """The means over all queries, and over those of each class, ready for JSON.
+
+    A picture that is alone in its class is among the candidates and is no query: it has nothing to find.
+
+    Returns:
+        `{"queries", "alone", "P@1", "P@5", "P@10", "search_score", "per_class": {name: {...}}}`.
+    """
+    n_of_class = np.bincount(class_of, minlength=len(classes))
+    asked = n_of_class[class_of] > 1
+    per_class = {
+        name: {"images": int(n_of_class[number]), **_means(hits[class_of == number])}
+        for number, name in enumerate(classes)
+        if n_of_class[number] > 1
+    }
+    alone = int((~asked).sum())
+    return {"queries": int(asked.sum()), "alone": alone, **_means(hits[asked]), "per_class": per_class}
+
+
+def _means(hits: Hits) -> dict[str, float]:
+    precisions = {f"P@{k}": round(float(precision_at(hits, k).mean()), 4) for k in KS}
+    return {**precisions, "search_score": round(float(search_score(hits).mean()), 2)}

@@ -1,0 +1,106 @@
+"""One HTML file that needs no other: the figures, and the worst misses as pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from crossmodal.evaluation.tables import FigureTable, tables
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A caption, or a picture over its name; `jpeg` is empty where there is no picture."""
+
+    text: str
+    jpeg: bytes = b""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A query that went wrong: how far, what was asked, what should have come, and what came first instead."""
+
+    rank: str
+    query: Shown
+    own: tuple[Shown, ...]
+    instead: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The misses of one direction, worst first."""
+
+    title: str
+    misses: tuple[Miss, ...]
+
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #19191e; background: #fafaf8; margin: 2rem auto; max-width: 72rem;
+       padding: 0 1rem; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
+th, td { text-align: right; padding: .25rem .75rem; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+article { display: flex; flex-wrap: wrap; gap: 1.5rem; border-top: 1px solid #ddd; padding: 1rem 0; }
+article > div { flex: 1 1 14rem; }
+figure { display: inline-block; margin: 0 .5rem .5rem 0; vertical-align: top; max-width: 16rem; }
+figcaption, h3, .about { color: #5f5f69; font-size: 13px; font-weight: normal; margin: 0 0 .25rem; }
+img { max-width: 100%; }
+"""
+
+
+def html_report(result: Mapping[str, Any], sections: Sequence[Section]) -> str:
+    """A page with the tables of the figures and the misses below them.
+
+    Args:
+        result: What `tasks.evaluate.run` returns.
+        sections: The misses, shown as pictures; JPEG in them becomes data URIs.
+
+    Returns:
+        HTML that loads nothing from anywhere and runs no script; all words in it are escaped.
+    """
+    title = f"Evaluation on {result['data_set']}" + (f", split {result['split']}" if result.get("split") else "")
+    about = ", ".join(f"{result[name]:,} {name}" for name in ("images", "captions") if name in result)
+    left_out = "; ".join(f"{n} {why.replace('_', ' ')}" for why, n in result.get("left_out", {}).items())
+    return "\n".join(
+        [
+            f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{escape(title)}</title>',
+            f"<style>{STYLE}</style>",
+            f"<h1>{escape(title)}</h1>",
+            f'<p class="about">{escape(about)}{escape("; left out: " + left_out) if left_out else ""}</p>',
+            *(_table(table) for table in tables(result)),
+            *(_section(section) for section in sections),
+            "</html>\n",
+        ]
+    )
+
+
+def _table(table: FigureTable) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in table.headings)
+    rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return f"<h2>{escape(table.title)}</h2>\n<table>\n<tr>{head}</tr>\n{rows}\n</table>"
+
+
+def _section(section: Section) -> str:
+    misses = "\n".join(_miss(miss) for miss in section.misses) or "<p>None.</p>"
+    return f"<h2>{escape(section.title)}</h2>\n{misses}"
+
+
+def _miss(miss: Miss) -> str:
+    parts = [(miss.rank, (miss.query,)), ("should have come", miss.own), ("came first", miss.instead)]
+    columns = [
+        f"<div><h3>{escape(heading)}</h3>{''.join(_shown(one) for one in shown)}</div>"
+        for heading, shown in parts
+        if shown
+    ]
+    return f"<article>{''.join(columns)}</article>"
+
+
+def _shown(one: Shown) -> str:
+    text = escape(one.text)
+    if not one.jpeg:
+        return f"<p>{text}</p>"
+    uri = "data:image/jpeg;base64," + base64.b64encode(one.jpeg).decode()
+    return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'

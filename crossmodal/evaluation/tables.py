@@ -1,0 +1,77 @@
+"""The figures of an evaluation as tables of words, several models side by side, for a terminal or a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OF_RANKS = ("R@1", "R@5", "R@10", "MedR", "MeanR", "MRR")
+OF_CLASSES = ("P@1", "P@5", "P@10", "search_score")
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A table ready to be shown; the first column names, the others are figures."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(result: Mapping[str, Any]) -> list[FigureTable]:
+    """The tables of what `-t evaluate` found: of recall, skills, and classes, those there is something for.
+
+    Args:
+        result: What `tasks.evaluate.run` returns.
+    """
+    found = [_recall(result), _skills(result), _classes(result), _per_class(result)]
+    return [table for table in found if table.rows]
+
+
+def _models(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(result.get("models") or [result])
+
+
+def _recall(result: Mapping[str, Any]) -> FigureTable:
+    rows = []
+    for model in _models(result):
+        through = " through the Flow" if model.get("through") == "flow" else ""
+        folds = [(f", {name.replace('_', ' of ')}", model[name]) for name in model if name.startswith("folds_")]
+        for what, figures in [(through, model), (", exact", model.get("exact", {})), *folds]:
+            for direction in ("t2i", "i2t"):
+                if direction in figures:
+                    values = tuple(_word(figures[direction].get(name)) for name in OF_RANKS)
+                    rsum = _word(figures["rsum"]) if direction == "t2i" else ""
+                    rows.append((f"{model['model']}{what}", direction, *values, rsum))
+    return FigureTable("Recall", ("model", "", *OF_RANKS, "rsum"), tuple(rows))
+
+
+def _skills(result: Mapping[str, Any]) -> FigureTable:
+    measured = [model for model in _models(result) if "skills" in model]
+    names = tuple(dict.fromkeys(name for model in measured for name in model["skills"]))
+    rows = [(model["model"], *(_word(model["skills"].get(name)) for name in names)) for model in measured]
+    return FigureTable("Skills", ("model", *names), tuple(rows))
+
+
+def _classes(result: Mapping[str, Any]) -> FigureTable:
+    rows = []
+    for model in _models(result):
+        through = " through the Flow" if model.get("through") == "flow" else ""
+        for what, figures in ((through, model), (", exact", model.get("exact", {}))):
+            if "classes" in figures:
+                rows.append((f"{model['model']}{what}", *(_word(figures["classes"][name]) for name in OF_CLASSES)))
+    return FigureTable("Class folders", ("model", *OF_CLASSES), tuple(rows))
+
+
+def _per_class(result: Mapping[str, Any]) -> FigureTable:
+    """The search score of each class, a column a model."""
+    models = [model for model in _models(result) if "classes" in model]
+    names = list(models[0]["classes"]["per_class"]) if models else []
+    rows = [(name, *(_word(model["classes"]["per_class"][name]["search_score"]) for model in models)) for name in names]
+    return FigureTable("Search score by class", ("class", *(model["model"] for model in models)), tuple(rows))
+
+
+def _word(value: float | None) -> str:
+    """A figure as it is shown; what can't be known is a dash."""
+    return "-" if value is None else f"{value:g}"
