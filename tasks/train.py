@@ -1,26 +1,139 @@
-"""train: the small CLIP on scenes."""
+"""train: the small CLIP on scenes; VSE++ or any CLIP on a data set with captions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
+from crossmodal.core.types import ImageRecord, Vectors
 from crossmodal.datasets import registry as data_sets
+from crossmodal.evaluation.recall import image_to_text_ranks, rsum, summarise, text_to_image_ranks
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Report = Callable[[str], None]
+S = TypeVar("S", bound="DataclassInstance")
 
 
-def run(settings: Settings, steps: int | None, out: Path | None, report: Callable[[str], None]) -> Path:
+def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence[str], report: Report) -> Path:
     """Trains and returns the folder of weights, which `--weights FOLDER` loads; a stopped run goes on.
 
-    Raises:
-        InputError: Another model or data set than the one there is a recipe for.
-    """
-    if (settings.model, data_sets.canonical(settings.data_set)) not in (("clip", "scenes"), ("clip", "toy-data")):
-        raise InputError("there is a recipe for `-m clip -d scenes` only")
-    from crossmodal.training.clip import ClipTraining, train
+    Args:
+        settings: Model, data set, weights to start from, number of pictures, workspace.
+        steps: For the small CLIP on scenes only.
+        out: The folder to write; by default one in the workspace.
+        given: `NAME=VALUE` settings of the recipe.
+        report: Called with a line of progress now and then.
 
-    folder = out or settings.workspace / "training" / "clip-scenes"
-    train(replace(ClipTraining(), **({"steps": steps} if steps else {})), folder, report)
+    Raises:
+        InputError: A model there is no recipe for, an unknown setting, or a data set without captions.
+    """
+    if settings.model not in ("clip", "vse"):
+        raise InputError(f"there is no recipe to train {settings.model!r}: choose clip or vse")
+    name = data_sets.canonical(settings.data_set)
+    folder = out or settings.workspace / "training" / f"{settings.model}-{data_sets.collection_name(name)}"
+    on_scenes = name in ("scenes", "toy-data")
+    if settings.model == "clip" and on_scenes and not settings.weights:
+        from crossmodal.training.clip import ClipTraining, train
+
+        own = _with(ClipTraining(), given)
+        train(replace(own, steps=steps) if steps else own, folder, report)
+        return folder
+    if steps:
+        raise InputError("--steps is for `-m clip -d scenes`: give epochs here, as in `--set epochs=10`")
+    _train_on_pairs(settings, name, folder, given, report)
     return folder
+
+
+def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence[str], report: Report) -> None:
+    from crossmodal.training.clip_pairs import ClipFineTuning, ClipLearner
+    from crossmodal.training.device import Device
+    from crossmodal.training.loop import CHECKPOINT, Learner, PairSource, fit
+    from crossmodal.training.merges import scene_words
+    from crossmodal.training.pairs import CaptionedPictures
+    from crossmodal.training.scene_batches import draw_pool
+    from crossmodal.training.scene_pairs import ScenePairs
+    from crossmodal.training.vse import VSE_ON_SCENES, VseLearner, VseTraining
+
+    began = time.monotonic()
+    device = Device.here()
+    learner: Learner
+    train: PairSource
+    if settings.model == "vse" and name == "scenes":
+        own = _with(VSE_ON_SCENES, given)
+        dev = _captioned(name, "dev")
+        pool = folder / "pool" / f"scenes-{own.n_scenes}-{own.image_size}-{own.seed}.npy"
+        scenes = ScenePairs(*draw_pool(pool, own.n_scenes, own.image_size, own.seed), own.seed)
+        learner, schedule = VseLearner.start(own, scene_words(), settings.weights, device), own.schedule
+        train = scenes
+        if not (folder / CHECKPOINT).exists():
+            learner.see(lambda step: scenes.to_see(step, own.batch_size), report)
+    else:
+        records, dev = splits(name, settings.num_docs)
+        captions = [caption for record in records for caption in record.captions]
+        report(f"{len(records)} pictures with {len(captions)} captions to learn from, {len(dev)} pictures to choose by")
+        if settings.model == "vse":
+            vse = _with(VseTraining(), given)
+            learner, schedule = VseLearner.start(vse, captions, settings.weights, device), vse.schedule
+        else:
+            start = replace(ClipFineTuning(), weights=settings.weights) if settings.weights else ClipFineTuning()
+            clip = _with(start, given)
+            learner, schedule = ClipLearner.start(clip, captions, folder, device), clip.schedule
+        train = CaptionedPictures(records, learner.preprocessing.size_px, schedule.seed)
+    history = fit(learner, train, dev, schedule, measure, folder, report)
+    best = max(history, key=lambda entry: float(entry["rsum"]))
+    minutes = (time.monotonic() - began) / 60
+    report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")
+
+
+def splits(name: str, at_most: int | None) -> tuple[list[ImageRecord], list[ImageRecord]]:
+    """The train and dev records of a data set that has captions and splits; `dev` may also be called `val`.
+
+    Raises:
+        InputError: It has no such split; the message names those it has.
+    """
+    train = _captioned(name, "train")
+    try:
+        return train[:at_most], _captioned(name, "dev")
+    except InputError:
+        return train[:at_most], _captioned(name, "val")
+
+
+def _captioned(name: str, split: str) -> list[ImageRecord]:
+    return [r for r in data_sets.read(name, split) if isinstance(r, ImageRecord) and r.captions]
+
+
+def measure(images: Vectors, texts: Vectors, image_of: NDArray[np.int64]) -> dict[str, Any]:
+    """Recall both ways and rsum."""
+    t2i = summarise(text_to_image_ranks(images, texts, image_of))
+    i2t = summarise(image_to_text_ranks(images, texts, image_of))
+    return {"t2i": t2i.to_dict(), "i2t": i2t.to_dict(), "rsum": rsum(t2i, i2t)}
+
+
+def _with(settings: S, given: Sequence[str]) -> S:
+    """The settings with `NAME=VALUE` put in, each value of its setting's type.
+
+    Raises:
+        InputError: An unknown name, or a value of another type; the known names are given.
+    """
+    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    changes: dict[str, Any] = {}
+    for item in given:
+        name, is_there, value = item.partition("=")
+        if not is_there or name not in known:
+            raise InputError(f"--set {item!r}: give NAME=VALUE with a name of {', '.join(known)}")
+        kind = float if known[name] is None else type(known[name])
+        try:
+            changes[name] = kind(value)
+        except ValueError as error:
+            raise InputError(f"--set {item!r}: expected a value like {known[name]!r}") from error
+    return replace(settings, **changes)

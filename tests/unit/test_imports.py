@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "index": {"core", "store"},
     "encoders": {"core"},
     "datasets": {"core", "images", "scenes"},
-    "training": {"core", "scenes", "encoders"},
+    "training": {"core", "scenes", "images", "encoders"},
     "evaluation": {"core", "scenes"},
 }
 FORBIDDEN: dict[str, set[str]] = {

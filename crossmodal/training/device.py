@@ -1,0 +1,36 @@
+"""Where training runs: the CPU, or a CUDA device, there in bfloat16."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crossmodal.core.types import Preprocessing
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and whether matrix products are done in bfloat16 there."""
+
+    device: torch.device
+    is_bf16: bool
+
+    @classmethod
+    def here(cls, is_bf16: bool | None = None) -> Device:
+        """The first CUDA device, else the CPU; `is_bf16` is by default so on CUDA only."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(device, device.type == "cuda" if is_bf16 is None else is_bf16)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context for the forward pass of a tower."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16)
+
+    def normalised(self, pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """(n, 3, side, side) uint8 to float32 on the device, with the model's mean and std applied."""
+        mean = torch.tensor(preprocessing.mean, device=self.device).view(1, 3, 1, 1) * 255
+        std = torch.tensor(preprocessing.std, device=self.device).view(1, 3, 1, 1) * 255
+        images = (pixels.to(self.device, non_blocking=True).float() - mean) / std
+        return images.contiguous(memory_format=torch.channels_last)

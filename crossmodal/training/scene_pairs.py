@@ -1,0 +1,59 @@
+"""Scenes as training pairs: pictures from the pool, captions new every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from crossmodal.scenes import language, world
+from crossmodal.scenes.world import Scene
+from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch
+from crossmodal.training.scene_batches import PictureBatch, cell_targets
+
+
+class ScenePairs(Dataset[PairBatch]):
+    """Each scene once an epoch, mirrored half the time, with one caption in one of the five styles."""
+
+    def __init__(self, pool: NDArray[np.uint8], scenes: list[Scene], seed: int) -> None:
+        self.pool, self.scenes, self.seed = pool, scenes, seed
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, key: tuple[int, int, int]) -> PairBatch:
+        """Batch `number` of `epoch`, of `batch_size` scenes; `key` is these three."""
+        epoch, number, batch_size = key
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.scenes))
+        pictures, scenes = self._draw(order[number * batch_size : (number + 1) * batch_size], [epoch, number])
+        words = Random(f"{self.seed}-{epoch}-{number}")
+        captions = [language.caption(scene, words.randrange(language.CAPTION_STYLES), words) for scene in scenes]
+        return PairBatch(pictures.images, captions, [])
+
+    def batches(
+        self, epoch: int, batch_size: int, captions: CaptionsAnEpoch, n_workers: int
+    ) -> tuple[int, Iterable[PairBatch]]:
+        """How many batches an epoch has, and the batches; `captions` makes no difference."""
+        n_batches = max(1, len(self.scenes) // batch_size)
+        keys = [(epoch, number, batch_size) for number in range(n_batches)]
+        return n_batches, DataLoader(self, batch_size=None, sampler=keys, num_workers=n_workers)
+
+    def to_see(self, step: int, batch_size: int) -> PictureBatch:
+        """Batch `step` of pictures and what is where in them, for `seeing`."""
+        rng = np.random.default_rng([self.seed, step, 1])
+        return self._draw(rng.choice(len(self.scenes), batch_size, replace=False), [step, 1])[0]
+
+    def _draw(self, rows: NDArray[np.int64], name: list[int]) -> tuple[PictureBatch, list[Scene]]:
+        mirror = np.random.default_rng([self.seed, *name, 2]).random(len(rows)) < 0.5
+        images = self.pool[rows].copy()
+        images[mirror] = images[mirror][:, :, ::-1]
+        scenes = [
+            world.flipped(self.scenes[row], "x") if is_mirrored else self.scenes[row]
+            for row, is_mirrored in zip(rows, mirror, strict=True)
+        ]
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        return PictureBatch(pixels, torch.from_numpy(cell_targets(scenes))), scenes

@@ -1,0 +1,183 @@
+"""Trains VSE++ on captioned pictures.
+
+Source: Faghri, Fleet, Kiros, Fidler 2017, arXiv 1707.05612, section 4.1: Adam 2e-4, a tenth of it after every
+15 epochs, 30 epochs, batches of 128, gradients clipped at 2, first with the CNN frozen, then all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from crossmodal.encoders.torchvision_guard import prepare_torchvision
+
+prepare_torchvision()
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from crossmodal.core.errors import InputError, StateError  # noqa: E402
+from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
+from crossmodal.encoders.vse_towers import VseConfig, VseModel, load_folder, new_model, save_folder  # noqa: E402
+from crossmodal.training.device import Device  # noqa: E402
+from crossmodal.training.loop import Schedule  # noqa: E402
+from crossmodal.training.losses import contrastive, hinge  # noqa: E402
+from crossmodal.training.scene_batches import PictureBatch  # noqa: E402
+from crossmodal.training.seeing import teach  # noqa: E402
+
+Loss = Literal["max-of-hinges", "sum-of-hinges", "contrastive"]
+LOSSES: tuple[Loss, ...] = ("max-of-hinges", "sum-of-hinges", "contrastive")
+
+
+@dataclass(frozen=True)
+class VseTraining:
+    """The settings of a run; they are saved beside its weights. The defaults are the paper's.
+
+    `train_cnn_from` is the first epoch in which the CNN learns, too: 0 where it starts from random weights.
+    `contrastive` is no loss of the paper's: it learns from all negatives of a batch, which a model that knows
+    nothing yet needs. `temperature` is for it alone. On scenes, `n_scenes` are drawn, and the CNN learns to see in
+    `seeing_steps` before the first epoch.
+    """
+
+    backbone: str = "resnet152"
+    image_size: int = 224
+    joint_dim: int = 1024
+    word_dim: int = 300
+    min_count: int = 4
+    loss: Loss = "max-of-hinges"
+    margin: float = 0.2
+    temperature: float = 0.05
+    word_dropout: float = 0.0
+    epochs: int = 30
+    batch_size: int = 128
+    captions: Literal["one", "all"] = "all"
+    learning_rate: float = 2e-4
+    decay_every: int = 15
+    train_cnn_from: int = 0
+    n_scenes: int = 30_000
+    seeing_steps: int = 0
+    weight_decay: float = 0.0
+    patience: int = 0
+    seed: int = 0
+
+    @property
+    def schedule(self) -> Schedule:
+        """What the loop needs to know."""
+        return Schedule(self.epochs, self.batch_size, self.captions, 2.0, self.patience, self.seed)
+
+    @property
+    def config(self) -> VseConfig:
+        """The model, with the resize of the paper: 256 for a crop of 224."""
+        # Scenes are square and whole; photographs lose their margins, as in the paper: 256 for a crop of 224.
+        resize_px = self.image_size if self.seeing_steps else self.image_size * 8 // 7
+        return VseConfig(self.backbone, self.image_size, self.joint_dim, self.word_dim, resize_px=resize_px)
+
+
+VSE_ON_SCENES = VseTraining(
+    backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, epochs=30, learning_rate=1e-3, decay_every=20,
+    batch_size=192, seeing_steps=1000,
+)  # fmt: skip
+"""The bundled model: small enough for the repository, and from nothing, so the CNN sees before it is compared."""
+
+
+class VseLearner:
+    """Both towers, their optimiser and their loss."""
+
+    def __init__(self, settings: VseTraining, model: VseModel, device: Device) -> None:
+        self._settings, self._model, self._device = settings, model, device
+        self.preprocessing = model.config.preprocessing
+        self.module = torch.nn.ModuleList([model.image_tower, model.text_tower]).to(device.device)
+        self.optimizer = torch.optim.AdamW(
+            self.module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self._dropout = torch.Generator()
+
+    @classmethod
+    def start(cls, settings: VseTraining, captions: Sequence[str], weights: str | None, device: Device) -> VseLearner:
+        """A learner with new weights and the vocabulary of the train split's captions, or with a folder's.
+
+        Raises:
+            InputError: An unknown loss or backbone, no word that is frequent enough, or a folder of another model.
+        """
+        if settings.loss not in LOSSES:
+            raise InputError(f"unknown loss {settings.loss!r}: choose one of {', '.join(LOSSES)}")
+        if weights is not None:
+            return cls(settings, load_folder(Path(weights)), device)
+        vocabulary = Vocabulary.build(captions, settings.min_count)
+        if len(vocabulary) <= 4:
+            raise InputError(f"no word occurs {settings.min_count} times in the train split's captions")
+        torch.manual_seed(settings.seed)
+        return cls(settings, new_model(settings.config, vocabulary), device)
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, JSON-ready."""
+        return {**asdict(self._settings), "config": self._model.config.to_dict()}
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Freezes the CNN before `train_cnn_from` and sets the learning rate."""
+        settings = self._settings
+        backbone = self._model.image_tower.backbone
+        learns = epoch >= settings.train_cnn_from
+        backbone.requires_grad_(learns)
+        if not learns:
+            backbone.eval()  # its batch statistics stay, too
+        self._dropout.manual_seed(settings.seed * 100_003 + epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * 0.1 ** (epoch // settings.decay_every)
+
+    def begin_step(self, done: float) -> None:
+        """Nothing: the learning rate changes by the epoch."""
+
+    def loss(self, pixels: Tensor, captions: list[str]) -> Tensor:
+        """The loss of a batch, (n, 3, side, side) uint8 and n captions."""
+        settings = self._settings
+        ids, lengths = self._ids(captions)
+        if settings.word_dropout:
+            dropped = torch.rand(ids.shape, generator=self._dropout) < settings.word_dropout
+            ids = ids.masked_fill(dropped & (ids > 3), 3)
+        image = self.encode_images(pixels)
+        text = self._model.text_tower(ids.to(self._device.device), lengths)
+        scores = text.float() @ image.float().T
+        if settings.loss == "contrastive":
+            return contrastive(scores / settings.temperature)
+        return hinge(scores, settings.margin, hardest=settings.loss == "max-of-hinges")
+
+    def see(self, batch: Callable[[int], PictureBatch], report: Callable[[str], None]) -> None:
+        """Teaches the CNN to see scenes, where the settings ask for it."""
+        if self._settings.seeing_steps:
+            cnn: Any = self._model.image_tower.backbone
+
+            def features(given: PictureBatch) -> Tensor:
+                images = self._device.normalised(given.images, self.preprocessing)
+                with self._device.autocast():
+                    found: Tensor = cnn.forward_features(images)
+                return found
+
+            teach(features, cnn, batch, self._settings.seeing_steps, 2e-3, report)
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """(n, 3, side, side) uint8 to (n, joint_dim) of length 1."""
+        images = self._device.normalised(pixels, self.preprocessing)
+        with self._device.autocast():
+            features = self._model.image_tower.features(images)
+        return self._model.image_tower.project(features.float())
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Texts to (n, joint_dim) of length 1, in order."""
+        ids, lengths = self._ids(texts)
+        vectors: Tensor = self._model.text_tower(ids.to(self._device.device), lengths)
+        return vectors
+
+    def _ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        ids, lengths = self._model.vocabulary.encode_batch(texts)
+        return torch.from_numpy(ids), torch.from_numpy(lengths)
+
+    def export(self, folder: Path) -> None:
+        """Writes the folder that `-m vse --weights FOLDER` loads, in 16 bits."""
+        model = self._model
+        try:
+            save_folder(folder, model.config, model.vocabulary, model.image_tower, model.text_tower, half=True)
+        except ValueError as error:
+            raise StateError(f"the weights can't be saved: {error}") from error
