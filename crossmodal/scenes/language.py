@@ -27,6 +27,8 @@ SHAPE_NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "drop": (("drop", "drops"), ("teardrop", "teardrops")),
 }
 """Singular and plural; the first name is the usual one, the others are synonyms."""
+ANY_SHAPE = (("thing", "things"), ("shape", "shapes"))
+"""For what has no name of its own, and for queries that leave the shape open: "red things"."""
 
 COLOUR_NAMES: dict[str, tuple[str, ...]] = {
     "red": ("red", "crimson"),
@@ -159,7 +161,7 @@ def _colour_word(colour: str, rng: Random, synonyms: bool) -> str:
 
 
 def _shape_word(thing: Thing, rng: Random, synonyms: bool, plural: bool) -> str:
-    names = SHAPE_NAMES[thing.shape]
+    names = SHAPE_NAMES.get(thing.shape, ANY_SHAPE)
     pick = names[-1] if rng.random() < 0.6 and synonyms else names[0]
     return pick[1] if plural else pick[0]
 
@@ -198,6 +200,7 @@ ATTRIBUTE_SETS: tuple[tuple[str, ...], ...] = (
     ("count", "colour", "shape"),
     ("count", "size", "colour", "shape"),
     ("texture", "shape"),
+    ("colour",),
     ("colour", "shape", "background"),
     ("background",),
 )
@@ -216,18 +219,22 @@ def short_query(
     """
     thing = rng.choice(scene.things)
     named = attributes or rng.choice(ATTRIBUTE_SETS)
-    return describe(pattern_of(thing, scene, named), rng, synonyms)
+    pattern = pattern_of(thing, scene, named)
+    if pattern == Pattern():
+        pattern = pattern_of(thing, scene, ("colour", "shape"))
+    return describe(pattern, rng, synonyms)
 
 
 def pattern_of(thing: Thing, scene: Scene, named: tuple[str, ...]) -> Pattern:
-    """The pattern with the named attributes of a thing; a plain texture or a colour without a name is no
-    attribute to ask for.
+    """The pattern with the named attributes of a thing; a plain texture, or a colour or shape without a
+    name, is no attribute to ask for.
     """
     values = {a: getattr(thing, a) for a in named if a != "background"}
     if values.get("texture") == "plain":
         del values["texture"]
-    if not is_named(str(values.get("colour", ""))):
-        del values["colour"]
+    for name in ("colour", "shape"):
+        if not is_named(str(values.get(name, ""))):
+            del values[name]
     pattern = Pattern(**values)
     return replace(pattern, background=scene.background) if "background" in named else pattern
 
@@ -248,8 +255,8 @@ def describe(pattern: Pattern, rng: Random, synonyms: bool | None = None) -> Sho
         words.append(pick(TEXTURE_NAMES[pattern.texture]))
     if pattern.colour is not None:
         words.append(pick(COLOUR_NAMES[pattern.colour]))
-    if pattern.shape is not None:
-        names = SHAPE_NAMES[pattern.shape]
+    if pattern.shape is not None or words:
+        names = SHAPE_NAMES[pattern.shape] if pattern.shape else ANY_SHAPE
         singular, plural = names[-1] if mixed else names[0]
         open_number = pattern.count is None
         is_plural = rng.random() < 0.5 if open_number else pattern.count != 1

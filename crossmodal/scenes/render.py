@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from crossmodal.scenes.world import Scene, Thing, rgb_of
+from crossmodal.scenes.world import Scene, Thing, is_named, rgb_of
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
@@ -112,7 +112,7 @@ def _draw_mask(draw: ImageDraw.ImageDraw, shape: str, centre: Point, radius: flo
         r = radius * 0.2
         draw.ellipse((x - r, y - r, x + r, y + r), fill=0)
         return
-    points = OUTLINES[shape]()
+    points = OUTLINES[shape]() if is_named(shape) else _polygon(shape)
     cos, sin = math.cos(turn), math.sin(turn)
     placed = [(x + radius * (px * cos - py * sin), y + radius * (px * sin + py * cos)) for px, py in points]
     draw.polygon(placed, fill=255)
@@ -158,6 +158,15 @@ def _drop() -> list[Point]:
     angles = np.linspace(-0.35, math.pi + 0.35, 24)
     round_part = [(0.68 * math.cos(t), 0.36 + 0.64 * math.sin(t)) for t in angles]
     return [(0.0, -1.08), *round_part]
+
+
+def _polygon(shape: str) -> list[Point]:
+    """The outline of a shape without a name: five to nine corners at uneven angles and distances."""
+    rng = np.random.default_rng(int(shape[1:], 16))
+    n = int(rng.integers(5, 10))
+    angles = (np.arange(n) + rng.uniform(-0.35, 0.35, n)) * math.tau / n
+    distances = rng.uniform(0.4, 1.1, n)
+    return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(distances.tolist(), angles.tolist(), strict=True)]
 
 
 OUTLINES: dict[str, Callable[[], list[Point]]] = {

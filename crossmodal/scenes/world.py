@@ -28,11 +28,13 @@ BACKGROUNDS = ("grass", "sky", "night", "sand", "water", "wood", "paper", "brick
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-OFF_PALETTE_SHARE = 0.4
-"""Share of things in the train split that have a random colour without a name, written `#rrggbb`.
+UNNAMED_COLOUR_SHARE, UNNAMED_SHAPE_SHARE = 0.4, 0.15
+"""Shares of things in the train split that have a colour without a name, written `#rrggbb`, or a shape
+without one, a polygon that the six digits after its `#` determine. No thing has both.
 
-With named colours alone, a model learns that red things are never hearts as surely as what a heart is, and
-fails on the held-out pairs; unnamed colours, far from all named ones, teach shapes whatever their colour.
+With names alone, a model learns that red things are never hearts as surely as what a heart is, and fails on
+the held-out pairs. Unnamed colours, far from all named ones, teach shapes whatever their colour, and unnamed
+shapes teach colours whatever their shape.
 """
 PALETTE: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 35), "orange": (250, 135, 15), "yellow": (250, 220, 30),
@@ -93,12 +95,12 @@ def make_scene(split: Split, index: int, seed: int = 0) -> Scene:
         _make_thing(pairs[pair][0], pairs[pair][1], place, rng) for pair, place in zip(chosen, places, strict=True)
     )
     scene = Scene(str(rng.choice(BACKGROUNDS)), things, int(rng.integers(2**31)))
-    return _with_unnamed_colours(scene, rng) if split == "train" else scene
+    return _with_unnamed(scene, rng) if split == "train" else scene
 
 
-def is_named(colour: str) -> bool:
-    """Whether a colour has a name, and so can be spoken of."""
-    return not colour.startswith("#")
+def is_named(value: str) -> bool:
+    """Whether a colour or a shape has a name, and so can be spoken of."""
+    return not value.startswith("#")
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:
@@ -108,11 +110,16 @@ def rgb_of(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def _with_unnamed_colours(scene: Scene, rng: np.random.Generator) -> Scene:
-    things = tuple(
-        replace(t, colour=_unnamed_colour(rng)) if rng.random() < OFF_PALETTE_SHARE else t for t in scene.things
-    )
-    return replace(scene, things=things)
+def _with_unnamed(scene: Scene, rng: np.random.Generator) -> Scene:
+    things = []
+    for thing in scene.things:
+        draw = rng.random()
+        if draw < UNNAMED_COLOUR_SHARE:
+            thing = replace(thing, colour=_unnamed_colour(rng))
+        elif draw < UNNAMED_COLOUR_SHARE + UNNAMED_SHAPE_SHARE:
+            thing = replace(thing, shape=f"#{rng.integers(1 << 24):06x}")
+        things.append(thing)
+    return replace(scene, things=tuple(things))
 
 
 def _unnamed_colour(rng: np.random.Generator) -> str:

@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def contrastive_with_negatives(image: Tensor, text: Tensor, negative: Tensor, scale: Tensor) -> Tensor:
+def hinge(scores: Tensor, margin: float, *, hardest: bool) -> Tensor:
+    """Triplet loss both ways: a pair should score `margin` more than the same text or image with another.
+
+    Args:
+        scores: (n, n) cosines, row i a text, column j an image, the pairs on the diagonal.
+        margin: From 0 to 2.
+        hardest: Count the hardest negative of each only (max of hinges), not all (sum of hinges).
+
+    Returns:
+        The sum over the batch, a scalar.
+
+    Source: Faghri et al. 2017 (VSE++), equations 5 (sum of hinges) and 6 (max of hinges).
+
+    Example:
+        >>> scores = torch.tensor([[0.5, 0.4], [0.1, 0.6]])
+        >>> round(hinge(scores, 0.2, hardest=True).item(), 4)  # text 1 prefers its image by 0.1 only
+        0.1
+    """
+    pair = scores.diagonal()
+    is_pair = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    other_image = (margin + scores - pair[:, None]).clamp(min=0).masked_fill(is_pair, 0)
+    other_text = (margin + scores - pair[None, :]).clamp(min=0).masked_fill(is_pair, 0)
+    if hardest:
+        return other_image.max(dim=1).values.sum() + other_text.max(dim=0).values.sum()
+    return other_image.sum() + other_text.sum()
+
+
+def contrastive(logits: Tensor) -> Tensor:
+    """InfoNCE both ways.
+
+    Args:
+        logits: (n, n) scores by the inverse temperature, the pairs on the diagonal.
+
+    Returns:
+        The mean loss, a scalar.
+
+    Source: Radford et al. 2021 (CLIP), figure 3.
+    """
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def contrastive_with_twins(image: Tensor, text: Tensor, twin: Tensor, scale: Tensor) -> Tensor:
     """InfoNCE both ways, with texts that are false of their image as further columns for image to text.
 
-    The own negatives of an image also stand against its caption alone, where no easy text dilutes them.
+    The twin of a text also stands against it alone, where no easy text dilutes it.
 
     Args:
         image: (n, dim) image embeddings.
-        text: (n, dim) embeddings of the captions, row i true of image i.
-        negative: (n, k, dim) embeddings of k texts that are false of image i.
+        text: (m, dim) embeddings of captions, m <= n, row i true of image i.
+        twin: (m, dim) embeddings of texts, row i false of image i.
         scale: Scalar, the inverse temperature.
 
     Returns:
@@ -23,15 +67,12 @@ def contrastive_with_negatives(image: Tensor, text: Tensor, negative: Tensor, sc
 
     Source: Radford et al. 2021 (CLIP), figure 3; Yuksekgonul et al. 2023 (NegCLIP), section 4.
     """
-    n, k, dim = negative.shape
-    target = torch.arange(n, device=image.device)
-    to_text = scale * image @ torch.cat([text, negative.reshape(n * k, dim)]).T
+    target = torch.arange(len(text), device=image.device)
+    own = image[: len(text)]
+    to_text = scale * own @ torch.cat([text, twin]).T
     to_image = scale * text @ image.T
-    own = scale * torch.einsum("nd,nkd->nk", image, torch.cat([text[:, None], negative], dim=1))
-    first = torch.zeros(n, dtype=torch.long, device=image.device)
-    return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2 + 0.5 * F.cross_entropy(
-        own, first
-    )
+    margin = scale * (own * (text - twin)).sum(dim=1)
+    return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2 + 0.5 * F.softplus(-margin).mean()
 
 
 def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) -> Tensor:
@@ -40,7 +81,8 @@ def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) 
     Args:
         image: (n, dim) image embeddings.
         text: (m, dim) text embeddings.
-        is_true: (m, n) bool, whether text i is true of image j; every row and column has a True.
+        is_true: (m, n) bool, whether text i is true of image j. A text that is true of no image, or an image
+            that no text is true of, only stands against the others.
         scale: Scalar, the inverse temperature.
 
     Returns:
@@ -50,9 +92,26 @@ def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) 
     """
     logits = scale * text @ image.T
     weight = is_true.to(logits.dtype)
-    to_image = -(logits.log_softmax(dim=1) * weight).sum(1) / weight.sum(1)
-    to_text = -(logits.log_softmax(dim=0) * weight).sum(0) / weight.sum(0)
+    asked, told = is_true.any(dim=1), is_true.any(dim=0)
+    to_image = -(logits[asked].log_softmax(dim=1) * weight[asked]).sum(1) / weight[asked].sum(1)
+    to_text = -(logits[:, told].log_softmax(dim=0) * weight[:, told]).sum(0) / weight[:, told].sum(0)
     return (to_image.mean() + to_text.mean()) / 2
+
+
+def cell_facts(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cross-entropy of what is in each cell of a picture, summed over kinds of facts.
+
+    Args:
+        logits: (n, cells, sum of sizes), for each kind of fact the scores of its values.
+        targets: (n, cells, kinds) int64, the value's number, or -1 where there is nothing to tell.
+        sizes: How many values each kind has.
+
+    Returns:
+        A scalar.
+    """
+    kinds = zip(torch.split(logits, list(sizes), dim=-1), targets.unbind(-1), strict=True)
+    losses = [F.cross_entropy(told.flatten(0, 1), true.flatten(), ignore_index=-1) for told, true in kinds]
+    return torch.stack(losses).sum()
 
 
 def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Tensor) -> Tensor:

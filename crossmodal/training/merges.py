@@ -16,7 +16,7 @@ from crossmodal.scenes import language
 
 _FRAME_WORDS = (
     "a an and of the is are to left right above over below under at in on top bottom middle , "
-    "picture photo image there drawing we see with"
+    "picture photo image there drawing we see with thing things shape shapes"
 )
 
 

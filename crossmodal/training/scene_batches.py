@@ -7,7 +7,7 @@ the uninterrupted one would.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -21,30 +21,42 @@ from torch.utils.data import Dataset
 
 from crossmodal.scenes import language, world
 from crossmodal.scenes.render import render
-from crossmodal.scenes.world import Pattern, Scene, make_scene
+from crossmodal.scenes.world import Pattern, Scene, Thing, make_scene
 
-NEGATIVES = 1
 RENDER_PX = 192
 TERSE_SHARE = 0.3
 """Share of the captions that say little but where things are; long ones alone take far longer to teach
 the text tower what "left" means."""
+QUERIES_AN_IMAGE = 1
 
 
 @dataclass(frozen=True)
-class SceneBatch:
-    """One batch; texts are token ids cut at the longest of their kind."""
+class PictureBatch:
+    """Pictures and what is where in them."""
 
     images: Tensor  # (n, 3, side, side) uint8
-    captions: Tensor  # (n, length) int64
-    negatives: Tensor  # (n * NEGATIVES, length) int64, those of image i in a row, as wide as `captions`
-    short: Tensor  # (n, length) int64
-    short_is_true: Tensor  # (n, n) bool, query i of image j
+    cells: Tensor  # (n, CELLS * CELLS, facts) int64, see `cell_targets`
+
+
+@dataclass(frozen=True)
+class SceneBatch(PictureBatch):
+    """Pictures and texts; texts are token ids cut at the longest of their kind."""
+
+    captions: Tensor  # (m, length) int64, m <= n, caption i of image i
+    negatives: Tensor  # (m, length) int64, each caption's false twin, as wide as `captions`
+    queries: Tensor  # (2 * QUERIES_AN_IMAGE * n, length) int64, the true ones of the images, then their twins
+    query_is_true: Tensor  # (2 * QUERIES_AN_IMAGE * n, n) bool, query i of image j
+    thing_cells: Tensor  # (t,) int64, where each thing of the batch is: n-th image * CELLS * CELLS + its cell
+    query_is_true_of_thing: Tensor  # (2 * QUERIES_AN_IMAGE * n, t) bool
     attributes: Tensor  # (n, N_ATTRIBUTES) float32, 1 where the attribute is in the picture
-    negative_attributes: Tensor  # (n * NEGATIVES, N_ATTRIBUTES) float32, of what the false caption says
+    negative_attributes: Tensor  # (m, N_ATTRIBUTES) float32, of what the false caption says
 
 
-class SceneBatches(Dataset[SceneBatch]):
-    """Training batches over a pool of scenes drawn beforehand; captions are new every time."""
+class SceneBatches(Dataset[PictureBatch]):
+    """Training batches over a pool of scenes drawn beforehand; texts are new every time.
+
+    The first `n_pictures_only` batches have no texts.
+    """
 
     def __init__(
         self,
@@ -55,20 +67,21 @@ class SceneBatches(Dataset[SceneBatch]):
         *,
         context_length: int,
         batch_size: int,
+        n_captions: int,
+        n_pictures_only: int,
         n_batches: int,
         seed: int,
     ) -> None:
         self.pool, self.scenes, self.encode_word, self.special = pool, scenes, encode_word, special
-        self.context_length, self.batch_size = context_length, batch_size
-        self.n_batches, self.seed = n_batches, seed
+        self.context_length, self.batch_size, self.n_captions = context_length, batch_size, n_captions
+        self.n_pictures_only, self.n_batches, self.seed = n_pictures_only, n_batches, seed
         self._words: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return self.n_batches
 
-    def __getitem__(self, step: int) -> SceneBatch:
+    def __getitem__(self, step: int) -> PictureBatch:
         rng = np.random.default_rng([self.seed, step])
-        words = Random(self.seed * 1_000_003 + step)
         rows = rng.choice(len(self.scenes), self.batch_size, replace=False)
         mirror = rng.random(self.batch_size) < 0.5
         images = self.pool[rows].copy()
@@ -77,22 +90,32 @@ class SceneBatches(Dataset[SceneBatch]):
             world.flipped(self.scenes[row], "x") if is_mirrored else self.scenes[row]
             for row, is_mirrored in zip(rows, mirror, strict=True)
         ]
-        captions, negatives, told_falsely, queries = [], [], [], []
-        for scene in scenes:
-            true, false = caption_with_negatives(scene, words, NEGATIVES)
-            captions.append(true)
-            negatives += [text for text, _ in false]
-            told_falsely += [altered for _, altered in false]
-            queries.append(language.short_query(scene, words))
-        told = self.tokens([*captions, *negatives])
-        return SceneBatch(
+        pictures = PictureBatch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-            captions=told[: len(captions)],
-            negatives=told[len(captions) :],
-            short=self.tokens([query.text for query in queries]),
-            short_is_true=torch.from_numpy(truth_matrix([q.pattern for q in queries], scenes)),
+            cells=torch.from_numpy(cell_targets(scenes)),
+        )
+        return pictures if step < self.n_pictures_only else self._with_texts(pictures, scenes, step)
+
+    def _with_texts(self, pictures: PictureBatch, scenes: list[Scene], step: int) -> SceneBatch:
+        words = Random(self.seed * 1_000_003 + step)
+        told = [caption_with_twin(scene, words) for scene in scenes[: self.n_captions]]
+        captions = self.tokens([true for true, _, _ in told] + [false for _, false, _ in told])
+        asked = [language.short_query(scene, words) for scene in scenes for _ in range(QUERIES_AN_IMAGE)]
+        asked += [language.describe(false_twin(query.pattern, words), words) for query in asked]
+        true_of = truth_by_thing([query.pattern for query in asked], scenes)
+        there = np.array([[k < len(scene.things) for k in range(true_of.shape[2])] for scene in scenes])
+        cells = [row * CELLS * CELLS + cell_of(thing) for row, scene in enumerate(scenes) for thing in scene.things]
+        return SceneBatch(
+            images=pictures.images,
+            cells=pictures.cells,
+            captions=captions[: len(told)],
+            negatives=captions[len(told) :],
+            queries=self.tokens([query.text for query in asked]),
+            query_is_true=torch.from_numpy(true_of.any(axis=2)),
+            thing_cells=torch.tensor(cells),
+            query_is_true_of_thing=torch.from_numpy(true_of[:, there]),
             attributes=torch.from_numpy(attribute_targets(scenes)),
-            negative_attributes=torch.from_numpy(attribute_targets(told_falsely)),
+            negative_attributes=torch.from_numpy(attribute_targets([altered for _, _, altered in told])),
         )
 
     def tokens(self, texts: list[str]) -> Tensor:
@@ -113,9 +136,9 @@ class SceneBatches(Dataset[SceneBatch]):
         return result
 
 
-def caption_with_negatives(scene: Scene, words: Random, n_negatives: int) -> tuple[str, list[tuple[str, Scene]]]:
-    """A caption of the scene, and as many that differ in one respect and are false of it, each with the
-    scene it would be true of. Half of those that can be are flips: left for right, above for below.
+def caption_with_twin(scene: Scene, words: Random) -> tuple[str, str, Scene]:
+    """A caption of the scene, one that differs in one respect and is false of it, and the scene that the
+    false one is true of. Half of those that can be are flips: left for right, above for below.
     """
     style, seed = words.randrange(language.CAPTION_STYLES), words.randrange(2**31)
     terse = words.random() < TERSE_SHARE
@@ -125,17 +148,24 @@ def caption_with_negatives(scene: Scene, words: Random, n_negatives: int) -> tup
         return language.terse_caption(told, own) if terse else language.caption(told, style, own)
 
     true = tell(scene)
-    negatives: dict[str, Scene] = {}
     if (terse or style in language.PLACED_STYLES) and words.random() < 0.5:
-        flips = [world.flipped(scene, "x"), world.flipped(scene, "y")]
-        told = [(tell(flip), flip) for flip in words.sample(flips, 2)]
-        negatives = dict([(text, flip) for text, flip in told if text != true][:1])
-    while len(negatives) < n_negatives:
-        altered = _altered(scene, words)
-        text = tell(altered)
-        if text != true:
-            negatives.setdefault(text, altered)
-    return true, list(negatives.items())
+        for flip in words.sample([world.flipped(scene, "x"), world.flipped(scene, "y")], 2):
+            if tell(flip) != true:
+                return true, tell(flip), flip
+    while tell(altered := _altered(scene, words)) == true:
+        pass
+    return true, tell(altered), altered
+
+
+def false_twin(pattern: Pattern, words: Random) -> Pattern:
+    """The pattern with one of its values replaced by another."""
+    values = {
+        "shape": world.SHAPES, "colour": world.COLOURS, "texture": world.TEXTURES[1:], "size": world.SIZES,
+        "count": world.COUNTS, "background": world.BACKGROUNDS,
+    }  # fmt: skip
+    name = words.choice([name for name in values if getattr(pattern, name) is not None])
+    other = words.choice([value for value in values[name] if value != getattr(pattern, name)])
+    return replace(pattern, **{name: other})  # type: ignore[arg-type]
 
 
 def _altered(scene: Scene, words: Random) -> Scene:
@@ -147,21 +177,22 @@ def _altered(scene: Scene, words: Random) -> Scene:
     return world.changed(scene, words.choice((*attributes, "background")), rng)
 
 
-def truth_matrix(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.bool_]:
-    """(n patterns, n scenes): whether pattern i holds in scene j; equals `Pattern.matches`, all at once."""
+def truth_by_thing(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.bool_]:
+    """(n patterns, n scenes, most things): whether pattern i holds for thing k of scene j; False where a scene
+    has fewer things. Equals `Pattern.matches` of one thing, all at once.
+    """
     most = max(len(scene.things) for scene in scenes)
-    attributes = ("shape", "colour", "texture", "size", "count")
     holds = np.ones((len(patterns), len(scenes), most), bool)
     for j, scene in enumerate(scenes):
         holds[:, j, len(scene.things) :] = False
-    for name in attributes:
+    for name in ("shape", "colour", "texture", "size", "count"):
         values = np.array([[str(getattr(t, name)) for t in s.things] + [""] * (most - len(s.things)) for s in scenes])
         asked = np.array([str(getattr(p, name) or "") for p in patterns])
         holds &= (asked == "")[:, None, None] | (asked[:, None, None] == values[None])
     asked = np.array([p.background or "" for p in patterns])
     background = np.array([s.background for s in scenes])
     in_place = (asked == "")[:, None] | (asked[:, None] == background[None])
-    return np.asarray(holds.any(axis=2) & in_place, np.bool_)
+    return np.asarray(holds & in_place[:, :, None], np.bool_)
 
 
 def _attribute_names() -> dict[tuple[str, str, str], int]:
@@ -192,15 +223,48 @@ def attribute_targets(scenes: list[Scene]) -> NDArray[np.float32]:
         for thing in scene.things:
             halves = ["left"] * (thing.x < 0.4) + ["right"] * (thing.x > 0.6)
             halves += ["top"] * (thing.y < 0.4) + ["bottom"] * (thing.y > 0.6)
-            for half in halves:
-                row[_ATTRIBUTES["half-shape", half, thing.shape]] = 1
-                if world.is_named(thing.colour):
-                    row[_ATTRIBUTES["half-colour", half, thing.colour]] = 1
-            row[_ATTRIBUTES["shape-count", thing.shape, str(thing.count)]] = 1
-            row[_ATTRIBUTES["shape-size", thing.shape, thing.size]] = 1
-            row[_ATTRIBUTES["shape-texture", thing.shape, thing.texture]] = 1
+            if world.is_named(thing.shape):
+                for half in halves:
+                    row[_ATTRIBUTES["half-shape", half, thing.shape]] = 1
+                row[_ATTRIBUTES["shape-count", thing.shape, str(thing.count)]] = 1
+                row[_ATTRIBUTES["shape-size", thing.shape, thing.size]] = 1
+                row[_ATTRIBUTES["shape-texture", thing.shape, thing.texture]] = 1
             if world.is_named(thing.colour):
+                for half in halves:
+                    row[_ATTRIBUTES["half-colour", half, thing.colour]] = 1
                 row[_ATTRIBUTES["colour-count", thing.colour, str(thing.count)]] = 1
+    return targets
+
+
+CELLS = 3
+"""Cells a side of the image tower's last feature map; every thing has a cell to itself."""
+CELL_FACTS: dict[str, tuple[object, ...]] = {
+    "shape": world.SHAPES,
+    "colour": world.COLOURS,
+    "count": world.COUNTS,
+    "size": world.SIZES,
+    "texture": world.TEXTURES,
+}
+
+
+def cell_of(thing: Thing) -> int:
+    """The number of the cell that the thing's centre is in, row by row."""
+    return int(thing.y * CELLS) * CELLS + int(thing.x * CELLS)
+
+
+def cell_targets(scenes: list[Scene]) -> NDArray[np.int64]:
+    """(n scenes, CELLS * CELLS, facts): for each cell the place of each fact's value in `CELL_FACTS`.
+
+    -1 where there is nothing to tell: an empty cell, a colour or a shape without a name.
+    """
+    targets = np.full((len(scenes), CELLS * CELLS, len(CELL_FACTS)), -1, np.int64)
+    for row, scene in zip(targets, scenes, strict=True):
+        for thing in scene.things:
+            cell = cell_of(thing)
+            for place, (name, values) in enumerate(CELL_FACTS.items()):
+                value = getattr(thing, name)
+                if value in values:
+                    row[cell, place] = values.index(value)
     return targets
 
 

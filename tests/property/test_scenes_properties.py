@@ -18,7 +18,7 @@ def names_of(attribute: str, value: object) -> list[str]:
         "count": language.COUNT_NAMES, "background": language.BACKGROUND_NAMES,
         "shape": {s: tuple(w for pair in names for w in pair) for s, names in language.SHAPE_NAMES.items()},
     }  # fmt: skip
-    return list(tables[attribute][value])
+    return list(tables[attribute].get(value, ("thing", "shape")))
 
 
 @given(SCENES, st.integers(0, 10_000), st.sampled_from([None, True, False]))

@@ -93,6 +93,20 @@ def test_what_has_no_name_is_not_asked_for() -> None:
     assert language.pattern_of(thing, scene, ("background",)) == Pattern(background="sky")
 
 
+def test_things_without_a_name_are_spoken_of_all_the_same() -> None:
+    thing = Thing("#123456", "red", "plain", "small", 2, 0.2, 0.2)
+    scene = Scene("sky", (thing, thing), 0)
+    assert language.pattern_of(thing, scene, ("colour", "shape")) == Pattern(colour="red")
+    assert describe(Pattern(colour="red", count=2), Random(0), synonyms=False).text == "two red things"
+    assert describe(Pattern(background="sky"), Random(0), synonyms=False).text == "in the sky"
+    assert "red thing" in noun_phrase(thing, Random(0))
+
+
+def test_a_short_query_always_asks_for_something() -> None:
+    for i in range(300):
+        assert short_query(make_scene("train", i), Random(i)).pattern != Pattern()
+
+
 def test_terse_captions_say_where() -> None:
     places = ("left", "right", "above", "over", "below", "under", "top", "bottom", "middle")
     for i in range(100):

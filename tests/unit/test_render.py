@@ -34,6 +34,13 @@ def test_things_are_where_and_what_the_scene_says() -> None:
     assert picture.getpixel((95, 95)) == PALETTE["red"]
 
 
+def test_a_shape_without_a_name_is_drawn_from_its_digits() -> None:
+    blob = replace(SCENE, things=(replace(STAR, shape="#00ff12"), SCENE.things[1]))
+    other = replace(SCENE, things=(replace(STAR, shape="#00ff13"), SCENE.things[1]))
+    assert render(blob, 128).getpixel((33, 33)) == PALETTE["blue"]
+    assert len({render(scene, 128).tobytes() for scene in (SCENE, blob, other)}) == 3
+
+
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_backgrounds_differ(background: str) -> None:
     mine = np.asarray(render(replace(SCENE, background=background), 48), float)

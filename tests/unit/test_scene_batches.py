@@ -1,5 +1,6 @@
 """Training batches of scenes."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -18,13 +19,19 @@ from open_clip.tokenizer import SimpleTokenizer  # noqa: E402
 
 from crossmodal.training import scene_batches as module  # noqa: E402
 from crossmodal.training.scene_batches import (  # noqa: E402
+    CELL_FACTS,
+    CELLS,
     N_ATTRIBUTES,
-    NEGATIVES,
+    QUERIES_AN_IMAGE,
+    PictureBatch,
+    SceneBatch,
     SceneBatches,
     attribute_targets,
-    caption_with_negatives,
+    caption_with_twin,
+    cell_targets,
     draw_pool,
-    truth_matrix,
+    false_twin,
+    truth_by_thing,
 )
 
 SIDE, CONTEXT = 16, 48
@@ -44,11 +51,14 @@ def pool_of(scenes: list[Scene]) -> np.ndarray:
     return pool
 
 
-def batches(tokenizer: SimpleTokenizer, seed: int = 0, context_length: int = CONTEXT) -> SceneBatches:
+def batches(
+    tokenizer: SimpleTokenizer, seed: int = 0, context_length: int = CONTEXT, n_pictures_only: int = 0
+) -> SceneBatches:
     scenes = [make_scene("train", i) for i in range(40)]
     return SceneBatches(
         pool_of(scenes), scenes, tokenizer.encode, (tokenizer.sot_token_id, tokenizer.eot_token_id),
-        context_length=context_length, batch_size=12, n_batches=5, seed=seed,
+        context_length=context_length, batch_size=12, n_captions=7, n_pictures_only=n_pictures_only, n_batches=5,
+        seed=seed,
     )  # fmt: skip
 
 
@@ -68,14 +78,30 @@ def test_a_batch_is_the_same_whenever_it_is_made(tokenizer: SimpleTokenizer) -> 
 
 def test_shapes(tokenizer: SimpleTokenizer) -> None:
     batch = batches(tokenizer)[0]
+    assert isinstance(batch, SceneBatch)
     assert batch.images.shape == (12, 3, SIDE, SIDE)
     assert batch.images.dtype == torch.uint8
-    assert len(batch.captions) == 12
-    assert len(batch.negatives) == 12 * NEGATIVES
+    assert batch.cells.shape == (12, CELLS * CELLS, len(CELL_FACTS))
+    assert len(batch.captions) == len(batch.negatives) == len(batch.negative_attributes) == 7
     assert batch.captions.shape[1] == batch.negatives.shape[1] <= CONTEXT
-    assert batch.short_is_true.shape == (12, 12)
-    assert batch.short_is_true.diagonal().all()
-    assert batch.attributes.shape == batch.negative_attributes.shape == (12, N_ATTRIBUTES)
+    n = 12 * QUERIES_AN_IMAGE
+    assert len(batch.queries) == len(batch.query_is_true) == 2 * n
+    assert all(batch.query_is_true[i, i // QUERIES_AN_IMAGE] for i in range(n))
+    assert batch.attributes.shape == (12, N_ATTRIBUTES)
+    cells = batch.cells.flatten(0, 1)
+    assert sorted(batch.thing_cells.tolist()) == torch.nonzero(cells.amax(dim=1) >= 0).flatten().tolist()
+    assert batch.query_is_true_of_thing.shape == (2 * n, len(batch.thing_cells))
+    image_of = batch.thing_cells // (CELLS * CELLS)
+    for i in range(2 * n):
+        assert set(image_of[batch.query_is_true_of_thing[i]].tolist()) == set(
+            torch.nonzero(batch.query_is_true[i]).flatten().tolist()
+        )
+
+
+def test_the_first_batches_have_no_texts(tokenizer: SimpleTokenizer) -> None:
+    made = batches(tokenizer, n_pictures_only=2)
+    assert [type(made[i]) for i in range(3)] == [PictureBatch, PictureBatch, SceneBatch]
+    assert torch.equal(made[1].images, batches(tokenizer)[1].images)
 
 
 def test_the_pool_is_left_alone(tokenizer: SimpleTokenizer) -> None:
@@ -91,11 +117,11 @@ def test_a_mirrored_picture_has_the_captions_of_the_mirrored_scene(
     """Every thing's mark is where the scene that is spoken of has the thing."""
     told: list[Scene] = []
 
-    def remember(scene: Scene, words: Random, n_negatives: int) -> tuple[str, list[tuple[str, Scene]]]:
-        told.append(scene)
-        return caption_with_negatives(scene, words, n_negatives)
+    def remember(scenes: list[Scene]) -> np.ndarray:
+        told.extend(scenes)
+        return cell_targets(scenes)
 
-    monkeypatch.setattr(module, "caption_with_negatives", remember)
+    monkeypatch.setattr(module, "cell_targets", remember)
     made = batches(tokenizer)
     for step in range(3):
         told.clear()
@@ -132,23 +158,63 @@ def test_tokens_beyond_the_context_are_cut(tokenizer: SimpleTokenizer) -> None:
     assert torch.equal(batches(tokenizer, context_length=8).tokens(texts), short(texts))
 
 
-def test_truth_matrix_equals_the_patterns() -> None:
+def test_truth_equals_the_patterns() -> None:
     scenes = [make_scene(split, i) for split in world.SPLITS for i in range(25)]
     rng = Random(0)
     patterns = [language.short_query(rng.choice(scenes), rng).pattern for _ in range(80)]
     patterns += [Pattern(), Pattern(background="sky"), Pattern(shape="star", background="sand"), Pattern(count=1)]
     patterns += [Pattern(shape=rng.choice(world.SHAPES), colour=rng.choice(world.COLOURS)) for _ in range(20)]
-    found = truth_matrix(patterns, scenes)
+    found = truth_by_thing(patterns, scenes)
     assert found.dtype == bool
-    assert found.tolist() == [[pattern.matches(scene) for scene in scenes] for pattern in patterns]
+    assert found.any(axis=2).tolist() == [[pattern.matches(scene) for scene in scenes] for pattern in patterns]
+    for j, scene in enumerate(scenes):
+        alone = [replace(scene, things=(thing,)) for thing in scene.things]
+        of_thing = [[pattern.matches(one) for one in alone] for pattern in patterns]
+        assert found[:, j, : len(alone)].tolist() == of_thing
+        assert not found[:, j, len(alone) :].any()
 
 
-def test_negatives_differ_and_come_with_their_scene() -> None:
+def test_twins_differ_and_come_with_their_scene() -> None:
     for i in range(200):
         scene = make_scene("train", i)
-        true, false = caption_with_negatives(scene, Random(i), 3)
-        assert len(false) == len({text for text, _ in false}) == 3
-        assert all(text != true and altered != scene for text, altered in false)
+        true, false, altered = caption_with_twin(scene, Random(i))
+        assert true != false
+        assert altered != scene
+
+
+def test_the_twin_of_a_pattern_differs_in_one_value() -> None:
+    for i in range(200):
+        words = Random(i)
+        pattern = language.short_query(make_scene("train", i), words).pattern
+        twin = false_twin(pattern, words)
+        different = {name for name, value in vars(pattern).items() if getattr(twin, name) != value}
+        assert len(different) == 1
+        assert all(getattr(pattern, name) is not None and getattr(twin, name) is not None for name in different)
+
+
+def test_cell_targets() -> None:
+    heart = Thing("heart", "red", "striped", "large", 2, 0.26, 0.26)
+    star = Thing("star", "#123456", "plain", "small", 1, 0.74, 0.5)
+    blob = Thing("#abcdef", "blue", "plain", "large", 4, 0.5, 0.99)
+    [cells] = cell_targets([Scene("sky", (heart, star, blob), 0)])
+    told = {
+        cell: [values[v] if v >= 0 else None for v, values in zip(row, CELL_FACTS.values(), strict=True)]
+        for cell, row in enumerate(cells.tolist())
+        if max(row) >= 0
+    }
+    assert told == {
+        0: ["heart", "red", 2, "large", "striped"],
+        5: ["star", None, 1, "small", "plain"],
+        7: [None, "blue", 4, "large", "plain"],
+    }
+
+
+def test_no_two_things_share_a_cell() -> None:
+    for split in world.SPLITS:
+        for i in range(200):
+            scene = make_scene(split, i)
+            [cells] = cell_targets([scene])
+            assert (cells.max(axis=1) >= 0).sum() == len(scene.things)
 
 
 def test_attribute_targets() -> None:

@@ -60,6 +60,16 @@ def test_unnamed_colours_are_in_train_only_and_far_from_named_ones() -> None:
         assert distance >= world.LEAST_COLOUR_DISTANCE
 
 
+def test_unnamed_shapes_are_in_train_only_and_never_of_an_unnamed_colour() -> None:
+    unnamed = {
+        split: [t for i in range(N_SCENES) for t in make_scene(split, i).things if not world.is_named(t.shape)]
+        for split in world.SPLITS
+    }
+    assert unnamed["dev"] == unnamed["test"] == []
+    assert len(unnamed["train"]) > 0.1 * N_SCENES
+    assert all(world.is_named(thing.colour) for thing in unnamed["train"])
+
+
 def test_things_are_far_enough_apart_for_a_relation() -> None:
     for split in world.SPLITS:
         for i in range(N_SCENES):
