@@ -257,7 +257,12 @@ def _print_answer(answer: Any) -> None:
     for hit in answer.hits:
         shown = (hit.text, hit.filename) if captions else (hit.uri, "")
         table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Standard output, as wide as the terminal; where it is none, wide enough for paths."""
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 def query_restful(settings: Settings, own: dict[str, Any]) -> int:
@@ -324,7 +329,7 @@ def _print_figures(result: dict[str, Any]) -> None:
             table.add_column(heading, overflow="fold", justify="right" if place else "left")
         for row in figures.rows:
             table.add_row(*map(escape, row))
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+        _console().print(table)
 
 
 def data(settings: Settings, own: dict[str, Any]) -> int:
@@ -352,7 +357,7 @@ def models(settings: Settings, own: dict[str, Any]) -> int:
     if own["as_json"]:
         click.echo(json.dumps([entry.to_dict() for entry in found], ensure_ascii=False))
         return 0
-    Console(width=None if sys.stdout.isatty() else 200).print(table(found))
+    _console().print(table(found))
     for family in left_out:
         click.echo(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
     return 0

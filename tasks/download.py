@@ -8,7 +8,7 @@ from typing import Any
 
 from crossmodal.core.settings import Settings
 from crossmodal.encoders import registry
-from crossmodal.encoders.clip import sha256
+from crossmodal.encoders.weights import sha256
 
 
 @dataclass(frozen=True)

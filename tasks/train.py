@@ -15,7 +15,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ImageRecord, Vectors
 from crossmodal.datasets import registry as data_sets
-from crossmodal.evaluation.recall import image_to_text_ranks, rsum, summarise, text_to_image_ranks
+from crossmodal.evaluation.recall import both_ways, figures
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -114,9 +114,7 @@ def _captioned(name: str, split: str) -> list[ImageRecord]:
 
 def measure(images: Vectors, texts: Vectors, image_of: NDArray[np.int64]) -> dict[str, Any]:
     """Recall both ways and rsum."""
-    t2i = summarise(text_to_image_ranks(images, texts, image_of))
-    i2t = summarise(image_to_text_ranks(images, texts, image_of))
-    return {"t2i": t2i.to_dict(), "i2t": i2t.to_dict(), "rsum": rsum(t2i, i2t)}
+    return figures(*both_ways(images, texts, image_of))
 
 
 def _with(settings: S, given: Sequence[str]) -> S:

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
-from crossmodal.encoders.clip import sha256, unit_rows
 from crossmodal.encoders.hub import repository_file
 from crossmodal.encoders.pixels import check_pixels, to_tensor
+from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "timm"
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
@@ -71,8 +71,7 @@ def fetch(weights: str) -> list[Path]:
 
 def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> Backbone:
     """The encoder of a spec made by `resolve`; without the image tower it is empty, and refuses everything."""
-    if resolve(spec.weights).weights_hash != spec.weights_hash:
-        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+    check_unchanged(spec, resolve(spec.weights).weights_hash)
     return Backbone(spec, towers, threads)
 
 

@@ -14,7 +14,6 @@ A local file and random weights are prepared for as most published weights of th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
 from crossmodal.encoders import clip_tokens
 from crossmodal.encoders.clip_names import (
@@ -35,6 +34,7 @@ from crossmodal.encoders.clip_names import (
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
 from crossmodal.encoders.pixels import check_pixels, to_tensor
+from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "clip"
 BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "clip-scenes"
@@ -89,8 +89,7 @@ def fetch(weights: str) -> list[Path]:
 
 def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> ClipEncoder:
     """The encoder of a spec made by `resolve`."""
-    if resolve(spec.weights).weights_hash != spec.weights_hash:
-        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+    check_unchanged(spec, resolve(spec.weights).weights_hash)
     return ClipEncoder(spec, towers, threads)
 
 
@@ -152,19 +151,6 @@ def _drop(model: Any, *names: str) -> None:
     for name in names:
         if hasattr(model, name):
             delattr(model, name)
-
-
-def unit_rows(vectors: Vectors) -> Vectors:
-    """Rows scaled to length 1 (epsilon 1e-12), float32; the one place where CLIP vectors are normalised.
-
-    Raises:
-        ValueError: A row that is not finite: the weights are broken.
-    """
-    if not np.isfinite(vectors).all():
-        raise ValueError("the model returned vectors that are not finite: its weights are damaged")
-    vectors = vectors.astype(np.float32, copy=False)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def encode_tokens(model: Any, ids: Any) -> Any:
@@ -283,16 +269,3 @@ def _spec(weights: str, weights_hash: str, model: dict[str, Any], preprocess: di
         fill=preprocess.get("fill_color", wanted.fill),
     )
     return ModelSpec(FAMILY, weights, weights_hash, int(model["embed_dim"]), preprocessing)
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file of weights, in hexadecimal.
-
-    Raises:
-        InputError: It can't be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"weights {path} can't be read: {error.strerror}") from error

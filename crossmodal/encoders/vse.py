@@ -21,8 +21,8 @@ import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
-from crossmodal.encoders.clip import unit_rows
 from crossmodal.encoders.pixels import check_pixels, to_tensor
+from crossmodal.encoders.weights import check_unchanged, unit_rows
 
 if TYPE_CHECKING:
     from crossmodal.encoders.vse_towers import VseModel
@@ -62,8 +62,7 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), thre
         InputError: The weights are damaged.
         StateError: The weights are not the ones of the spec any more.
     """
-    if _sha256(_files(spec.weights)) != spec.weights_hash:
-        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+    check_unchanged(spec, _sha256(_files(spec.weights)))
     return VseEncoder(spec, towers, threads)
 
 

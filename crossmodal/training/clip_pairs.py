@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders import clip  # noqa: E402
-from crossmodal.encoders.vocabulary import tokens  # noqa: E402
+from crossmodal.encoders.vocabulary import SPECIAL_WORDS, Vocabulary  # noqa: E402
 from crossmodal.training.clip_folder import save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
@@ -101,11 +101,7 @@ class ClipLearner:
             if (merges := clip.merges_of(spec.weights)) is not None:
                 shutil.copyfile(merges, out / clip.MERGES_NAME)
             return cls(settings, model, tokenizer, clip.config_of(spec.weights), spec.preprocessing, device)
-        counts: dict[str, int] = {}
-        for caption in captions:
-            for word in tokens(caption):
-                counts[word] = counts.get(word, 0) + 1
-        words = sorted(word for word, n in counts.items() if n >= settings.min_count)
+        words = sorted(Vocabulary.build(captions, settings.min_count).words[len(SPECIAL_WORDS) :])
         write_merges(words, out / clip.MERGES_NAME)
         length = SMALL["text_cfg"]["context_length"]
         tokenizer = SimpleTokenizer(str(out / clip.MERGES_NAME), context_length=length)

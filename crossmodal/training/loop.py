@@ -127,9 +127,9 @@ def fit(
         if not n_pictures:
             raise InputError(f"the {name} split has no pictures with captions: nothing to train with")
     out.mkdir(parents=True, exist_ok=True)
-    (out / SETTINGS).write_text(json.dumps(learner.settings(), indent=2) + "\n", "utf8")
     run = _Run(learner, schedule, out)
     history = run.resume()
+    (out / SETTINGS).write_text(json.dumps(learner.settings(), indent=2) + "\n", "utf8")
     dev_pixels = torch.from_numpy(evaluation_pixels(dev, learner.preprocessing)).permute(0, 3, 1, 2)
     for epoch in range(len(history), schedule.epochs):
         if _is_stuck(history, schedule.patience):

@@ -84,16 +84,7 @@ class SceneBatches(Dataset[PictureBatch]):
         rng = np.random.default_rng([self.seed, step])
         rows = rng.choice(len(self.scenes), self.batch_size, replace=False)
         mirror = rng.random(self.batch_size) < 0.5
-        images = self.pool[rows].copy()
-        images[mirror] = images[mirror][:, :, ::-1]
-        scenes = [
-            world.flipped(self.scenes[row], "x") if is_mirrored else self.scenes[row]
-            for row, is_mirrored in zip(rows, mirror, strict=True)
-        ]
-        pictures = PictureBatch(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-            cells=torch.from_numpy(cell_targets(scenes)),
-        )
+        pictures, scenes = take_pictures(self.pool, self.scenes, rows, mirror)
         return pictures if step < self.n_pictures_only else self._with_texts(pictures, scenes, step)
 
     def _with_texts(self, pictures: PictureBatch, scenes: list[Scene], step: int) -> SceneBatch:
@@ -134,6 +125,20 @@ class SceneBatches(Dataset[PictureBatch]):
         for i, row in enumerate(rows):
             result[i, : len(row)] = torch.tensor(row)
         return result
+
+
+def take_pictures(
+    pool: NDArray[np.uint8], scenes: list[Scene], rows: NDArray[np.int64], mirror: NDArray[np.bool_]
+) -> tuple[PictureBatch, list[Scene]]:
+    """The pictures of the pool's `rows`, those that `mirror` says mirrored, and the scenes they then show."""
+    images = pool[rows].copy()
+    images[mirror] = images[mirror][:, :, ::-1]
+    shown = [
+        world.flipped(scenes[row], "x") if is_mirrored else scenes[row]
+        for row, is_mirrored in zip(rows, mirror, strict=True)
+    ]
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return PictureBatch(pixels, torch.from_numpy(cell_targets(shown))), shown
 
 
 def caption_with_twin(scene: Scene, words: Random) -> tuple[str, str, Scene]:

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from random import Random
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from crossmodal.scenes import language, world
+from crossmodal.scenes import language
 from crossmodal.scenes.world import Scene
 from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch
-from crossmodal.training.scene_batches import PictureBatch, cell_targets
+from crossmodal.training.scene_batches import PictureBatch, take_pictures
 
 
 class ScenePairs(Dataset[PairBatch]):
@@ -49,11 +48,4 @@ class ScenePairs(Dataset[PairBatch]):
 
     def _draw(self, rows: NDArray[np.int64], name: list[int]) -> tuple[PictureBatch, list[Scene]]:
         mirror = np.random.default_rng([self.seed, *name, 2]).random(len(rows)) < 0.5
-        images = self.pool[rows].copy()
-        images[mirror] = images[mirror][:, :, ::-1]
-        scenes = [
-            world.flipped(self.scenes[row], "x") if is_mirrored else self.scenes[row]
-            for row, is_mirrored in zip(rows, mirror, strict=True)
-        ]
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-        return PictureBatch(pixels, torch.from_numpy(cell_targets(scenes))), scenes
+        return take_pictures(self.pool, self.scenes, rows, mirror)

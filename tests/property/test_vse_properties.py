@@ -1,7 +1,6 @@
 """Vocabulary and text tower over arbitrary captions: nothing depends on order, company or padding."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,7 @@ from hypothesis import strategies as st
 from crossmodal.encoders.vocabulary import MAX_WORDS, SPECIAL_WORDS, Vocabulary, tokens
 from crossmodal.encoders.vse_towers import TextTower
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """This tower is too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 captions = st.lists(

@@ -1,10 +1,8 @@
 """Backbones of timm: names, preprocessing to the bit, features of any layer, checkpoints good and bad."""
 
 import math
-import socket
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,28 +65,14 @@ def test_a_name_that_means_nothing(name: str, told: str) -> None:
         backbone.resolve(name)
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache and no way out."""
-
-    def refuse(*_: object, **__: object) -> socket.socket:
-        raise OSError("no way out")
-
-    for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
-
-
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("hub_cache")
 def test_weights_that_are_not_here_and_cannot_be_fetched() -> None:
     with pytest.raises(StateError, match=r"resnet101\.a1h_in1k is not on this machine and huggingface\.co can't"):
         backbone.resolve("resnet101")
 
 
-def test_weights_from_the_cache_need_no_hub(cache: Path) -> None:
-    repository = cache / "models--timm--test_resnet.r160_in1k"
+def test_weights_from_the_cache_need_no_hub(hub_cache: Path) -> None:
+    repository = hub_cache / "models--timm--test_resnet.r160_in1k"
     snapshot = repository / "snapshots" / "c0ffee"
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()

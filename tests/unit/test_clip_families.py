@@ -3,13 +3,11 @@
 Models are built on torch's meta device, or tiny: nothing here needs weights.
 """
 
-import socket
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import numpy as np
 import pytest
 from PIL import Image
@@ -127,20 +125,6 @@ def test_which_families_need_the_hub_for_their_texts() -> None:
     assert needing == {"ViT-B-16-SigLIP", "ViT-B-32-SigLIP2-256", "ViT-L-14-CLIPA", "ViT-H-14-worldwide-378"}
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache and no way out."""
-
-    def refuse(*_: object, **__: object) -> socket.socket:
-        raise OSError("no way out")
-
-    for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
-
-
 def in_cache(cache: Path, repository: str, *names: str) -> Path:
     """Files in the layout of the hub's cache."""
     folder = cache / f"models--{repository.replace('/', '--')}"
@@ -180,14 +164,14 @@ def test_without_transformers_it_is_said_what_to_install(monkeypatch: pytest.Mon
         clip_tokens.tokenizer_for("ViT-B-16-SigLIP")
 
 
-@pytest.mark.usefixtures("cache", "transformers")
+@pytest.mark.usefixtures("hub_cache", "transformers")
 def test_a_tokenizer_that_is_not_here_is_named() -> None:
     with pytest.raises(StateError, match=r"timm/ViT-B-16-SigLIP, the tokenizer of ViT-B-16-SigLIP,.*no way out"):
         clip_tokens.tokenizer_for("ViT-B-16-SigLIP")
 
 
-def test_a_cached_tokenizer_is_read_without_the_hub(cache: Path, transformers: list[str]) -> None:
-    snapshot = in_cache(cache, "timm/ViT-B-16-SigLIP", hub.TOKENIZER_MARK)
+def test_a_cached_tokenizer_is_read_without_the_hub(hub_cache: Path, transformers: list[str]) -> None:
+    snapshot = in_cache(hub_cache, "timm/ViT-B-16-SigLIP", hub.TOKENIZER_MARK)
     tokenizer = clip_tokens.tokenizer_for("ViT-B-16-SigLIP")
     assert transformers == [str(snapshot)]
     # SigLIP's context is 64, and its texts are lower-cased and stripped of punctuation before.
@@ -195,8 +179,8 @@ def test_a_cached_tokenizer_is_read_without_the_hub(cache: Path, transformers: l
 
 
 @pytest.mark.usefixtures("transformers")
-def test_weights_and_tokenizer_from_the_cache_need_no_hub(cache: Path) -> None:
-    snapshot = in_cache(cache, "timm/ViT-B-16-SigLIP", hub.FILE_NAMES[0], hub.TOKENIZER_MARK)
+def test_weights_and_tokenizer_from_the_cache_need_no_hub(hub_cache: Path) -> None:
+    snapshot = in_cache(hub_cache, "timm/ViT-B-16-SigLIP", hub.FILE_NAMES[0], hub.TOKENIZER_MARK)
     spec = clip.resolve("ViT-B-16-SigLIP")
     assert (spec.weights, spec.dim, spec.preprocessing.size_px) == ("ViT-B-16-SigLIP/webli", 768, 224)
     assert clip.fetch("ViT-B-16-SigLIP") == [snapshot / hub.FILE_NAMES[0], *sorted(snapshot.iterdir())]

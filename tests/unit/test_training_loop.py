@@ -109,8 +109,10 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(records: list[ImageRecord], 
 
 def test_other_settings_do_not_go_on_with_a_run(records: list[ImageRecord], tmp_path: Path) -> None:
     train(records, tmp_path / "out", replace(SETTINGS, epochs=1))
+    before = (tmp_path / "out" / "training.json").read_text()
     with pytest.raises(StateError, match="learning_rate"):
         train(records, tmp_path / "out", replace(SETTINGS, epochs=1, learning_rate=1.0))
+    assert (tmp_path / "out" / "training.json").read_text() == before
 
 
 def test_a_picture_that_is_gone_is_named_and_the_rest_goes_on(records: list[ImageRecord], tmp_path: Path) -> None:
@@ -142,9 +144,7 @@ def test_an_empty_split_is_said(records: list[ImageRecord], tmp_path: Path) -> N
         train(records[:8], tmp_path / "out")
 
 
-def test_a_run_that_gets_no_better_stops_early(
-    records: list[ImageRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_gets_no_better_stops_early(records: list[ImageRecord], tmp_path: Path) -> None:
     rsums = iter([10.0, 9.0, 8.0, 99.0])
     figures = {"t2i": {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0}, "i2t": {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0}}
     learner = VseLearner.start(SETTINGS, captions_of(records), None, CPU)

@@ -3,7 +3,6 @@
 import argparse
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +32,7 @@ WORDS = Vocabulary(["a", "the", "red", "blue", "star", "heart", "left", "of", ".
 TEXTS = ["a red star", "", "the blue heart left of a red star.", "a zebra", "star", "🎈", "word " * 900, "Star?"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """This model is too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,9 @@ def test_a_resnet_from_before_batches_were_counted(tmp_path: Path, vocabulary: P
     image, text = checkpoint["model"]
     image = OrderedDict((key, value) for key, value in image.items() if "num_batches" not in key)
     save_old({**checkpoint, "model": [image, text]}, tmp_path / "m")
-    load_published(tmp_path / "m", vocabulary)
+    loaded = load_published(tmp_path / "m", vocabulary).image_tower.state_dict()
+    assert {name: int(value) for name, value in loaded.items() if "num_batches" in name and value != 0} == {}
+    assert torch.equal(loaded["fc.weight"], image["fc.weight"])
 
 
 def test_options_that_are_not_there_have_the_authors_defaults(

@@ -1,7 +1,6 @@
 """The towers of VSE++ and their folder: by hand, in any order and padding, and back from the disk to the bit."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,13 +29,7 @@ CONFIG = VseConfig("test_resnet", image_size=64, joint_dim=24, word_dim=8, resiz
 WORDS = Vocabulary(["a", "red", "star", "left", "of", "the", "heart"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These models are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,47 @@
+"""What all families do with their weights and vectors: hash the one, normalise the other."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import ModelSpec, Vectors
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: It can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights {path} can't be read: {error.strerror}") from error
+
+
+def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
+    """Refuses weights that are not the ones of the spec any more.
+
+    Raises:
+        StateError: `weights_hash`, what they are now, is another.
+    """
+    if weights_hash != spec.weights_hash:
+        raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """Rows scaled to length 1 (epsilon 1e-12), float32; the one place where vectors are normalised.
+
+    Raises:
+        ValueError: A row that is not finite: the weights are broken.
+    """
+    if not np.isfinite(vectors).all():
+        raise ValueError("the model returned vectors that are not finite: its weights are damaged")
+    vectors = vectors.astype(np.float32, copy=False)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
