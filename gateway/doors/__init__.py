@@ -1,0 +1,37 @@
+"""The doors of the service: what a request passes before it reaches a route.
+
+Each is an ASGI middleware in a file of its own. From the outside in, and why in this order:
+
+    SecurityHeaders    on every answer, also on the refusals of the others and on a bug's 500
+    CORS, Starlette's  a preflight carries no key, and a page may read a refusal only with CORS headers on it
+    ApiKeys            who asks, and whether they may
+    RateLimit          counts by key, so it stands behind ApiKeys
+    BodyLimit          reads the whole body, so that a slow sender takes no place from those behind it
+    ConcurrencyLimit   lets in what the machine can do at once, and sheds the rest
+
+A door that refuses answers with problem+json (RFC 9457), or with what its `answer` makes of the problem.
+WebSocket and lifespan scopes pass all doors.
+"""
+
+from gateway.doors.body import BodyLimit
+from gateway.doors.concurrency import ConcurrencyLimit
+from gateway.doors.headers import SecurityHeaders
+from gateway.doors.keys import ApiKeys, KeyRecord, KeyRing, key_of, new_key, read_keys, write_keys
+from gateway.doors.problem import Problem, problem_json
+from gateway.doors.rate import RateLimit
+
+__all__ = [
+    "ApiKeys",
+    "BodyLimit",
+    "ConcurrencyLimit",
+    "KeyRecord",
+    "KeyRing",
+    "Problem",
+    "RateLimit",
+    "SecurityHeaders",
+    "key_of",
+    "new_key",
+    "problem_json",
+    "read_keys",
+    "write_keys",
+]

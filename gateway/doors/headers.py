@@ -1,0 +1,57 @@
+"""SecurityHeaders: what tells a browser to take an answer for no more than it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""For our own page: nothing from elsewhere, no script in the page itself, nobody frames it."""
+
+DOCS_POLICY = f"{PAGE_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+"""For Swagger UI, whose page starts it with a script of its own; it shows our schema, nobody's text."""
+
+OTHER_POLICY = "frame-ancestors 'none'"
+
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
+
+
+class SecurityHeaders:
+    """Adds to every answer what it does not say itself; a route's own headers stay.
+
+    It says nothing of Cross-Origin-Resource-Policy: pages elsewhere may show our pictures, if CORS lets them.
+
+    Args:
+        app: What is behind it.
+        page_policy: The Content-Security-Policy of HTML.
+        policies: Policies of HTML at certain paths instead, such as the API documents.
+    """
+
+    def __init__(self, app: ASGIApp, page_policy: str = PAGE_POLICY, policies: Mapping[str, str] | None = None) -> None:
+        self.app = app
+        self.page_policy = page_policy
+        self.policies = {"/docs": DOCS_POLICY} if policies is None else dict(policies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                self._add(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _add(self, headers: MutableHeaders, path: str) -> None:
+        is_page = headers.get("content-type", "").strip().lower().startswith("text/html")
+        policy = self.policies.get(path, self.page_policy) if is_page else OTHER_POLICY
+        for name, value in {**_ALWAYS, "Content-Security-Policy": policy}.items():
+            headers.setdefault(name, value)

@@ -1,0 +1,49 @@
+"""What a door answers when it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a request is refused; `headers` are those the status asks for, such as Retry-After."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The name of the status."""
+        return HTTPStatus(self.status).phrase
+
+
+Answer = Callable[[Scope, Problem], Response]
+"""Makes the response to a problem; the door adds the problem's headers to it."""
+
+Paths = Callable[[Scope], bool]
+"""Tells whether a request is one of some kind, by its path and method."""
+
+
+def problem_json(_: Scope, problem: Problem) -> Response:
+    """The problem as problem+json. Source: RFC 9457, Nottingham, Wilde and Dalal, 2023."""
+    told = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return JSONResponse(told, problem.status, media_type="application/problem+json")
+
+
+def none_of_them(_: Scope) -> bool:
+    """The Paths of no request."""
+    return False
+
+
+async def refuse(answer: Answer, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the problem."""
+    response = answer(scope, problem)
+    response.headers.update({"Cache-Control": "no-store", **problem.headers})
+    await response(scope, receive, send)
