@@ -33,6 +33,9 @@ Examples:
   python app.py -t query_restful                        serve on http://localhost:45678
   python app.py -t evaluate -d scenes                   measure the model
   python app.py -t models siglip                        list weights that can be had
+  python app.py -t index -d ~/Pictures --prune          bring the index up to date with the folder
+  python app.py -t delete --where "tags.year < 2000"    take pictures out
+  python app.py -t verify                               compare index, store and pictures
 """
 
 QUERIES: dict[str, tuple[Modality, Modality]] = {
@@ -63,8 +66,8 @@ class TaskName(click.ParamType[str]):
     type=TaskName(),
     default="index",
     show_default=True,
-    help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful, train, evaluate, data, "
-    "models, download",
+    help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
+    "compact, rebuild, reindex, rollback, export, import; train, evaluate, data, models, download, keys",
 )
 @click.option(
     "-d",
@@ -100,6 +103,21 @@ class TaskName(click.ParamType[str]):
     help="Where the collections live.",
 )
 @click.option("--collection", help="The collection's name.  [default: the data set's]")
+@click.option("--where", help="For queries and `delete`: only documents this is true of: tags.year >= 2020.")
+@click.option("--ids", multiple=True, metavar="ID", help="For `delete`: documents by id; may be given several times.")
+@click.option("--uri", help="For `delete`: a picture by its file, or all pictures under a folder.")
+@click.option(
+    "--prune", is_flag=True, help="For `index`: take out what the data set has no more. For `reindex`: leave it behind."
+)
+@click.option(
+    "--index",
+    "index_kind",
+    metavar="KIND",
+    help="For `index` and `rebuild`: auto, flat, hnsw-fp16, ivf-pq, ... and from then on.  [default: auto]",
+)
+@click.option(
+    "--index_memory", type=click.IntRange(1), metavar="MB", help="What `auto` may take.  [default: a quarter of it all]"
+)
 @click.option("--text", "query_text", help="For `query`: search pictures with this text.")
 @click.option("--image", "query_image", help="For `query`: search captions with this picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
@@ -143,6 +161,16 @@ class TaskName(click.ParamType[str]):
     show_default=True,
     help="Shards of the vector indexers of a query Flow.",
 )
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="CROSSMODAL_KEYS",
+    help="The file of API keys: ask for one.",
+)
+@click.option(
+    "--rate", "rate_per_s", type=click.FloatRange(0), default=0.0, help="Requests a second for each key or address."
+)
+@click.option("--trust_proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed.")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
 @click.option("--steps", type=click.IntRange(1), help="For `train`: how many steps.")
 @click.option("--set", "set_", multiple=True, metavar="NAME=VALUE", help="For `train`: a setting of the recipe.")
@@ -164,7 +192,9 @@ class TaskName(click.ParamType[str]):
     type=click.IntRange(2),
     help="For `evaluate`: also the mean over so many folds.  [default: 5 where there are 5,000 pictures, as COCO's]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="For `train` and `data`: the folder to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="For `train`, `data`: the folder to write. For `export`: the file."
+)
 def main(task: str, **given: Any) -> None:
     """Cross-modal search: pictures with words, captions with a picture, pictures with a picture.
 
@@ -186,8 +216,9 @@ def main(task: str, **given: Any) -> None:
 def index(settings: Settings, own: dict[str, Any]) -> int:
     """Indexes and prints what became of every record."""
     from tasks.index import run
+    from tasks.lifecycle import describe_index
 
-    collection, report = run(settings)
+    collection, report = run(settings, prune=own["prune"], wanted=wanted_index(own))
     if own["report"]:
         report.write(own["report"])
     if own["as_json"]:
@@ -195,8 +226,19 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
     else:
         click.echo(f"model: {collection.model}")
         click.echo("\n".join(report.lines()))
-        click.echo(f"collection: {collection.folder}")
+        for modality, told in describe_index(collection).items():
+            click.echo(f"index: {told['vectors']} {modality} vectors, {told['kind']}: {told['why']}")
+        click.echo(f"collection: {collection.root}")
     return 0 if report.anything_indexed and not (own["strict"] and report.failures) else 1
+
+
+def wanted_index(own: dict[str, Any]) -> Any:
+    """The kind of index that was asked for, None where nothing was."""
+    from crossmodal.index.wanted import AUTO, Wanted
+
+    if own["index_kind"] is None and own["index_memory"] is None:
+        return None
+    return Wanted(own["index_kind"] or AUTO, own["index_memory"] or 0)
 
 
 def query(settings: Settings, own: dict[str, Any]) -> int:
@@ -204,7 +246,7 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
-    with asking(settings, modality, target, own["metric"]) as ask:
+    with asking(settings, modality, target, own["metric"], own["where"]) as ask:
         for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
@@ -375,6 +417,29 @@ def download(settings: Settings, own: dict[str, Any]) -> int:
     return 0
 
 
+def keys(settings: Settings, own: dict[str, Any]) -> int:
+    """Makes an API key, and shows it this once."""
+    from gateway.doors import new_key, read_keys, write_keys
+
+    if settings.keys is None:
+        raise InputError("-t keys takes --keys FILE and what the key is for: python app.py -t keys --keys FILE read")
+    known = read_keys(settings.keys) if settings.keys.exists() else []
+    key, record = new_key(own["query"] or "read")  # type: ignore[arg-type]
+    write_keys(settings.keys, [*known, record])
+    click.echo(key)
+    click.echo(
+        f"it may {record.scope}, and is shown this once; take {record.id} out of the file to withdraw it", err=True
+    )
+    return 0
+
+
+def lifecycle(settings: Settings, own: dict[str, Any]) -> int:
+    """What is done to a collection that is there."""
+    from tasks import commands
+
+    return commands.COMMANDS[own["task"]](settings, {**own, "wanted": wanted_index(own)})
+
+
 TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "index": index,
     "query": query,
@@ -383,6 +448,10 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "query-i2i": query,
     "query-restful": query_restful,
     "index-restful": index_restful,
+    **dict.fromkeys(
+        ("collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import"), lifecycle
+    ),
+    "keys": keys,
     "train": train,
     "evaluate": evaluate,
     "data": data,

@@ -44,9 +44,9 @@ class MediaDoc(BaseDoc):
 
     In: `modality`, and `text`, or `uri` (a data URI or, where the Flow allows it, a path), or `content`
     (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
-    float32; `found`, the cosine of each candidate under its `name_of_match`. Out: `matches`, or
-    `outcome`; `error` says why a document could not be taken in, and every Executor passes such a document on
-    untouched.
+    float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
+    under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
+    and every Executor passes such a document on untouched.
     """
 
     id: str = Field(default_factory=_new_id)
@@ -68,6 +68,7 @@ class MediaDoc(BaseDoc):
     timings_ms: Dict[str, float] = {}
     outcome: str = ""
     error: str = ""
+    generation: str = ""
 
 
 Docs = DocList[MediaDoc]

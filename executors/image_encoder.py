@@ -11,6 +11,7 @@ from jina import Executor, requests
 from crossmodal.encoders import registry
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, sound
+from executors.generations import Generations
 from executors.model_check import check_family
 
 
@@ -19,20 +20,22 @@ class ImageEncoder(Executor):
 
     def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        spec = Collection.open(Path(collection)).model
-        check_family(model, spec)
-        self.encoder = registry.load(spec, ("image",), threads or None)
+        check_family(model, Collection.open(Path(collection)).model)
+        self.encoders = Generations(collection, lambda opened: registry.load(opened.model, ("image",), threads or None))
 
     @requests(on=["/index", "/search", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding` and drops the pixels."""
         images = sound(docs, "image")
-        if not images:
-            return docs
+        for generation in {doc.generation for doc in images}:
+            self._encode(generation, [doc for doc in images if doc.generation == generation])
+        return docs
+
+    def _encode(self, generation: str, images: list[MediaDoc]) -> None:
+        encoder = self.encoders.named(generation)
         start = time.perf_counter()
-        vectors = self.encoder.encode_images(np.stack([np.asarray(doc.pixels, np.uint8) for doc in images]))
+        vectors = encoder.encode_images(np.stack([np.asarray(doc.pixels, np.uint8) for doc in images]))
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(images, vectors, strict=True):
             doc.embedding, doc.pixels = vector, None
             doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
-        return docs

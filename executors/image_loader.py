@@ -50,6 +50,8 @@ class ImageLoader(Executor):
 
     def _content(self, doc: MediaDoc) -> bytes:
         if doc.content is not None:
+            # A name that came over the wire is no file of ours.
+            doc.uri = doc.uri if self.read_paths else ""
             return to_bytes(doc.content)
         if is_data_uri(doc.uri):
             uri, doc.uri = doc.uri, ""

@@ -1,7 +1,6 @@
 """ImageNormalizer: encoded bytes to pixels at the model's input size, upright, uint8."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from docarray import DocList
@@ -10,8 +9,8 @@ from jina import Executor, requests
 from crossmodal.core.errors import PictureError
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit, thumbnail
-from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, sound, to_array, to_bytes
+from executors.generations import Generations
 
 
 class ImageNormalizer(Executor):
@@ -19,7 +18,7 @@ class ImageNormalizer(Executor):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.preprocessing = Collection.open(Path(collection)).model.preprocessing
+        self.preprocessing = Generations(collection, lambda opened: opened.model.preprocessing)
 
     @requests(on=["/search", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
@@ -37,13 +36,14 @@ class ImageNormalizer(Executor):
 
     def _normalize(self, doc: MediaDoc, keep: bool) -> None:
         start = time.perf_counter()
+        doc.generation, preprocessing = self.preprocessing.current()
         try:
             picture, doc.mime_type = decode(to_bytes(doc.content))
         except PictureError as error:
             doc.error, doc.content = str(error), None
             return
         doc.width, doc.height = picture.size
-        doc.pixels = fit(picture, self.preprocessing)
+        doc.pixels = fit(picture, preprocessing)
         if keep:
             doc.thumbnail = to_array(thumbnail(picture))
         if not keep or doc.uri:

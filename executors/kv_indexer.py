@@ -10,6 +10,7 @@ from jina import requests
 from crossmodal.core.types import caption_id
 from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument
+from crossmodal.store.where import parse
 from executors.docs import MediaDoc, document_of, to_bytes
 from executors.refusal import Refusing
 
@@ -34,6 +35,31 @@ class KeyValueIndexer(Refusing):
             doc.outcome = outcome
         for doc in docs:
             doc.embedding = doc.thumbnail = doc.content = None
+        return docs
+
+    @requests(on="/update")
+    def update(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Changes the tags of documents by what their `tags` say, a merge patch; sets `outcome`."""
+        found = self.store.update((doc.id, doc.tags) for doc in docs)
+        for doc, is_there in zip(docs, found, strict=True):
+            doc.outcome = "updated" if is_there else "unknown"
+        return docs
+
+    @requests(on="/delete")
+    def delete(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+        """Removes documents by id, a picture with its captions, or all that the parameter `where` is true of.
+
+        Answers `outcome` for each that was asked for, and with a document more for each that went.
+        """
+        where = str(parameters.get("where") or "")
+        ids = self.store.ids_where(parse(where)) if where else [doc.id for doc in docs]
+        removed = self.store.remove(ids)
+        gone = {document.id: document.modality for document in removed}
+        for doc in docs:
+            doc.outcome, doc.modality = ("removed", gone[doc.id]) if doc.id in gone else ("unknown", "")
+        asked = {doc.id for doc in docs}
+        others = (document for document in removed if document.id not in asked)
+        docs.extend(MediaDoc(outcome="removed", **vars(document)) for document in others)
         return docs
 
     @requests(on=["/health", "/snapshot"])

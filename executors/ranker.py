@@ -1,16 +1,15 @@
 """Ranker: what the branches of a query found, in order, cut to what was asked for, and looked up."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from docarray import DocList
 from jina import requests
 
-from crossmodal.core.types import MODALITIES
-from crossmodal.index.collection import Collection
+from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
 from executors.docs import MatchDoc, MediaDoc, modality_and_key
+from executors.generations import Generations
 from executors.refusal import Refusing
 
 
@@ -22,7 +21,7 @@ class Ranker(Refusing):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.store = Collection.open(Path(collection)).store()
+        self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
 
     @requests(on=["/search", "/health"])
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
@@ -32,10 +31,13 @@ class Ranker(Refusing):
         start = time.perf_counter()
         top_k = int(parameters.get("top_k", 10))
         ranked = [_in_order(doc.found, top_k) for doc in docs]
-        stored = self.store.by_keys({key for keys in ranked for key, _ in keys})
+        stored = self._stored(docs, ranked)
         for doc, keys in zip(docs, ranked, strict=True):
+            of_generation = stored[doc.generation]
             doc.matches = DocList[MatchDoc](
-                MatchDoc(scores={"cosine": cosine}, **vars(stored[key])) for key, cosine in keys if key in stored
+                MatchDoc(scores={"cosine": cosine}, **vars(of_generation[key]))
+                for key, cosine in keys
+                if key in of_generation
             )
             doc.embedding, doc.found = None, {}
         spent_ms = (time.perf_counter() - start) * 1e3
@@ -43,9 +45,16 @@ class Ranker(Refusing):
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
         return docs
 
+    def _stored(self, docs: DocList[MediaDoc], ranked: list[list[tuple[int, float]]]) -> dict[str, dict[int, Document]]:
+        """The documents that were found, by key, by generation."""
+        wanted: dict[str, set[int]] = {}
+        for doc, keys in zip(docs, ranked, strict=True):
+            wanted.setdefault(doc.generation, set()).update(key for key, _ in keys)
+        return {generation: self.stores.named(generation).by_keys(keys) for generation, keys in wanted.items()}
+
     def close(self) -> None:
-        """Closes the store."""
-        self.store.close()
+        """Closes the stores."""
+        self.stores.close()
 
 
 def _in_order(found: dict[str, float], top_k: int) -> list[tuple[int, float]]:

@@ -10,6 +10,7 @@ from jina import Executor, requests
 from crossmodal.encoders import registry
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, sound
+from executors.generations import Generations
 from executors.model_check import check_family
 
 
@@ -18,9 +19,8 @@ class TextEncoder(Executor):
 
     def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        spec = Collection.open(Path(collection)).model
-        check_family(model, spec)
-        self.encoder = registry.load(spec, ("text",), threads or None)
+        check_family(model, Collection.open(Path(collection)).model)
+        self.encoders = Generations(collection, lambda opened: registry.load(opened.model, ("text",), threads or None))
 
     @requests(on=["/index", "/search", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
@@ -32,9 +32,10 @@ class TextEncoder(Executor):
         if not texts:
             return docs
         start = time.perf_counter()
-        vectors = self.encoder.encode_texts([doc.text for doc in texts])
+        generation, encoder = self.encoders.current()
+        vectors = encoder.encode_texts([doc.text for doc in texts])
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(texts, vectors, strict=True):
-            doc.embedding = vector
+            doc.embedding, doc.generation = vector, generation
             doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
         return docs

@@ -8,9 +8,13 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.core.types import Modality
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
+from crossmodal.index.following import FollowingIndex
+from crossmodal.store.where import parse
 from executors.docs import MediaDoc, name_of_match
+from executors.generations import Generations
 from executors.refusal import Refusing
 
 SNAPSHOT_EVERY = 20_000
@@ -19,34 +23,40 @@ SNAPSHOT_EVERY = 20_000
 
 class VectorIndexer(Refusing):
     """Image vectors or caption vectors. A text searches images; an image searches captions, or images
-    where the parameter `target` asks for them (`image`, `text` or `both`) or the model knows no captions.
+    where the parameter `target` asks for them (`image`, `text` or `both`) or the model knows no captions. The
+    parameter `where` keeps to the documents that a condition is true of.
     """
 
     def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        opened = Collection.open(Path(collection))
-        self.modality = modality
-        self.of_images = "image" if opened.model.family in IMAGE_ONLY else "text"
-        self.store = opened.store()
+        self.modality: Modality = "image" if modality == "image" else "text"
+        family = Collection.open(Path(collection)).model.family
+        self.of_images = "image" if family in IMAGE_ONLY else "text"
         args = self.runtime_args
-        shard, n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
-        self.vectors = opened.index(self.store, "image" if modality == "image" else "text", shard, n_shards)
-        self._since_snapshot = 0
+        self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
+        self.indexes = Generations(collection, self._open, lambda index: index.store.close())
+        self._unsaved = 0
 
-    @requests(on="/index")
+    def _open(self, opened: Collection) -> FollowingIndex:
+        return opened.index(opened.store(), self.modality, self.shard, self.n_shards)
+
+    @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in what was committed."""
-        self._since_snapshot += self.vectors.refresh()
-        if self._since_snapshot >= SNAPSHOT_EVERY:
-            self.vectors.snapshot()
-            self._since_snapshot = 0
+        _, index = self.indexes.current()
+        self._unsaved += index.refresh()
+        if self._unsaved >= SNAPSHOT_EVERY:
+            index.snapshot()
+            self._unsaved = 0
         return docs
 
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in everything and writes a snapshot; asked for at the end of an indexing run."""
-        self.vectors.refresh()
-        self.vectors.snapshot()
+        _, index = self.indexes.current()
+        index.refresh()
+        index.snapshot()
+        self._unsaved = 0
         return docs
 
     @requests(on=["/search", "/health"])
@@ -56,21 +66,29 @@ class VectorIndexer(Refusing):
         asking = [doc for doc in docs if doc.embedding is not None and self._is_asked(doc, target)]
         if not asking:
             return docs
+        where = str(parameters.get("where") or "")
+        for generation in {doc.generation for doc in asking}:
+            same = [doc for doc in asking if doc.generation == generation]
+            self._find(self.indexes.named(generation), same, int(parameters.get("top_k", 10)), where)
+        return docs
+
+    def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:
         start = time.perf_counter()
         queries = np.stack([np.asarray(doc.embedding, np.float32) for doc in asking])
-        scores, keys = self.vectors.search(queries, int(parameters.get("top_k", 10)))
+        allowed = index.store.keys_where(parse(where), self.modality) if where else None
+        scores, keys = index.search(queries, top_k, allowed)
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, doc_scores, doc_keys in zip(asking, scores.tolist(), keys.tolist(), strict=True):
             nearest = zip(doc_keys, doc_scores, strict=True)
             doc.found = {name_of_match(self.modality, key): score for key, score in nearest if key >= 0}
             doc.timings_ms = {**doc.timings_ms, f"search_{self.modality}": spent_ms}
-        return docs
 
     def _is_asked(self, doc: MediaDoc, target: str) -> bool:
         wanted = target or ("image" if doc.modality == "text" else self.of_images)
         return wanted in (self.modality, "both")
 
     def close(self) -> None:
-        """Writes a snapshot where there is something new, and closes the store."""
-        self.vectors.snapshot()
-        self.store.close()
+        """Writes a snapshot where this Flow has indexed something, and closes the stores."""
+        if self._unsaved:
+            self.indexes.current()[1].snapshot()
+        self.indexes.close()

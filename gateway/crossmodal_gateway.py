@@ -10,10 +10,18 @@ from jina.serve.runtimes.gateway.gateway import BaseGateway
 from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from jina.serve.runtimes.servers.http import FastAPIBaseServer
+from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 
 from crossmodal.index.collection import Collection
+from gateway.entrance import Entrance
 from gateway.http import make_app
 from gateway.lean import spare
+
+# Services of every Executor for replicas that keep each other's state. We have none; `restore` removes the folder
+# that a message names, whoever sends it. This module is imported before the Executors are forked, and by Jina again.
+for _service in ("snapshot", "snapshot_status", "restore", "restore_status"):
+    if hasattr(WorkerRequestHandler, _service):
+        delattr(WorkerRequestHandler, _service)
 
 
 class HttpServer(FastAPIBaseServer):
@@ -21,21 +29,43 @@ class HttpServer(FastAPIBaseServer):
 
     collection: str
     endpoint: str
+    entrance: Entrance
 
     @property
     def app(self) -> FastAPI:
         """The application; Jina asks for it once. The streamer is the one that gRPC uses, too."""
         streamer = self._request_handler.streamer
         spare(streamer)
-        return make_app(streamer, Collection.open(Path(self.collection)), self.endpoint)
+        return make_app(streamer, Collection.open(Path(self.collection)), self.endpoint, self.entrance)
 
 
 class CrossModalGateway(CompositeBaseServer, BaseGateway):
-    """The gateway of both Flows. `endpoint` is what this Flow does: `/index` or `/search`."""
+    """The gateway of both Flows. `endpoint` is what this Flow does: `/index` or `/search`.
 
-    def __init__(self, collection: str = "", endpoint: str = "/search", **kwargs: Any) -> None:
+    gRPC knows no keys: where there are any, it listens to this machine only.
+    """
+
+    def __init__(
+        self,
+        collection: str = "",
+        endpoint: str = "/search",
+        keys: str = "",
+        rate_per_s: float = 0.0,
+        proxies: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         http_kwargs, grpc_kwargs = self._server_kwargs
+        trusted = tuple(filter(None, (proxies or "").split(",")))
+        http_kwargs["uvicorn_kwargs"] = {
+            **(http_kwargs.get("uvicorn_kwargs") or {}),
+            "proxy_headers": bool(trusted),
+            "forwarded_allow_ips": ",".join(trusted),
+            "server_header": False,
+        }
         http = HttpServer(**http_kwargs)
         http.collection, http.endpoint = collection, endpoint
+        http.entrance = Entrance(keys or "", float(rate_per_s or 0), trusted)
+        if keys:
+            grpc_kwargs["runtime_args"]["host"] = "127.0.0.1"
         self.servers = [http, GRPCServer(**grpc_kwargs)]

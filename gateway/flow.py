@@ -38,6 +38,8 @@ def prepare_jina() -> None:
     os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Where Executors listen. Jina's own default is all interfaces, whatever address the gateway is given.
+    os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "fork")
         # All four are Jina's own doing: our start method, that it can't be set once a process was spawned (it
@@ -81,7 +83,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         _check_port(settings.host, port)
     context = {
         "model": collection.model.family,
-        "collection": str(collection.folder.resolve()),
+        "collection": str(collection.root.resolve()),
         "host": settings.host,
         "port": settings.port,
         "grpc_port": settings.port + 1,
@@ -89,6 +91,9 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "shards": settings.shards,
         "threads": settings.threads,
         "read_paths": read_paths,
+        "keys": str(settings.keys.resolve()) if settings.keys else "",
+        "rate_per_s": settings.rate_per_s,
+        "proxies": ",".join(settings.trust_proxy),
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
     }
     check_topology(path, context)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from docarray import DocList
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from jina.excepts import ExecutorError, InternalNetworkError
+from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from PIL import Image
 
@@ -25,21 +23,25 @@ from crossmodal.core.types import image_id
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, to_array
+from executors.generations import Generations
 from gateway import wire
+from gateway.calls import FlowCalls
+from gateway.changes import add_change_routes
+from gateway.entrance import Entrance
 
 log = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 10.0
-REQUEST_SIZE = 32
 
 
-def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str) -> FastAPI:
+def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, entrance: Entrance) -> FastAPI:
     """The application of a Flow.
 
     Args:
         streamer: Jina's way into the Flow.
         collection: What it serves; its store is read for pictures and thumbnails.
         endpoint: `/search` or `/index`, the one this Flow does.
+        entrance: Who is let in.
     """
     app = FastAPIOffline(
         title="Cross-modal search",
@@ -47,53 +49,23 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str) -
         description="Find pictures with words, captions with a picture, pictures with a picture.",
         redoc_url=None,
     )
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    entrance.put_up(app, endpoint.strip("/"))
     _add_errors(app, endpoint)
     flow = FlowCalls(streamer)
+    opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
     _add_data_routes(app, flow, endpoint)
-    _add_health_routes(app, flow, collection, endpoint)
-    _add_picture_routes(app, collection)
+    if endpoint == "/index":
+        add_change_routes(app, flow)
+    _add_health_routes(app, flow, opened, endpoint)
+    _add_picture_routes(app, opened)
     return app
 
 
-class FlowCalls:
-    """Calls into the Flow, whole answers out."""
+class _Opened:
+    """A generation of the collection, and its store."""
 
-    def __init__(self, streamer: GatewayStreamer) -> None:
-        self._streamer = streamer
-
-    async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
-        """Sends all documents through the Flow and returns the answers in their order.
-
-        Raises:
-            InputError, StateError: What an Executor refused.
-            InternalNetworkError: An Executor is gone or too slow.
-        """
-        answered: DocList[MediaDoc] = DocList[MediaDoc]()
-        # A document that is asked for twice goes through once: the Flow tells documents apart by id.
-        unique = list({doc.id: doc for doc in docs}.values())
-        async for part, error in self._streamer.stream(
-            docs=DocList[MediaDoc](unique),
-            exec_endpoint=endpoint,
-            parameters=parameters,
-            return_type=DocList[MediaDoc],
-            request_size=REQUEST_SIZE,
-            results_in_order=True,
-        ):
-            if error is not None:
-                raise _as_ours(error)
-            answered.extend(part if isinstance(part, DocList) else [part])
-        return wire.in_order(docs, answered)
-
-
-def _as_ours(error: Exception) -> Exception:
-    """The exception an Executor raised, which arrives by name, as ours again."""
-    for kind in (InputError, StateError):
-        if getattr(error, "name", "") == kind.__name__:
-            return kind(" ".join(error.args))
-    if isinstance(error, ExecutorError):
-        return RuntimeError(f"{error.executor} failed: {error.name}: {' '.join(error.args)}")
-    return error
+    def __init__(self, collection: Collection) -> None:
+        self.collection, self.store = collection, collection.store()
 
 
 def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
@@ -120,8 +92,7 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
         return JSONResponse(wire.failure(message, other.strip("/")), status_code=405)
 
 
-def _add_health_routes(app: FastAPI, flow: FlowCalls, collection: Collection, endpoint: str) -> None:
-    store = collection.store()
+def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> None:
     picture = to_array(_small_png())
 
     @app.get("/healthz", summary="Whether every Executor answers")
@@ -141,12 +112,13 @@ def _add_health_routes(app: FastAPI, flow: FlowCalls, collection: Collection, en
 
     @app.get("/status", summary="What is served")
     def status() -> dict[str, Any]:
-        counts = store.counts()
+        _, now = opened.current()
+        counts = now.store.counts()
         return {
             "version": __version__,
             "serves": endpoint,
-            "collection": collection.folder.name,
-            "model": collection.model.to_dict(),
+            "collection": now.collection.root.name,
+            "model": now.collection.model.to_dict(),
             "images": counts["image"],
             "captions": counts["text"],
         }
@@ -156,8 +128,7 @@ def _add_health_routes(app: FastAPI, flow: FlowCalls, collection: Collection, en
         return {"service": "cross-modal search", "api": "/openapi.json", "status": "/status", "health": "/healthz"}
 
 
-def _add_picture_routes(app: FastAPI, collection: Collection) -> None:
-    store = collection.store()
+def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
     headers = {
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",
@@ -166,6 +137,7 @@ def _add_picture_routes(app: FastAPI, collection: Collection) -> None:
 
     @app.get("/images/{picture_id}", summary="A picture as it was taken in")
     def image(picture_id: str) -> Response:
+        store = opened.current()[1].store
         document = store.document(picture_id)
         if document is None or document.modality != "image":
             return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
@@ -182,7 +154,7 @@ def _add_picture_routes(app: FastAPI, collection: Collection) -> None:
 
     @app.get("/thumbnails/{picture_id}", summary="A picture, small, as JPEG")
     def thumbnail(picture_id: str) -> Response:
-        jpeg = store.thumbnail(picture_id)
+        jpeg = opened.current()[1].store.thumbnail(picture_id)
         if jpeg is None:
             return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
         return Response(jpeg, media_type="image/jpeg", headers=headers)

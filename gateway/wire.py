@@ -14,13 +14,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from docarray import DocList
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_TOP_K
 from crossmodal.core.types import caption_id, image_id
 from crossmodal.images.sources import from_data_uri, is_data_uri
+from crossmodal.store.where import parse
 from executors.docs import MatchDoc, MediaDoc, to_array
 
 DEFAULT_TOP_K = 10
@@ -45,6 +45,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
+    where: str | None = Field(None, description="keeps to documents that a condition is true of: tags.year >= 2020")
     target: str | None = Field(None, pattern="^(image|text|both)$", description="what a picture is matched with")
 
 
@@ -68,10 +69,20 @@ class Request(BaseModel):
         return [_from_string(item) if isinstance(item, str) else item for item in data]
 
     def options(self) -> dict[str, Any]:
-        """The parameters the Flow gets; `top_k` may stand in either place."""
-        given = self.parameters or Parameters(top_k=None, target=None)
-        top_k = given.top_k or self.top_k or DEFAULT_TOP_K
-        return {"top_k": top_k, "target": given.target or ""}
+        """The parameters the Flow gets; `top_k` may stand in either place.
+
+        Raises:
+            InputError: `where` is no condition.
+        """
+        given = self.parameters or Parameters(top_k=None, target=None, where=None)
+        options: dict[str, Any] = {
+            "top_k": given.top_k or self.top_k or DEFAULT_TOP_K,
+            "target": given.target or "",
+        }
+        if given.where is not None:
+            parse(given.where)
+            options["where"] = given.where
+        return options
 
     def is_from_jina_client(self) -> bool:
         """Whether jina.Client sent it; it alone sends a header."""
@@ -187,16 +198,3 @@ def _match_uri(match: MatchDoc, base_url: str) -> str:
     """Where the picture of a match can be fetched; never where it lies on our disk."""
     picture = match.id if match.modality == "image" else match.image_id
     return f"{base_url}/images/{picture}" if picture else ""
-
-
-def in_order(asked: list[MediaDoc], answered: DocList[MediaDoc]) -> list[MediaDoc]:
-    """The answers in the order of the questions; a join may have turned them round.
-
-    Raises:
-        RuntimeError: One is missing, which would be a fault of the Flow.
-    """
-    by_id = {doc.id: doc for doc in answered}
-    missing = [doc.id for doc in asked if doc.id not in by_id]
-    if missing:
-        raise RuntimeError(f"the Flow lost {len(missing)} of {len(asked)} documents")
-    return [by_id[doc.id] for doc in asked]

@@ -224,15 +224,6 @@ def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) 
 
 def _stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:
     """(n, dim) the vectors of these documents, in order; one that is named twice stands there twice."""
-    vector_of: dict[str, Vectors] = {}
-    wanted, seq = set(ids), 0
     with collection.store() as store:
-        while True:
-            keys, vectors, seq = store.vectors_after(modality, seq)
-            if not len(keys):
-                break
-            documents = store.by_keys(keys.tolist())
-            for key, vector in zip(keys.tolist(), vectors, strict=True):
-                if documents[key].id in wanted:
-                    vector_of[documents[key].id] = vector
+        vector_of = store.vectors_of(ids)
     return np.stack([vector_of[name] for name in ids])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -11,14 +12,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Failure, ImageRecord, ModelSpec, caption_id, image_id
+from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, caption_id, image_id
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection, collection_folder
+from crossmodal.index.wanted import Wanted
+from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.progress import Meter
@@ -53,8 +56,13 @@ def folder_of(settings: Settings) -> Path:
     return collection_folder(settings.workspace, name)
 
 
-def run(settings: Settings) -> tuple[Collection, Report]:
+def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None) -> tuple[Collection, Report]:
     """Indexes the data set; pictures first, then the captions of those that were taken in.
+
+    Args:
+        settings: The data set, the model, the collection.
+        prune: Whether pictures and captions go that the data set had, and has no more.
+        wanted: What kind of index it is to have; by default, what it has.
 
     Returns:
         The collection, and what became of every record; the report is also kept in the collection.
@@ -63,23 +71,35 @@ def run(settings: Settings) -> tuple[Collection, Report]:
         InputError: The data set is not there.
         StateError: The collection is of another model, or the Flow failed. What was acknowledged is kept.
     """
+    if prune and (settings.num_docs or settings.split):
+        raise InputError("--prune takes the whole data set: leave out --num_docs and --split")
     records = list(_limited(data_sets.read(settings.data_set, settings.split), settings.num_docs))
     collection = open_collection(settings)
+    collection = collection.wanting(wanted or collection.wanted)
     collection.store(writable=True).close()
-    job = _Job(collection)
+    job = _Job(collection, _source(settings.data_set))
     private = replace(settings, port=free_ports(), host="127.0.0.1")
     try:
-        with _Sender(private, collection, job.release) as sender:
+        with Sender(private, collection, job.release) as sender:
             sender.send("pictures", job.images(records), job.image_done, len(records))
             job.duplicates_done()
             if collection.model.family in models.IMAGE_ONLY:
                 job.captions_left_out(settings.data_set)
             else:
                 sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+        job.release()
+        job.keep_books(prune=prune)
     finally:
         job.release()
         job.report.write(collection.folder / REPORT_NAME)
     return collection, job.report
+
+
+def _source(data_set: str) -> str:
+    """The name by which the files of a data set are kept apart from those of others."""
+    name = data_sets.canonical(data_set)
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
 
 
 def _limited(records: Iterable[ImageRecord | Failure], at_most: int | None) -> Iterator[ImageRecord | Failure]:
@@ -92,7 +112,7 @@ def _limited(records: Iterable[ImageRecord | Failure], at_most: int | None) -> I
         yield record
 
 
-class _Sender:
+class Sender:
     """Sends documents through an index Flow, which is started when there is a first one to send."""
 
     def __init__(self, settings: Settings, collection: Collection, before_start: Callable[[], None]) -> None:
@@ -100,7 +120,7 @@ class _Sender:
         self._started = ExitStack()
         self._is_started = False
 
-    def __enter__(self) -> _Sender:
+    def __enter__(self) -> Sender:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -145,13 +165,17 @@ class _Sender:
 class _Job:
     """The bookkeeping of a run: which record is which document, and what became of it."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, source: str) -> None:
         self.report = Report()
-        self._collection = collection
+        self._collection, self._source = collection, source
         self._opened: DocumentStore | None = None
         self._sent: dict[str, ImageRecord] = {}  # by path, on their way
         self._taken: dict[str, list[ImageRecord]] = {}  # by image id: in the index now
         self._captions: dict[str, str] = {}  # by caption id: file name, on their way
+        self._known_files = SourceFiles(self._store).of_source(source)
+        self._files: dict[str, SourceFile] = {}  # by path, as they are now
+        self._said_again: list[Document] = []  # known documents with another uri or other tags
+        self._paths: set[str] = set()  # of all records
 
     @property
     def _store(self) -> DocumentStore:
@@ -174,16 +198,28 @@ class _Job:
             if isinstance(record, Failure):
                 self.report.fail(record)
                 continue
+            path = os.path.realpath(record.path)
+            self._paths.add(path)
             try:
-                key = image_id(from_file(record.path))
+                key = self._id_of(path)
             except PictureError as error:
                 self._fail(record, str(error))
                 continue
-            uri = str(record.path.resolve())
-            if self._is_known(key, uri, record):
+            if self._is_known(key, path, record):
                 continue
-            self._sent[uri] = record
-            yield MediaDoc(id=key, modality="image", uri=uri, tags=record.tags)
+            self._sent[path] = record
+            yield MediaDoc(id=key, modality="image", uri=path, tags=record.tags)
+
+    def _id_of(self, path: str) -> str:
+        """The id of a picture; a file that looks as it did when it was taken in is not read again."""
+        now, before = SourceFile.on_disk(path), self._known_files.get(path)
+        if now is not None and before is not None and now.is_like(before):
+            key = before.image_id
+        else:
+            key = image_id(from_file(Path(path)))
+        if now is not None:
+            self._files[path] = replace(now, image_id=key)
+        return key
 
     def _is_known(self, key: str, uri: str, record: ImageRecord) -> bool:
         """Whether the record need not be sent: it is in the store, or the same picture came before it."""
@@ -192,8 +228,12 @@ class _Job:
             return True
         self._taken[key] = [record]
         known = self._store.document(key)
-        if known is None or known.uri != uri or known.tags != record.tags:
+        if known is None:
             return False
+        is_here = known.uri == uri or not Path(known.uri).exists()
+        tags = {**known.tags, **record.tags}
+        if is_here and (known.uri, known.tags) != (uri, tags):
+            self._said_again.append(replace(known, uri=uri, tags=tags))
         self.report.count("image", "unchanged")
         return True
 
@@ -217,6 +257,47 @@ class _Job:
         self.report.fail(Failure(str(record.path), reason))
         for _ in record.captions:
             self.report.fail(Failure(str(record.path), "a caption of a picture that could not be taken in", "text"))
+
+    def keep_books(self, *, prune: bool) -> None:
+        """Keeps where each picture is now, and removes the old picture where a file has a new one.
+
+        With `prune`, what the data set had and has no more is removed as well.
+        """
+        with self._collection.store(writable=True) as store:
+            store.describe(self._said_again)
+            taken_in = store.known(file.image_id for file in self._files.values())
+            files = {path: file for path, file in self._files.items() if file.image_id in taken_in}
+            gone = {path for path, before in self._known_files.items() if self._is_gone(before, files, prune=prune)}
+            left_without = self._left_without_a_file(store, gone)
+            stale = self._stale_captions(store) if prune else []
+            for document in store.remove([*left_without, *stale]):
+                self.report.count(document.modality, "removed")
+                if document.modality == "image":
+                    reason = "the file has another picture now" if document.uri in files else "the file is gone"
+                    self.report.note(document.uri, f"removed from the index: {reason}")
+            SourceFiles(store).forget(gone)
+            SourceFiles(store).put(self._source, files.values())
+
+    def _is_gone(self, before: SourceFile, files: dict[str, SourceFile], *, prune: bool) -> bool:
+        now = files.get(before.path)
+        if now is not None:
+            return now.image_id != before.image_id
+        return prune and before.path not in self._paths
+
+    def _left_without_a_file(self, store: DocumentStore, gone: set[str]) -> list[str]:
+        """The pictures that no file has any more once these are gone, and that none has now."""
+        here = {file.image_id for file in self._files.values()}
+        candidates = {self._known_files[path].image_id for path in gone} - here
+        known = SourceFiles(store)
+        return [image for image in candidates if not set(known.paths_of(image)) - gone]
+
+    def _stale_captions(self, store: DocumentStore) -> list[str]:
+        """Captions that came with the data set, of pictures that it still has, and that it has no more."""
+        stale = []
+        for key, records in self._taken.items():
+            told = {caption for record in records for caption in record.captions}
+            stale += [known.id for known in store.captions_of(key) if known.uri and known.text not in told]
+        return stale
 
     def n_captions(self) -> int:
         """How many captions there are to look at."""

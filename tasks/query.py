@@ -20,6 +20,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.sheet import contact_sheet
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
+from crossmodal.store.where import parse
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.index import folder_of, resolve
 
@@ -68,7 +69,9 @@ METRICS: dict[str, Callable[[float], float]] = {
 
 
 @contextmanager
-def asking(settings: Settings, modality: Modality, target: Modality, metric: str = "cosine") -> Iterator[Ask]:
+def asking(
+    settings: Settings, modality: Modality, target: Modality, metric: str = "cosine", where: str | None = None
+) -> Iterator[Ask]:
     """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
 
     Args:
@@ -76,12 +79,15 @@ def asking(settings: Settings, modality: Modality, target: Modality, metric: str
         modality: What is asked with.
         target: What is asked for.
         metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
+        where: A condition that the matches fulfil.
 
     Raises:
-        InputError: Captions or texts, of a model that knows pictures only.
+        InputError: Captions or texts, of a model that knows pictures only; or `where` is no condition.
         StateError: There is no index, or it is of another model than the one asked for.
     """
     score = METRICS[metric]
+    if where is not None:
+        parse(where)
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings)
     _check_modalities(collection, modality, target)
@@ -97,7 +103,7 @@ def asking(settings: Settings, modality: Modality, target: Modality, metric: str
                 doc.text = query
             else:
                 doc.content = to_array(_picture(query))
-            (found,) = search(private, [doc], target)
+            (found,) = search(private, [doc], target, where or "")
             if found.error:
                 raise InputError(f"{query}: {found.error}")
             hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]

@@ -62,13 +62,13 @@ class Service:
 
 
 @contextmanager
-def started(task: str, workspace: Path, *arguments: str) -> Iterator[Service]:
-    """A service from the moment it answers until the block is left."""
+def started(task: str, workspace: Path, *arguments: str, key: str = "") -> Iterator[Service]:
+    """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
     port = free_ports()
     command = [sys.executable, str(ROOT / "app.py"), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/status", process)
+        _wait_for(f"http://127.0.0.1:{port}/status", process, {"X-API-Key": key} if key else {})
         yield Service(f"http://127.0.0.1:{port}", port, process)
     finally:
         if process.poll() is None:
@@ -76,12 +76,12 @@ def started(task: str, workspace: Path, *arguments: str) -> Iterator[Service]:
         process.wait(30)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes], headers: dict[str, str]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the service ended with {process.returncode}"
         try:
-            httpx.get(url, timeout=2).raise_for_status()
+            httpx.get(url, timeout=2, headers=headers).raise_for_status()
             return
         except httpx.TransportError:
             time.sleep(0.1)

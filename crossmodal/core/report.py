@@ -23,7 +23,7 @@ class Report:
     notes: list[Failure] = field(default_factory=list)
 
     def count(self, modality: Modality, outcome: str) -> None:
-        """Counts a record that was indexed or unchanged."""
+        """Counts a record that was indexed or unchanged, or a document that was removed."""
         self.counts[modality][outcome] += 1
 
     def fail(self, failure: Failure) -> None:
@@ -45,6 +45,7 @@ class Report:
         counts = {_PLURAL[m]: {o: self.counts[m][o] for o in OUTCOMES} for m in MODALITIES}
         return {
             **counts,
+            "removed": {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES},
             "failures": [{"path": f.path, "reason": f.reason} for f in self.failures],
             "notes": [{"path": n.path, "reason": n.reason} for n in self.notes],
         }
@@ -57,6 +58,8 @@ class Report:
     def lines(self, at_most: int = 20) -> list[str]:
         """The report in words; of long lists only the first, with how many more there are."""
         told = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
+        if removed := {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES if self.counts[m]["removed"]}:
+            told.append("removed: " + ", ".join(f"{n} {what}" for what, n in removed.items()))
         for title, items in (("failed", self.failures), ("note", self.notes)):
             told += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
             if len(items) > at_most:

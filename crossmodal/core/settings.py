@@ -32,3 +32,6 @@ class Settings:
     shards: int = 1
     threads: int = 0
     start_timeout_s: float = 90.0
+    keys: Path | None = None
+    rate_per_s: float = 0.0
+    trust_proxy: tuple[str, ...] = ()

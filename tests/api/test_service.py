@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -140,3 +141,23 @@ def test_a_taken_port_is_said_at_once(run_app: RunApp, toy_workspace: Path) -> N
     assert done.returncode == 1
     assert f"port {port}" in done.stderr
     assert "--port" in done.stderr
+
+
+def test_nothing_listens_to_other_machines(query_service: Service) -> None:
+    processes = [query_service.process.pid, *(p.pid for p in psutil.Process(query_service.process.pid).children(True))]
+    listening = [c.laddr for pid in processes for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]
+    assert len(listening) >= 8
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_an_executor_removes_no_folder_it_is_told_to(query_service: Service, tmp_path: Path) -> None:
+    """Jina's service for replicas, which would."""
+    processes = psutil.Process(query_service.process.pid).children(True)
+    ports = {c.laddr.port for p in processes for c in p.net_connections() if c.status == "LISTEN"}
+    folder = str(tmp_path).encode()
+    command = b"\x0a" + bytes([len(folder)]) + folder  # field 1 of RestoreSnapshotCommand, the path
+    for port in ports - {query_service.port}:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/jina.JinaExecutorRestore/restore")(command, timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert tmp_path.is_dir()

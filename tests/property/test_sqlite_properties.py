@@ -41,7 +41,9 @@ def test_puts_agree_with_a_dictionary(tmp_path_factory: pytest.TempPathFactory, 
         assert store.last_seq() == len(model)
         for modality in ("image", "text"):
             wanted = [name for name in model if modality_of(name) == modality]
-            keys, vectors, _ = store.vectors_after(modality, 0)  # type: ignore[arg-type]
+            found = store.changes_after(modality, 0)  # type: ignore[arg-type]
+            assert found is not None
+            keys, vectors = found.added, found.vectors
             assert store.counts()[modality] == len(wanted)  # type: ignore[index]
             documents_found = store.by_keys(keys.tolist())
             assert [documents_found[key].id for key in keys.tolist()] == wanted

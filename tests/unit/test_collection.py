@@ -9,7 +9,8 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import MANIFEST, Collection, collection_folder
+from crossmodal.index.collection import MANIFEST, Collection, collection_folder, collections, generation_mark
+from crossmodal.index.wanted import Wanted
 from crossmodal.store.sqlite import NewDocument
 
 MODEL = ModelSpec("clip", "scenes", "a" * 64, 4, Preprocessing(96))
@@ -101,3 +102,91 @@ def test_good_names(tmp_path: Path, name: str) -> None:
 def test_bad_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="use letters"):
         collection_folder(tmp_path, name)
+
+
+OTHER = replace(MODEL, weights="other", weights_hash="d" * 64, dim=8)
+
+
+def in_store(collection: Collection) -> list[str]:
+    with collection.store() as store:
+        return sorted(store.known(["a", "b", "c"]))
+
+
+def filled(collection: Collection, name: str) -> Collection:
+    with collection.store(writable=True) as store:
+        store.put([NewDocument(Document(name, "text"), np.eye(collection.model.dim, dtype=np.float32)[0])])
+    return collection
+
+
+def test_a_new_generation_counts_all_at_once_and_can_be_taken_back(tmp_path: Path) -> None:
+    first = filled(Collection.create(tmp_path, MODEL), "a")
+    mark = generation_mark(tmp_path)
+    made = filled(first.next_generation(OTHER), "b")
+    assert Collection.open(tmp_path) == first
+    assert generation_mark(tmp_path) == mark
+    first.becomes_current(made)
+    second = Collection.open(tmp_path)
+    assert (second.model, second.root, in_store(second)) == (OTHER, tmp_path, ["b"])
+    assert generation_mark(tmp_path) != mark
+    assert Collection.create(tmp_path, OTHER) == second
+    assert Collection.open_generation(tmp_path, first.generation) == first
+    assert second.roll_back() == first
+    assert first.roll_back() == second
+
+
+def test_only_the_generation_before_is_kept(tmp_path: Path) -> None:
+    first = filled(Collection.create(tmp_path, MODEL), "a")
+    first.becomes_current(filled(first.next_generation(OTHER), "b"))
+    second = Collection.open(tmp_path)
+    second.becomes_current(filled(second.next_generation(MODEL), "c"))
+    third = Collection.open(tmp_path)
+    assert in_store(third) == ["c"]
+    assert not (tmp_path / MANIFEST).exists()
+    assert third.roll_back() == second
+    assert in_store(second) == ["b"]
+    second.becomes_current(filled(second.next_generation(OTHER), "a"))
+    assert in_store(Collection.open(tmp_path)) == ["a"]
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        second.generation, Collection.open(tmp_path).generation,
+    }  # fmt: skip
+
+
+def test_an_attempt_that_was_broken_off_is_thrown_away(tmp_path: Path) -> None:
+    first = filled(Collection.create(tmp_path, MODEL), "a")
+    broken = filled(first.next_generation(OTHER), "b")
+    made = first.next_generation(OTHER)
+    assert not broken.folder.exists() or made.folder == broken.folder
+    with pytest.raises(StateError, match="no index"):
+        made.store()
+
+
+def test_nothing_to_roll_back_to(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no earlier state"):
+        Collection.create(tmp_path, MODEL).roll_back()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"current": "../elsewhere"}', '{"current": 3}'])
+def test_a_damaged_pointer_to_the_generation(tmp_path: Path, content: str) -> None:
+    Collection.create(tmp_path, MODEL)
+    (tmp_path / "current.json").write_text(content)
+    with pytest.raises(StateError, match="is damaged"):
+        Collection.open(tmp_path)
+
+
+def test_the_kind_of_index_is_in_the_manifest(tmp_path: Path) -> None:
+    made = Collection.create(tmp_path, MODEL)
+    assert made.wanted.kind == "auto"
+    changed = made.wanting(Wanted("hnsw-fp16", memory_mb=100))
+    assert Collection.open(tmp_path) == changed
+    with pytest.raises(InputError, match="flat"):
+        made.wanting(Wanted("tree"))
+    assert Collection.open(tmp_path) == changed
+
+
+def test_collections_of_a_workspace(tmp_path: Path) -> None:
+    assert collections(tmp_path / "none") == []
+    for name in ("b", "a"):
+        Collection.create(tmp_path / name, MODEL)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    assert collections(tmp_path) == ["a", "b"]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmodal.core.types import Document
+from crossmodal.core.errors import StateError
+from crossmodal.core.types import Document, Keys, Vectors
 from crossmodal.index.following import FollowingIndex, write_atomically
-from crossmodal.store.sqlite import FILE_NAME, DocumentStore, NewDocument
+from crossmodal.store.database import FILE_NAME
+from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 DIM = 16
 
@@ -30,9 +32,17 @@ def opened(store: DocumentStore, folder: Path, shard: int = 0, n_shards: int = 1
     return FollowingIndex(store, "text", folder / "index", DIM, shard, n_shards)
 
 
+def all_of(store: DocumentStore) -> tuple[Keys, Vectors]:
+    changes = store.changes_after("text", 0)
+    assert changes is not None
+    return changes.added, changes.vectors
+
+
 def finds_everything(index: FollowingIndex) -> bool:
     """Whether each vector of the store is found under its own key, and nothing else is there."""
-    keys, vectors, _ = index.store.vectors_after("text", 0)
+    keys, vectors = all_of(index.store)
+    if not len(keys):
+        return len(index) == 0
     scores, found = index.search(vectors, 1)
     return len(index) == len(keys) and found[:, 0].tolist() == keys.tolist() and bool((scores > 0.999).all())
 
@@ -83,19 +93,20 @@ def test_an_empty_store(tmp_path: Path) -> None:
 def test_a_snapshot_is_written_once_for_the_same_content(snapshot: Path) -> None:
     with DocumentStore(snapshot) as store:
         index = opened(store, snapshot)
-        assert len(list((snapshot / "index").iterdir())) == 2
+        before = sorted((snapshot / "index").iterdir())
         assert not index.snapshot()
+        assert sorted((snapshot / "index").iterdir()) == before
 
 
 def test_a_snapshot_is_used(snapshot: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     asked = []
-    original = DocumentStore.vectors_after
+    original = DocumentStore.changes_after
 
     def remember(self: DocumentStore, modality: str, seq: int, limit: int = 10_000) -> object:
         asked.append(seq)
         return original(self, modality, seq, limit)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(DocumentStore, "vectors_after", remember)
+    monkeypatch.setattr(DocumentStore, "changes_after", remember)
     with DocumentStore(snapshot) as store:
         index = opened(store, snapshot)
         assert asked == [20]
@@ -132,7 +143,17 @@ def test_a_damaged_snapshot_is_made_again(snapshot: Path, damage: str, caplog: p
 
 @pytest.mark.parametrize(
     "pointer",
-    ["", "{", "{}", "[]", "null", "3", '{"file": 5, "sha256": "", "last_seq": 1}', '{"file": "x", "last_seq": "y"}'],
+    [
+        "",
+        "{",
+        "{}",
+        "[]",
+        "null",
+        "3",
+        '{"format": 2}',
+        '{"format": 1, "file": "x", "sha256": "y", "last_seq": 1}',
+        '{"format": 2, "stem": 5, "files": [], "store_id": "", "last_seq": 1, "count": 1, "dim": 16}',
+    ],
 )
 def test_a_damaged_pointer_is_passed_over(snapshot: Path, pointer: str, caplog: pytest.LogCaptureFixture) -> None:
     (snapshot / "index" / "text-0-of-1.json").write_text(pointer)
@@ -173,7 +194,7 @@ def test_shards_part_the_keys(tmp_path: Path, n_shards: int) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         store.put(items(names("a", 25)))
         shards = [opened(store, tmp_path, shard, n_shards) for shard in range(n_shards)]
-        keys, vectors, _ = store.vectors_after("text", 0)
+        keys, vectors = all_of(store)
         held = [set(shard.search(vectors, 25)[1].ravel().tolist()) - {-1} for shard in shards]
         assert sorted(key for part in held for key in part) == keys.tolist()
         assert all(key % n_shards == shard for shard, part in enumerate(held) for key in part)
@@ -193,6 +214,81 @@ def test_snapshots_of_modalities_and_shards_do_not_meet(snapshot: Path) -> None:
         assert image.snapshot()
         assert half.snapshot()
         assert len(list((snapshot / "index").glob("*.faiss"))) == 3
+
+
+def test_removed_documents_are_not_found_any_more(snapshot: Path) -> None:
+    with DocumentStore(snapshot, writable=True) as store:
+        index = opened(store, snapshot)
+        [gone] = items(["a3"])
+        store.remove(["a3", "a7"])
+        assert index.search(gone.vector[None], 1)[0][0, 0] < 0.999
+        assert len(index) == 18
+        assert finds_everything(index)
+        assert finds_everything(opened(store, snapshot))
+        assert index.snapshot()
+        assert finds_everything(opened(store, snapshot))
+        store.put([gone])
+        assert finds_everything(index)
+
+
+def test_compacting_leaves_no_removed_vectors_in_the_files(snapshot: Path) -> None:
+    with DocumentStore(snapshot, writable=True) as store:
+        index = opened(store, snapshot)
+        store.remove(names("a", 10))
+        index.compact()
+        assert (index.index.n_dead, index.index.n_tail, len(index)) == (0, 0, 10)
+        store.compact()
+        again = opened(store, snapshot)
+        assert (again.index.n_dead, again.index.n_tail) == (0, 0)
+        assert finds_everything(again)
+
+
+def test_an_index_that_missed_removals_starts_over(snapshot: Path) -> None:
+    with DocumentStore(snapshot, writable=True) as store:
+        with DocumentStore(snapshot) as other:
+            following = opened(other, snapshot)
+            store.remove(["a0"])
+            store.compact()
+            store.put(items(["b"]))
+            assert finds_everything(following)
+        assert finds_everything(opened(store, snapshot))
+
+
+def test_rebuilding_takes_everything_from_the_store(snapshot: Path) -> None:
+    for path in (snapshot / "index").iterdir():
+        path.write_bytes(b"")
+    with DocumentStore(snapshot) as store:
+        index = opened(store, snapshot)
+        index.rebuild()
+        assert finds_everything(index)
+        assert opened(store, snapshot).opening_problem == ""
+
+
+def test_a_serving_index_takes_over_what_another_process_has_compacted(snapshot: Path) -> None:
+    with DocumentStore(snapshot) as reader, DocumentStore(snapshot, writable=True) as store:
+        serving = opened(reader, snapshot)
+        store.remove(names("a", 10))
+        serving.refresh()
+        assert serving.index.n_dead == 10
+        opened(store, snapshot).compact()
+        store.put(items(["b"]))
+        assert finds_everything(serving)
+        assert serving.index.n_dead == 0
+
+
+def test_a_disk_that_takes_no_snapshot_leaves_the_old_one(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DocumentStore(snapshot, writable=True) as store:
+        index = opened(store, snapshot)
+        store.put(items(names("b", 9)))
+        index.refresh()
+        before = sorted((snapshot / "index").iterdir())
+        monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(StateError, match=r"No space left.*-t rebuild"):
+            index.snapshot()
+        monkeypatch.undo()
+        assert sorted((snapshot / "index").iterdir()) == before
+        assert finds_everything(index)
+        assert finds_everything(opened(store, snapshot))
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ def test_to_dict_has_the_documented_shape(report: Report) -> None:
     assert report.to_dict() == {
         "images": {"indexed": 3, "unchanged": 1, "failed": 1},
         "captions": {"indexed": 1, "unchanged": 0, "failed": 1},
+        "removed": {"images": 0, "captions": 0},
         "failures": [
             {"path": "bad.jpg", "reason": "the file is empty"},
             {"path": "captions.txt:4", "reason": "not UTF-8"},
@@ -38,6 +39,7 @@ def test_an_empty_report_has_the_same_keys() -> None:
     assert Report().to_dict() == {
         "images": {"indexed": 0, "unchanged": 0, "failed": 0},
         "captions": {"indexed": 0, "unchanged": 0, "failed": 0},
+        "removed": {"images": 0, "captions": 0},
         "failures": [],
         "notes": [],
     }
@@ -89,3 +91,10 @@ def test_nothing_is_indexed_where_all_failed() -> None:
     report = Report()
     report.fail(Failure("a.jpg", "broken"))
     assert not report.anything_indexed
+
+
+def test_what_was_removed_is_told(report: Report) -> None:
+    assert not any(line.startswith("removed") for line in report.lines())
+    report.count("image", "removed")
+    assert report.to_dict()["removed"] == {"images": 1, "captions": 0}
+    assert "removed: 1 images" in report.lines()

@@ -1,6 +1,8 @@
 """The store: one writer, many readers, nothing twice."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmodal.core.errors import StateError
-from crossmodal.core.types import Document
-from crossmodal.store.sqlite import FILE_NAME, DocumentStore, NewDocument
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import Document, Modality
+from crossmodal.store import database
+from crossmodal.store.database import FILE_NAME
+from crossmodal.store.sqlite import Changes, DocumentStore, NewDocument
+from crossmodal.store.where import parse
 
 DIM = 4
+
+
+def changes(store: DocumentStore, modality: Modality = "text", seq: int = 0) -> Changes:
+    found = store.changes_after(modality, seq)
+    assert found is not None
+    return found
 
 
 def item(name: str, modality: str = "text", **fields: object) -> NewDocument:
@@ -46,10 +57,11 @@ def test_thumbnail_and_content_may_be_missing(tmp_path: Path) -> None:
 def test_put_again_changes_nothing(tmp_path: Path) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         store.put([item("a"), item("bb")])
-        before = store.vectors_after("text", 0)
+        before = changes(store)
         assert store.put([item("a"), item("bb")]) == ["unchanged", "unchanged"]
-        after = store.vectors_after("text", 0)
-        assert [x.tolist() for x in before[:2]] == [x.tolist() for x in after[:2]]
+        after = changes(store)
+        assert before.added.tolist() == after.added.tolist()
+        assert before.vectors.tolist() == after.vectors.tolist()
         assert store.last_seq() == 2
         assert store.counts()["text"] == 2
 
@@ -85,32 +97,34 @@ def test_vectors_come_in_order_and_in_pages(tmp_path: Path) -> None:
         store.put([item("x" * n, "text" if n % 3 else "image") for n in range(1, 11)])
         seq, pages, vectors = 0, [], []
         while True:
-            keys, rows, new_seq = store.vectors_after("text", seq, limit=3)
-            if new_seq == seq:
+            found = store.changes_after("text", seq, limit=3)
+            assert found is not None
+            seq = found.last_seq
+            pages.append(len(found.added))
+            vectors.append(found.vectors)
+            assert found.vectors.shape == (len(found.added), DIM)
+            assert found.vectors.dtype == np.float32
+            if found.is_all:
                 break
-            seq = new_seq
-            pages.append(len(keys))
-            vectors.append(rows)
-            assert rows.shape == (len(keys), DIM)
-            assert rows.dtype == np.float32
+        assert seq == store.last_seq() == 10
         assert pages == [3, 3, 1]
-        found = np.concatenate(vectors).argmax(axis=1).tolist()
-        assert found == [n % DIM for n in range(1, 11) if n % 3]
+        places = np.concatenate(vectors).argmax(axis=1).tolist()
+        assert places == [n % DIM for n in range(1, 11) if n % 3]
 
 
 def test_vectors_after_the_last(tmp_path: Path) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         store.put([item("a")])
-        keys, vectors, seq = store.vectors_after("image", 0)
-        assert (len(keys), len(vectors), seq) == (0, 0, 0)
-        assert store.vectors_after("text", 1)[2] == 1
+        found = changes(store, "image")
+        assert (len(found.added), len(found.vectors), found.last_seq) == (0, 0, 1)
+        assert changes(store, "text", 1).last_seq == 1
 
 
 def test_documents_by_key(tmp_path: Path) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         items = [item(f"id-{n}") for n in range(1_201)]
         store.put(items)
-        keys, _, _ = store.vectors_after("text", 0)
+        keys = store.keys("text")
         found = store.by_keys([*keys.tolist(), -1, 10**9])
         assert [found[key] for key in keys.tolist()] == [i.document for i in items]
         assert len(found) == len(items)
@@ -158,16 +172,136 @@ def test_threads_may_share_a_store(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert store.counts()["text"] == 41
-        assert len(store.vectors_after("text", 0)[0]) == 41
+        assert len(changes(store).added) == 41
 
 
-def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
-    with DocumentStore(tmp_path, writable=True) as one, DocumentStore(tmp_path, writable=True) as two:
+def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as one:
         one.put([item("a")])
-        assert two.put([item("a"), item("b")]) == ["unchanged", "indexed"]
-        one.put([item("c")])
-        keys, _, seq = two.vectors_after("text", 0)
-        assert (len(keys), seq) == (3, 3)
+        with pytest.raises(StateError, match=f"another process is writing to {tmp_path}"):
+            DocumentStore(tmp_path, writable=True)
+        with DocumentStore(tmp_path) as reader:
+            assert reader.document("a") is not None
+        one.put([item("b")])
+    with DocumentStore(tmp_path, writable=True) as two:
+        assert two.put([item("a"), item("c")]) == ["unchanged", "indexed"]
+
+
+def test_a_writer_that_was_killed_locks_nobody_out(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from crossmodal.store.sqlite import DocumentStore\n"
+        "store = DocumentStore(Path(sys.argv[1]), writable=True); print('open', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"open\n"
+    with pytest.raises(StateError, match="another process"):
+        DocumentStore(tmp_path, writable=True)
+    process.kill()
+    process.communicate()
+    DocumentStore(tmp_path, writable=True).close()
+
+
+def test_removed_documents_are_gone_with_all_that_was_kept_of_them(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        picture = NewDocument(Document("p", "image"), np.eye(DIM, dtype=np.float32)[0], b"jpeg", b"content")
+        store.put([picture, item("t1", image_id="p"), item("t2", image_id="other"), item("t3")])
+        removed = store.remove(["p", "nobody", "p"])
+        assert [document.id for document in removed] == ["p", "t1"]
+        assert set(store.known(["p", "t1", "t2", "t3"])) == {"t2", "t3"}
+        assert (store.thumbnail("p"), store.content("p")) == (None, None)
+        assert store.counts() == {"image": 0, "text": 2}
+        assert store.last_seq() == 6
+        assert store.remove(["p"]) == []
+
+
+def test_a_removed_id_that_comes_back_has_a_new_key(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("a"), item("b")])
+        [_, last] = store.keys("text").tolist()
+        store.remove(["b"])
+        assert store.put([item("b")]) == ["indexed"]
+        assert store.keys("text").tolist()[1] > last
+
+
+def test_changes_tell_what_came_and_went(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("a"), item("b"), item("p", "image")])
+        seen = changes(store).last_seq
+        [a, b] = store.keys("text").tolist()
+        store.remove(["a", "p"])
+        store.put([item("c"), item("d")])
+        store.remove(["d"])
+        found = changes(store, "text", seen)
+        assert [store.by_keys([key])[key].id for key in found.added.tolist()] == ["c"]
+        assert found.removed.tolist()[0] == a
+        assert b not in found.removed.tolist()
+        assert len(changes(store, "image", seen).removed) == 1
+
+
+def test_who_has_not_heard_of_forgotten_removals_starts_over(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("a"), item("b")])
+        seen = store.last_seq()
+        store.remove(["a"])
+        store.compact()
+        assert store.changes_after("text", seen) is None
+        assert len(changes(store, "text", 0).added) == 1
+        assert changes(store, "text", store.last_seq()).is_all
+
+
+def test_compacting_gives_space_back(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([replace(item(f"p{n}", "image"), content=bytes(20_000)) for n in range(100)])
+        store.remove([f"p{n}" for n in range(50)])
+        before, after = store.compact()
+        assert after < 0.6 * before
+        assert store.size_bytes() == after
+        assert store.counts()["image"] == 50
+
+
+def test_tags_are_merged(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("a", tags={"year": 2020, "place": {"city": "Oslo", "lat": 59}, "old": 1})])
+        patch = {"place": {"lat": None, "country": "Norway"}, "old": None, "new": [1]}
+        assert store.update([("a", patch), ("nobody", {"x": 1})]) == [True, False]
+        found = store.document("a")
+        assert found is not None
+        assert found.tags == {"year": 2020, "place": {"city": "Oslo", "country": "Norway"}, "new": [1]}
+
+
+def test_conditions_choose_documents(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item(f"d{n}", "image" if n % 2 else "text", tags={"n": n}) for n in range(10)])
+        condition = parse("tags.n >= 4 and tags.n < 8")
+        assert store.ids_where(condition) == ["d4", "d5", "d6", "d7"]
+        chosen = store.by_keys(store.keys_where(condition, "image").tolist())
+        assert sorted(document.id for document in chosen.values()) == ["d5", "d7"]
+
+
+def test_vectors_by_id(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("a"), item("bb")])
+        found = store.vectors_of(["bb", "nobody", "a"])
+        assert {name: vector.argmax() for name, vector in found.items()} == {"a": 1, "bb": 2}
+
+
+def test_a_store_of_the_first_format_is_brought_up_by_a_writer(tmp_path: Path) -> None:
+    first = database._migrations()[0][1]
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.executescript(f"{first}\nPRAGMA user_version = 1;")
+    connection.execute("INSERT INTO documents (id, modality, seq) VALUES ('a', 'text', 1)")
+    connection.execute("UPDATE sequence SET last = 1")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StateError, match=r"format 1.*verify` once"):
+        DocumentStore(tmp_path)
+    with DocumentStore(tmp_path, writable=True) as store:
+        assert store.document("a") is not None
+        assert [document.id for document in store.remove(["a"])] == ["a"]
+        assert store.last_seq() == 2
 
 
 def test_reading_where_there_is_nothing(tmp_path: Path) -> None:
@@ -201,9 +335,9 @@ def test_a_refused_store_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         opened.append(connect(*args, **options))  # type: ignore[call-overload]
         return opened[-1]
 
-    monkeypatch.setattr("crossmodal.store.sqlite._migrations", lambda: [(7, "")])
+    monkeypatch.setattr("crossmodal.store.database._migrations", lambda: [(7, "")])
     monkeypatch.setattr(sqlite3, "connect", remember)
-    with pytest.raises(StateError, match="index` once"):
+    with pytest.raises(StateError, match="verify` once"):
         DocumentStore(tmp_path)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
@@ -224,4 +358,13 @@ def test_documents_of_one_id_do_not_replace_each_other(tmp_path: Path) -> None:
         found = store.document("a")
         assert found is not None
         assert found.text == "first"
-        assert store.vectors_after("text", 0)[1].tolist() == [first.vector.tolist()]
+        assert changes(store).vectors.tolist() == [first.vector.tolist()]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_tags_that_are_no_json_are_refused(tmp_path: Path, number: float) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        with pytest.raises(InputError, match="no JSON"):
+            store.put([item("a"), item("b", tags={"x": number})])
+        assert store.counts()["text"] == 0
+        assert store.put([item("a")]) == ["indexed"]

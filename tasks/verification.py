@@ -1,0 +1,96 @@
+"""Whether store, indexes and pictures of a collection say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crossmodal.core.errors import PictureError
+from crossmodal.core.types import MODALITIES, Modality, image_id
+from crossmodal.images.sources import from_file
+from crossmodal.index.collection import Collection
+from crossmodal.index.dense import UNIT_TOLERANCE
+from crossmodal.store.sqlite import DocumentStore, NewDocument
+
+BATCH = 1_000
+SAMPLED = 1_000
+"""So many vectors of an index are looked for; what its files hold is under a checksum."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is off, and what to do about it."""
+
+    item: str
+    reason: str
+
+
+def verify_collection(collection: Collection, store: DocumentStore, progress: Callable[[int], None]) -> list[Problem]:
+    """Everything that is off, the database first, then documents, then indexes.
+
+    Args:
+        collection: Which.
+        store: Its store, open.
+        progress: Called with how many more documents were looked at.
+    """
+    problems = list(_database(store))
+    after = 0
+    while batch := store.everything(after, BATCH):
+        after = batch[-1][0]
+        known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
+        for _, item in batch:
+            problems += _document(item, collection.model.dim, set(known))
+        progress(len(batch))
+    for modality in MODALITIES:
+        problems += _index(collection, store, modality)
+    return problems
+
+
+def _database(store: DocumentStore) -> Iterator[Problem]:
+    name = str(store.path)
+    for (found,) in store.database.rows("PRAGMA integrity_check"):
+        if found != "ok":
+            yield Problem(name, f"{found}: move the collection away and index again, or import an export")
+    for table, *_ in store.database.rows("PRAGMA foreign_key_check"):
+        yield Problem(name, f"a row of {table} belongs to no document")
+    for (document_id,) in store.database.rows(
+        "SELECT id FROM documents WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = documents.key)"
+    ):
+        yield Problem(document_id, "has no vector: delete it and index it again")
+
+
+def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Problem]:
+    document = item.document
+    length = float(np.linalg.norm(item.vector)) if item.vector.shape == (dim,) else 0.0
+    if not abs(length - 1) < UNIT_TOLERANCE:
+        again = "delete it and index it again"
+        yield Problem(document.id, f"its vector has {len(item.vector)} numbers and length {length:.4f}: {again}")
+    if document.modality == "text":
+        if document.image_id and document.image_id not in pictures:
+            yield Problem(document.id, f"a caption of picture {document.image_id}, which is not there: delete it")
+        return
+    try:
+        content = from_file(Path(document.uri)) if item.content is None else item.content
+    except PictureError as error:
+        yield Problem(document.uri or document.id, f"{error}: index the data set again with --prune")
+        return
+    if image_id(content) != document.id:
+        yield Problem(document.uri or document.id, "is not the picture that was taken in: index the data set again")
+
+
+def _index(collection: Collection, store: DocumentStore, modality: Modality) -> Iterator[Problem]:
+    index = collection.index(store, modality)
+    keys = store.keys(modality)
+    if len(index) != len(keys):
+        yield Problem(f"{modality} index", f"has {len(index)} vectors, the store {len(keys)}: run -t rebuild")
+    if index.opening_problem:
+        yield Problem(f"{modality} index", f"{index.opening_problem}: run -t rebuild")
+    sample = keys[:: max(1, len(keys) // SAMPLED)]
+    for key in sample.tolist():
+        [(_, item)] = store.everything(key - 1, 1)
+        scores, _ = index.search(item.vector[None], 1)
+        if scores[0, 0] < 1 - UNIT_TOLERANCE:
+            yield Problem(f"{modality} index", f"does not find {item.document.id} by its own vector: run -t rebuild")

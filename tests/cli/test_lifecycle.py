@@ -1,0 +1,175 @@
+"""A collection over its life: brought up to date, thinned out, checked, moved, given another model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TOY, RunApp
+
+from crossmodal.encoders.clip import BUNDLED_FOLDER
+from crossmodal.index.collection import Collection
+from crossmodal.store.files import SourceFiles
+from crossmodal.store.where import parse
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six captioned pictures, 0 to 5."""
+    made = tmp_path / "pictures"
+    (made / "images").mkdir(parents=True)
+    for n in range(6):
+        shutil.copy(TOY / "images" / f"test-0000{n}.jpg", made / "images" / f"{n}.jpg")
+    tell(made, {f"{n}.jpg": [f"picture {n}", f"{n}, said again"] for n in range(6)})
+    return made
+
+
+def tell(folder: Path, captions: dict[str, list[str]]) -> None:
+    with (folder / "captions.txt").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["image", "caption"])
+        lines.writerows([name, caption] for name, told in captions.items() for caption in told)
+
+
+def index(run_app: RunApp, folder: Path, workspace: Path, *more: str) -> dict[str, Any]:
+    own = ("-d", folder, "-m", "clip", "--weights", "scenes", "-w", workspace, "--collection", "c")
+    done = run_app("-t", "index", "--json", *own, *more)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def asked(run_app: RunApp, workspace: Path, *arguments: str | Path, code: int = 0) -> Any:
+    done = run_app("-w", workspace, "--collection", "c", "--json", *arguments)
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def names(workspace: Path) -> dict[str, list[str]]:
+    """File names with their captions, as they are in the store."""
+    with Collection.open(workspace / "c").store() as store:
+        found = [item.document for _, item in store.everything(0, 1000)]
+        return {
+            Path(d.uri).name: sorted(caption.text for caption in store.captions_of(d.id))
+            for d in found
+            if d.modality == "image"
+        }
+
+
+def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace, images = tmp_path / "w", folder / "images"
+    assert index(run_app, folder, workspace)["images"]["indexed"] == 6
+    shutil.copy(TOY / "images" / "test-00010.jpg", images / "0.jpg")
+    os.rename(images / "1.jpg", images / "moved.jpg")
+    (images / "2.jpg").unlink()
+    shutil.copy(TOY / "images" / "test-00011.jpg", images / "new.jpg")
+    os.utime(images / "3.jpg", ns=(1, 1))
+    captions = {"0.jpg": ["another one"], "moved.jpg": ["picture 1", "1, said again"], "3.jpg": ["picture 3", "new"]}
+    tell(folder, {**captions, **{f"{n}.jpg": [f"picture {n}", f"{n}, said again"] for n in (4, 5)}})
+
+    report = index(run_app, folder, workspace)
+    assert report["images"] == {"indexed": 2, "unchanged": 4, "failed": 0}
+    assert report["removed"] == {"images": 1, "captions": 2}
+    assert any("has another picture now" in note["reason"] for note in report["notes"])
+    told = names(workspace)
+    assert set(told) == {"0.jpg", "moved.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "new.jpg"}
+    assert (told["0.jpg"], told["2.jpg"]) == (["another one"], ["2, said again", "picture 2"])
+    assert told["3.jpg"] == ["3, said again", "new", "picture 3"]
+
+    report = index(run_app, folder, workspace, "--prune")
+    assert report["images"] == {"indexed": 0, "unchanged": 6, "failed": 0}
+    assert report["removed"] == {"images": 1, "captions": 3}
+    told = names(workspace)
+    assert "2.jpg" not in told
+    assert told["3.jpg"] == ["new", "picture 3"]
+    assert asked(run_app, workspace, "-t", "verify")["problems"] == []
+
+
+def test_pruning_a_part_of_a_data_set_is_refused(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    done = run_app("-t", "index", "-d", folder, "-w", tmp_path / "w", "-n", "3", "--prune")
+    assert done.returncode == 1
+    assert "--prune takes the whole data set" in done.stderr
+
+
+def test_copies_of_a_picture_go_with_the_last_of_them(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copy(folder / "images" / "0.jpg", folder / "images" / "copy.jpg")
+    assert index(run_app, folder, workspace)["images"] == {"indexed": 6, "unchanged": 1, "failed": 0}
+    (folder / "images" / "0.jpg").unlink()
+    assert index(run_app, folder, workspace, "--prune")["removed"]["images"] == 0
+    assert "copy.jpg" in names(workspace)
+    (folder / "images" / "copy.jpg").unlink()
+    assert index(run_app, folder, workspace, "--prune")["removed"]["images"] == 1
+    assert len(names(workspace)) == 5
+
+
+def test_taking_out_checking_compacting_and_moving(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    index(run_app, folder, workspace)
+    with Collection.open(workspace / "c").store() as store:
+        [first] = store.ids_where(parse("filename = '0.jpg' and modality = 'image'"))
+    assert asked(run_app, workspace, "-t", "delete", "--ids", first) == {"images": 1, "captions": 2, "unknown": []}
+    assert asked(run_app, workspace, "-t", "delete", "--ids", first, code=1)["unknown"] == [first]
+    told = asked(run_app, workspace, "-t", "delete", "--where", "filename = '1.jpg' and modality = 'image'")
+    assert told == {"images": 1, "captions": 2, "unknown": []}
+    assert asked(run_app, workspace, "-t", "delete", "--uri", folder / "images" / "2.jpg")["images"] == 1
+    assert set(names(workspace)) == {"3.jpg", "4.jpg", "5.jpg"}
+    for arguments in (("--where", "colour = 'red'"), ("--uri", "/nowhere"), ()):
+        done = run_app("-w", workspace, "--collection", "c", "-t", "delete", *arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+
+    assert asked(run_app, workspace, "-t", "compact")["store_after"] > 0
+    assert asked(run_app, workspace, "-t", "verify")["problems"] == []
+    (folder / "images" / "3.jpg").write_bytes(b"something else")
+    for path in (workspace / "c" / "index").glob("image-*.faiss"):
+        path.write_bytes(path.read_bytes()[:50])
+    problems = asked(run_app, workspace, "-t", "verify", code=1)["problems"]
+    assert {problem["item"] for problem in problems} == {str(folder / "images" / "3.jpg"), "image index"}
+    shutil.copy(TOY / "images" / "test-00003.jpg", folder / "images" / "3.jpg")
+    assert asked(run_app, workspace, "-t", "rebuild")["image"]["vectors"] == 3
+    assert asked(run_app, workspace, "-t", "verify")["problems"] == []
+
+    exported = tmp_path / "c.parquet"
+    assert asked(run_app, workspace, "-t", "export", "--out", exported)["documents"] == 9
+    there = tmp_path / "elsewhere"
+    assert asked(run_app, there, "-t", "import", exported)["indexed"] == 9
+    assert asked(run_app, there, "-t", "import", exported)["unchanged"] == 9
+    assert names(there) == names(workspace)
+    listed = asked(run_app, there, "-t", "collections")
+    assert [(c["name"], c["images"], c["captions"]) for c in listed] == [("c", 3, 6)]
+    found = asked(run_app, there, "-t", "query-t2i", "a star", "--where", "filename != '4.jpg'")
+    assert {match["filename"] for match in found["matches"]} == {"3.jpg", "5.jpg"}
+
+
+def test_another_model_and_back(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace, weights = tmp_path / "w", tmp_path / "other-weights"
+    index(run_app, folder, workspace)
+    shutil.copytree(BUNDLED_FOLDER, weights)
+    before = Collection.open(workspace / "c")
+    lost = folder / "images" / "5.jpg"
+    content = lost.read_bytes()
+    lost.unlink()
+    reindex = ("-t", "reindex", "-w", workspace, "--collection", "c", "-m", "clip", "--weights", weights)
+    done = run_app(*reindex)
+    assert done.returncode == 1
+    assert "nothing was changed" in done.stderr
+    assert str(lost) in done.stderr
+    assert Collection.open(workspace / "c") == before
+
+    lost.write_bytes(content)
+    done = run_app(*reindex)
+    assert done.returncode == 0, done.stderr
+    after = Collection.open(workspace / "c")
+    assert after.model.weights == str(weights)
+    with before.store() as old, after.store() as new:
+        assert new.counts() == old.counts() == {"image": 6, "text": 12}
+        assert SourceFiles(new).by_source() == SourceFiles(old).by_source()
+    assert asked(run_app, workspace, "-t", "verify")["problems"] == []
+    asked(run_app, workspace, "-t", "rollback")
+    assert Collection.open(workspace / "c") == before

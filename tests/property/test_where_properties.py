@@ -1,0 +1,259 @@
+"""A condition through SQLite keeps what the same condition worked out in Python keeps; text is never SQL."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+import sqlite3
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import crossmodal.store
+from crossmodal.core.errors import InputError
+from crossmodal.store.where import MAX_CHARACTERS, parse
+
+Truth = bool | None  # None is unknown
+SCHEMA = Path(crossmodal.store.__file__).parent / "migrations" / "0001_documents.sql"
+LETTERS = "aAbB%_'\";-é漢ß 1"
+TAG_NAMES = ["x", "y", "my tag", "é", "a.b", "or", "null", "--'"]
+WORDS = ["and", "or", "not", "in", "like", "contains", "is", "null", "true", "(", ")", ",", "=", "!=", "<", "'a'", "1",
+         "tags.x", 'tags."a b"', "id", "width", "'", '"', "tags.", ".", " ", ";", "\\"]  # fmt: skip
+OPERATORS = {
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne, "<>": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SCHEMA.read_text("utf8"))
+    yield connection
+    connection.close()
+
+
+# -- documents
+
+numbers = st.one_of(st.integers(-2, 3), st.integers(-8, 8).map(lambda n: n / 4))
+strings = st.text(LETTERS, max_size=3)
+scalars = st.one_of(numbers, strings, st.booleans(), st.none())
+tag_values = st.one_of(
+    scalars, st.lists(scalars, max_size=2), st.dictionaries(st.sampled_from(TAG_NAMES), scalars, max_size=2)
+)
+documents = st.fixed_dictionaries(
+    {
+        "modality": st.sampled_from(["image", "text"]),
+        "text": strings,
+        "width": st.integers(0, 3),
+        "tags": st.dictionaries(st.sampled_from([*TAG_NAMES, "filename"]), tag_values, max_size=4),
+    }
+)
+
+
+# -- conditions, as a tree that can be written and worked out
+
+
+@dataclass(frozen=True)
+class Field:
+    path: tuple[str, ...]  # ("text",) or ("tags", name, ...)
+
+    def __str__(self) -> str:
+        if self.path == ("tags", "filename"):
+            return "filename"
+        plain = re.compile(r"[^\W\d]\w*")
+        return ".".join(name if plain.fullmatch(name) else f'"{name}"' for name in self.path)
+
+    def of(self, document: dict[str, Any]) -> Any:
+        value: Any = document
+        for name in self.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+
+@dataclass(frozen=True)
+class Comparison:
+    field: Field
+    word: str
+    value: Any = None  # a value, or a list of them for `in`
+    negated: bool = False
+
+    def __str__(self) -> str:
+        if self.word == "is":
+            return f"{self.field} is {'not ' if self.negated else ''}null"
+        values = f"({','.join(map(written, self.value))})" if self.word == "in" else written(self.value)
+        return f"{self.field} {'not ' if self.negated else ''}{self.word} {values}"
+
+    def of(self, document: dict[str, Any]) -> Truth:
+        left = self.field.of(document)
+        if self.word == "is":
+            return (left is None) != self.negated
+        if kind(left) is None or kind(left) != kind(self.value[0] if self.word == "in" else self.value):
+            return None
+        return self.holds(left) != self.negated
+
+    def holds(self, left: Any) -> bool:
+        if self.word == "in":
+            return left in self.value
+        if self.word == "contains":
+            return small(self.value) in small(left)
+        if self.word == "like":
+            wild = {"%": ".*", "_": "."}
+            pattern = "".join(wild.get(character, re.escape(character)) for character in small(self.value))
+            return re.fullmatch(pattern, small(left), re.DOTALL) is not None
+        return bool(OPERATORS[self.word](left, self.value))
+
+
+@dataclass(frozen=True)
+class Not:
+    part: Tree
+
+    def __str__(self) -> str:
+        return f"not {bracketed(self.part, Joined)}"
+
+    def of(self, document: dict[str, Any]) -> Truth:
+        truth = self.part.of(document)
+        return None if truth is None else not truth
+
+
+@dataclass(frozen=True)
+class Joined:
+    word: str
+    parts: list[Tree]
+
+    def __str__(self) -> str:
+        return f" {self.word} ".join(
+            bracketed(part, Joined) if self.word == "and" or part == self.parts[-1] else str(part)
+            for part in self.parts
+        )
+
+    def of(self, document: dict[str, Any]) -> Truth:
+        truths = [part.of(document) for part in self.parts]
+        decisive = self.word == "or"
+        if decisive in truths:
+            return decisive
+        return None if None in truths else not decisive
+
+
+Tree = Comparison | Not | Joined
+
+
+def bracketed(part: Tree, kinds: type) -> str:
+    return f"({part})" if isinstance(part, kinds) else str(part)
+
+
+def written(value: Any) -> str:
+    if isinstance(value, str):
+        quote = "'" if len(value) % 2 else '"'
+        return quote + value.replace(quote, quote * 2) + quote
+    return str(value).lower()
+
+
+def kind(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, int | float) else "text" if isinstance(value, str) else None
+
+
+def small(text: str) -> str:
+    return text.translate(str.maketrans(string.ascii_uppercase, string.ascii_lowercase))
+
+
+tag_fields = st.lists(st.sampled_from(TAG_NAMES), min_size=1, max_size=2).map(lambda names: Field(("tags", *names)))
+text_fields = st.one_of(
+    st.sampled_from([Field(("text",)), Field(("modality",)), Field(("tags", "filename"))]), tag_fields
+)
+number_fields = st.one_of(st.just(Field(("width",))), tag_fields)
+all_fields = st.one_of(text_fields, number_fields)
+patterns = st.text("aAbB%_é", max_size=4)
+comparisons = st.one_of(
+    st.builds(Comparison, all_fields, st.just("is"), st.none(), st.booleans()),
+    st.builds(Comparison, number_fields, st.sampled_from(list(OPERATORS)), numbers),
+    st.builds(Comparison, text_fields, st.sampled_from(list(OPERATORS)), strings),
+    st.builds(Comparison, tag_fields, st.sampled_from(["=", "!="]), st.booleans()),
+    st.builds(Comparison, text_fields, st.sampled_from(["like", "contains"]), patterns, st.booleans()),
+    st.builds(Comparison, number_fields, st.just("in"), st.lists(numbers, min_size=1, max_size=3), st.booleans()),
+    st.builds(Comparison, text_fields, st.just("in"), st.lists(strings, min_size=1, max_size=3), st.booleans()),
+    st.builds(Comparison, tag_fields, st.just("in"), st.lists(st.booleans(), min_size=1, max_size=2), st.booleans()),
+)
+trees: st.SearchStrategy[Tree] = st.recursive(
+    comparisons,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(Joined, st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3)),
+    ),
+    max_leaves=8,
+)
+
+
+def truths(connection: sqlite3.Connection, text: str, given_documents: list[dict[str, Any]]) -> list[Truth]:
+    """What SQLite makes of the condition for each document."""
+    connection.execute("DELETE FROM documents")
+    connection.executemany(
+        "INSERT INTO documents (id, seq, modality, text, width, tags) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (str(n), n, d["modality"], d["text"], d["width"], json.dumps(d["tags"], ensure_ascii=False))
+            for n, d in enumerate(given_documents)
+        ],
+    )
+    condition = parse(text)
+    rows = connection.execute(f"SELECT {condition.sql} FROM documents ORDER BY seq", condition.values)
+    return [None if row[0] is None else bool(row[0]) for row in rows]
+
+
+@given(trees, st.lists(documents, min_size=1, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_sqlite_and_python_agree(connection: sqlite3.Connection, tree: Tree, found: list[dict[str, Any]]) -> None:
+    assert truths(connection, str(tree), found) == [tree.of(document) for document in found], str(tree)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join),
+                 st.lists(st.sampled_from(WORDS), max_size=30).map("".join)))  # fmt: skip
+@example("(" * MAX_CHARACTERS)
+@example("not " * 500)
+@example("'" * (MAX_CHARACTERS - 1))
+@example('tags."' * 300)
+@example("9" * MAX_CHARACTERS)
+@example("width = " + "9" * 1_900)
+@example("\ud800")
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_a_condition_or_an_input_error(connection: sqlite3.Connection, text: str) -> None:
+    try:
+        condition = parse(text)
+    except InputError:
+        return
+    assert condition.sql.count("?") == len(condition.values)
+    connection.execute(f"SELECT 1 FROM documents WHERE {condition.sql}", condition.values)
+
+
+storable = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
+@given(
+    st.text(storable, max_size=30),
+    st.text(storable, max_size=10).filter(lambda name: not re.search('[\0-\x1f"\\\\]', name)),
+)
+@example("' OR 1=1; DROP TABLE documents; --", "x' OR 1=1 --")
+@example("'); DELETE FROM documents; --", "')")
+@example("?1 :a @b $c", "?")
+@example("{} {0} {x!r}", "{}")
+def test_hostile_text_is_a_value(connection: sqlite3.Connection, text: str, name: str) -> None:
+    plain = parse("tags.\"n\" = 's' or id in ('s')")
+    double, single = text.replace('"', '""'), text.replace("'", "''")
+    for literal in (f'"{double}"', f"'{single}'"):
+        condition = parse(f'tags."{name}" = {literal} or id in ({literal})')
+        assert condition.sql == plain.sql
+        assert condition.values == (f'$."{name}"', f'$."{name}"', text, text)
+        found = truths(
+            connection,
+            f'tags."{name}" = {literal}',
+            [{"modality": "text", "text": "", "width": 0, "tags": {name: text}}],
+        )
+        assert found == [True]

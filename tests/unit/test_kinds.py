@@ -1,0 +1,145 @@
+"""The kinds of index: names, recall, files, copies."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Vectors
+from crossmodal.index import kinds
+from crossmodal.index.kinds import ALL_KINDS, IndexKind, copied
+from crossmodal.index.rows import Rows
+
+N, DIM, K = 2000, 16, 10
+
+
+@cache
+def clustered(n: int, seed: int = 0) -> Vectors:
+    """Unit vectors round 30 centres, as embeddings lie. Uniformly random ones have no neighbours to be found."""
+    centres = np.random.default_rng(99).normal(size=(30, DIM))
+    rng = np.random.default_rng(seed)
+    rows = centres[rng.integers(0, 30, n)] + 0.5 * rng.normal(size=(n, DIM))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@cache
+def built(kind: IndexKind) -> Any:
+    return kind.build(DIM, N, lambda rows: clustered(N)[rows])
+
+
+def nearest(queries: Vectors, k: int) -> Rows:
+    return np.argsort(-(queries @ clustered(N).T), axis=1)[:, :k]
+
+
+def share_found(expected: Rows, found: Rows) -> float:
+    return float(np.mean([np.isin(row, others).mean() for row, others in zip(expected, found, strict=True)]))
+
+
+each_kind = pytest.mark.parametrize("kind", ALL_KINDS, ids=str)
+
+
+@each_kind
+def test_text_and_back(kind: IndexKind) -> None:
+    assert IndexKind.parse(str(kind)) == kind
+
+
+def test_the_names() -> None:
+    assert len(set(map(str, ALL_KINDS))) == 12
+    assert str(IndexKind()) == "flat"
+    assert IndexKind.parse("flat-fp32") == IndexKind("flat", "fp32")
+    assert str(IndexKind("ivf", "pq")) == "ivf-pq"
+
+
+@pytest.mark.parametrize("text", ["", "hnsw", "flat-", "hnsw_fp16", "HNSW-fp16", "ivf-pq "])
+def test_no_such_kind(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        IndexKind.parse(text)
+    message = str(caught.value)
+    assert repr(text) in message
+    assert all(str(kind) in message for kind in ALL_KINDS)
+
+
+@each_kind
+def test_the_best_are_among_the_candidates(kind: IndexKind) -> None:
+    queries = clustered(100, seed=1)
+    _, rows = kind.search(built(kind), queries, kind.candidates(K))
+    assert rows.shape == (100, kind.candidates(K))
+    assert share_found(nearest(queries, K), rows) >= (1 if kind == IndexKind() else 0.97)
+
+
+@each_kind
+def test_more_is_looked_at_where_more_is_wanted(kind: IndexKind) -> None:
+    queries, k = clustered(5, seed=2), 1000
+    _, rows = kind.search(built(kind), queries, k)
+    assert (rows >= 0).all()
+    assert share_found(nearest(queries, k), rows) >= 0.9
+
+
+@each_kind
+def test_a_copy_of_a_mapped_file_can_be_added_to(kind: IndexKind, tmp_path: Path) -> None:
+    path = tmp_path / "a.faiss"
+    faiss.write_index(built(kind), str(path))
+    content = path.read_bytes()
+    mapped = kind.read(str(path))
+    copy = copied(mapped)
+    copy.add(clustered(20, seed=3))
+    assert (mapped.ntotal, copy.ntotal) == (N, N + 20)
+    assert path.read_bytes() == content
+    queries = clustered(20, seed=4)
+    assert np.array_equal(kind.search(mapped, queries, K)[1], kind.search(built(kind), queries, K)[1])
+    _, rows = kind.search(copy, clustered(20, seed=3), kind.candidates(K))
+    assert share_found(np.arange(N, N + 20)[:, None], rows) >= 0.9
+
+
+@pytest.mark.parametrize("of", [IndexKind(), IndexKind("flat", "sq8"), IndexKind("hnsw", "fp16")], ids=str)
+def test_a_file_of_another_kind(of: IndexKind, tmp_path: Path) -> None:
+    faiss.write_index(built(of), str(tmp_path / "a.faiss"))
+    with pytest.raises(RuntimeError, match="expected IndexIVFPQ, found Index"):
+        IndexKind("ivf", "pq").read(str(tmp_path / "a.faiss"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL_KINDS if kind.storage != "pq"], ids=str)
+def test_the_memory_foretold_is_about_the_size_of_the_file(kind: IndexKind, tmp_path: Path) -> None:
+    faiss.write_index(built(kind), str(tmp_path / "a.faiss"))
+    keys_and_lives = 9 * N
+    size = (tmp_path / "a.faiss").stat().st_size + keys_and_lives
+    assert kind.resident_bytes(N, DIM) == pytest.approx(size, rel=0.1)
+
+
+def test_the_memory_of_product_quantisation() -> None:
+    assert IndexKind("flat", "pq").resident_bytes(1000, 512) == 1000 * (64 + 9)
+    assert IndexKind("flat", "pq").resident_bytes(1000, 1024) == 1000 * (128 + 9)
+    assert IndexKind("flat", "pq").resident_bytes(1000, 100) == 1000 * (100 + 9)
+    assert IndexKind("flat", "pq").resident_bytes(1000, 24) == 1000 * (24 + 9)
+
+
+def test_what_is_trained_and_what_is_scored_again() -> None:
+    assert [str(kind) for kind in ALL_KINDS if not kind.is_trained] == ["flat", "flat-fp16", "hnsw-fp32", "hnsw-fp16"]
+    assert [str(kind) for kind in ALL_KINDS if kind.keeps_rows] == ["flat", "flat-fp16", "hnsw-fp32", "hnsw-fp16"]
+    assert all(kind.candidates(K) == K for kind in ALL_KINDS if not kind.is_rough)
+    assert all(kind.candidates(k) >= 2 * k for kind in ALL_KINDS if kind.is_rough for k in (1, 10, 1000))
+
+
+def test_vectors_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "BLOCK", 700)
+    asked: list[int] = []
+
+    def take(rows: Rows) -> Vectors:
+        asked.append(len(rows))
+        return clustered(N)[rows]
+
+    index = IndexKind().build(DIM, N, take)
+    assert asked == [700, 700, 600]
+    assert np.array_equal(index.reconstruct_n(0, N), clustered(N))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL_KINDS if not kind.is_trained], ids=str)
+@pytest.mark.parametrize("n", [0, 1])
+def test_none_and_one(kind: IndexKind, n: int) -> None:
+    index = kind.build(DIM, n, lambda rows: clustered(N)[rows])
+    _, rows = kind.search(index, clustered(2), 3)
+    assert rows.tolist() == [[0 if n else -1, -1, -1]] * 2
