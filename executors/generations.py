@@ -1,17 +1,19 @@
 """What an Executor has open of a collection: of the generation that counts, and of the one before it."""
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from crossmodal.core.errors import CrossModalError
+from crossmodal.core.errors import CrossModalError, InputError
 from crossmodal.index.collection import Collection, generation_mark
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 HELD = 2
+GENERATION = re.compile(r"generation-\d+")
 
 
 class Generations(Generic[T]):
@@ -52,6 +54,8 @@ class Generations(Generic[T]):
         """What is held of a generation; opened where it is not yet."""
         self.current()
         held = self._held.get(name)
+        if held is None and name and not GENERATION.fullmatch(name):
+            raise InputError(f"{name[:40]!r} names no generation")
         return self._open(name) if held is None else held
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class ImageEncoder(Executor):
         check_family(model, Collection.open(Path(collection)).model)
         self.encoders = Generations(collection, lambda opened: registry.load(opened.model, ("image",), threads or None))
 
-    @requests(on=["/index", "/search", "/health"])
+    @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding` and drops the pixels."""
         images = sound(docs, "image")

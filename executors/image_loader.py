@@ -21,7 +21,7 @@ class ImageLoader(Executor):
         super().__init__(**kwargs)
         self.read_paths = read_paths
 
-    @requests(on=["/search", "/health"])
+    @requests(on=["/search", "/encode", "/health"])
     def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads the pictures of queries; their ids stay their own."""
         refuse_unknown(docs)
@@ -64,5 +64,6 @@ class ImageLoader(Executor):
 def refuse_unknown(docs: DocList[MediaDoc]) -> None:
     """Marks documents of no known modality, which the Flow sends here so that none vanishes."""
     for doc in docs:
-        if doc.modality not in MODALITIES and not doc.error:
+        is_vector = doc.modality == "vector" and doc.embedding is not None
+        if doc.modality not in MODALITIES and not is_vector and not doc.error:
             doc.error = f"modality {doc.modality!r}: expected 'image' or 'text'"

@@ -20,7 +20,7 @@ class ImageNormalizer(Executor):
         super().__init__(**kwargs)
         self.preprocessing = Generations(collection, lambda opened: opened.model.preprocessing)
 
-    @requests(on=["/search", "/health"])
+    @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `pixels` and drops the encoded picture."""
         for doc in sound(docs, "image"):

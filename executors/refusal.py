@@ -16,6 +16,11 @@ class Refusing(Executor):
     means nothing here is refused instead of passed through as if it had been done.
     """
 
+    @requests(on="/encode")
+    def pass_on(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Lets through what only the encoders had work with."""
+        return docs
+
     @requests
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Raises; Jina hands the message to the caller."""

@@ -22,7 +22,7 @@ class TextEncoder(Executor):
         check_family(model, Collection.open(Path(collection)).model)
         self.encoders = Generations(collection, lambda opened: registry.load(opened.model, ("text",), threads or None))
 
-    @requests(on=["/index", "/search", "/health"])
+    @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding`."""
         for doc in sound(docs, "text"):

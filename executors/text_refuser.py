@@ -19,7 +19,7 @@ class TextRefuser(Executor):
         self.spec = Collection.open(Path(collection)).model
         check_family(model, self.spec)
 
-    @requests(on=["/index", "/search"])
+    @requests(on=["/index", "/search", "/encode"])
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Says so in `error`."""
         for doc in sound(docs, "text"):

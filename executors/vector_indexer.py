@@ -11,6 +11,7 @@ from jina import requests
 from crossmodal.core.types import Modality
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
+from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.following import FollowingIndex
 from crossmodal.store.where import parse
 from executors.docs import MediaDoc, name_of_match
@@ -74,6 +75,9 @@ class VectorIndexer(Refusing):
 
     def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:
         start = time.perf_counter()
+        asking = [doc for doc in asking if _has_vector(doc, index.dim)]
+        if not asking:
+            return
         queries = np.stack([np.asarray(doc.embedding, np.float32) for doc in asking])
         allowed = index.store.keys_where(parse(where), self.modality) if where else None
         scores, keys = index.search(queries, top_k, allowed)
@@ -92,3 +96,12 @@ class VectorIndexer(Refusing):
         if self._unsaved:
             self.indexes.current()[1].snapshot()
         self.indexes.close()
+
+
+def _has_vector(doc: MediaDoc, dim: int) -> bool:
+    """Whether its vector may be searched for; one of the modality `vector` came from outside, and may be anything."""
+    vector = np.asarray(doc.embedding, np.float32)
+    if vector.shape == (dim,) and abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
+        return True
+    doc.error = f"a vector of shape {vector.shape}: expected ({dim},), of length 1"
+    return False

@@ -25,9 +25,12 @@ from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, to_array
 from executors.generations import Generations
 from gateway import wire
+from gateway.api import Legacy, add_api_routes, add_counting
 from gateway.calls import FlowCalls
 from gateway.changes import add_change_routes
 from gateway.entrance import Entrance
+from gateway.metrics import MeteredCalls, Metrics
+from gateway.pages import add_page
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,17 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, e
     )
     entrance.put_up(app, endpoint.strip("/"))
     _add_errors(app, endpoint)
-    flow = FlowCalls(streamer)
+    metrics = Metrics()
+    flow = MeteredCalls(streamer, metrics)
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
-    _add_data_routes(app, flow, endpoint)
+    legacy_search = _add_data_routes(app, flow, endpoint)
+    add_api_routes(app, flow, opened, metrics, legacy_search)
     if endpoint == "/index":
         add_change_routes(app, flow)
     _add_health_routes(app, flow, opened, endpoint)
     _add_picture_routes(app, opened)
+    add_page(app)
+    add_counting(app, metrics)
     return app
 
 
@@ -68,10 +75,10 @@ class _Opened:
         self.collection, self.store = collection, collection.store()
 
 
-def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
+def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | None:
+    """POST /index, or what answers the legacy shapes of POST /search, which shares its path with the typed API."""
     root = endpoint.strip("/")
 
-    @app.post(endpoint, summary={"search": "Find matches", "index": "Take documents in"}[root])
     async def process(body: wire.Request, request: Request) -> JSONResponse:
         items = body.items()
         docs = await flow(wire.to_docs(items, for_index=root == "index"), endpoint, body.options())
@@ -83,6 +90,8 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
         return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
 
+    if endpoint == "/index":
+        app.post("/index", summary="Take documents in")(process)
     other = {"/search": "/index", "/index": "/search"}[endpoint]
     start_other = {"/search": "query_restful", "/index": "index_restful"}[other]
 
@@ -90,6 +99,8 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> None:
     async def refuse() -> JSONResponse:
         message = f"this service does {endpoint} only: start `python app.py -t {start_other}` for {other}"
         return JSONResponse(wire.failure(message, other.strip("/")), status_code=405)
+
+    return process if endpoint == "/search" else None
 
 
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> None:
@@ -122,10 +133,6 @@ def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opene
             "images": counts["image"],
             "captions": counts["text"],
         }
-
-    @app.get("/", include_in_schema=False)
-    def home() -> dict[str, str]:
-        return {"service": "cross-modal search", "api": "/openapi.json", "status": "/status", "health": "/healthz"}
 
 
 def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:

@@ -22,7 +22,7 @@ from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 from jina.types.request.data import DataRequest
 
-PER_DOCUMENT = {"/index", "/search", "/health"}
+PER_DOCUMENT = {"/index", "/search", "/encode", "/health"}
 """Endpoints that mean nothing to an Executor without a document; any other is called all the same."""
 
 

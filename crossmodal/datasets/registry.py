@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from hashlib import sha1
 from pathlib import Path
 
@@ -70,5 +72,13 @@ def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
         raise InputError(f"scenes has no split {split!r}: it has {', '.join(SPLITS)}")
     folder = DATA / "scenes" / split
     if not (folder / "recipe.json").exists():
-        write_scenes(folder, matching[0], n_scenes)
+        # Beside it first, since another process may be drawing or reading the same one.
+        drawn = folder.with_name(f".{split}.{os.getpid()}")
+        write_scenes(drawn, matching[0], n_scenes)
+        if not (folder / "recipe.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            drawn.rename(folder)
+        except OSError:
+            shutil.rmtree(drawn)
     return folder

@@ -59,8 +59,8 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 MAX_SCALE = 100.0
 
 MODEL_CONFIG: dict[str, Any] = {
-    "embed_dim": 256,
-    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
+    "embed_dim": 512,
+    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "width": 16, "head_width": 32},
     "text_cfg": {"context_length": 48, "vocab_size": 0, "width": 192, "heads": 6, "layers": 3},
 }
 
@@ -70,7 +70,7 @@ class ClipTraining:
     """The settings of a run; they are saved beside its weights."""
 
     seeing_steps: int = 1500
-    steps: int = 8000
+    steps: int = 5000
     batch_size: int = 192
     captions_a_batch: int = 64
     learning_rate: float = 1.5e-3
@@ -264,8 +264,7 @@ def _learning_rate(settings: ClipTraining, step: int) -> float:
 
 def _batches(settings: ClipTraining, tokenizer: SimpleTokenizer, out: Path) -> SceneBatches:
     side = MODEL_CONFIG["vision_cfg"]["image_size"]
-    name = f"scenes-{settings.n_scenes}-{side}-{settings.seed}.npy"
-    pool, scenes = draw_pool(out / "pool" / name, settings.n_scenes, side, settings.seed)
+    pool, scenes = draw_pool(out / "pool", settings.n_scenes, side, settings.seed)
     return SceneBatches(
         pool,
         scenes,

@@ -76,8 +76,8 @@ class VseTraining:
 
 
 VSE_ON_SCENES = VseTraining(
-    backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, epochs=30, learning_rate=1e-3, decay_every=20,
-    batch_size=192, seeing_steps=1000,
+    backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, loss="contrastive", epochs=8, decay_every=6,
+    learning_rate=1e-3, batch_size=192, seeing_steps=400,
 )  # fmt: skip
 """The bundled model: small enough for the repository, and from nothing, so the CNN sees before it is compared."""
 

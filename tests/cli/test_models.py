@@ -69,7 +69,7 @@ def test_the_table(run_app: RunApp) -> None:
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0][:3] == ["model", "weights", "dim"]
-    assert lines[1][:3] == ["clip", "scenes", "256"]
+    assert lines[1][:3] == ["clip", "scenes", "512"]
     assert lines[1][-1] == "here"
     assert "-t models -m timm" in done.stderr
 

@@ -155,8 +155,8 @@ def test_cut_padding_changes_no_text_encoding(encoder: ClipEncoder) -> None:
 
 
 def test_nothing_to_encode(encoder: ClipEncoder) -> None:
-    assert encoder.encode_images(pixels(0)).shape == (0, 256)
-    assert encoder.encode_texts([]).shape == (0, 256)
+    assert encoder.encode_images(pixels(0)).shape == (0, 512)
+    assert encoder.encode_texts([]).shape == (0, 512)
 
 
 @pytest.mark.parametrize("text", ["写真", "🎈", "x" * 5000, "\n\t", "&amp; <b>"])

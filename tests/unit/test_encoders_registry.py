@@ -39,7 +39,7 @@ def test_a_family_without_captions_has_no_use_for_scenes(data_set: str) -> None:
 
 def test_the_bundled_weights_resolve() -> None:
     spec = registry.resolve("clip", registry.BUNDLED)
-    assert (spec.family, spec.weights, spec.dim) == ("clip", "scenes", 256)
+    assert (spec.family, spec.weights, spec.dim) == ("clip", "scenes", 512)
     assert len(spec.weights_hash) == 64
     assert spec == registry.resolve("clip", "scenes")
     assert (spec.preprocessing.size_px, spec.preprocessing.mean) == (96, (0.5, 0.5, 0.5))

@@ -21,8 +21,10 @@ from crossmodal.training import scene_batches as module  # noqa: E402
 from crossmodal.training.scene_batches import (  # noqa: E402
     CELL_FACTS,
     CELLS,
+    COLOURS_ALIKE,
     N_ATTRIBUTES,
     QUERIES_AN_IMAGE,
+    SHAPES_ALIKE,
     PictureBatch,
     SceneBatch,
     SceneBatches,
@@ -101,7 +103,28 @@ def test_shapes(tokenizer: SimpleTokenizer) -> None:
 def test_the_first_batches_have_no_texts(tokenizer: SimpleTokenizer) -> None:
     made = batches(tokenizer, n_pictures_only=2)
     assert [type(made[i]) for i in range(3)] == [PictureBatch, PictureBatch, SceneBatch]
-    assert torch.equal(made[1].images, batches(tokenizer)[1].images)
+    assert torch.equal(made[1].images, batches(tokenizer, n_pictures_only=3)[1].images)
+
+
+def test_half_of_the_batches_are_of_few_shapes_and_colours(tokenizer: SimpleTokenizer) -> None:
+    scenes = [make_scene("train", i) for i in range(400)]
+    made = SceneBatches(
+        np.zeros((400, 1, 1, 3), np.uint8), scenes, tokenizer.encode, (0, 1),
+        context_length=CONTEXT, batch_size=8, n_captions=2, n_pictures_only=20, n_batches=60, seed=0,
+    )  # fmt: skip
+
+    def values(step: int) -> tuple[set[str], set[str]]:
+        rows = made._candidates(step, np.random.default_rng(step))
+        assert len(rows) >= 8
+        things = [thing for row in rows.tolist() for thing in scenes[row].things]
+        return {t.shape for t in things} & set(world.SHAPES), {t.colour for t in things} & set(world.COLOURS)
+
+    found = [values(step) for step in range(60)]
+    assert all(len(shapes) == len(world.SHAPES) for shapes, _ in found[:20])
+    alike = [(s, c) for s, c in found[20:] if len(s) <= SHAPES_ALIKE and len(c) <= COLOURS_ALIKE]
+    assert 10 <= len(alike) <= 30
+    assert all(len(s) == len(world.SHAPES) for s, c in found[20:] if (s, c) not in alike)
+    assert len({frozenset(s) for s, _ in alike}) > 5
 
 
 def test_the_pool_is_left_alone(tokenizer: SimpleTokenizer) -> None:
@@ -242,9 +265,9 @@ def test_no_attribute_joins_colour_and_shape() -> None:
 
 def test_a_drawn_pool_is_mapped_and_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = np.stack([module._draw_small((i, SIDE, 0)) for i in range(3)])
-    np.save(tmp_path / "pool.npy", drawn)
+    np.save(tmp_path / f"jpeg-3-{SIDE}-0.npy", drawn)
     monkeypatch.setattr(module, "get_context", lambda _: pytest.fail("drawn again"))
-    pool, scenes = draw_pool(tmp_path / "pool.npy", 3, SIDE, 0)
+    pool, scenes = draw_pool(tmp_path, 3, SIDE, 0)
     assert np.array_equal(pool, drawn)
     assert drawn.shape == (3, SIDE, SIDE, 3)
     assert scenes == [make_scene("train", i) for i in range(3)]

@@ -1,0 +1,501 @@
+"""The page in a real browser against the real Flow: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TOY, Service
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
+
+PICTURE = TOY / "images" / "test-00000.jpg"
+TIMEOUT_MS = 60_000
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FAILED_LOAD = "Failed to load resource"  # Chromium says so of every answer that is an error
+
+Page = Any
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Of this module only: while Playwright runs, asyncio.run can't be used in this thread."""
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+class Seen:
+    """What a page has said and asked for."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        self.may_fail_to_load = False
+        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        own = (origin + "/", "data:", f"blob:{origin}/")
+        page.on("request", lambda request: request.url.startswith(own) or self.elsewhere.append(request.url))
+
+    def is_clean(self) -> None:
+        errors = [error for error in self.errors if not (self.may_fail_to_load and FAILED_LOAD in error)]
+        assert errors == []
+        assert self.elsewhere == []
+
+
+@pytest.fixture
+def page(browser: Any, query_service: Service) -> Iterator[Page]:
+    """The page, opened; afterwards, no error on its console and no request to another origin."""
+    context = browser.new_context(base_url=query_service.url, viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(TIMEOUT_MS)
+    opened = context.new_page()
+    opened.seen = Seen(opened, query_service.url)
+    opened.goto("/")
+    wait_until(opened, "document.getElementById('about').textContent")
+    yield opened
+    context.close()
+    opened.seen.is_clean()
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Waits until an expression is true. Playwright's own way to do so is an eval, which the page's policy forbids."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(30)
+
+
+def search(page: Page, words: str) -> None:
+    page.fill("#words", words)
+    page.press("#words", "Enter")
+    answered(page)
+
+
+def answered(page: Page) -> None:
+    """Waits until what was asked last is answered."""
+    wait_until(
+        page,
+        "document.getElementById('results').getAttribute('aria-busy') === 'false'"
+        " && !document.getElementById('summary').textContent.startsWith('Searching')",
+    )
+
+
+def names(page: Page) -> list[str]:
+    labels = page.eval_on_selector_all("#grid .open", "all => all.map(one => one.getAttribute('aria-label'))")
+    return [label.partition(",")[0] for label in labels]
+
+
+def summary(page: Page) -> str:
+    return str(page.inner_text("#summary"))
+
+
+def with_file(page: Page, event: str, name: str = PICTURE.name, kind: str = "image/jpeg") -> None:
+    """Drops or pastes a file."""
+    content = base64.b64encode(PICTURE.read_bytes()).decode()
+    page.evaluate(
+        """([event, content, name, type]) => {
+            const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+            const carried = new DataTransfer();
+            carried.items.add(new File([bytes], name, { type }));
+            const init = { bubbles: true, cancelable: true };
+            document.body.dispatchEvent(event === "paste"
+                ? new ClipboardEvent(event, { ...init, clipboardData: carried })
+                : new DragEvent(event, { ...init, dataTransfer: carried }));
+        }""",
+        [event, content, name, kind],
+    )
+
+
+def wait_for_captions(page: Page) -> None:
+    page.wait_for_selector("#captions li")
+    answered(page)
+
+
+def test_words_find_pictures(page: Page) -> None:
+    assert "toy-data: 200 pictures, 1,000 captions" in page.inner_text("#about")
+    search(page, "two pink diamonds above a red ring")
+    assert page.url.endswith("/?q=two+pink+diamonds+above+a+red+ring")
+    assert len(names(page)) >= 30
+    assert "best pictures for" in summary(page)
+    told = page.inner_text("#took")
+    assert re.search(r"clip scenes \(\w+\) · encode [\d.]+ ms · search [\d.]+ ms · look-up [\d.]+ ms · total", told)
+    scores = [float(text) for text in page.eval_on_selector_all("#grid .score", "all => all.map(o => o.textContent)")]
+    assert scores == sorted(scores, reverse=True)
+    wait_until(page, "[...document.querySelectorAll('#grid img')].slice(0, 4).every(img => img.naturalWidth)")
+    assert page.eval_on_selector_all("#grid img", "all => all.every(img => img.loading === 'lazy')")
+
+
+def test_words_to_avoid(page: Page) -> None:
+    search(page, "a ring -pink")
+    by_minus = names(page)[:10]
+    assert "away from pink" in summary(page)
+    page.click("#options summary")
+    page.fill("#avoid", "pink, ")
+    search(page, "a ring")
+    assert names(page)[:10] == by_minus
+    assert "not=pink" in page.url
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_picture_finds_its_like_and_captions(page: Page, event: str) -> None:
+    with_file(page, event)
+    wait_for_captions(page)
+    assert names(page)[0] == PICTURE.name
+    assert page.locator("#captions li").count() == 12
+    assert "night" in page.inner_text("#captions")
+    assert page.inner_text("#picture-name") == PICTURE.name
+    page.reload()  # the picture is not in the address, only its hash: this browser has kept it
+    wait_for_captions(page)
+    assert names(page)[0] == PICTURE.name
+
+
+def test_a_picture_is_chosen_and_taken_away_again(page: Page) -> None:
+    page.set_input_files("#file", str(PICTURE))
+    wait_for_captions(page)
+    page.click("#picture-remove")
+    page.wait_for_selector("#welcome")
+    assert page.url.endswith("/")
+    assert page.locator("#picture").is_hidden()
+
+
+def test_what_is_no_picture_is_refused(page: Page) -> None:
+    with_file(page, "drop", "letter.txt", "text/plain")
+    page.wait_for_selector("#fault")
+    assert page.inner_text("#fault-text") == "letter.txt is no picture."
+
+
+def test_a_damaged_picture_is_an_error_in_words(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.set_input_files("#file", {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no picture at all"})
+    page.wait_for_selector("#fault")
+    assert "not a picture" in page.inner_text("#fault-text")
+
+
+def test_words_and_a_picture_with_the_slider(page: Page) -> None:
+    with_file(page, "drop")
+    wait_for_captions(page)
+    search(page, "a purple flower")
+    assert page.locator("#mixing").is_visible()
+    assert "and your picture" in summary(page)
+    between = names(page)[:10]
+    orders = []
+    for mix in ("0", "1"):
+        with page.expect_response("**/search"):
+            page.eval_on_selector(
+                "#mix", "(slider, mix) => { slider.value = mix; slider.dispatchEvent(new Event('change')); }", mix
+            )
+        answered(page)
+        assert f"mix={mix}" in page.url
+        orders.append(names(page)[:10])
+    assert orders[1][0] == PICTURE.name
+    assert len({*map(tuple, orders), tuple(between)}) == 3
+
+
+def test_find_similar(page: Page) -> None:
+    search(page, "two hearts")
+    second = names(page)[1]
+    page.click("#grid .similar >> nth=1")
+    wait_for_captions(page)
+    assert "like=" in page.url
+    assert names(page)[0] == second
+    assert second in page.inner_text("#picture-name")
+
+
+def test_the_lightbox(page: Page) -> None:
+    search(page, "two hearts")
+    first, second = names(page)[:2]
+    page.click("#grid .open >> nth=0")
+    assert page.inner_text("#lightbox-title") == first
+    assert page.locator("#all-captions li").count() == 5
+    assert "256 × 256" in page.inner_text("#facts")
+    wait_until(page, "document.getElementById('large').naturalWidth === 256")
+    assert page.get_attribute("#original", "href").startswith("/images/")
+    page.click("#next")
+    assert page.inner_text("#lightbox-title") == second
+    page.click("#lightbox-similar")
+    wait_for_captions(page)
+    assert page.locator("#lightbox").is_hidden()
+    assert names(page)[0] == second
+
+
+def test_a_tag_becomes_a_filter(page: Page) -> None:
+    search(page, "two hearts")
+    first = names(page)[0]
+    page.click("#grid .open >> nth=0")
+    page.click(f"[aria-label='Only pictures where filename is {first}']")
+    wait_until(page, "document.querySelectorAll('#grid li').length === 1")
+    assert names(page) == [first]
+    assert page.input_value("#where") == f"tags.filename = '{first}'"
+
+
+def test_a_filter_and_what_is_wrong_with_it(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.click("#options summary")
+    page.fill("#where", "filename like 'test-0001%'")
+    search(page, "stars")
+    assert len(names(page)) == 10
+    assert all(name.startswith("test-0001") for name in names(page))
+    page.fill("#where", "filename likes 'x'")
+    page.press("#where", "Enter")
+    page.wait_for_selector("#where[aria-invalid=true]")
+    assert page.inner_text("#where-error")
+    assert page.evaluate("document.activeElement.id") == "where"
+    page.fill("#where", "")
+    search(page, "stars")
+    assert len(names(page)) >= 30
+    assert page.get_attribute("#where", "aria-invalid") is None
+
+
+def test_nothing_fits(page: Page) -> None:
+    page.click("#options summary")
+    page.fill("#where", "width > 5000")
+    search(page, "stars")
+    assert summary(page).startswith("Nothing here fits.")
+    assert names(page) == []
+
+
+def test_scrolling_shows_the_rest(page: Page) -> None:
+    search(page, "stars")
+    for _ in range(30):
+        page.mouse.wheel(0, 5000)
+        page.wait_for_timeout(200)
+        if len(names(page)) == 200:
+            break
+    assert len(set(names(page))) == len(names(page)) == 200
+    page.wait_for_selector("#more", state="hidden")
+
+
+def test_every_search_is_in_the_address_and_back_works(page: Page, browser: Any, query_service: Service) -> None:
+    search(page, "two hearts")
+    hearts = names(page)[:5]
+    search(page, "a red ring -pink")
+    rings, address = names(page)[:5], page.url
+    page.go_back()
+    wait_until(page, "document.getElementById('words').value === 'two hearts'")
+    answered(page)
+    assert names(page)[:5] == hearts
+    page.go_back()
+    page.wait_for_selector("#welcome")
+    page.go_forward()
+    answered(page)
+    other = browser.new_page()  # a context of its own: another person
+    other.goto(address)
+    other.wait_for_selector("#grid li")
+    assert names(other)[:5] == rings
+    assert other.input_value("#words") == "a red ring -pink"
+    other.close()
+
+
+def test_a_link_with_a_picture_of_somebody_else(page: Page) -> None:
+    page.goto("/?picture=nobodyhasthis")
+    page.wait_for_selector("#fault")
+    assert "drop it again" in page.inner_text("#fault-text")
+    page.click("#picture-remove")
+    page.wait_for_selector("#welcome")
+
+
+def test_examples_and_recent_searches(page: Page) -> None:
+    page.click("#examples button >> nth=0")
+    page.wait_for_selector("#grid li")
+    words = page.input_value("#words")
+    page.reload()
+    answered(page)
+    assert page.locator("#recent option").first.get_attribute("value") == words
+
+
+def test_a_service_that_fails_and_comes_back(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    problem = '{"title": "Service Unavailable", "status": 503, "detail": "a part of the service does not answer"}'
+    page.route(
+        "**/search", lambda route: route.fulfill(status=503, body=problem, content_type="application/problem+json")
+    )
+    page.fill("#words", "stars")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#fault")
+    assert page.inner_text("#fault-text") == "a part of the service does not answer"
+    page.unroute("**/search")
+    page.click("#retry")
+    page.wait_for_selector("#grid li")
+    assert page.locator("#fault").is_hidden()
+
+
+def test_offline_and_back(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.context.set_offline(True)
+    page.fill("#words", "stars")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#fault")
+    assert page.inner_text("#fault-text") == "You are offline."
+    page.context.set_offline(False)
+    page.wait_for_selector("#grid li")
+    assert page.locator("#fault").is_hidden()
+
+
+def test_it_says_that_it_waits(page: Page) -> None:
+    waiting: list[Any] = []
+    page.route("**/search", lambda route: waiting.append(route))
+    page.fill("#words", "stars")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#progress")
+    assert summary(page) == "Searching…"
+    assert page.get_attribute("#results", "aria-busy") == "true"
+    while not waiting:
+        page.wait_for_timeout(50)
+    waiting[0].continue_()
+    page.wait_for_selector("#grid li")
+    assert page.locator("#progress").is_hidden()
+
+
+def test_captions_and_names_are_text_and_never_markup(page: Page) -> None:
+    evil = "<img src=x onerror=\"window.broken='yes'\"><script>window.broken='yes'</script>"
+    result = {
+        "id": "a" * 40, "modality": "image", "score": 0.5, "text": "", "captions": [evil], "image_id": "a" * 40,
+        "image": "/web/icon.svg", "thumbnail": "/web/icon.svg", "filename": evil, "width": 1, "height": 1,
+        "tags": {"filename": evil, evil: evil},
+    }  # fmt: skip
+    told = {
+        "model": evil, "collection": evil, "took_ms": {"encode": 1, "search": 1, "rank": 1, "total": 3}, "n": 2,
+        "more": False, "results": [result, {**result, "modality": "text", "text": evil}], "query": {"exclude": [evil]},
+    }  # fmt: skip
+    page.route("**/search", lambda route: route.fulfill(json=told))
+    search(page, evil)
+    page.click("#grid .open")
+    assert page.inner_text("#all-captions") == evil
+    assert page.inner_text("#lightbox-title") == evil
+    assert page.evaluate("window.broken") is None
+    assert page.locator("#grid img").count() == page.locator("#captions img").count() == 1
+
+
+def test_relevance_is_shown_where_the_answer_has_it(page: Page) -> None:
+    def add(route: Any) -> None:
+        told = route.fetch().json()
+        for place, result in enumerate(told["results"]):
+            result["relevance"] = 0.4 / (1 + place)
+        route.fulfill(json=told)
+
+    page.route("**/search", add)
+    search(page, "a bicycle")
+    assert summary(page).startswith("Nothing here fits well. These are the nearest: ")
+    assert page.locator("#grid meter").first.get_attribute("aria-label") == "relevance 40 %"
+
+
+def test_keyboard_from_end_to_end(page: Page) -> None:
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    page.keyboard.type("two hearts")
+    page.keyboard.press("Enter")
+    answered(page)
+    shown = names(page)
+    for _ in range(12):  # to the first picture
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "open":
+            break
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(focused).startswith(shown[0] + ",")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focused).startswith(shown[1] + ",")
+    page.keyboard.press("ArrowDown")
+    columns = page.evaluate("getComputedStyle(document.getElementById('grid')).gridTemplateColumns.split(' ').length")
+    assert page.evaluate(focused).startswith(shown[1 + columns] + ",")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#lightbox")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#lightbox-title") == shown[1]
+    page.keyboard.press("Escape")
+    assert page.locator("#lightbox").is_hidden()
+    assert page.evaluate(focused).startswith(shown[1] + ","), "the focus is where the lightbox was left"
+    page.keyboard.press("s")
+    wait_for_captions(page)
+    assert names(page)[0] == shown[1]
+
+
+def test_a_narrow_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+
+    def fits() -> bool:
+        return bool(page.evaluate("document.documentElement.scrollWidth <= 360"))
+
+    assert fits()
+    with_file(page, "drop")
+    wait_for_captions(page)
+    search(page, "a-very-long-word-" * 20)
+    assert fits()
+    page.click("#options summary")
+    assert fits()
+    page.click("#grid .open >> nth=0")
+    assert fits()
+    box = page.locator("#lightbox").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+
+
+def test_a_service_that_asks_for_a_key(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    asked: list[str | None] = []
+
+    def guard(route: Any) -> None:
+        key = route.request.headers.get("x-api-key")
+        asked.append(key)
+        if key == "cm_good":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"detail": "a key is needed"})
+
+    for path in ("**/search", "**/collections", "**/thumbnails/*"):
+        page.route(path, guard)
+    page.fill("#words", "two hearts")
+    page.press("#words", "Enter")
+    page.fill("#key", "cm_good")
+    page.press("#key", "Enter")
+    page.wait_for_selector("#grid li")
+    wait_until(page, "document.querySelector('#grid img').naturalWidth > 0")
+    assert asked[-1] == "cm_good"
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core's script, fetched from npm and kept out of the repository."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    try:
+        subprocess.run([npm, "pack", "axe-core@4.10.3"], cwd=folder, check=True, capture_output=True, timeout=120)
+    except (subprocess.SubprocessError, OSError):
+        pytest.skip("npm can't be reached, so there is no axe-core")
+    (archive,) = folder.glob("axe-core-*.tgz")
+    with tarfile.open(archive) as packed:
+        packed.extract("package/axe.min.js", folder, filter="data")
+    return Path(folder, "package", "axe.min.js").read_text("utf8")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> None:
+    page.emulate_media(color_scheme=colours, reduced_motion="reduce")
+    page.evaluate(axe)
+
+    def violations() -> list[str]:
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+    assert violations() == []
+    with_file(page, "drop")
+    wait_for_captions(page)
+    search(page, "two hearts -red")
+    page.click("#options summary")
+    assert violations() == []
+    page.click("#grid .open >> nth=0")
+    assert violations() == []

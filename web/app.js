@@ -1,0 +1,338 @@
+// The page: reads what is searched for, asks the service, shows what comes.
+
+import { close as closeLightbox, openAt } from "./lightbox.js";
+import { find, keep } from "./pictures.js";
+import { addCaptions, addPictures, clear, element, focusOn, titleOf } from "./results.js";
+import * as service from "./service.js";
+import { NOTHING, fromAddress, isEmpty, isMixed, recent, remember, toAddress } from "./state.js";
+
+const PAGE = 30;
+const N_CAPTIONS = 12;
+const FITS_FROM = 0.5; // relevance
+const byId = (id) => document.getElementById(id);
+
+let state = { ...NOTHING };
+let pictures = []; // the results in the grid
+let hasMore = false;
+let asking = null; // what stops the request that is under way
+let previewUrl = "";
+let previewOf = ""; // the picture, by hash or id, that the preview shows
+
+// -- searching
+
+/** Searches for what `state` says; `how` is "push" for a new entry in the history, "replace", or "keep". */
+async function go(how = "push") {
+  if (how !== "keep") history[`${how}State`](null, "", toAddress(state));
+  closeLightbox();
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  hideFault();
+  fill();
+  if (isEmpty(state)) return welcome();
+  remember(state.words);
+  fillRecent();
+  wait(true);
+  try {
+    const picture = await dropped();
+    if (mine.signal.aborted) return;
+    await showPreview(picture);
+    const told = await service.search(state, picture, { top_k: PAGE }, mine.signal);
+    if (!mine.signal.aborted) showFirst(told);
+  } catch (error) {
+    if (!mine.signal.aborted) showFault(error);
+  } finally {
+    if (asking === mine) wait(false);
+  }
+}
+
+/** The picture of the search, if it was dropped, pasted or chosen. */
+async function dropped() {
+  if (!state.picture) return null;
+  const found = await find(state.picture);
+  if (found) return found;
+  await showPreview(null);
+  byId("picture-name").textContent = "A picture that is not in this browser";
+  throw new service.Fault("The picture of this search is not in this browser: drop it again.", 404);
+}
+
+async function more() {
+  if (!hasMore || asking) return;
+  const mine = (asking = new AbortController());
+  byId("more").disabled = true;
+  try {
+    const page = { top_k: PAGE, offset: pictures.length, target: "image" };
+    const told = await service.search(state, await dropped(), page, mine.signal);
+    if (mine.signal.aborted) return;
+    const first = pictures.length;
+    const hadFocus = document.activeElement === document.body || document.activeElement === byId("more");
+    addToGrid(told.results, told.more);
+    if (hadFocus && byId("more").dataset.pressed) focusOn(first);
+    say(`${pictures.length} pictures`);
+  } catch (error) {
+    if (!mine.signal.aborted) showFault(error);
+    hasMore = false; // until somebody tries again
+  } finally {
+    delete byId("more").dataset.pressed;
+    byId("more").disabled = false;
+    if (asking === mine) asking = null;
+  }
+}
+
+// -- showing
+
+const actions = {
+  open: (place) => openAt(pictures, place, { ...actions, closed: focusOn }),
+  openCaption: (caption) => openAt([caption], 0, actions),
+  similar: (result) => change({ ...NOTHING, where: state.where, like: result.image_id || result.id }),
+  filter: (where) => change({ ...state, where }),
+};
+
+function change(changed, how = "push") {
+  state = changed;
+  return go(how);
+}
+
+function showFirst(told) {
+  clear();
+  pictures = [];
+  byId("welcome").hidden = true;
+  const captions = told.results.filter((result) => result.modality === "text").slice(0, N_CAPTIONS);
+  addCaptions(captions, actions);
+  addToGrid(told.results.filter((result) => result.modality === "image"), told.more);
+  byId("caption-part").hidden = captions.length === 0;
+  byId("picture-part").hidden = pictures.length === 0;
+  byId("results").classList.toggle("both", captions.length > 0 && pictures.length > 0);
+  say(summaryOf(told, captions.length));
+  const ms = told.took_ms;
+  const parts = [["encode", ms.encode], ["search", ms.search], ["look-up", ms.rank], ["total", ms.total]];
+  const spent = parts.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
+  byId("took").textContent = [told.model, ...spent].join(" · ");
+  document.title = `${titleOfSearch()} – Cross-modal search`;
+  window.scrollTo(0, 0);
+}
+
+function addToGrid(results, isMore) {
+  addPictures(results, pictures.length, actions);
+  pictures.push(...results);
+  hasMore = isMore && results.length > 0;
+  byId("more").hidden = !hasMore;
+  // A fresh look: where the end is still in sight, the next part is asked for at once.
+  atEnd.unobserve(byId("more"));
+  if (hasMore) atEnd.observe(byId("more"));
+}
+
+function summaryOf(told, nCaptions) {
+  if (told.n === 0) {
+    return state.where ? "Nothing here fits. The filter may be too narrow." : "Nothing here fits.";
+  }
+  const best = Math.max(...told.results.map((result) => result.relevance ?? 1));
+  const fits = best >= FITS_FROM ? "" : "Nothing here fits well. These are the nearest: ";
+  const counted = [`${pictures.length}${hasMore ? " best" : ""} pictures`];
+  if (nCaptions) counted.push(`${nCaptions} captions`);
+  const avoided = told.query.exclude.length ? `, away from ${told.query.exclude.join(", ")}` : "";
+  return `${fits}${counted.join(" and ")} for ${titleOfSearch()}${avoided}`;
+}
+
+function titleOfSearch() {
+  const parts = [];
+  if (state.words) parts.push(`“${state.words}”`);
+  if (state.picture) parts.push("your picture");
+  if (state.like) parts.push("what is similar to a picture");
+  return parts.join(" and ");
+}
+
+function welcome() {
+  wait(false);
+  asking = null;
+  clear();
+  pictures = [];
+  hasMore = false;
+  for (const id of ["caption-part", "picture-part", "more"]) byId(id).hidden = true;
+  byId("welcome").hidden = false;
+  byId("took").textContent = "";
+  say("");
+  showPreview(null);
+  document.title = "Cross-modal search";
+}
+
+const say = (text) => (byId("summary").textContent = text);
+
+function wait(isWaiting) {
+  byId("results").setAttribute("aria-busy", String(isWaiting));
+  byId("progress").hidden = !isWaiting;
+  if (isWaiting) say("Searching…");
+  else asking = null;
+}
+
+// -- faults
+
+function showFault(error) {
+  if (!(error instanceof service.Fault)) console.error(error);
+  const text = error.message || "Something went wrong.";
+  say("");
+  if (error.status === 401 || error.status === 403) {
+    byId("keys").hidden = false;
+    byId("key").focus();
+  }
+  if (text.startsWith("where: ")) {
+    byId("options").open = true;
+    byId("where-error").textContent = text.slice("where: ".length);
+    byId("where").setAttribute("aria-invalid", "true");
+    byId("where").focus();
+    say("The filter is not understood.");
+    return;
+  }
+  byId("fault-text").textContent = text;
+  byId("fault").hidden = false;
+}
+
+function hideFault() {
+  byId("fault").hidden = true;
+  byId("where-error").textContent = "";
+  byId("where").removeAttribute("aria-invalid");
+}
+
+// -- the form
+
+/** Puts `state` into the form. */
+function fill() {
+  byId("words").value = state.words;
+  byId("avoid").value = state.avoid;
+  byId("where").value = state.where;
+  byId("mix").value = state.mix;
+  byId("mix").setAttribute("aria-valuetext", `${Math.round(100 * state.mix)} % picture`);
+  byId("mixing").hidden = !isMixed(state);
+  if (state.avoid || state.where) byId("options").open = true;
+}
+
+/** What the form says, with the picture that is chosen. */
+function read() {
+  const text = (id) => byId(id).value.trim();
+  return { ...state, words: text("words"), avoid: text("avoid"), where: text("where"), mix: Number(byId("mix").value) };
+}
+
+async function showPreview(picture) {
+  const of = state.picture || state.like;
+  byId("picture").hidden = !of;
+  if (of === previewOf) return;
+  previewOf = of;
+  if (previewUrl) URL.revokeObjectURL(previewUrl);
+  previewUrl = picture ? URL.createObjectURL(picture.blob) : "";
+  const preview = byId("picture-preview");
+  if (picture) preview.src = previewUrl;
+  else if (state.like) service.show(preview, `/thumbnails/${encodeURIComponent(state.like)}`);
+  else preview.removeAttribute("src");
+  const known = pictures.find((result) => result.id === state.like);
+  byId("picture-name").textContent = picture?.name ?? (state.like ? `Similar to ${known ? titleOf(known) : "this"}` : "");
+}
+
+function fillRecent() {
+  byId("recent").replaceChildren(...recent().map((words) => element("option", { value: words })));
+}
+
+/** Searches with a picture of the person's. */
+async function take(file) {
+  if (!file.type.startsWith("image/")) {
+    showFault(new service.Fault(`${file.name || "That"} is no picture.`, 0));
+    return;
+  }
+  const picture = await keep(file);
+  await change({ ...read(), picture, like: "" });
+}
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  change(read());
+});
+byId("words").addEventListener("search", () => {
+  if (!byId("words").value && state.words) change(read()); // the cross of the field
+});
+byId("mix").addEventListener("change", () => change(read(), "replace"));
+byId("file").addEventListener("change", () => {
+  const [file] = byId("file").files;
+  byId("file").value = "";
+  if (file) take(file);
+});
+byId("picture-remove").addEventListener("click", () => {
+  change({ ...read(), picture: "", like: "" });
+  byId("words").focus();
+});
+byId("retry").addEventListener("click", () => go("keep"));
+byId("more").addEventListener("click", () => {
+  byId("more").dataset.pressed = "yes";
+  more();
+});
+byId("keys").addEventListener("submit", (event) => {
+  event.preventDefault();
+  service.useKey(byId("key").value.trim());
+  byId("keys").hidden = true;
+  begin();
+});
+
+const atEnd = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && more(), {
+  rootMargin: "600px",
+});
+
+// -- drop and paste
+
+document.addEventListener("paste", (event) => {
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  if (!file) return; // text goes where the cursor is
+  event.preventDefault();
+  take(file);
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  byId("drop-here").hidden = false;
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) byId("drop-here").hidden = true;
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  byId("drop-here").hidden = true;
+  const [file] = event.dataTransfer.files;
+  const ours = event.dataTransfer.getData("text/uri-list").match(/^(.*)\/(?:images|thumbnails)\/(\w+)$/m);
+  if (ours?.[1] === location.origin) change({ ...read(), picture: "", like: ours[2] });
+  else if (file) take(file);
+  else showFault(new service.Fault("Only a picture can be dropped here.", 0));
+});
+
+// -- the rest
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest?.("input, dialog");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    byId("words").select();
+    byId("words").focus();
+  }
+});
+window.addEventListener("popstate", () => change(fromAddress(location.search), "keep"));
+window.addEventListener("online", () => !byId("fault").hidden && go("keep"));
+
+async function introduce() {
+  try {
+    const { collections } = await service.collections();
+    const [first] = collections;
+    const counted = `${first.images.toLocaleString()} pictures, ${first.captions.toLocaleString()} captions`;
+    byId("about").textContent = `${first.name}: ${counted} · ${first.model}`;
+    const examples = first.examples.map((words) => {
+      const button = element("button", { type: "button" }, words);
+      button.addEventListener("click", () => change({ ...NOTHING, words }));
+      return button;
+    });
+    byId("examples").replaceChildren("Try: ", ...examples);
+    byId("examples").hidden = examples.length === 0;
+  } catch (error) {
+    showFault(error);
+  }
+}
+
+function begin() {
+  fillRecent();
+  introduce();
+  return change(fromAddress(location.search), "keep");
+}
+
+begin();

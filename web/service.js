@@ -1,0 +1,90 @@
+// What is asked of the service, and its pictures.
+
+const KEY = "crossmodal.key";
+let key = sessionStorage.getItem(KEY) || "";
+
+export function useKey(given) {
+  key = given;
+  sessionStorage.setItem(KEY, given);
+}
+
+/** What the service said no to, or that it said nothing. */
+export class Fault extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const headers = () => (key ? { "X-API-Key": key } : {});
+
+async function answer(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers: { Accept: "application/json", ...headers() } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const why = navigator.onLine ? "The service can't be reached. Is it still running?" : "You are offline.";
+    throw new Fault(why, 0);
+  }
+  let told = null;
+  try {
+    told = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+  }
+  if (!response.ok || told === null) {
+    throw new Fault(told?.detail || `The service answered ${response.status} ${response.statusText}`, response.status);
+  }
+  return told;
+}
+
+export const status = () => answer("/status");
+export const collections = () => answer("/collections");
+
+/** Searches; `target`, `offset` and `top_k` say for which part of the results. */
+export function search(state, picture, page, signal) {
+  const form = new FormData();
+  if (state.words) form.set("text", state.words);
+  if (picture) form.set("image", picture.blob, picture.name);
+  if (state.like) form.set("like", state.like);
+  for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
+  if (state.where) form.set("where", state.where);
+  form.set("mix", state.mix);
+  for (const [name, value] of Object.entries(page)) form.set(name, value);
+  return answer("/search", { method: "POST", body: form, signal });
+}
+
+/** Shows a picture of the service; with a key it is fetched by hand, since an <img> sends none. */
+export function show(img, path) {
+  img.dataset.path = path;
+  if (!key) {
+    img.src = path;
+    return;
+  }
+  img.removeAttribute("src");
+  coming.observe(img);
+}
+
+const coming = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      coming.unobserve(target);
+      fetchInto(target, target.dataset.path);
+    }
+  },
+  { rootMargin: "400px" },
+);
+
+async function fetchInto(img, path) {
+  try {
+    const response = await fetch(path, { headers: headers() });
+    if (!response.ok || img.dataset.path !== path) return;
+    const url = URL.createObjectURL(await response.blob());
+    img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+    img.src = url;
+  } catch {
+    // The alternative text stands in its place.
+  }
+}
