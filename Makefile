@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 45678
 
-.PHONY: run setup setup-dev test lint format bench eval lock clean
+.PHONY: run setup setup-dev test lint format bench eval eval-sparse lock clean
 
 run: setup  ## index the toy data and serve it on http://localhost:45678
 	@$(BIN)/python app.py -t index
@@ -46,6 +46,9 @@ bench: setup  ## the benchmarks that need no data of yours
 
 eval: setup  ## recall and skills of the bundled model on 1,000 held-out scenes
 	@$(BIN)/python app.py -t evaluate -d scenes
+
+eval-sparse: setup  ## sparse embeddings beside the dense ones they stand on, on 1,000 held-out scenes
+	@$(BIN)/python benchmarks/eval_sparse.py --pool workspace/training/pool
 
 lock: setup-dev  ## requirements.txt anew from requirements.in
 	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

@@ -67,7 +67,8 @@ class TaskName(click.ParamType[str]):
     default="index",
     show_default=True,
     help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
-    "compact, rebuild, reindex, rollback, export, import; train, evaluate, data, models, download, keys",
+    "compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
+    "download, keys",
 )
 @click.option(
     "-d",
@@ -335,15 +336,22 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
 
 def train(settings: Settings, own: dict[str, Any]) -> int:
     """Trains a model; on scenes without `--weights`, the small one that comes with the program."""
-    from tasks.train import run
+    if settings.model == "sparse":
+        from tasks.sparse import train as train_sparse
 
-    folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: click.echo(line, err=True))
+        folder = train_sparse(settings, own["out"], own["set_"], lambda line: click.echo(line, err=True))
+    else:
+        from tasks.train import run
+
+        folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: click.echo(line, err=True))
     click.echo(f"weights: {folder}")
     return 0
 
 
 def evaluate(settings: Settings, own: dict[str, Any]) -> int:
     """Prints recall both ways, or precision by class folder, and the skills on scenes."""
+    if settings.model == "sparse":
+        return sparse(settings, own)
     from tasks.evaluate import Options, run
 
     result = run(settings, Options(own["through"], own["compare"], own["folds"] or 0, own["report"]))
@@ -353,6 +361,19 @@ def evaluate(settings: Settings, own: dict[str, Any]) -> int:
         _print_figures(result)
     if own["report"]:
         click.echo(f"report: {own['report']}", err=True)
+    return 0
+
+
+def sparse(settings: Settings, own: dict[str, Any]) -> int:
+    """What is measured of a sparse model: recalls, posting lists, how its parts are best joined."""
+    from crossmodal.evaluation.sparse import recall_table
+    from tasks import sparse as task
+
+    result = {"evaluate": task.evaluate, "analyse": task.analyse, "tune": task.tune}[own["task"]](settings)
+    if own["as_json"] or "rows" not in result:
+        click.echo(json.dumps(result, ensure_ascii=False, indent=None if own["as_json"] else 2))
+    else:
+        _print_table(recall_table("", result["rows"]))
     return 0
 
 
@@ -366,12 +387,16 @@ def _print_figures(result: dict[str, Any]) -> None:
         if n:
             click.echo(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
     for figures in tables(result):
-        table = Table(title=figures.title, box=None, title_justify="left")
-        for place, heading in enumerate(figures.headings):
-            table.add_column(heading, overflow="fold", justify="right" if place else "left")
-        for row in figures.rows:
-            table.add_row(*map(escape, row))
-        _console().print(table)
+        _print_table(figures)
+
+
+def _print_table(figures: Any) -> None:
+    table = Table(title=figures.title, box=None, title_justify="left")
+    for place, heading in enumerate(figures.headings):
+        table.add_column(heading, overflow="fold", justify="right" if place else "left")
+    for row in figures.rows:
+        table.add_row(*map(escape, row))
+    _console().print(table)
 
 
 def data(settings: Settings, own: dict[str, Any]) -> int:
@@ -454,6 +479,8 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "keys": keys,
     "train": train,
     "evaluate": evaluate,
+    "analyse": sparse,
+    "tune": sparse,
     "data": data,
     "models": models,
     "download": download,

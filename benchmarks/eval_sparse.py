@@ -1,0 +1,105 @@
+"""Text to image by words against the dense vectors they come from, on held-out pictures: recall and cost.
+
+    python benchmarks/eval_sparse.py [-d scenes] [--weights clip:scenes] [--scenes 4000] [-n N] [--split S]
+                                     [--set NAME=VALUE] [--png PATH] [--json PATH]
+
+Trains both recipes on the train split and chooses by dev; takes a few minutes on two cores, most of it spent
+on encoding. The rows: the dense vectors; the thesis's recipe with each scoring; the distilled one; BM25 over the
+other captions of each picture, which knows what nobody tells the others; and all joined by what dev chose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import write_figures
+
+from crossmodal.core.settings import Settings
+from crossmodal.encoders.term_vocabulary import TermVocabulary
+from crossmodal.evaluation.sparse import draw_recalls, figures, ranks_of_scores, recall_table
+from crossmodal.retrieval.fusion import Fusion, fuse
+from crossmodal.training.sparse import DenseToSparseTraining, ThesisTraining
+from tasks import sparse
+from tasks.sparse import with_given
+
+THESIS, DISTILLED = "(a) thesis", "(b) dense-to-sparse"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-d", "--data-set", default="scenes")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--weights", help="the dense encoder, FAMILY:WEIGHTS")
+    parser.add_argument("--scenes", type=int, default=4000, help="how many to train on with -d scenes")
+    parser.add_argument("-n", "--num-docs", type=int, help="train on so many pictures only")
+    parser.add_argument("--min-df", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the distilled recipe")
+    parser.add_argument("--pool", type=Path, help="where the drawn scenes are kept")
+    parser.add_argument("--png")
+    parser.add_argument("--json")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        rows = measure(given, given.pool or Path(temporary))
+    table = recall_table("", rows)
+    widths = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
+    for row in (table.headings, *table.rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if given.png:
+        draw_recalls({name: row for name, row in rows.items() if not name.endswith(", dev")}, Path(given.png))
+    best, dense = rows[DISTILLED], rows["dense"]
+    told = {"r10_dense": dense["R@10"], "r10_sparse": best["R@10"], "r1_sparse": best["R@1"], "mrr_sparse": best["MRR"]}
+    told |= {"r10_thesis": rows[f"{THESIS}, dot"]["R@10"], "terms_per_image": best["terms_per_image"]}
+    told |= {"most_terms": best["most_terms_of_an_image"], "postings": best["postings"], "p50_ms": best["p50_ms"]}
+    write_figures(given.json, told)
+
+
+def measure(given: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
+    settings = Settings(data_set=given.data_set, split=given.split, weights=given.weights, num_docs=given.num_docs)
+    began = time.monotonic()
+    encoder = sparse.base_encoder(settings)
+    train, dev = sparse.training_features(encoder, settings, given.scenes, pool)
+    test = sparse.split_features(encoder, Settings(data_set=given.data_set, split=given.split))
+    vocabulary = TermVocabulary.fit(train.captions, given.min_df)
+    print(f"{len(train.images)} pictures to learn from, {len(test.images)} to find, {len(vocabulary)} words, "
+          f"encoded in {time.monotonic() - began:.0f} s")  # fmt: skip
+    rows: dict[str, dict[str, Any]] = {"dense": sparse.dense_figures(test)}
+    thesis = fit_told(ThesisTraining(), encoder, vocabulary, train, dev)
+    for scoring in ("dot", "activation-idf", "tf-idf"):
+        rows[f"{THESIS}, {scoring}"] = sparse.sparse_figures(thesis, test, scoring)
+    model = fit_told(with_given(DenseToSparseTraining(), given.set), encoder, vocabulary, train, dev)
+    rows[DISTILLED] = sparse.sparse_figures(model, test, "dot")
+    tuned = sparse.tune_parts(sparse.part_answers(model, dev), dev.image_of, len(dev.images))
+    print("chosen on dev:", tuned["best"], "of", ", ".join(tuned["parts"]))
+    if given.split != "dev":
+        rows |= {f"{name}, dev": row for name, row in tuned["rows"].items()}
+    else:
+        rows["rrf"] = tuned["rows"]["rrf"]
+    rows |= joined(model, test, Fusion.parse(tuned["best"]))
+    return rows
+
+
+def joined(model: Any, test: Any, fusion: Fusion) -> dict[str, dict[str, Any]]:
+    """BM25 alone and the parts joined, on the pictures to find."""
+    answers = sparse.part_answers(model, test)
+    n_images, rows = len(test.images), {}
+    wanted = {"bm25": [answers["bm25"]]} if "bm25" in answers else {}
+    for name, parts, how in [*((name, part, Fusion()) for name, part in wanted.items()),
+                             ("hybrid", list(answers.values()), fusion)]:  # fmt: skip
+        scores, keys = fuse(parts, how, sparse.DEPTH)
+        rows[name] = figures(ranks_of_scores(sparse.spread(scores, keys, n_images), test.image_of))
+    return rows
+
+
+def fit_told(own: Any, encoder: Any, vocabulary: TermVocabulary, train: Any, dev: Any) -> Any:
+    began = time.monotonic()
+    model, history = sparse.fit_heads(own, encoder, vocabulary, train, dev, lambda line: None)
+    print(f"{type(own).__name__}: {len(history)} epochs in {time.monotonic() - began:.0f} s")
+    return model
+
+
+if __name__ == "__main__":
+    main()
