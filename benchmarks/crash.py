@@ -113,6 +113,8 @@ class History:
             if timer is None:
                 timer = threading.Timer(at_most_s, process.kill)
                 timer.start()
+            if not line.endswith("\n"):  # killed in the middle of it: not said
+                break
             word, number = line.split()[:2]
             if word == "begin":
                 began = int(number) + 1
