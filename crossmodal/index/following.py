@@ -163,7 +163,7 @@ class FollowingIndex:
                 "dim": self.dim,
             }
             write_atomically(self.pointer, json.dumps(pointer, indent=1).encode())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the second is FAISS's word for a file it could not write
             for path in self.folder.glob(f"*{stem}*"):
                 path.unlink(missing_ok=True)
             raise StateError(

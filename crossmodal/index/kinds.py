@@ -36,10 +36,10 @@ GROWTH_UNTIL_RETRAINED = 4
 LINKS = 32  # of a node of the HNSW graph, on upper levels; 64 on the lowest
 EF_CONSTRUCTION = 64
 EF_SEARCH = 128
-LISTS_PROBED = 32
+LISTS_PROBED = 64
 ROWS_PROBED = 16  # at least so many for every candidate wanted
-KMEANS_ROUNDS = 10
-POINTS_PER_LIST, POINTS_FOR_CODES = 64, 65_536
+KMEANS_ROUNDS = 8
+POINTS_PER_LIST, POINTS_FOR_CODES = 40, 65_536
 CANDIDATES = {"fp32": (1, 0), "fp16": (1, 0), "sq8": (2, 20), "pq": (10, 100)}  # times k, and at least
 
 Rows = NDArray[np.int64]
@@ -172,7 +172,13 @@ class IndexKind:
             index.nprobe = LISTS_PROBED
 
 
-ALL_KINDS = [IndexKind(structure, storage) for structure in get_args(Structure) for storage in get_args(Storage)]
+# No hnsw-pq: a graph grown over codes falls apart. Measured, it found 74 of 100 where ivf-pq found 99.
+ALL_KINDS = [
+    IndexKind(structure, storage)
+    for structure in get_args(Structure)
+    for storage in get_args(Storage)
+    if (structure, storage) != ("hnsw", "pq")
+]
 
 
 def set_threads(n_queries: int) -> None:
@@ -202,7 +208,7 @@ def float16_rows(dim: int) -> Any:
 
 
 def _lists(n: int) -> int:
-    return max(1, round(2 * math.sqrt(n)))
+    return max(1, round(4 * math.sqrt(n)))
 
 
 def _pieces(dim: int) -> int:
@@ -213,5 +219,4 @@ def _pieces(dim: int) -> int:
 
 def _clusterings(index: Any) -> list[Any]:
     """The k-means settings of an index: of its centroids, of its code books."""
-    storage = faiss.downcast_index(index.storage) if hasattr(index, "storage") else index
-    return [part.cp for part in (index, getattr(storage, "pq", index)) if hasattr(part, "cp")]
+    return [part.cp for part in (index, getattr(index, "pq", index)) if hasattr(part, "cp")]

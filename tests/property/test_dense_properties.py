@@ -62,7 +62,7 @@ def test_search_equals_brute_force(n_queries: int, dim: int, n: int, k: int, see
     st.sampled_from([0, 1000]),
     st.integers(0, 10_000),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_history_ends_as_brute_force(
     steps: list[tuple[str, int]], n_queries: int, k: int, share: float | None, few: int, seed: int
 ) -> None:

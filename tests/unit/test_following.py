@@ -301,3 +301,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     monkeypatch.undo()
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_faiss_cannot_write_either(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("write error (No space left on device)")
+
+    with DocumentStore(snapshot, writable=True) as store:
+        index = opened(store, snapshot)
+        store.put(items(names("b", 9)))
+        index.refresh()
+        monkeypatch.setattr("faiss.write_index", fail)
+        with pytest.raises(StateError, match="No space left"):
+            index.compact()
+        monkeypatch.undo()
+        assert finds_everything(index)
+        assert index.snapshot()

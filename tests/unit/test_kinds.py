@@ -48,13 +48,13 @@ def test_text_and_back(kind: IndexKind) -> None:
 
 
 def test_the_names() -> None:
-    assert len(set(map(str, ALL_KINDS))) == 12
+    assert len(set(map(str, ALL_KINDS))) == 11
     assert str(IndexKind()) == "flat"
     assert IndexKind.parse("flat-fp32") == IndexKind("flat", "fp32")
     assert str(IndexKind("ivf", "pq")) == "ivf-pq"
 
 
-@pytest.mark.parametrize("text", ["", "hnsw", "flat-", "hnsw_fp16", "HNSW-fp16", "ivf-pq "])
+@pytest.mark.parametrize("text", ["", "hnsw", "flat-", "hnsw_fp16", "HNSW-fp16", "ivf-pq ", "hnsw-pq"])
 def test_no_such_kind(text: str) -> None:
     with pytest.raises(InputError) as caught:
         IndexKind.parse(text)

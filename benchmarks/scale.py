@@ -1,0 +1,362 @@
+"""Every kind of vector index at scale: time, memory, speed and recall; and hnswlib and usearch beside ours.
+
+    python benchmarks/scale.py [--n 1000000] [--kinds flat ivf-pq ... | all] [--folder DIR] [--json PATH] [--plot PNG]
+
+The vectors are generated: unit vectors of 512 numbers round n / 200 centres, which lie round n / 10,000 topics,
+with noise of falling spectrum: of a vector, topic, centre and noise make a third each. So two of one cluster have
+a cosine of about 2/3, of one topic 1/3, of two topics 0. The queries are more of the same. (Uniformly random
+vectors have no neighbours worth finding.)
+
+Each index is built in one process, with all cores, and measured in another, which opens its files. `resident` is
+the whole memory of that process after its queries, Python (about 55 MB) included: anonymous memory and the pages
+of mapped files (Rss of smaps_rollup). `anonymous` is what of it is not pages of files. Queries come one by one,
+through one thread; queries per second are by processor time, the best of several rounds of a fifth of a second,
+since these machines are busy with other work. (Nothing is waited for: all files are in the page cache.) Recall
+is the share of the ten best of `flat` that are found.
+
+The peers get the same vectors, the same number of links and the same effort at construction. They and our fast
+kind, if it is a graph, are measured at rising efforts of search (ef), and compared where each just reaches a recall
+of 0.95: the speed is that between the two efforts around it.
+
+A million take about 22 minutes on two cores. `hnsw-fp32` and `ivf-fp32` only come with `--kinds all`, or by name:
+they are their fp16 twins at twice the memory, and five minutes more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import write_figures
+
+from crossmodal.index.choice import choose
+from crossmodal.index.dense import DenseIndex
+from crossmodal.index.kinds import ALL_KINDS, BLOCK, CORES, EF_CONSTRUCTION, LINKS, IndexKind
+
+DIM, K, N_QUERIES = 512, 10, 500
+USUAL = [str(kind) for kind in ALL_KINDS if kind.structure == "flat" or kind.storage != "fp32"]
+AMPLE_BYTES, EQUAL_RECALL = 64 * 10**9, 0.95
+ROUND_S, MEASURED_S = 0.2, 3.0
+EFFORTS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+VECTORS, QUERIES, TRUTH = "vectors.npy", "queries.npy", "truth.npy"
+
+Search = Callable[[np.ndarray], np.ndarray]  # (n, DIM) queries to (n, K) rows
+Opened = tuple[Search, Callable[[int], None]]  # and what sets the effort of a search
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one index at one effort."""
+
+    name: str
+    effort: int
+    build_s: float
+    resident_mb: float
+    anonymous_mb: float
+    file_mb: float
+    open_s: float
+    qps: float
+    recall: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=1_000_000)
+    parser.add_argument("--kinds", nargs="+", default=USUAL, help="`all`, or names; flat is always measured")
+    parser.add_argument("--no-peers", action="store_true", help="leave hnswlib and usearch out")
+    parser.add_argument("--folder", help="keeps the generated vectors here for the next time")
+    parser.add_argument("--json")
+    parser.add_argument("--plot", metavar="PNG")
+    given = parser.parse_args()
+    missing = [] if given.no_peers else [name for name in PEERS if not find_spec(name)]
+    if missing:
+        raise SystemExit(f"{' and '.join(missing)}: not installed. `pip install hnswlib usearch`, or --no-peers")
+    fast, small = choose(given.n, DIM, AMPLE_BYTES).kind, IndexKind("ivf", "pq")
+    wanted = {*given.kinds, "flat", str(fast), str(small)}
+    kinds = [kind for kind in ALL_KINDS if "all" in wanted or str(kind) in wanted]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(given.folder or scratch) / f"{given.n}x{DIM}"
+        generate(folder, given.n)
+        rows: list[Row] = []
+        for name in [*map(str, kinds), *(() if given.no_peers else PEERS)]:
+            is_swept = name in PEERS or (name == str(fast) and fast.structure == "hnsw")
+            rows += shown(measured(name, folder, Path(scratch), is_swept))
+    write_figures(given.json, figures(rows, str(fast), str(small)))
+    if given.plot:
+        plot(rows, given.n, given.plot)
+
+
+def figures(rows: list[Row], fast_name: str, small_name: str) -> dict[str, float]:
+    """The figures that are watched; all ratios are of one run."""
+    flat, fast, small = (next(row for row in rows if row.name == name) for name in ("flat", fast_name, small_name))
+    found = {
+        "fast_recall": fast.recall,
+        "fast_qps_over_flat": fast.qps / flat.qps,
+        "small_recall": small.recall,
+        "small_qps_over_flat": small.qps / flat.qps,
+        "small_memory_over_flat": small.resident_mb / flat.resident_mb,
+        "open_s": fast.open_s,
+    }
+    # `ingest_per_s` belongs here: documents a second into an index of this size.
+    ours = qps_at(EQUAL_RECALL, rows, fast_name) if fast.name.startswith("hnsw") else fast.qps
+    present = {row.name for row in rows}
+    return found | {f"ours_over_{peer}": ours / qps_at(EQUAL_RECALL, rows, peer) for peer in PEERS if peer in present}
+
+
+def qps_at(recall: float, rows: list[Row], name: str) -> float:
+    """Queries per second of an index at a recall, from its rows of rising effort."""
+    efforts = [row for row in rows if row.name == name and row.effort]
+    for less, more in pairwise(efforts):
+        if less.recall <= recall <= more.recall and less.recall < more.recall:
+            share = (recall - less.recall) / (more.recall - less.recall)
+            return math.exp((1 - share) * math.log(less.qps) + share * math.log(more.qps))
+    return efforts[0].qps if recall < efforts[0].recall else efforts[-1].qps
+
+
+# -- vectors
+
+
+def generate(folder: Path, n: int) -> None:
+    """Writes vectors and queries, unless they are there."""
+    if (folder / QUERIES).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    topics = _unit(rng.standard_normal((max(1, n // 10_000), DIM), np.float32))
+    centres = _unit(rng.standard_normal((max(1, n // 200), DIM), np.float32))
+    centres += topics[rng.integers(0, len(topics), len(centres))]
+    spectrum = np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
+    rotation = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0].astype(np.float32)
+    noise = (spectrum / np.linalg.norm(spectrum))[:, None] * rotation  # of length 1, on average
+    for name, count in ((VECTORS, n), (QUERIES, N_QUERIES)):
+        vectors = np.lib.format.open_memmap(folder / name, "w+", np.float32, (count, DIM))
+        for start in range(0, count, BLOCK):
+            size = min(BLOCK, count - start)
+            centre = centres[rng.integers(0, len(centres), size)]
+            vectors[start : start + size] = _unit(centre + rng.standard_normal((size, DIM), np.float32) @ noise)
+        vectors.flush()
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+# -- ours
+
+
+def build_ours(name: str, folder: Path, scratch: Path) -> float:
+    """Builds and saves; returns the seconds that freezing takes."""
+    vectors = np.load(folder / VECTORS, mmap_mode="r")
+    index = DenseIndex(DIM)
+    for start in range(0, len(vectors), BLOCK):
+        block = np.asarray(vectors[start : start + BLOCK])
+        index.add(np.arange(start, start + len(block)), block)
+    start_s = time.perf_counter()
+    index = index.frozen(IndexKind.parse(name))
+    seconds = time.perf_counter() - start_s
+    index.save(scratch, name)
+    return seconds
+
+
+def open_ours(name: str, scratch: Path) -> Opened:
+    index = DenseIndex.load(scratch, name, DIM)
+
+    def set_effort(effort: int) -> None:
+        if effort:  # a row without is the index as it comes
+            index._frozen.index.hnsw.efSearch = effort
+
+    return lambda queries: index.search(queries, K)[1], set_effort
+
+
+# -- the peers
+
+
+def build_hnswlib(name: str, folder: Path, scratch: Path) -> float:
+    import hnswlib
+
+    vectors = np.load(folder / VECTORS, mmap_mode="r")
+    start_s = time.perf_counter()
+    index = hnswlib.Index("ip", DIM)
+    index.init_index(len(vectors), M=LINKS, ef_construction=EF_CONSTRUCTION)
+    index.set_num_threads(CORES)
+    for start in range(0, len(vectors), BLOCK):
+        block = np.asarray(vectors[start : start + BLOCK])
+        index.add_items(block, np.arange(start, start + len(block)))
+    seconds = time.perf_counter() - start_s
+    index.save_index(str(scratch / name))
+    return seconds
+
+
+def open_hnswlib(name: str, scratch: Path) -> Opened:
+    import hnswlib
+
+    index = hnswlib.Index("ip", DIM)
+    index.load_index(str(scratch / name))
+    return lambda queries: index.knn_query(queries, K, num_threads=min(len(queries), CORES))[0], index.set_ef
+
+
+def build_usearch(name: str, folder: Path, scratch: Path) -> float:
+    from usearch.index import Index
+
+    vectors = np.load(folder / VECTORS, mmap_mode="r")
+    start_s = time.perf_counter()
+    index = Index(ndim=DIM, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=EF_CONSTRUCTION)
+    for start in range(0, len(vectors), BLOCK):
+        block = np.asarray(vectors[start : start + BLOCK])
+        index.add(np.arange(start, start + len(block)), block, threads=CORES)
+    seconds = time.perf_counter() - start_s
+    index.save(str(scratch / name))
+    return seconds
+
+
+def open_usearch(name: str, scratch: Path) -> Opened:
+    from usearch.index import Index
+
+    index: Any = Index.restore(str(scratch / name))
+
+    def search(queries: np.ndarray) -> np.ndarray:
+        return index.search(queries, K, threads=min(len(queries), CORES)).keys.reshape(len(queries), -1)
+
+    return search, lambda effort: setattr(index, "expansion_search", effort)
+
+
+PEERS = {"hnswlib": (build_hnswlib, open_hnswlib), "usearch": (build_usearch, open_usearch)}
+
+
+# -- measuring
+
+
+def measured(name: str, folder: Path, scratch: Path, is_swept: bool) -> list[Row]:
+    """Builds in one process, measures in another, removes the files."""
+    build, opened = PEERS.get(name, (build_ours, open_ours))
+    before = set(scratch.iterdir())
+    build_s = in_own_process(build, name, folder, scratch)
+    files = set(scratch.iterdir()) - before
+    file_mb = sum(path.stat().st_size for path in files) / 1e6
+    efforts = (() if name in PEERS else (0,)) + (EFFORTS if is_swept else ())
+    found = in_own_process(measure, opened, name, folder, scratch, efforts)
+    for path in files:
+        path.unlink()
+    return [Row(name=name, build_s=build_s, file_mb=file_mb, **values) for values in found]
+
+
+def measure(
+    opened: Callable[..., Opened], name: str, folder: Path, scratch: Path, efforts: tuple[int, ...]
+) -> list[dict[str, float]]:
+    """Opens an index and asks it, at each effort."""
+    queries = np.load(folder / QUERIES)
+    start = time.perf_counter()
+    search, set_effort = opened(name, scratch)
+    open_s = time.perf_counter() - start
+    rows = []
+    for effort in efforts:
+        set_effort(effort)
+        found = np.concatenate([search(queries[i : i + 50]) for i in range(0, len(queries), 50)])
+        if name == "flat":
+            np.save(folder / TRUTH, found)
+        truth = np.load(folder / TRUTH)
+        recall = float(np.mean([np.isin(own, others).mean() for own, others in zip(truth, found, strict=True)]))
+        qps = queries_per_second(search, queries)
+        resident, anonymous = memory_mb()
+        sizes = {"resident_mb": resident, "anonymous_mb": anonymous}
+        rows.append({"effort": effort, "open_s": open_s, "recall": recall, "qps": qps, **sizes})
+    return rows
+
+
+def queries_per_second(search: Search, queries: np.ndarray) -> float:
+    """One query after the other, by processor time: the best of the rounds of `MEASURED_S` seconds."""
+    singles = [queries[i : i + 1] for i in range(len(queries))]
+    start = time.process_time()
+    search(singles[0])
+    n_round = min(len(singles), max(1, int(ROUND_S / (time.process_time() - start))))
+    best, at, end = 0.0, 0, time.perf_counter() + MEASURED_S
+    while time.perf_counter() < end or at < 3 * n_round:
+        start = time.process_time()
+        for i in range(at, at + n_round):
+            search(singles[i % len(singles)])
+        best = max(best, n_round / (time.process_time() - start))
+        at += n_round
+    return best
+
+
+def memory_mb() -> tuple[float, float]:
+    """Resident and anonymous memory of this process."""
+    lines = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+    resident, anonymous = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("Rss", "Anonymous"))
+    return resident, anonymous
+
+
+def in_own_process(job: Callable[..., Any], *arguments: Any) -> Any:
+    """What a job returns that has a fresh process to itself."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(send, job, *arguments))
+    process.start()
+    send.close()
+    try:
+        return receive.recv()
+    finally:
+        process.join()
+
+
+def _report(send: Any, job: Callable[..., Any], *arguments: Any) -> None:
+    send.send(job(*arguments))
+    send.close()
+
+
+# -- showing
+
+
+def shown(rows: list[Row]) -> list[Row]:
+    """Prints the rows of one index, under a heading if it is the first; returns them."""
+    if rows[0].name == "flat":
+        print(f"{'index':18} build s  resident MB  anonymous MB  file MB   open s       QPS  recall@{K}")
+    for row in rows:
+        name = row.name + (f" ef {row.effort}" if row.effort else "")
+        print(
+            f"{name:18} {row.build_s:7.1f}  {row.resident_mb:11.0f}  {row.anonymous_mb:12.0f}  {row.file_mb:7.0f}"
+            f"  {row.open_s:7.3f}  {row.qps:8.1f}  {row.recall:9.4f}",
+            flush=True,
+        )
+    return rows
+
+
+def plot(rows: list[Row], n: int, path: str) -> None:
+    """Speed against recall, and against memory, of all that was measured."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (by_recall, by_memory) = pyplot.subplots(1, 2, figsize=(13, 6), sharey=True)
+    first = {row.name: row for row in reversed(rows)}
+    for name in first:
+        if efforts := [row for row in rows if row.name == name and row.effort]:
+            by_recall.plot(
+                [row.recall for row in efforts], [row.qps for row in efforts], ".-", label=f"{name}, ef rising"
+            )
+    for axes, attribute in ((by_recall, "recall"), (by_memory, "resident_mb")):
+        for name, row in first.items():
+            if name not in PEERS or axes is by_memory:
+                axes.plot(getattr(row, attribute), row.qps, "o", color="grey" if name in PEERS else "black")
+                axes.annotate(name, (getattr(row, attribute), row.qps), xytext=(4, 4), textcoords="offset points")
+    by_recall.set(xlabel=f"recall@{K}", ylabel="queries per second, one thread", yscale="log")
+    by_memory.set(xlabel="resident memory, MB", xscale="log")
+    by_recall.legend()
+    figure.suptitle(f"{n:,} vectors of {DIM}")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
