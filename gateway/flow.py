@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import signal
 import socket
@@ -10,7 +11,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from jina import Flow
 
 Kind = Literal["index", "query"]
+CLOSE_S = 60.0
+"""Seconds a Flow has for finishing its requests and writing its snapshots; what is acknowledged is safe without."""
+FAILED_START_S = 5.0
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 
 
@@ -75,7 +80,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
 
     Raises:
-        StateError: A port is taken, the YAML is wrong, or an Executor did not start in time.
+        StateError: A port is taken, the YAML is wrong, the store can't be read, or an Executor did not start.
     """
     prepare_jina()
     path = FLOWS / f"flow-{kind}.yml"
@@ -97,19 +102,61 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
     }
     check_topology(path, context)
+    collection.store().close()  # what is wrong with it is said here in a line, by an Executor in a page
     flow = _load(path, context)
     from jina.excepts import RuntimeFailToStart
 
+    said = _Aside()
+    # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
+    # for that part.
+    flow.close = partial(_close, flow, within_s=FAILED_START_S)  # type: ignore[method-assign]
     with _signals_as_interrupt():
         try:
-            # Jina prints a banner to standard output, which belongs to the answers.
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(said):
                 flow.start()
             yield flow
         except RuntimeFailToStart as error:
+            sys.stderr.write(said.getvalue())
             raise StateError(_start_failure(flow, settings)) from error
         finally:
-            flow.close()
+            _close(flow, CLOSE_S)
+
+
+def _close(flow: Flow, within_s: float) -> None:
+    """Ends a Flow; what has not ended by then is killed, and named."""
+
+    def kill() -> None:
+        left = multiprocessing.active_children()
+        for process in left:
+            process.kill()
+        names = ", ".join(process.name for process in left)
+        print(f"warning: {names} had not ended {within_s:g} s after being told to: killed", file=sys.stderr)
+
+    overdue = threading.Timer(within_s, kill)
+    overdue.daemon = True
+    overdue.start()
+    try:
+        ExitStack.close(flow)
+    finally:
+        overdue.cancel()
+
+
+class _Aside(io.StringIO):
+    """Standard output while a Flow starts, which belongs to the answers: keeps Jina's banner and log to itself.
+
+    The Executors are forked meanwhile and have it for theirs; what they write goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._starter = os.getpid()
+
+    def write(self, text: str) -> int:
+        return super().write(text) if os.getpid() == self._starter else sys.stderr.write(text)
+
+    def flush(self) -> None:
+        if os.getpid() != self._starter:
+            sys.stderr.flush()
 
 
 def _load(path: Path, context: dict[str, Any]) -> Flow:

@@ -64,6 +64,8 @@ class Database:
             self._connection.execute("PRAGMA query_only = ON")
         newest = _migrations()[-1][0]
         version = int(self.row("PRAGMA user_version")[0])
+        if version == 0 and not writable:
+            raise StateError(f"no index in {self.path.parent}: run `python app.py -t index` first")
         if version != newest:
             raise StateError(
                 f"{self.path} has format {version}, this program reads format {newest}: "
@@ -139,10 +141,12 @@ class Database:
                 raise _explained(self.path, error) or error from error
 
     def _migrate(self) -> None:
+        """Brings the file up in one transaction: a reader sees it as it was, or as it is to be."""
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        for number, script in _migrations():
-            if number > version:
-                self._connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        due = [(number, script) for number, script in _migrations() if number > version]
+        if due:
+            steps = "".join(f"{script}\nPRAGMA user_version = {number};\n" for number, script in due)
+            self._connection.executescript(f"BEGIN IMMEDIATE;\n{steps}COMMIT;")
 
 
 @contextmanager

@@ -187,6 +187,31 @@ def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
         assert two.put([item("a"), item("c")]) == ["unchanged", "indexed"]
 
 
+def test_a_store_that_is_being_made_is_none_yet_or_whole(tmp_path: Path) -> None:
+    """A reader beside the writer that makes the file never sees it half way through its migrations."""
+    outcomes: set[str] = set()
+    folders = [tmp_path / str(n) for n in range(20)]
+    is_made = threading.Event()
+
+    def read() -> None:
+        while not is_made.is_set():
+            for folder in folders:
+                try:
+                    DocumentStore(folder).close()
+                except StateError as error:
+                    outcomes.add(str(error).replace(str(folder), "FOLDER"))
+
+    for folder in folders:
+        folder.mkdir()
+    reader = threading.Thread(target=read)
+    reader.start()
+    for folder in folders:
+        DocumentStore(folder, writable=True).close()
+    is_made.set()
+    reader.join()
+    assert outcomes <= {"no index in FOLDER: run `python app.py -t index` first"}
+
+
 def test_a_writer_that_was_killed_locks_nobody_out(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from crossmodal.store.sqlite import DocumentStore\n"

@@ -1,0 +1,39 @@
+"""What can go wrong while a Flow starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from conftest import RunApp
+
+from crossmodal.encoders.clip import BUNDLED_FOLDER
+from crossmodal.index.collection import Collection
+
+
+def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
+    weights, workspace = tmp_path / "weights", tmp_path / "w"
+    shutil.copytree(BUNDLED_FOLDER, weights)
+    done = run_app("-t", "index", "-n", "2", "-w", workspace, "--weights", weights)
+    assert done.returncode == 0, done.stderr
+    os.truncate(weights / "open_clip_model.safetensors", 1_000_000)
+    done = run_app("-t", "query-t2i", "a red ring", "-w", workspace)
+    assert done.returncode == 1
+    assert "text_encoder" in done.stderr  # by Jina's log, which names the Executor
+    assert "error: the Flow did not start" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_store_of_another_format_is_told_in_one_line(run_app: RunApp, toy_workspace: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    shutil.copytree(toy_workspace, workspace)
+    with closing(sqlite3.connect(Collection.open(workspace / "toy-data").folder / "documents.sqlite")) as store:
+        store.execute("PRAGMA user_version = 99")
+    done = run_app("-t", "query-t2i", "a red ring", "-w", workspace)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "has format 99" in done.stderr
+    assert done.stderr.count("\n") == 1
