@@ -28,8 +28,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-test: setup-dev  ## the whole suite
-	@$(BIN)/python -m pytest
+test: setup-dev  ## the whole suite, a file at a time on each of up to four cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 lint: setup-dev  ## ruff and mypy
 	@$(BIN)/ruff check .
