@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py [--n 1000000] [--kinds flat ivf-pq ... | all] [--folder DIR] [--json PATH] [--plot PNG]
 
-The vectors are generated: unit vectors of 512 numbers round n / 200 centres, which lie round n / 10,000 topics,
-with noise of falling spectrum: of a vector, topic, centre and noise make a third each. So two of one cluster have
-a cosine of about 2/3, of one topic 1/3, of two topics 0. The queries are more of the same. (Uniformly random
-vectors have no neighbours worth finding.)
+The vectors are generated, unit vectors of 512 numbers: n / 200 centres in a subspace of 64 dimensions, since
+embeddings vary in far fewer ways than they have numbers, and round them noise of the same length and of falling
+spectrum, so that clusters overlap. The queries are more of the same. (Uniformly random vectors have no neighbours
+worth finding; and between clusters with nothing in common, such as random centres in all 512 dimensions, a graph
+has no way to go by.)
 
 Each index is built in one process, with all cores, and measured in another, which opens its files. `resident` is
 the whole memory of that process after its queries, Python (about 55 MB) included: anonymous memory and the pages
@@ -43,7 +44,7 @@ from crossmodal.index.choice import choose
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.kinds import ALL_KINDS, BLOCK, CORES, EF_CONSTRUCTION, LINKS, IndexKind
 
-DIM, K, N_QUERIES = 512, 10, 500
+DIM, WAYS, K, N_QUERIES = 512, 64, 10, 500
 USUAL = [str(kind) for kind in ALL_KINDS if kind.structure == "flat" or kind.storage != "fp32"]
 AMPLE_BYTES, EQUAL_RECALL = 64 * 10**9, 0.95
 ROUND_S, MEASURED_S = 0.2, 3.0
@@ -132,9 +133,8 @@ def generate(folder: Path, n: int) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    topics = _unit(rng.standard_normal((max(1, n // 10_000), DIM), np.float32))
-    centres = _unit(rng.standard_normal((max(1, n // 200), DIM), np.float32))
-    centres += topics[rng.integers(0, len(topics), len(centres))]
+    centres = rng.standard_normal((max(1, n // 200), WAYS), np.float32)
+    centres = _unit(centres @ rng.standard_normal((WAYS, DIM), np.float32))
     spectrum = np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
     rotation = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0].astype(np.float32)
     noise = (spectrum / np.linalg.norm(spectrum))[:, None] * rotation  # of length 1, on average
