@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -50,3 +53,28 @@ class PeakMemory:
                 except psutil.NoSuchProcess:
                     continue  # it ended between the two calls
             self.peak_bytes = max(self.peak_bytes, total)
+
+
+def memory_mb() -> tuple[float, float]:
+    """Resident and anonymous memory of this process."""
+    lines = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+    resident, anonymous = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("Rss", "Anonymous"))
+    return resident, anonymous
+
+
+def in_own_process(job: Callable[..., Any], *arguments: Any) -> Any:
+    """What a job returns that has a fresh process to itself."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(send, job, *arguments))
+    process.start()
+    send.close()
+    try:
+        return receive.recv()
+    finally:
+        process.join()
+
+
+def _report(send: Any, job: Callable[..., Any], *arguments: Any) -> None:
+    send.send(job(*arguments))
+    send.close()

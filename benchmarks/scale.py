@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,7 +37,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import write_figures
+from common import in_own_process, memory_mb, write_figures
+from ingest import ingest
 
 from crossmodal.index.choice import choose
 from crossmodal.index.dense import DenseIndex
@@ -92,7 +92,9 @@ def main() -> None:
         for name in [*map(str, kinds), *(() if given.no_peers else PEERS)]:
             is_swept = name in PEERS or (name == str(fast) and fast.structure == "hnsw")
             rows += shown(measured(name, folder, Path(scratch), is_swept))
-    write_figures(given.json, figures(rows, str(fast), str(small)))
+        found = figures(rows, str(fast), str(small))
+        found |= {"ingest_per_s": in_own_process(ingest, Path(scratch) / "ingest", given.n)["ingest_per_s"]}
+    write_figures(given.json, found)
     if given.plot:
         plot(rows, given.n, given.plot)
 
@@ -108,7 +110,6 @@ def figures(rows: list[Row], fast_name: str, small_name: str) -> dict[str, float
         "small_memory_over_flat": small.resident_mb / flat.resident_mb,
         "open_s": fast.open_s,
     }
-    # `ingest_per_s` belongs here: documents a second into an index of this size.
     ours = qps_at(EQUAL_RECALL, rows, fast_name) if fast.name.startswith("hnsw") else fast.qps
     present = {row.name for row in rows}
     return found | {f"ours_over_{peer}": ours / qps_at(EQUAL_RECALL, rows, peer) for peer in PEERS if peer in present}
@@ -287,31 +288,6 @@ def queries_per_second(search: Search, queries: np.ndarray) -> float:
         best = max(best, n_round / (time.process_time() - start))
         at += n_round
     return best
-
-
-def memory_mb() -> tuple[float, float]:
-    """Resident and anonymous memory of this process."""
-    lines = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    resident, anonymous = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("Rss", "Anonymous"))
-    return resident, anonymous
-
-
-def in_own_process(job: Callable[..., Any], *arguments: Any) -> Any:
-    """What a job returns that has a fresh process to itself."""
-    context = multiprocessing.get_context("spawn")
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(send, job, *arguments))
-    process.start()
-    send.close()
-    try:
-        return receive.recv()
-    finally:
-        process.join()
-
-
-def _report(send: Any, job: Callable[..., Any], *arguments: Any) -> None:
-    send.send(job(*arguments))
-    send.close()
 
 
 # -- showing

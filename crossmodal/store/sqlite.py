@@ -23,6 +23,7 @@ T = TypeVar("T")
 Outcome = Literal["indexed", "unchanged"]
 
 _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 _CHUNK = 500
 """How many values go into one `IN (...)`."""
 
@@ -357,7 +358,7 @@ def _last_key(connection: sqlite3.Connection) -> int:
 
 def _json(tags: dict[str, Any]) -> str:
     try:
-        return json.dumps(tags, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        return _TO_JSON.encode(tags)
     except ValueError as error:
         raise InputError(f"tags {tags}: not a number and infinity are no JSON") from error
 

@@ -1,0 +1,173 @@
+"""Ready vectors into a collection, and out of it again.
+
+    python benchmarks/ingest.py [--n 1000000] [--deletes 100000] [--json PATH]
+
+Ingest: `n` captions, each with a unit vector of 512 numbers, tags and a name, committed `BATCH` to a transaction; an
+index is built from them apart. Every 100,000 the rate and the memory of the process are printed, and at the end how
+fast the same file system takes the same vectors in one plain file, written and synced.
+
+Deletes: half of `--deletes` documents are removed and the collection compacted, as `-t compact` does. `kept_bytes`
+is the size of store and index after it by the size before, `kept_memory` the memory of a process that opens the
+index and asks it, likewise, `recall_at_10` of that index against a comparison with every vector left, and
+`came_back` how many removed documents are found by anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+from common import in_own_process, memory_mb, write_figures
+
+from crossmodal.core.types import Document, ModelSpec, Preprocessing
+from crossmodal.index.collection import Collection
+from crossmodal.store.sqlite import DocumentStore, NewDocument
+
+DIM, BATCH, BLOCK, K = 512, 10_000, 100_000, 10
+MODEL = ModelSpec("clip", "generated", "0" * 12, DIM, Preprocessing(224))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=1_000_000)
+    parser.add_argument("--deletes", type=int, default=100_000)
+    parser.add_argument("--json")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = in_own_process(ingest, Path(scratch) / "ingest", given.n) if given.n else {}
+        if given.deletes:
+            figures |= deletes(Path(scratch) / "deletes", given.deletes)
+    write_figures(given.json, figures)
+
+
+def ingest(root: Path, n: int) -> dict[str, float]:
+    """Commits `n` documents."""
+    resident, took = [], 0.0
+    with Collection.create(root, MODEL).store(writable=True) as store:
+        for done, items in enumerate(batches(n), 1):
+            start = time.perf_counter()
+            store.put(items)
+            took += time.perf_counter() - start
+            if done * BATCH % BLOCK == 0 or done * BATCH >= n:
+                resident.append(psutil.Process().memory_info().rss / 1e6)
+                print(
+                    f"{done * BATCH:>9,} documents, {done * BATCH / took:>7,.0f}/s, {resident[-1]:,.0f} MB", flush=True
+                )
+    start = time.perf_counter()
+    with (root / "plain").open("wb") as file:
+        for first in range(0, n, BATCH):
+            file.write(np.zeros((min(BATCH, n - first), DIM), np.float32).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    plain_s = time.perf_counter() - start
+    return {
+        "ingest_per_s": n / took,
+        "plain_file_over_ingest": took / plain_s,
+        "memory_growth_mb": resident[-1] - resident[0],
+    }
+
+
+def deletes(root: Path, n: int) -> dict[str, float]:
+    """Removes every other of `n` documents and compacts."""
+    collection = Collection.create(root, MODEL)
+    with collection.store(writable=True) as store:
+        for items in batches(n):
+            store.put(items)
+        collection.index(store, "text").snapshot()
+    before = in_own_process(opened, root)
+    gone = [name_of(i) for i in range(0, n, 2)]
+    with collection.store(writable=True) as store:
+        store.remove(gone)
+        store.compact()
+        collection.index(store, "text").compact()
+    after = in_own_process(opened, root)
+    with collection.store() as store:
+        came_back = len(store.known(gone))
+    return {
+        "kept_bytes": after["bytes"] / before["bytes"],
+        "kept_memory": after["memory_mb"] / before["memory_mb"],
+        "recall_at_10": after["recall"],
+        "came_back": came_back + after["gone_found"],
+    }
+
+
+def opened(root: Path) -> dict[str, float]:
+    """Opens the index as a service does, and asks it."""
+    collection = Collection.open(root)
+    empty, _ = memory_mb()
+    with collection.store() as store:
+        index = collection.index(store, "text")
+        index.refresh()
+        keys = store.keys("text")
+        queries = next(vectors(200, seed=9))
+        _, found = index.search(queries, K)
+        resident, _ = memory_mb()
+        best = exact(store, queries)
+        is_there = np.isin(found, keys)
+        figures = {
+            "bytes": float(store.size_bytes() + sum(f.stat().st_size for f in index_files(collection))),
+            "memory_mb": resident - empty,
+            "recall": float(np.mean([np.isin(own, other).mean() for own, other in zip(best, found, strict=True)])),
+            "gone_found": float((~is_there).sum()),
+        }
+    return figures
+
+
+def exact(store: DocumentStore, queries: np.ndarray) -> np.ndarray:
+    """The keys of the K best of all vectors in the store, best first: (n, K)."""
+    scores, keys = np.full((len(queries), K), -2.0, np.float32), np.full((len(queries), K), -1)
+    seq = 0
+    while (changes := store.changes_after("text", seq)) is not None and len(changes.added):
+        seq = changes.last_seq
+        scores = np.hstack([scores, queries @ changes.vectors.T])
+        keys = np.hstack([keys, np.broadcast_to(changes.added, (len(queries), len(changes.added)))])
+        best = np.argsort(-scores, axis=1)[:, :K]
+        scores, keys = np.take_along_axis(scores, best, 1), np.take_along_axis(keys, best, 1)
+    return keys
+
+
+def index_files(collection: Collection) -> list[Path]:
+    """The files of its indexes."""
+    return list((collection.folder / "index").glob("*"))
+
+
+def name_of(i: int) -> str:
+    """An id like those of captions: of 32 hexadecimal digits, in no order."""
+    return hashlib.sha256(str(i).encode()).hexdigest()[:32]
+
+
+def batches(n: int) -> Iterator[list[NewDocument]]:
+    """`n` documents, `BATCH` at a time."""
+    generated = vectors(BATCH, seed=0)
+    for first in range(0, n, BATCH):
+        made = next(generated)
+        yield [
+            NewDocument(
+                Document(
+                    name_of(i), "text", text=f"what is said of picture {i}", image_id=name_of(i // 5),
+                    tags={"album": f"album {i % 97}", "year": 1990 + i % 30},
+                ),
+                made[i - first],
+            )
+            for i in range(first, min(n, first + BATCH))
+        ]  # fmt: skip
+
+
+def vectors(n: int, seed: int) -> Iterator[np.ndarray]:
+    """Unit vectors without end, (n, DIM) at a time, round the same 500 centres whatever the seed."""
+    centres = np.random.default_rng(0).standard_normal((500, DIM), np.float32)
+    rng = np.random.default_rng(seed)
+    while True:
+        made = centres[rng.integers(0, len(centres), n)] + rng.standard_normal((n, DIM), np.float32)
+        yield made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    main()
