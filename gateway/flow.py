@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 Kind = Literal["index", "query"]
 CLOSE_S = 60.0
 """Seconds a Flow has for finishing its requests and writing its snapshots; what is acknowledged is safe without."""
-FAILED_START_S = 5.0
+CLOSE_BROKEN_S = 5.0
+"""And one that has lost a part, or did not get it: there the others may wait for each other without end."""
+TOLD_S = 2.0
+"""Seconds in which a service that has lost a part answers 503, so that who asks is told, before it is closed."""
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 
 
@@ -109,7 +113,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     said = _Aside()
     # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
     # for that part.
-    flow.close = partial(_close, flow, within_s=FAILED_START_S)  # type: ignore[method-assign]
+    flow.close = partial(_close, flow, within_s=CLOSE_BROKEN_S)  # type: ignore[method-assign]
     with _signals_as_interrupt():
         try:
             with redirect_stdout(said):
@@ -119,7 +123,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
             sys.stderr.write(said.getvalue())
             raise StateError(_start_failure(flow, settings)) from error
         finally:
-            _close(flow, CLOSE_S)
+            _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
 
 
 def _close(flow: Flow, within_s: float) -> None:
@@ -220,7 +224,24 @@ def _signals_as_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def serve_until_stopped() -> None:
-    """Blocks until Ctrl-C or SIGTERM; to be called inside `running_flow`, which then cleans up."""
+def serve_until_stopped(flow: Flow | None = None) -> str:
+    """Blocks until Ctrl-C or SIGTERM, or until a process of the Flow has ended by itself.
+
+    To be called inside `running_flow`, which then cleans up.
+
+    Returns:
+        What has ended, or nothing where it was told to stop.
+    """
     with suppress(KeyboardInterrupt):
-        _stop_asked.wait()
+        processes = multiprocessing.active_children()
+        while not _stop_asked.is_set():
+            wait([process.sentinel for process in processes], timeout=1.0)
+            if flow and not _is_whole(flow) and not _stop_asked.wait(TOLD_S):
+                ended = [f"{p.name} (exit code {p.exitcode})" for p in processes if not p.is_alive()]
+                return ", ".join(ended) or "a part of the service"
+    return ""
+
+
+def _is_whole(flow: Flow) -> bool:
+    """Whether all its processes are there; one may end in the moment between its start and ours."""
+    return len(multiprocessing.active_children()) >= flow.num_pods

@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import httpx
 import psutil
 import pytest
-from conftest import ROOT, TOY, RunApp, Service, started
+from conftest import ROOT, START_LIMIT_S, TOY, RunApp, Service, started
 from PIL import Image
+
+from crossmodal.core.errors import StateError
+from tasks.serve import _start_again_after
 
 
 def test_status_says_what_is_served(query_service: Service) -> None:
@@ -107,7 +111,7 @@ def executors_of(service: Service) -> list[psutil.Process]:
     return found
 
 
-def test_a_dead_executor_is_noticed_and_nothing_hangs(toy_workspace: Path) -> None:
+def test_a_dead_executor_is_told_and_the_service_comes_back(toy_workspace: Path) -> None:
     with started("query_restful", toy_workspace) as service:
         executors = executors_of(service)
         assert len(executors) == 7
@@ -118,6 +122,26 @@ def test_a_dead_executor_is_noticed_and_nothing_hangs(toy_workspace: Path) -> No
         answer = httpx.post(service.url + "/search", json={"data": ["x"]}, timeout=20)
         assert answer.status_code == 503
         assert answer.json()["status"]["code"] == "ERROR"
+        assert wait_until_ready(service)
+        assert service.process.poll() is None
+        again = httpx.post(service.url + "/search", json={"data": ["a red ring"]}, timeout=20)
+        assert again.status_code == 200
+
+
+def test_what_ends_again_and_again_is_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSMODAL_STARTED_AGAIN", " ".join([f"{time.time():.0f}"] * 5))
+    with pytest.raises(StateError, match="6 times within 10 minutes, the last was ranker"):
+        _start_again_after("ranker (exit code -9)")
+
+
+def wait_until_ready(service: Service) -> bool:
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end and service.process.poll() is None:
+        with suppress(httpx.TransportError):
+            if httpx.get(service.url + "/readyz", timeout=20).status_code == 200:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def test_sigterm_leaves_no_process_and_no_port(toy_workspace: Path) -> None:
