@@ -26,6 +26,7 @@ from executors.docs import MediaDoc, to_array
 from executors.generations import Generations
 from gateway import wire
 from gateway.api import Legacy, add_api_routes, add_counting
+from gateway.batching import BatchedCalls
 from gateway.calls import FlowCalls
 from gateway.changes import add_change_routes
 from gateway.entrance import Entrance
@@ -55,7 +56,7 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, e
     entrance.put_up(app, endpoint.strip("/"))
     _add_errors(app, endpoint)
     metrics = Metrics()
-    flow = MeteredCalls(streamer, metrics)
+    flow = BatchedCalls(MeteredCalls(streamer, metrics))
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
     legacy_search = _add_data_routes(app, flow, endpoint)
     add_api_routes(app, flow, opened, metrics, legacy_search)
