@@ -8,7 +8,8 @@ each with a connection of its own:
 - one client, then 32: `batching_gain` is how many times the queries a second of one client 32 together get;
 - `--clients` for `--seconds`: `errors` are answers but 200 and 429, and connections that broke; `p99_ms` of the rest;
 - four times the clients and four times the queries a second of that, for ten seconds: `shed` is the share of 429
-  and 503, `overload_errors` everything else but 200, `calm_after_s` how soon afterwards a query is answered in time (1 s);
+  and 503, `overload_errors` everything else but 200, `calm_after_s` how soon afterwards a query is answered within
+  a second;
 - an Executor is killed while eight clients ask: `recovery_s` until `/readyz` is 200 again, `hung` the requests in
   between that had no answer within 20 s.
 
