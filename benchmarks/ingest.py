@@ -85,8 +85,8 @@ def deletes(root: Path, n: int) -> dict[str, float]:
     gone = [name_of(i) for i in range(0, n, 2)]
     with collection.store(writable=True) as store:
         store.remove(gone)
-        store.compact()
         collection.index(store, "text").compact()
+        store.compact()
     after = in_own_process(opened, root)
     with collection.store() as store:
         came_back = len(store.known(gone))
@@ -123,9 +123,9 @@ def opened(root: Path) -> dict[str, float]:
 def exact(store: DocumentStore, queries: np.ndarray) -> np.ndarray:
     """The keys of the K best of all vectors in the store, best first: (n, K)."""
     scores, keys = np.full((len(queries), K), -2.0, np.float32), np.full((len(queries), K), -1)
-    seq = 0
-    while (changes := store.changes_after("text", seq)) is not None and len(changes.added):
-        seq = changes.last_seq
+    seq = forgotten = 0
+    while (changes := store.changes_after("text", seq, forgotten=forgotten)) is not None and len(changes.added):
+        seq, forgotten = changes.last_seq, changes.forgotten
         scores = np.hstack([scores, queries @ changes.vectors.T])
         keys = np.hstack([keys, np.broadcast_to(changes.added, (len(queries), len(changes.added)))])
         best = np.argsort(-scores, axis=1)[:, :K]

@@ -124,12 +124,13 @@ class FollowingIndex:
     # -- inside
 
     def _catch_up(self) -> int:
-        n_changes = 0
+        n_changes = forgotten = 0
         while True:
-            changes = self.store.changes_after(self.modality, self.last_seq)
+            changes = self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten)
             if changes is None:
                 self.index, self.last_seq = DenseIndex(self.dim), 0
                 continue
+            forgotten = changes.forgotten
             mine = changes.added % self.n_shards == self.shard
             if mine.any():
                 self.index.add(changes.added[mine], changes.vectors[mine])

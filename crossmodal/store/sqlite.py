@@ -49,6 +49,7 @@ class Changes:
     removed: Keys  # (m,)
     last_seq: int
     is_all: bool
+    forgotten: int  # removals up to this sequence number may be forgotten
 
 
 class DocumentStore:
@@ -245,17 +246,24 @@ class DocumentStore:
         rows = self.database.rows("SELECT key FROM documents WHERE modality = ? ORDER BY key", [modality])
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
-    def changes_after(self, modality: Modality, seq: int, limit: int = 10_000) -> Changes | None:
+    def changes_after(self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0) -> Changes | None:
         """What came and went after `seq`, oldest first, at most `limit` new vectors.
 
         A document that came and went in between is in neither list, or in `removed` only.
+
+        Args:
+            modality: Of which documents.
+            seq: The last sequence number that is known; 0 for none.
+            limit: The most vectors to return.
+            forgotten: That of the answer before, for one who asks on: who began after removals were forgotten never
+                saw what was removed, and misses nothing.
 
         Returns:
             None where some removals since `seq` are forgotten: whoever asks has to start over from 0.
         """
         with self.database.reading():
-            last, forgotten = self.database.row("SELECT last, removals_from FROM sequence")
-            if 0 < seq < forgotten:
+            last, forgotten_now = self.database.row("SELECT last, removals_from FROM sequence")
+            if 0 < seq < forgotten_now != forgotten:
                 return None
             rows = self.database.rows(
                 "SELECT d.key, d.seq, v.vector FROM documents d JOIN vectors v USING (key) "
@@ -271,7 +279,7 @@ class DocumentStore:
         vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
         vectors = vectors.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
         removed = np.fromiter((row[0] for row in gone), np.int64, len(gone))
-        return Changes(keys, vectors.astype(np.float32, copy=False), removed, until, is_all)
+        return Changes(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """The vectors (dim,) of those of the ids that are there."""

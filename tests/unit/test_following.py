@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
-from crossmodal.core.types import Document, Keys, Vectors
+from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.index.following import FollowingIndex, write_atomically
 from crossmodal.store.database import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
@@ -98,13 +98,22 @@ def test_a_snapshot_is_written_once_for_the_same_content(snapshot: Path) -> None
         assert sorted((snapshot / "index").iterdir()) == before
 
 
+def test_a_large_store_that_was_compacted_is_followed(tmp_path: Path) -> None:
+    """More documents than are read at a time."""
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put(items(names("c", 10_100)))
+        store.remove(names("c", 50))
+        store.compact()
+        assert len(opened(store, tmp_path)) == 10_050
+
+
 def test_a_snapshot_is_used(snapshot: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     asked = []
     original = DocumentStore.changes_after
 
-    def remember(self: DocumentStore, modality: str, seq: int, limit: int = 10_000) -> object:
+    def remember(self: DocumentStore, modality: Modality, seq: int, *, forgotten: int = 0) -> object:
         asked.append(seq)
-        return original(self, modality, seq, limit)  # type: ignore[arg-type]
+        return original(self, modality, seq, forgotten=forgotten)
 
     monkeypatch.setattr(DocumentStore, "changes_after", remember)
     with DocumentStore(snapshot) as store:

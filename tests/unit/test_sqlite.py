@@ -277,6 +277,27 @@ def test_who_has_not_heard_of_forgotten_removals_starts_over(tmp_path: Path) -> 
         assert changes(store, "text", store.last_seq()).is_all
 
 
+def test_who_starts_over_in_pages_comes_to_an_end(tmp_path: Path) -> None:
+    """Its sequence numbers are below those of forgotten removals until the last page."""
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item(f"{n}") for n in range(9)])
+        store.remove(["1", "5"])
+        store.compact()
+        found, seq, forgotten = [], 0, 0
+        for _ in range(4):
+            page = store.changes_after("text", seq, 2, forgotten=forgotten)
+            assert page is not None
+            found += page.added.tolist()
+            seq, forgotten = page.last_seq, page.forgotten
+        assert page.is_all
+        assert len(found) == 7
+        store.remove(["2"])
+        page = store.changes_after("text", 0, 2, forgotten=forgotten)
+        assert page is not None
+        store.compact()  # in the middle of a pass: it may have seen what is gone now
+        assert store.changes_after("text", page.last_seq, 2, forgotten=page.forgotten) is None
+
+
 def test_compacting_gives_space_back(tmp_path: Path) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         store.put([replace(item(f"p{n}", "image"), content=bytes(20_000)) for n in range(100)])
