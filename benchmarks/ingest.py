@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 from common import in_own_process, memory_mb, write_figures
 
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
@@ -56,7 +55,7 @@ def ingest(root: Path, n: int) -> dict[str, float]:
             store.put(items)
             took += time.perf_counter() - start
             if done * BATCH % BLOCK == 0 or done * BATCH >= n:
-                resident.append(psutil.Process().memory_info().rss / 1e6)
+                resident.append(memory_mb()[0])
                 print(
                     f"{done * BATCH:>9,} documents, {done * BATCH / took:>7,.0f}/s, {resident[-1]:,.0f} MB", flush=True
                 )
@@ -112,7 +111,7 @@ def opened(root: Path) -> dict[str, float]:
         best = exact(store, queries)
         is_there = np.isin(found, keys)
         figures = {
-            "bytes": float(store.size_bytes() + sum(f.stat().st_size for f in index_files(collection))),
+            "bytes": float(store.size_bytes() + sum(f.stat().st_size for f in (collection.folder / "index").glob("*"))),
             "memory_mb": resident - empty,
             "recall": float(np.mean([np.isin(own, other).mean() for own, other in zip(best, found, strict=True)])),
             "gone_found": float((~is_there).sum()),
@@ -131,11 +130,6 @@ def exact(store: DocumentStore, queries: np.ndarray) -> np.ndarray:
         best = np.argsort(-scores, axis=1)[:, :K]
         scores, keys = np.take_along_axis(scores, best, 1), np.take_along_axis(keys, best, 1)
     return keys
-
-
-def index_files(collection: Collection) -> list[Path]:
-    """The files of its indexes."""
-    return list((collection.folder / "index").glob("*"))
 
 
 def name_of(i: int) -> str:

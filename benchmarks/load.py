@@ -126,7 +126,7 @@ def load(port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: th
     """Queries of `n_clients` at once; each asks the next when it has its answer, or `per_s` of them together."""
     found, end = Asked(), time.perf_counter() + seconds
 
-    def client(number: int) -> None:
+    def client() -> None:
         connection, due = HTTPConnection("127.0.0.1", port, timeout=ANSWER_LIMIT_S), time.perf_counter()
         while time.perf_counter() < end and not (stop and stop.is_set()):
             start = time.perf_counter()
@@ -135,7 +135,7 @@ def load(port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: th
                 due += n_clients / per_s
                 time.sleep(max(0.0, due - time.perf_counter()))
 
-    clients = [threading.Thread(target=client, args=(number,)) for number in range(n_clients)]
+    clients = [threading.Thread(target=client) for _ in range(n_clients)]
     start = time.perf_counter()
     for thread in clients:
         thread.start()

@@ -289,7 +289,7 @@ def _add_ready(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: G
 def _probe(now: Opened) -> MediaDoc:
     if now.collection.model.family not in IMAGE_ONLY:
         return MediaDoc(modality="text", text="ready")
-    return picture_doc(_GREY_PNG)
+    return picture_doc(GREY_PNG)
 
 
 def _add_metrics(router: APIRouter, opened: Generations[Any], metrics: Metrics) -> None:
@@ -324,8 +324,8 @@ def _describe_bodies(app: FastAPI) -> None:
     app.openapi = with_bodies  # type: ignore[method-assign]
 
 
-_GREY_PNG = bytes.fromhex(
+GREY_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000008000000080800000000e164e1570000001049444154789c636c60800026068a18002608"
     "00905d30a51e0000000049454e44ae426082"
 )
-"""8 x 8 pixels."""
+"""8 x 8 pixels, for asking whether the encoders answer."""

@@ -106,7 +106,9 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
     }
     check_topology(path, context)
-    collection.store().close()  # what is wrong with it is said here in a line, by an Executor in a page
+    # Made where it is not there, or its Executors would race each other to it; and what is wrong with it is said here
+    # in a line, by an Executor in a page.
+    collection.store(writable=kind == "index").close()
     flow = _load(path, context)
     from jina.excepts import RuntimeFailToStart
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from pathlib import Path
 from typing import Any
 
-import grpc
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
-from PIL import Image
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
@@ -25,13 +22,14 @@ from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, to_array
 from executors.generations import Generations
 from gateway import wire
-from gateway.api import Legacy, add_api_routes, add_counting
+from gateway.api import GREY_PNG, Legacy, add_api_routes, add_counting
 from gateway.batching import BatchedCalls
 from gateway.calls import FlowCalls
 from gateway.changes import add_change_routes
 from gateway.entrance import Entrance
 from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
+from gateway.problems import problem_of
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +103,7 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | N
 
 
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> None:
-    picture = to_array(_small_png())
+    picture = to_array(GREY_PNG)
 
     @app.get("/healthz", summary="Whether every Executor answers")
     async def health() -> JSONResponse:
@@ -180,18 +178,12 @@ def _add_errors(app: FastAPI, endpoint: str) -> None:
         malformed = any(e["type"] == "json_invalid" for e in error.errors())
         return fail(400 if malformed else 422, "; ".join(told))
 
-    @app.exception_handler(InputError)
-    async def refused(_: Request, error: InputError) -> JSONResponse:
-        return fail(422, str(error))
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        problem = problem_of(error)
+        return fail(problem.status, problem.detail)
 
-    @app.exception_handler(StateError)
-    async def not_ready(_: Request, error: StateError) -> JSONResponse:
-        return fail(503, str(error))
-
-    @app.exception_handler(InternalNetworkError)
-    async def unreachable(_: Request, error: InternalNetworkError) -> JSONResponse:
-        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        return fail(504 if late else 503, _reason(error))
+    for kind in (InputError, StateError, InternalNetworkError):
+        app.add_exception_handler(kind, refused)
 
     @app.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> JSONResponse:
@@ -201,13 +193,7 @@ def _add_errors(app: FastAPI, endpoint: str) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, InternalNetworkError):
-        return f"a part of the service does not answer: {error.details()}"
+        return problem_of(error).detail
     if isinstance(error, TimeoutError):
         return f"no answer within {HEALTH_TIMEOUT_S:.0f} s"
     return str(error)
-
-
-def _small_png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), (128, 128, 128)).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -51,7 +51,6 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
     model = resolve(settings.model, weights)
     with writer_lock(before.folder):
         made = before.next_generation(model).wanting(before.wanted)
-        made.store(writable=True).close()
         job = _Job(before)
         private = replace(settings, port=free_ports(), host="127.0.0.1")
         with Sender(private, made, job.release) as sender:

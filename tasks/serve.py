@@ -36,7 +36,6 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the index Flow over HTTP and gRPC; the collection is made where there is none."""
     collection = open_collection(settings)
-    collection.store(writable=True).close()
     with running_flow("index", collection, settings) as flow:
         ready(collection)
         ended = serve_until_stopped(flow)

@@ -6,7 +6,8 @@ ones don't, and it generalises to the held-out pairs because no pair is ever ask
 
 Then both towers learn, and the loss has these parts: captions against pictures and their false twins,
 short queries with all their positives and their twins, against whole pictures and against single things (what
-the attention pool would make of a thing's cell alone), the cells as before, and one linear reading of
+the attention pool would make of a thing's cell alone), the cells as before, one linear reading of shape, colour,
+count, size and texture, each apart, that must succeed on a single thing and on a short query alike, and one of
 attributes ("a heart on the left", "three stars") that must succeed on the embedding of a picture and on the
 embedding of its caption alike; and the same reading must tell a caption from its twin. The last two teach
 both towers where things are: without them, a caption is told from its mirror image by chance.
@@ -35,7 +36,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from crossmodal.core.errors import StateError  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
-from crossmodal.encoders.clip import MERGES_NAME, encode_tokens  # noqa: E402
+from crossmodal.encoders.clip import MERGES_NAME, build, encode_tokens, resolve  # noqa: E402
 from crossmodal.training.clip_folder import save_folder  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402
     contrastive_with_twins,
@@ -50,7 +51,7 @@ from crossmodal.training.scene_batches import (  # noqa: E402
     SceneBatches,
     draw_pool,
 )
-from crossmodal.training.seeing import CellReading  # noqa: E402
+from crossmodal.training.seeing import FactReading  # noqa: E402
 
 Losses = dict[str, tuple[float, Tensor]]
 """Parts of a loss by name, each with its weight."""
@@ -67,8 +68,12 @@ MODEL_CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """The settings of a run; they are saved beside its weights."""
+    """The settings of a run; they are saved beside its weights.
 
+    `start` names CLIP weights of the same architecture to go on from, with `seeing_steps` at 0; empty for random ones.
+    """
+
+    start: str = ""
     seeing_steps: int = 1500
     steps: int = 5000
     batch_size: int = 192
@@ -79,6 +84,7 @@ class ClipTraining:
     query_weight: float = 1.0
     thing_weight: float = 1.0
     cell_weight: float = 0.25
+    fact_weight: float = 0.25
     attribute_weight: float = 0.5
     pair_weight: float = 1.0
     n_scenes: int = 30_000
@@ -111,7 +117,10 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
     tokenizer = SimpleTokenizer(str(out / MERGES_NAME), context_length=MODEL_CONFIG["text_cfg"]["context_length"])
     config = {**MODEL_CONFIG, "text_cfg": {**MODEL_CONFIG["text_cfg"], "vocab_size": tokenizer.vocab_size}}
     torch.manual_seed(settings.seed)
-    model = CLIP(**config).to(memory_format=torch.channels_last)
+    model = CLIP(**config)
+    if settings.start:
+        model.load_state_dict(build(resolve(settings.start).weights).state_dict())
+    model.to(memory_format=torch.channels_last)
     run = _Run(settings, model)
     start = run.resume(out / "checkpoint.pt")
     loader = DataLoader(
@@ -144,9 +153,10 @@ class _Run:
         self.attributes = torch.nn.Linear(MODEL_CONFIG["embed_dim"], N_ATTRIBUTES)
         matrices = [p for p in model.parameters() if p.ndim > 1]
         channels = model.visual.layer4[-1].conv3.out_channels
-        self.cells = CellReading(channels)
+        self.cells = FactReading(channels)
+        self.facts = FactReading(MODEL_CONFIG["embed_dim"])
         others = [p for p in model.parameters() if p.ndim <= 1]
-        others += [*self.attributes.parameters(), *self.cells.parameters()]
+        others += [*self.attributes.parameters(), *self.cells.parameters(), *self.facts.parameters()]
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
             betas=(0.9, 0.98),
@@ -176,7 +186,7 @@ class _Run:
     def _picture_losses(self, batch: PictureBatch) -> Losses:
         with torch.autocast("cpu", torch.bfloat16):
             features = self._features(batch.images)
-        return {"cells": (1.0, self.cells(features, batch.cells))}
+        return {"cells": (1.0, self.cells.of_cells(features, batch.cells))}
 
     def _text_losses(self, batch: SceneBatch) -> Losses:
         settings, m = self.settings, len(batch.captions)
@@ -195,14 +205,17 @@ class _Run:
         n = len(image)
         pairs = told_apart(readings[n : n + m], readings[n + m :], batch.attributes[:m], batch.negative_attributes)
         unit_asked = F.normalize(asked, dim=-1)
-        thing = F.normalize(self._pooled_alone(features).flatten(0, 1)[batch.thing_cells], dim=-1)
+        alone = self._pooled_alone(features).flatten(0, 1)[batch.thing_cells]
+        thing = F.normalize(alone, dim=-1)
+        thing_facts = batch.cells.flatten(0, 1)[batch.thing_cells]
         return {
             "captions": (1.0, contrastive_with_twins(unit_image, unit_told[:m], unit_told[m:], scale)),
             "queries": (settings.query_weight, multi_positive(unit_image, unit_asked, batch.query_is_true, scale)),
             "things": (settings.thing_weight, multi_positive(thing, unit_asked, batch.query_is_true_of_thing, scale)),
+            "facts": (settings.fact_weight, self.facts(alone, thing_facts) + self.facts(asked, batch.query_facts)),
             "attributes": (settings.attribute_weight, reading),
             "pairs": (settings.pair_weight, pairs),
-            "cells": (settings.cell_weight, self.cells(features, batch.cells)),
+            "cells": (settings.cell_weight, self.cells.of_cells(features, batch.cells)),
         }
 
     def _features(self, images: Tensor) -> Tensor:
@@ -231,6 +244,7 @@ class _Run:
             "model": self.model.state_dict(),
             "attributes": self.attributes.state_dict(),
             "cells": self.cells.state_dict(),
+            "facts": self.facts.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         torch.save(state, partial)
@@ -247,6 +261,7 @@ class _Run:
         self.model.load_state_dict(state["model"])
         self.attributes.load_state_dict(state["attributes"])
         self.cells.load_state_dict(state["cells"])
+        self.facts.load_state_dict(state["facts"])
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
 

@@ -98,20 +98,25 @@ def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) 
     return (to_image.mean() + to_text.mean()) / 2
 
 
-def cell_facts(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Cross-entropy of what is in each cell of a picture, summed over kinds of facts.
+def fact_loss(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cross-entropy of facts of things, the mean over things summed over kinds of facts.
 
     Args:
-        logits: (n, cells, sum of sizes), for each kind of fact the scores of its values.
-        targets: (n, cells, kinds) int64, the value's number, or -1 where there is nothing to tell.
+        logits: (n, sum of sizes), for each kind of fact the scores of its values.
+        targets: (n, kinds) int64, the value's number, or -1 where there is nothing to tell.
         sizes: How many values each kind has.
 
     Returns:
         A scalar.
     """
     kinds = zip(torch.split(logits, list(sizes), dim=-1), targets.unbind(-1), strict=True)
-    losses = [F.cross_entropy(told.flatten(0, 1), true.flatten(), ignore_index=-1) for told, true in kinds]
-    return torch.stack(losses).sum()
+    return torch.stack([_mean_over_told(told, true) for told, true in kinds]).sum()
+
+
+def _mean_over_told(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy over what is told; 0 where nothing is."""
+    total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
+    return total / (target >= 0).sum().clamp(min=1)
 
 
 def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Tensor) -> Tensor:

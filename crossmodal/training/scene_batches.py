@@ -50,6 +50,7 @@ class SceneBatch(PictureBatch):
     captions: Tensor  # (m, length) int64, m <= n, caption i of image i
     negatives: Tensor  # (m, length) int64, each caption's false twin, as wide as `captions`
     queries: Tensor  # (2 * QUERIES_AN_IMAGE * n, length) int64, the true ones of the images, then their twins
+    query_facts: Tensor  # (2 * QUERIES_AN_IMAGE * n, facts) int64, what each query says, see `fact_places`
     query_is_true: Tensor  # (2 * QUERIES_AN_IMAGE * n, n) bool, query i of image j
     thing_cells: Tensor  # (t,) int64, where each thing of the batch is: n-th image * CELLS * CELLS + its cell
     query_is_true_of_thing: Tensor  # (2 * QUERIES_AN_IMAGE * n, t) bool
@@ -120,6 +121,7 @@ class SceneBatches(Dataset[PictureBatch]):
             captions=captions[: len(told)],
             negatives=captions[len(told) :],
             queries=self.tokens([query.text for query in asked]),
+            query_facts=torch.tensor([fact_places(query.pattern) for query in asked]),
             query_is_true=torch.from_numpy(true_of.any(axis=2)),
             thing_cells=torch.tensor(cells),
             query_is_true_of_thing=torch.from_numpy(true_of[:, there]),
@@ -287,12 +289,14 @@ def cell_targets(scenes: list[Scene]) -> NDArray[np.int64]:
     targets = np.full((len(scenes), CELLS * CELLS, len(CELL_FACTS)), -1, np.int64)
     for row, scene in zip(targets, scenes, strict=True):
         for thing in scene.things:
-            cell = cell_of(thing)
-            for place, (name, values) in enumerate(CELL_FACTS.items()):
-                value = getattr(thing, name)
-                if value in values:
-                    row[cell, place] = values.index(value)
+            row[cell_of(thing)] = fact_places(thing)
     return targets
+
+
+def fact_places(told: Thing | Pattern) -> list[int]:
+    """The place of each fact's value in `CELL_FACTS`; -1 where none is told, or a colour or a shape has no name."""
+    said = ((getattr(told, name), values) for name, values in CELL_FACTS.items())
+    return [values.index(value) if value in values else -1 for value, values in said]
 
 
 def draw_pool(

@@ -12,26 +12,34 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossmodal.training.losses import cell_facts
+from crossmodal.training.losses import fact_loss
 from crossmodal.training.scene_batches import CELL_FACTS, PictureBatch
 
 
-class CellReading(torch.nn.Module):
-    """The linear reading and its loss; it is thrown away after training."""
+class FactReading(torch.nn.Module):
+    """A linear reading of each fact of a thing, and its loss; it is thrown away after training."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.linear = torch.nn.Linear(channels, sum(len(values) for values in CELL_FACTS.values()))
 
-    def forward(self, features: Tensor, cells: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, facts: Tensor) -> Tensor:
+        """The loss, a scalar.
+
+        Args:
+            vectors: (n, channels).
+            facts: (n, kinds of facts) int64, places of values in `CELL_FACTS`, or -1 where there is nothing to tell.
+        """
+        return fact_loss(self.linear(vectors.float()), facts, [len(values) for values in CELL_FACTS.values()])
+
+    def of_cells(self, features: Tensor, cells: Tensor) -> Tensor:
         """The loss of a feature map, a scalar.
 
         Args:
             features: (n, channels, CELLS, CELLS).
-            cells: (n, CELLS * CELLS, facts) int64, from `scene_batches.cell_targets`.
+            cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_batches.cell_targets`.
         """
-        told = self.linear(features.float().flatten(2).transpose(1, 2))
-        return cell_facts(told, cells, [len(values) for values in CELL_FACTS.values()])
+        return self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
 
 
 def teach(
@@ -55,12 +63,12 @@ def teach(
     cnn.train()
     with torch.no_grad():
         channels = features(batch(0)).shape[1]
-    reading = CellReading(channels)
+    reading = FactReading(channels)
     optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     for step in range(steps):
         given = batch(step)
-        loss = reading(features(given), given.cells)
+        loss = reading.of_cells(features(given), given.cells)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(cnn.parameters(), 1.0)

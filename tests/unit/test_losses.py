@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from crossmodal.training.losses import cell_facts, contrastive_with_twins, multi_positive, told_apart
+from crossmodal.training.losses import fact_loss, contrastive_with_twins, multi_positive, told_apart
 
 EYE = torch.eye(2)
 ONE = torch.tensor(1.0)
@@ -71,12 +71,13 @@ def test_a_text_that_is_true_of_nothing_only_stands_against_the_others() -> None
     assert loss.item() == pytest.approx((math.log(2) + math.log(3)) / 2)
 
 
-def test_cell_facts_by_hand() -> None:
-    """One picture of two cells and two kinds of facts, of two and three values; the second cell is empty."""
-    logits = torch.tensor([[[1.0, 0.0, 0.0, 0.0, 2.0], [9.0, -9.0, 9.0, -9.0, 9.0]]])
-    targets = torch.tensor([[[0, 2], [-1, -1]]])
+def test_fact_loss_by_hand() -> None:
+    """Two things and two kinds of facts, of two and three values; nothing is told of the second thing."""
+    logits = torch.tensor([[1.0, 0.0, 0.0, 0.0, 2.0], [9.0, -9.0, 9.0, -9.0, 9.0]])
+    targets = torch.tensor([[0, 2], [-1, -1]])
     expected = softplus(-1.0) + math.log((math.exp(2) + 2) / math.exp(2))
-    assert cell_facts(logits, targets, (2, 3)).item() == pytest.approx(expected)
+    assert fact_loss(logits, targets, (2, 3)).item() == pytest.approx(expected)
+    assert fact_loss(logits, torch.full((2, 2), -1), (2, 3)).item() == 0
 
 
 def test_told_apart_by_hand() -> None:
