@@ -1,4 +1,4 @@
-"""Nearest neighbours of unit vectors by inner product (their cosine), through FAISS."""
+"""Nearest neighbours of unit vectors by inner product (their cosine)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import faiss
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind, Rows
+from crossmodal.index.flat import FlatIndex, Rows
+from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind
 from crossmodal.index.part import Part
 from crossmodal.index.rows import FileRows, Scores, merged
 
@@ -139,9 +139,10 @@ class DenseIndex:
     def save(self, folder: Path, stem: str) -> list[str]:
         """Writes the frozen part; returns the names of its files.
 
-        `STEM.faiss` is the index, `STEM.rows.npz` the keys and what is dead, `STEM.vectors.npy` (not for flat
-        and hnsw in fp32 and fp16) the vectors as (n, dim) float16. Each is written to a temporary file, onto
-        the disk, then under its name; several are not there at once, so name them in another file last.
+        `STEM.faiss` is the index, `STEM.rows.npz` the keys and what is dead, `STEM.vectors.npy` the vectors, (n, dim):
+        in float32, which is all there is of a `flat` index, or in float16 beside kinds that do not keep them row by
+        row. Each is written to a temporary file, onto the disk, then under its name; several are not there at once,
+        so name them in another file last.
 
         Raises:
             ValueError: There is a tail: call `extended` or `frozen` first.
@@ -149,9 +150,9 @@ class DenseIndex:
         if self.n_tail:
             raise ValueError(f"{self.n_tail} vectors are not frozen yet")
         part = self._frozen
-        names = [f"{stem}.faiss"]
+        names = [f"{stem}{part.kind.suffix}"]
         with _written(folder / names[0]) as file:
-            faiss.write_index(part.index, file.name)
+            part.kind.write(part.index, Path(file.name))
         if not part.kind.keeps_rows:
             names.append(f"{stem}.vectors.npy")
             with _written(folder / names[1]) as file:
@@ -182,8 +183,8 @@ class DenseIndex:
             keys, sizes = file["keys"], file["sizes"].tolist()
             dead = keys[file["dead"]]
         expected = len(keys), dim
-        with _read(folder / f"{stem}.faiss", sizes[0]) as path:
-            index = kind.read(str(path))
+        with _read(folder / f"{stem}{kind.suffix}", sizes[0]) as path:
+            index = kind.read(path)
             _check(expected, (index.ntotal, index.d))
         rows = None
         if not kind.keeps_rows:
@@ -196,7 +197,7 @@ class DenseIndex:
 
 
 def _empty(dim: int) -> Part:
-    return Part(FLAT, faiss.IndexFlatIP(dim), None, np.empty(0, np.int64))
+    return Part(FLAT, FlatIndex(np.empty((0, dim), np.float32)), None, np.empty(0, np.int64))
 
 
 def _ascending(keys: Keys) -> Keys:

@@ -23,6 +23,7 @@ from crossmodal.store.sqlite import DocumentStore
 
 log = logging.getLogger(__name__)
 
+FORMAT = 3  # 2 kept `flat` in FAISS's file; the other kinds are the same
 REPLAYED_AT_MOST = 20_000
 """So many changes are left to be replayed on opening, a fifth of a second, before a large index is written anew."""
 DEAD_AT_MOST = 0.2
@@ -153,7 +154,7 @@ class FollowingIndex:
         try:
             names = index.save(self.folder, stem)
             pointer = {
-                "format": 2,
+                "format": FORMAT,
                 "stem": stem,
                 "files": {name: _checksum(self.folder / name) for name in names},
                 "kind": str(index.kind),
@@ -192,8 +193,8 @@ class FollowingIndex:
                     log.warning("the snapshot is not usable and is made again from the store: %s", error)
 
     def _load(self, pointer: dict[str, Any]) -> tuple[DenseIndex, int]:
-        if pointer["format"] != 2:
-            raise StateError(f"{self.pointer.name} has format {pointer['format']}, not 2")
+        if pointer["format"] not in (2, FORMAT) or (pointer["format"], pointer["kind"]) == (2, "flat"):
+            raise StateError(f"{self.pointer.name} has format {pointer['format']}, of another version of this program")
         if pointer["store_id"] != self.store.store_id() or pointer["dim"] != self.dim:
             raise StateError(f"{self.pointer.name} is not of this store")
         if int(pointer["last_seq"]) > self.store.last_seq():

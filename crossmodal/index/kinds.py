@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import faiss
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Vectors
+from crossmodal.index.flat import FEW_QUERIES, FlatIndex, Rows
 
 _faiss: Any = faiss  # its type stubs know a part of it
 
 # More queries than this against a flat index go through one matrix product: measured 8 times faster for 64.
 # The default differs between builds of FAISS (128,000 in 1.15.1).
-faiss.cvar.distance_compute_blas_threshold = 20
+faiss.cvar.distance_compute_blas_threshold = FEW_QUERIES
 
 Structure = Literal["flat", "hnsw", "ivf"]
 Storage = Literal["fp32", "fp16", "sq8", "pq"]
@@ -36,13 +38,12 @@ GROWTH_UNTIL_RETRAINED = 4
 LINKS = 32  # of a node of the HNSW graph, on upper levels; 64 on the lowest
 EF_CONSTRUCTION = 64
 EF_SEARCH = 128
-LISTS_PROBED = 64
+LISTS_PROBED = 32
 ROWS_PROBED = 16  # at least so many for every candidate wanted
 KMEANS_ROUNDS = 8
 POINTS_PER_LIST, POINTS_FOR_CODES = 40, 65_536
 CANDIDATES = {"fp32": (1, 0), "fp16": (1, 0), "sq8": (2, 20), "pq": (10, 100)}  # times k, and at least
 
-Rows = NDArray[np.int64]
 Take = Callable[[Rows], Vectors]  # the vectors of these rows, ascending
 
 
@@ -111,7 +112,7 @@ class IndexKind:
         return n * (stored + structure + 9) + centroids  # 9: the key, and whether it lives
 
     def build(self, dim: int, n: int, take: Take) -> Any:
-        """The FAISS index of n vectors.
+        """The index of n vectors: FAISS's, or a FlatIndex.
 
         Args:
             dim: Length of a vector.
@@ -119,6 +120,11 @@ class IndexKind:
             take: Gives the vectors of ascending rows, (m, dim) float32. It is asked for a sample to train on,
                 then for all in blocks, so they need not be in memory together.
         """
+        if self == IndexKind():
+            rows = np.empty((n, dim), np.float32)
+            for start in range(0, n, BLOCK):
+                rows[start : start + BLOCK] = take(np.arange(start, min(start + BLOCK, n)))
+            return FlatIndex(rows)
         index: Any = faiss.index_factory(dim, self._recipe(dim, n), faiss.METRIC_INNER_PRODUCT)
         faiss.omp_set_num_threads(CORES)
         self._tune(index)
@@ -133,13 +139,31 @@ class IndexKind:
             index.add(take(np.arange(start, min(start + BLOCK, n))))
         return index
 
-    def read(self, path: str) -> Any:
+    @property
+    def suffix(self) -> str:
+        """What the name of an index's file ends with."""
+        return ".vectors.npy" if self == IndexKind() else ".faiss"
+
+    def write(self, index: Any, path: Path) -> None:
+        """Writes an index to a file.
+
+        Raises:
+            OSError, RuntimeError: It can't be written; the second is what FAISS raises.
+        """
+        if isinstance(index, FlatIndex):
+            index.write(path)
+        else:
+            faiss.write_index(index, str(path))
+
+    def read(self, path: Path) -> Any:
         """The index in a file, mapped: it takes memory as it is used, shared among processes.
 
         Raises:
-            RuntimeError: Damaged, missing, or of another kind.
+            RuntimeError, ValueError, OSError, EOFError: Damaged, missing, or of another kind.
         """
-        index = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+        if self == IndexKind():
+            return FlatIndex.read(path)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         n = max(index.ntotal, 1)
         expected = type(faiss.index_factory(index.d, self._recipe(index.d, n), faiss.METRIC_INNER_PRODUCT))
         if not isinstance(index, expected):
@@ -188,6 +212,8 @@ def set_threads(n_queries: int) -> None:
 
 def copied(index: Any) -> Any:
     """A copy that can be added to. FAISS ends the process on adding to a mapped index, or to a clone of one."""
+    if isinstance(index, FlatIndex):
+        return index.copy()
     writer, reader = faiss.VectorIOWriter(), faiss.VectorIOReader()
     faiss.write_index(index, writer)
     reader.data.swap(writer.data)
@@ -196,8 +222,10 @@ def copied(index: Any) -> Any:
 
 def flat_over(vectors: NDArray[Any]) -> Any:
     """A flat index of (n, dim) float16 or float32 rows as they are, to score them by."""
+    if vectors.dtype == np.float32:
+        return FlatIndex(vectors)
     n, dim = vectors.shape
-    index: Any = faiss.IndexFlatIP(dim) if vectors.dtype == np.float32 else float16_rows(dim)
+    index = float16_rows(dim)
     index.add_sa_codes_c(n, faiss.swig_ptr(vectors.reshape(-1).view(np.uint8)), None)
     return index
 

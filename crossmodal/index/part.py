@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index.kinds import BLOCK, IndexKind, Rows, Take, copied, float16_rows
+from crossmodal.index.flat import FlatIndex, Rows
+from crossmodal.index.kinds import BLOCK, IndexKind, Take, copied, float16_rows
 from crossmodal.index.rows import MemoryRows, RowSource, Scores, best
 
 FEW = 1_000  # rows allowed that are always scored one by one
@@ -27,7 +28,7 @@ class Part:
 
         Args:
             kind: What the index is.
-            index: The FAISS index.
+            index: A FAISS index, or a FlatIndex.
             rows: The vectors, where the index does not keep them as rows.
             keys: (n,) int64, strictly ascending.
             n_trained: How many vectors the index was trained for.
@@ -35,7 +36,7 @@ class Part:
         self.kind, self.index, self.n_trained = kind, index, n_trained
         self.n, self.n_dead = len(keys), 0
         if rows is None:
-            rows = MemoryRows(faiss.downcast_index(index.storage) if kind.structure == "hnsw" else index)
+            rows = index if isinstance(index, FlatIndex) else MemoryRows(_storage_of(index))
         self.rows = rows
         # One place at least stays free behind the rows, so that row -1, FAISS's "none", is key -1 and not alive.
         self._keys, self._alive = np.full(self.n + 1, -1, np.int64), np.zeros(self.n + 1, bool)
@@ -150,6 +151,11 @@ class Part:
         rows = self.keys.searchsorted(keys)
         living: Rows = rows[(self._keys[rows] == keys) & self._alive[rows]]
         return living
+
+
+def _storage_of(index: Any) -> Any:
+    """The flat index that a graph keeps its vectors in; any other index as it is."""
+    return faiss.downcast_index(index.storage) if hasattr(index, "storage") else index
 
 
 def _rows_beside(kind: IndexKind, dim: int, n: int, take: Take) -> MemoryRows | None:

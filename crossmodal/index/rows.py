@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Vectors
-from crossmodal.index.kinds import Rows, flat_over, set_threads
+from crossmodal.index.flat import Rows
+from crossmodal.index.kinds import flat_over, set_threads
 
 BLOCK = 16_384  # rows scored at a time
 MANY, SPAN = 1_000, 4  # so many rows are read with those between them, if these are at most so many times as many

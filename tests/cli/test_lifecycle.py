@@ -127,7 +127,7 @@ def test_taking_out_checking_compacting_and_moving(run_app: RunApp, folder: Path
     assert asked(run_app, workspace, "-t", "compact")["store_after"] > 0
     assert asked(run_app, workspace, "-t", "verify")["problems"] == []
     (folder / "images" / "3.jpg").write_bytes(b"something else")
-    for path in (workspace / "c" / "index").glob("image-*.faiss"):
+    for path in (workspace / "c" / "index").glob("image-*.vectors.npy"):
         path.write_bytes(path.read_bytes()[:50])
     problems = asked(run_app, workspace, "-t", "verify", code=1)["problems"]
     assert {problem["item"] for problem in problems} == {str(folder / "images" / "3.jpg"), "image index"}

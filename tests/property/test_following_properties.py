@@ -18,7 +18,7 @@ def _items() -> list[NewDocument]:
     return [NewDocument(Document(f"t{i}", "text"), row) for i, row in enumerate(rows)]
 
 
-FILES = st.sampled_from(["*.faiss", "*.rows.*", "*.json"])
+FILES = st.sampled_from(["*.vectors.npy", "*.rows.*", "*.json"])
 
 
 @given(FILES, st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())

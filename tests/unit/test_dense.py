@@ -468,5 +468,5 @@ def test_files_that_do_not_belong_together(tmp_path: Path, suffix: str) -> None:
 
 
 def test_another_dim_than_expected(saved: Path) -> None:
-    with pytest.raises(StateError, match=r"flat\.faiss is damaged: expected \(2000, 17\), found \(2000, 16\)"):
+    with pytest.raises(StateError, match=r"flat\.vectors\.npy is damaged: expected \(2000, 17\), found \(2000, 16\)"):
         DenseIndex.load(saved, "flat", DIM + 1)

@@ -10,6 +10,7 @@ import pytest
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.index.following import FollowingIndex, write_atomically
+from crossmodal.index.wanted import Wanted
 from crossmodal.store.database import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
@@ -130,13 +131,13 @@ def test_what_came_after_the_snapshot_is_replayed(snapshot: Path) -> None:
         assert len(index) == 27
         assert finds_everything(index)
         assert index.snapshot()
-        assert len(list((snapshot / "index").glob("*.faiss"))) == 1
+        assert len(list((snapshot / "index").glob("*.vectors.npy"))) == 1
         assert finds_everything(opened(store, snapshot))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "removed"])
 def test_a_damaged_snapshot_is_made_again(snapshot: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    [path] = (snapshot / "index").glob("*.faiss")
+    [path] = (snapshot / "index").glob("*.vectors.npy")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     {
@@ -211,7 +212,7 @@ def test_shards_part_the_keys(tmp_path: Path, n_shards: int) -> None:
         assert all(shard.snapshot() for shard in shards)
         again = [opened(store, tmp_path, shard, n_shards) for shard in range(n_shards)]
         assert [len(shard) for shard in again] == [len(shard) for shard in shards]
-        assert len(list((tmp_path / "index").glob("*.faiss"))) == n_shards
+        assert len(list((tmp_path / "index").glob("*.vectors.npy"))) == n_shards
 
 
 def test_snapshots_of_modalities_and_shards_do_not_meet(snapshot: Path) -> None:
@@ -222,7 +223,7 @@ def test_snapshots_of_modalities_and_shards_do_not_meet(snapshot: Path) -> None:
         assert (len(image), len(half)) == (3, 10)
         assert image.snapshot()
         assert half.snapshot()
-        assert len(list((snapshot / "index").glob("*.faiss"))) == 3
+        assert len(list((snapshot / "index").glob("*.vectors.npy"))) == 3
 
 
 def test_removed_documents_are_not_found_any_more(snapshot: Path) -> None:
@@ -317,7 +318,7 @@ def test_faiss_cannot_write_either(snapshot: Path, monkeypatch: pytest.MonkeyPat
         raise RuntimeError("write error (No space left on device)")
 
     with DocumentStore(snapshot, writable=True) as store:
-        index = opened(store, snapshot)
+        index = FollowingIndex(store, "text", snapshot / "index", DIM, wanted=Wanted("flat-fp16"))
         store.put(items(names("b", 9)))
         index.refresh()
         monkeypatch.setattr("faiss.write_index", fail)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from crossmodal.index import rows as module
+from crossmodal.index.flat import FlatIndex
 from crossmodal.index.kinds import flat_over
 from crossmodal.index.rows import FileRows, MemoryRows, best, merged
 
@@ -51,7 +52,8 @@ def test_best_equals_brute_force(monkeypatch: pytest.MonkeyPatch, block: int, dt
     monkeypatch.setattr(module, "BLOCK", block)
     vectors = matrix().astype(dtype)
     queries, rows = matrix(3).astype(np.float32), np.arange(1, 50, 2)
-    scores, found = best(queries, MemoryRows(flat_over(vectors)), rows, 7)
+    index = flat_over(vectors)
+    scores, found = best(queries, index if isinstance(index, FlatIndex) else MemoryRows(index), rows, 7)
     expected = queries @ vectors[rows].astype(np.float32).T
     assert found.tolist() == rows[np.argsort(-expected, axis=1)[:, :7]].tolist()
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :7], atol=1e-5)
