@@ -32,6 +32,7 @@ from open_clip.model import CLIP  # noqa: E402
 from open_clip.tokenizer import SimpleTokenizer  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
+from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from crossmodal.core.errors import StateError  # noqa: E402
@@ -58,6 +59,7 @@ Losses = dict[str, tuple[float, Tensor]]
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 MAX_SCALE = 100.0
+TEXT_CHUNKS = 4
 
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 512,
@@ -193,8 +195,8 @@ class _Run:
         with torch.autocast("cpu", torch.bfloat16):
             features = self._features(batch.images)
             image = self.model.visual.attnpool(features)
-            told = encode_tokens(self.model, torch.cat([batch.captions, batch.negatives]))
-            asked = encode_tokens(self.model, batch.queries)
+            told = self._encode_texts(torch.cat([batch.captions, batch.negatives]))
+            asked = self._encode_texts(batch.queries)
         image, told, asked = image.float(), told.float(), asked.float()
         scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
         unit_image, unit_told = F.normalize(image, dim=-1), F.normalize(told, dim=-1)
@@ -217,6 +219,16 @@ class _Run:
             "pairs": (settings.pair_weight, pairs),
             "cells": (settings.cell_weight, self.cells.of_cells(features, batch.cells)),
         }
+
+    def _encode_texts(self, ids: Tensor) -> Tensor:
+        """Token ids (n, length), padded with 0, to (n, dim): texts of like length together, so that little is padding.
+
+        The attention that is written out takes a quarter of the time of the fused one here, backwards above all.
+        """
+        order = (ids != 0).sum(dim=1).argsort()
+        with sdpa_kernel(SDPBackend.MATH):
+            parts = [encode_tokens(self.model, ids[rows]) for rows in order.chunk(TEXT_CHUNKS)]
+        return torch.cat(parts)[order.argsort()]
 
     def _features(self, images: Tensor) -> Tensor:
         """The image tower up to its last feature map, (n, channels, CELLS, CELLS)."""

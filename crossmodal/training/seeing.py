@@ -39,7 +39,8 @@ class FactReading(torch.nn.Module):
             features: (n, channels, CELLS, CELLS).
             cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_batches.cell_targets`.
         """
-        return self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
+        loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
+        return loss
 
 
 def teach(
@@ -70,7 +71,7 @@ def teach(
         given = batch(step)
         loss = reading.of_cells(features(given), given.cells)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(cnn.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -32,6 +32,7 @@ from crossmodal.training.scene_batches import (  # noqa: E402
     caption_with_twin,
     cell_targets,
     draw_pool,
+    fact_places,
     false_twin,
     truth_by_thing,
 )
@@ -89,6 +90,7 @@ def test_shapes(tokenizer: SimpleTokenizer) -> None:
     n = 12 * QUERIES_AN_IMAGE
     assert len(batch.queries) == len(batch.query_is_true) == 2 * n
     assert all(batch.query_is_true[i, i // QUERIES_AN_IMAGE] for i in range(n))
+    assert batch.query_facts.shape == (2 * n, len(CELL_FACTS))
     assert batch.attributes.shape == (12, N_ATTRIBUTES)
     cells = batch.cells.flatten(0, 1)
     assert sorted(batch.thing_cells.tolist()) == torch.nonzero(cells.amax(dim=1) >= 0).flatten().tolist()
@@ -271,3 +273,16 @@ def test_a_drawn_pool_is_mapped_and_not_drawn_again(tmp_path: Path, monkeypatch:
     assert np.array_equal(pool, drawn)
     assert drawn.shape == (3, SIDE, SIDE, 3)
     assert scenes == [make_scene("train", i) for i in range(3)]
+
+
+def test_what_a_query_says_is_true_of_the_things_it_is_true_of(tokenizer: SimpleTokenizer) -> None:
+    batch = batches(tokenizer)[0]
+    assert isinstance(batch, SceneBatch)
+    thing_facts = batch.cells.flatten(0, 1)[batch.thing_cells]
+    n_said = 0
+    for facts, is_true in zip(batch.query_facts, batch.query_is_true_of_thing, strict=True):
+        said = facts >= 0
+        n_said += int(said.sum()) * int(is_true.sum())
+        assert (thing_facts[is_true][:, said] == facts[said]).all()
+    assert n_said > 20
+    assert fact_places(Pattern(shape="square", count=4)) == [1, -1, 3, -1, -1]
