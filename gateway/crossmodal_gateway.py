@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 from crossmodal.index.collection import Collection
 from gateway.entrance import Entrance
 from gateway.http import make_app
-from gateway.lean import spare
+from gateway.lean import all_listen, spare
 
 # Services of every Executor for replicas that keep each other's state. We have none; `restore` removes the folder
 # that a message names, whoever sends it. This module is imported before the Executors are forked, and by Jina again.
@@ -69,3 +70,9 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         if keys:
             grpc_kwargs["runtime_args"]["host"] = "127.0.0.1"
         self.servers = [http, GRPCServer(**grpc_kwargs)]
+
+    async def setup_server(self) -> None:
+        """Learns the Executors' schemas once they are there; by itself each of the two servers asks for them."""
+        await all_listen(json.loads(self.runtime_args.deployments_addresses), self.is_cancel.is_set)
+        await self._request_handler.streamer._get_endpoints_input_output_models(is_cancel=self.is_cancel)
+        await super().setup_server()

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
@@ -116,7 +117,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
     # for that part.
     flow.close = partial(_close, flow, within_s=CLOSE_BROKEN_S)  # type: ignore[method-assign]
-    with _signals_as_interrupt():
+    with _signals_as_interrupt(), _locks_of_its_own():
         try:
             with redirect_stdout(said):
                 flow.start()
@@ -126,6 +127,18 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
             raise StateError(_start_failure(flow, settings)) from error
         finally:
             _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
+
+
+@contextmanager
+def _locks_of_its_own() -> Iterator[None]:
+    """Jina lets one Executor of a class load at a time, by a lock in the home folder: one Flow would wait for every
+    other that the machine's users start.
+    """
+    from jina.serve.executors import decorators
+
+    with TemporaryDirectory(prefix="crossmodal-locks-") as folder:
+        decorators._get_locks_root = lambda: Path(folder)
+        yield
 
 
 def _close(flow: Flow, within_s: float) -> None:

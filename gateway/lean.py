@@ -7,13 +7,20 @@ What it does for every request, whatever is in it (measured with py-spy, in CPU 
 - for each `when:` it copies all documents, through a pickle, to leave some out;
 - it copies its graph deeply, with every Executor's schemas and loggers, though only a few fields change.
 
+And as it starts, over a second for making the JSON schemas of the models it has just made from JSON schemas: pydantic
+makes a validator for every default value, only to write it down.
+
 `tests/api/test_lean.py` holds Jina to what this relies on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 from docarray import DocList
 from docarray.utils.filter import filter_docs
@@ -21,9 +28,15 @@ from jina.serve.runtimes.gateway.graph.topology_graph import TopologyGraph
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 from jina.types.request.data import DataRequest
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_jsonable_python
+
+GenerateJsonSchema.encode_default = lambda self, dft: to_jsonable_python(dft)  # type: ignore[method-assign]
 
 PER_DOCUMENT = {"/index", "/search", "/encode", "/health"}
 """Endpoints that mean nothing to an Executor without a document; any other is called all the same."""
+
+LOOK_AGAIN_S = 0.02
 
 
 def spare(streamer: GatewayStreamer) -> None:
@@ -42,6 +55,28 @@ def spare(streamer: GatewayStreamer) -> None:
     for node in graph.all_nodes:
         if node._filter_condition is not None:
             node.__class__ = _FilteringNode
+
+
+async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[], bool]) -> None:
+    """Waits until every Executor listens, which it does once it is ready.
+
+    Jina asks them for their schemas at once as the gateway starts, waits a second where one is not there yet, and gRPC
+    a second and more before it connects again: two seconds of every start in which nothing is done.
+
+    Args:
+        addresses: `grpc://HOST:PORT` of each, by the name of its deployment.
+        is_cancelled: Whether the start has been given up.
+    """
+    for address in chain.from_iterable(addresses.values()):
+        place = urlsplit(address)
+        while not is_cancelled():
+            try:
+                _, writer = await asyncio.open_connection(place.hostname, place.port)
+            except OSError:
+                await asyncio.sleep(LOOK_AGAIN_S)
+            else:
+                writer.close()
+                break
 
 
 class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]

@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from conftest import RunApp
+from filelock import FileLock
+from jina import __cache_path__
 
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.index.collection import Collection
@@ -37,3 +39,12 @@ def test_a_store_of_another_format_is_told_in_one_line(run_app: RunApp, toy_work
     assert done.stderr.startswith("error: ")
     assert "has format 99" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_flow_waits_for_no_other_of_the_machine(run_app: RunApp, toy_workspace: Path) -> None:
+    """Another Flow, of whatever program, that loads an Executor of the same name holds Jina's lock meanwhile."""
+    locks = Path(__cache_path__, "locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / "TextEncoder.lock"), FileLock(locks / "Ranker.lock"):
+        done = run_app("-t", "query-t2i", "a red ring", "-w", toy_workspace)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,25 @@
+"""The gateway's wait for its Executors."""
+
+import asyncio
+import socket
+
+from gateway.flow import free_ports
+from gateway.lean import all_listen
+
+
+def test_it_ends_when_the_last_one_listens() -> None:
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port = free_ports()
+            addresses = {"a": [f"grpc://127.0.0.1:{first.getsockname()[1]}"], "b": [f"grpc://127.0.0.1:{port}"]}
+            waiting = asyncio.create_task(all_listen(addresses, lambda: False))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            with socket.create_server(("127.0.0.1", port)):
+                await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(scene())
+
+
+def test_it_ends_when_the_start_is_given_up() -> None:
+    asyncio.run(asyncio.wait_for(all_listen({"a": [f"grpc://127.0.0.1:{free_ports()}"]}, lambda: True), 5))
