@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import RunApp
 from filelock import FileLock
-from jina import __cache_path__
+from jina.constants import __cache_path__
 
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.index.collection import Collection
