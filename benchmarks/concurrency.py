@@ -29,7 +29,7 @@ from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument
 
-DIM, N_AT_FIRST, BATCH = 128, 5_000, 20
+DIM, N_AT_FIRST, BATCH = 512, 10_000, 20
 MODEL = ModelSpec("clip", "concurrency", "0" * 40, DIM, Preprocessing(8))
 Times = list[float]
 
