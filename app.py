@@ -173,6 +173,13 @@ class TaskName(click.ParamType[str]):
 )
 @click.option("--trust_proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed.")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of a CLIP's arithmetic. bf16 is twice as fast on processors that have it; cosines shift by up to 0.003.",
+)
 @click.option("--steps", type=click.IntRange(1), help="For `train`: how many steps.")
 @click.option("--set", "set_", multiple=True, metavar="NAME=VALUE", help="For `train`: a setting of the recipe.")
 @click.option(

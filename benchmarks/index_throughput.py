@@ -1,9 +1,11 @@
 """Images a second of the index Flow, from JPEG files to a committed index, against the encoder alone.
 
-    python benchmarks/index_throughput.py --images FOLDER [-n 1000] [--weights ViT-B-32/random] [--json PATH]
+    python benchmarks/index_throughput.py --images FOLDER [-n 1000] [--weights ViT-B-32/random]
+        [--precision fp32 bf16] [--json PATH]
 
 Both are measured in the same run with the same number of threads, in two halves that alternate, since
-these machines are noisy: loop, Flow, loop. The encoder alone works on batches that are ready in memory.
+these machines are noisy: loop, Flow, loop. The encoder alone works on batches that are ready in memory. All of it is
+done for each precision; the figures of bf16 end in `_bf16`.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ import multiprocessing
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
 from common import PeakMemory, write_figures
+
+from crossmodal.core.types import Precision
 
 BATCH = 32
 
@@ -28,20 +33,24 @@ def main() -> None:
     parser.add_argument("--weights", default="ViT-B-32/random")
     parser.add_argument("--threads", type=int, default=2, help="of the encoder, in both measurements")
     parser.add_argument("--parallel", type=int, default=1, help="replicas of the encoder; they share the threads")
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--json")
     given = parser.parse_args()
+    figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         files = copy_distinct(given.images, Path(scratch) / "images", given.n)
-        loops = [in_own_process(plain_loop, files[: given.n // 2], given.weights, given.threads)]
-        flow_rate, peak_gb = index_flow(files, Path(scratch) / "workspace", given)
-        loops.append(in_own_process(plain_loop, files[: given.n // 2], given.weights, given.threads))
-    plain = sum(loops) / len(loops)
-    figures = {
-        "plain_images_per_s": plain,
-        "images_per_s": flow_rate,
-        "ratio": flow_rate / plain,
-        "peak_memory_gb": peak_gb,
-    }
+        for precision in given.precision:
+            alone = partial(in_own_process, plain_loop, files[: given.n // 2], given.weights, given.threads, precision)
+            before = alone()
+            flow_rate, peak_gb = index_flow(files, Path(scratch) / precision, given, precision)
+            plain = (before + alone()) / 2
+            ending = "" if precision == "fp32" else f"_{precision}"
+            figures |= {
+                f"plain_images_per_s{ending}": plain,
+                f"images_per_s{ending}": flow_rate,
+                f"ratio{ending}": flow_rate / plain,
+                f"peak_memory_gb{ending}": peak_gb,
+            }
     write_figures(given.json, figures)
 
 
@@ -74,7 +83,7 @@ def _report(send, job, *given) -> None:
     send.send(job(*given))
 
 
-def plain_loop(files: list[Path], weights: str, threads: int) -> float:
+def plain_loop(files: list[Path], weights: str, threads: int, precision: Precision) -> float:
     """Images a second of the encoder alone over ready batches."""
     import numpy as np
 
@@ -82,7 +91,7 @@ def plain_loop(files: list[Path], weights: str, threads: int) -> float:
     from crossmodal.images.decode import decode
     from crossmodal.images.geometry import fit
 
-    encoder = registry.load(registry.resolve("clip", weights), ("image",), threads)
+    encoder = registry.load(registry.resolve("clip", weights), ("image",), threads, precision)
     wanted = encoder.spec.preprocessing
     batches = [
         np.stack([fit(decode(path.read_bytes())[0], wanted) for path in files[i : i + BATCH]])
@@ -95,7 +104,9 @@ def plain_loop(files: list[Path], weights: str, threads: int) -> float:
     return len(files) / (time.perf_counter() - start)
 
 
-def index_flow(files: list[Path], workspace: Path, given: argparse.Namespace) -> tuple[float, float]:
+def index_flow(
+    files: list[Path], workspace: Path, given: argparse.Namespace, precision: Precision
+) -> tuple[float, float]:
     """Images a second through the index Flow, the snapshot included, and the peak memory in GB."""
     from crossmodal.core.settings import Settings
     from crossmodal.encoders import registry
@@ -111,6 +122,7 @@ def index_flow(files: list[Path], workspace: Path, given: argparse.Namespace) ->
         workspace=workspace,
         threads=max(1, given.threads // given.parallel),
         parallel=given.parallel,
+        precision=precision,
     )
     settings = replace(settings, port=free_ports())
     answered: list[str] = []

@@ -8,6 +8,7 @@ import numpy as np
 from docarray import DocList
 from jina import Executor, requests
 
+from crossmodal.core.types import Precision
 from crossmodal.encoders import registry
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, sound
@@ -18,10 +19,14 @@ from executors.model_check import check_family
 class ImageEncoder(Executor):
     """Encodes all pictures of a request in one batch."""
 
-    def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, model: str, collection: str, threads: int = 0, precision: Precision = "fp32", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         check_family(model, Collection.open(Path(collection)).model)
-        self.encoders = Generations(collection, lambda opened: registry.load(opened.model, ("image",), threads or None))
+        self.encoders = Generations(
+            collection, lambda opened: registry.load(opened.model, ("image",), threads or None, precision)
+        )
 
     @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:

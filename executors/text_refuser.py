@@ -14,7 +14,7 @@ from executors.model_check import check_family
 class TextRefuser(Executor):
     """Refuses every text by name; a health check's passes, so that this Executor is part of it."""
 
-    def __init__(self, model: str, collection: str, threads: int = 0, **kwargs: Any) -> None:
+    def __init__(self, model: str, collection: str, threads: int = 0, precision: str = "fp32", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = Collection.open(Path(collection)).model
         check_family(model, self.spec)

@@ -81,7 +81,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     Args:
         kind: Which of `flows/flow-index.yml` and `flows/flow-query.yml`.
         collection: What it works on.
-        settings: Host, port (gRPC is on the next one), replicas, shards, threads, time limit.
+        settings: Host, port (gRPC is on the next one), replicas, shards, threads, precision, time limit.
         read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
 
     Raises:
@@ -100,6 +100,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "parallel": settings.parallel,
         "shards": settings.shards,
         "threads": settings.threads,
+        "precision": settings.precision,
         "read_paths": read_paths,
         "keys": str(settings.keys.resolve()) if settings.keys else "",
         "rate_per_s": settings.rate_per_s,

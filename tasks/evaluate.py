@@ -68,7 +68,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
         told, rankings = [], []
         for spec in specs:
             towers: tuple[Modality, ...] = ("image", "text") if subject.captions else ("image",)
-            encoder = models.load(spec, towers, threads=settings.threads or None)
+            encoder = models.load(spec, towers, threads=settings.threads or None, precision=settings.precision)
             figures, ranking = _exactly(encoder, subject, options)
             told.append({"model": str(spec), **figures})
             rankings.append(ranking)

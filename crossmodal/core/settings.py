@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossmodal.core.types import Precision
+
 MAX_TOP_K = 1_000
 DEFAULT_PORT = 45678
 
@@ -31,6 +33,7 @@ class Settings:
     parallel: int = 1
     shards: int = 1
     threads: int = 0
+    precision: Precision = "fp32"
     start_timeout_s: float = 90.0
     keys: Path | None = None
     rate_per_s: float = 0.0

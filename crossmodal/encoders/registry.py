@@ -13,7 +13,7 @@ from typing import Protocol
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision
 
 FAMILIES: dict[str, str] = {
     "clip": "crossmodal.encoders.clip",
@@ -86,10 +86,22 @@ def fetch(family: str, weights: str) -> list[Path]:
     return list(found(weights))
 
 
-def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None) -> Encoder:
+def load(
+    spec: ModelSpec,
+    towers: tuple[Modality, ...] = MODALITIES,
+    threads: int | None = None,
+    precision: Precision = "fp32",
+) -> Encoder:
     """The encoder of a spec; only the towers that are asked for stay in memory.
 
     Raises:
         StateError: The weights on this machine are not the ones of the spec any more.
+        InputError: The family has no other precision than fp32.
     """
-    return family_of(spec.family).load(spec, towers, threads)
+    encoder = family_of(spec.family).load(spec, towers, threads)
+    if precision == "bf16":
+        use_bf16 = getattr(encoder, "use_bf16", None)
+        if use_bf16 is None:
+            raise InputError(f"--precision bf16 is for clip, {spec} knows fp32 only: leave it out")
+        use_bf16()
+    return encoder

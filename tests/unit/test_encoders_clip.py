@@ -17,7 +17,7 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Pixels
-from crossmodal.encoders import clip
+from crossmodal.encoders import clip, registry
 from crossmodal.encoders.clip import BUNDLED_FOLDER, ClipEncoder, resolve, unit_rows
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.scenes.language import captions
@@ -317,3 +317,18 @@ def test_the_bundled_folder_is_whole() -> None:
     assert {clip.CONFIG_NAME, clip.WEIGHTS_NAME, clip.MERGES_NAME} <= names
     config = json.loads((BUNDLED_FOLDER / clip.CONFIG_NAME).read_text())
     assert resolve("scenes").dim == config["model_cfg"]["embed_dim"]
+
+
+def test_bf16_gives_almost_the_same_vectors(encoder: ClipEncoder) -> None:
+    rough = registry.load(resolve("scenes"), precision="bf16")
+    texts = captions(make_scene("test", 0), Random(0))
+    exact, found = (np.concatenate([e.encode_images(pixels(3)), e.encode_texts(texts)]) for e in (encoder, rough))
+    assert found.dtype == np.float32
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert np.abs(exact @ exact.T - found @ found.T).max() < 0.01
+    assert not np.array_equal(exact, found)
+
+
+def test_another_family_has_no_bf16() -> None:
+    with pytest.raises(InputError, match="--precision bf16 is for clip, timm test_resnet/random"):
+        registry.load(registry.resolve("timm", "test_resnet/random"), ("image",), precision="bf16")
