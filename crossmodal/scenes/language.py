@@ -70,6 +70,7 @@ BACKGROUND_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 CAPTION_STYLES = 5
+INVENTORY_STYLE = 3
 PLACED_STYLES = (0, 1, 2, 4)
 """The styles that say where things are, and so change when the scene is flipped."""
 

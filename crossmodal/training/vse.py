@@ -76,8 +76,8 @@ class VseTraining:
 
 
 VSE_ON_SCENES = VseTraining(
-    backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, loss="contrastive", epochs=8, decay_every=6,
-    learning_rate=1e-3, batch_size=192, seeing_steps=400,
+    backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, loss="contrastive", epochs=4, decay_every=3,
+    learning_rate=1e-3, batch_size=128, seeing_steps=300,
 )  # fmt: skip
 """The bundled model: small enough for the repository, and from nothing, so the CNN sees before it is compared."""
 
@@ -88,7 +88,8 @@ class VseLearner:
     def __init__(self, settings: VseTraining, model: VseModel, device: Device) -> None:
         self._settings, self._model, self._device = settings, model, device
         self.preprocessing = model.config.preprocessing
-        self.module = torch.nn.ModuleList([model.image_tower, model.text_tower]).to(device.device)
+        self.module = torch.nn.ModuleList([model.image_tower, model.text_tower])
+        self.module.to(device.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )

@@ -207,6 +207,50 @@ def test_twins_differ_and_come_with_their_scene() -> None:
         assert altered != scene
 
 
+def test_no_twin_has_a_pair_that_is_held_out() -> None:
+    for i in range(300):
+        scene = make_scene("train", i)
+        _, _, altered = caption_with_twin(scene, Random(i))
+        twin = false_twin(language.short_query(scene, Random(i)).pattern, Random(i))
+        told = [(thing.colour, thing.shape) for thing in altered.things] + [(twin.colour, twin.shape)]
+        assert not set(told) & set(world.held_out_pairs())
+
+
+def test_a_third_of_the_captions_only_say_what_goes_with_what() -> None:
+    made = [
+        (scene, *caption_with_twin(scene, Random(i)))
+        for i, scene in enumerate(make_scene("train", i) for i in range(400))
+    ]
+    exchanged = [
+        (scene, altered)
+        for scene, true, _, altered in made
+        if true.startswith(("a picture of", "there are", "a drawing of", "we see"))
+        and sorted(t.colour for t in scene.things) == sorted(t.colour for t in altered.things)
+        and [t.colour for t in scene.things] != [t.colour for t in altered.things]
+    ]
+    assert 100 < len(exchanged) < 200
+    assert all(
+        [replace(t, colour="") for t in scene.things] == [replace(t, colour="") for t in altered.things]
+        for scene, altered in exchanged
+    )
+
+
+def test_scenes_of_three_things_are_drawn_more_often(tokenizer: SimpleTokenizer) -> None:
+    scenes = [make_scene("train", i) for i in range(400)]
+    made = SceneBatches(
+        np.zeros((400, 1, 1, 3), np.uint8), scenes, tokenizer.encode, (0, 1),
+        context_length=CONTEXT, batch_size=40, n_captions=2, n_pictures_only=50, n_batches=100, seed=0,
+    )  # fmt: skip
+
+    def share(steps: range) -> float:
+        rows = np.concatenate([made._drawn(np.arange(400), step, np.random.default_rng(step)) for step in steps])
+        return float(np.mean([len(scenes[row].things) == 3 for row in rows.tolist()]))
+
+    usual = np.mean([len(scene.things) == 3 for scene in scenes])
+    assert share(range(50)) == pytest.approx(usual, abs=0.04)
+    assert share(range(50, 100)) > 1.4 * usual
+
+
 def test_the_twin_of_a_pattern_differs_in_one_value() -> None:
     for i in range(200):
         words = Random(i)
