@@ -21,8 +21,7 @@ from crossmodal.datasets import registry as data_sets
 from crossmodal.datasets.scenes import caption_seed
 from crossmodal.encoders import registry as models
 from crossmodal.encoders.bm25 import Bm25
-from crossmodal.encoders.sparse import SparseModel
-from crossmodal.encoders.sparse import resolve as resolve_sparse
+from crossmodal.encoders.sparse import FUSION_NAME, SparseModel
 from crossmodal.encoders.term_vocabulary import TermVocabulary
 from crossmodal.evaluation import sparse as measures
 from crossmodal.evaluation.recall import Ranks
@@ -30,7 +29,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.sources import from_file
 from crossmodal.index.sparse import Scoring, SparseIndex
-from crossmodal.retrieval.fusion import Answer, Fusion, candidates, shares
+from crossmodal.retrieval.fusion import DEPTH, Answer, Fusion, candidates, shares
 from crossmodal.scenes import language
 from tasks.evaluation_set import read_set
 from tasks.progress import Meter
@@ -38,9 +37,7 @@ from tasks.train import _with as with_given
 from tasks.train import splits
 
 BATCH, TEXT_BATCH = 64, 256
-DEPTH = 100
-"""Matches that tuning asks of each part."""
-HISTORY, CURVES, FUSION = "history.json", "recalls.png", "fusion.json"
+HISTORY, CURVES, FUSION = "history.json", "recalls.png", FUSION_NAME
 
 Report = Callable[[str], None]
 
@@ -256,7 +253,6 @@ def load(settings: Settings, needs_text: bool = True) -> tuple[SparseModel, Enco
     """
     if not settings.weights:
         raise InputError("name the folder of the sparse model with --weights; make one with `-t train -m sparse`")
-    resolve_sparse(settings.weights)
     model = SparseModel.load(Path(settings.weights))
     base = model.config.base
     both = needs_text and base.family not in models.IMAGE_ONLY
