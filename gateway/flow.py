@@ -34,6 +34,7 @@ CLOSE_BROKEN_S = 5.0
 """And one that has lost a part, or did not get it: there the others may wait for each other without end."""
 TOLD_S = 2.0
 """Seconds in which a service that has lost a part answers 503, so that who asks is told, before it is closed."""
+PODS = Path(__file__).resolve().parent.parent / "pods"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 
 
@@ -92,6 +93,8 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         _check_port(settings.host, port)
     context = {
         "model": collection.model.family,
+        "vector_indexer": _pod(collection.model.family, "vector_indexer"),
+        "ranker": _pod(collection.model.family, "ranker"),
         "collection": str(collection.root.resolve()),
         "host": settings.host,
         "port": settings.port,
@@ -126,6 +129,12 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
             raise StateError(_start_failure(flow, settings)) from error
         finally:
             _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
+
+
+def _pod(family: str, name: str) -> str:
+    """The pod of that name: the family's own, where it has one."""
+    own = f"{family}/{name}"
+    return own if (PODS / f"{own}.yml").is_file() else name
 
 
 def _close(flow: Flow, within_s: float) -> None:

@@ -60,7 +60,8 @@ def train(settings: Settings, out: Path | None, given: Sequence[str], report: Re
     """Trains heads on an encoder and returns the folder, which `-m sparse --weights FOLDER` loads.
 
     Args:
-        settings: `data_set`; `weights` names the encoder, FAMILY:WEIGHTS, by default the data set's CLIP.
+        settings: `data_set`; `weights` names the encoder, FAMILY:WEIGHTS, by default the data set's CLIP;
+            `vocabulary` is a file with the words, which by default are those of the training captions.
         out: The folder to write; by default one in the workspace.
         given: `NAME=VALUE` of `Choice`, and of `ThesisTraining` or `DenseToSparseTraining`.
         report: Called with a line of progress now and then.
@@ -79,7 +80,10 @@ def train(settings: Settings, out: Path | None, given: Sequence[str], report: Re
     folder = out or settings.workspace / "training" / f"sparse-{data_sets.collection_name(name)}"
     encoder = base_encoder(settings)
     training_set, dev = training_features(encoder, settings, choice.n_scenes, folder.parent / "pool")
-    vocabulary = TermVocabulary.fit(training_set.captions, choice.min_df, choice.max_df)
+    if settings.vocabulary:
+        vocabulary = TermVocabulary.load(settings.vocabulary)
+    else:
+        vocabulary = TermVocabulary.fit(training_set.captions, choice.min_df, choice.max_df)
     report(f"{len(training_set.images)} pictures, {len(training_set.captions)} captions, {len(vocabulary)} words")
     began = time.monotonic()
     model, history = fit_heads(own, encoder, vocabulary, training_set, dev, report)
@@ -253,7 +257,7 @@ def load(settings: Settings, needs_text: bool = True) -> tuple[SparseModel, Enco
     """
     if not settings.weights:
         raise InputError("name the folder of the sparse model with --weights; make one with `-t train -m sparse`")
-    model = SparseModel.load(Path(settings.weights))
+    model = SparseModel.load(Path(settings.weights), settings.vocabulary)
     base = model.config.base
     both = needs_text and base.family not in models.IMAGE_ONLY
     towers: Any = ("image", "text") if both else ("image",)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
-from crossmodal.encoders.sparse import SparseConfig, SparseModel, resolve
+from crossmodal.encoders.sparse import Recipe, SparseConfig, SparseModel, resolve
 from crossmodal.encoders.term_vocabulary import TermVocabulary
 from crossmodal.hybrid.indexes import WordIndexes
 from crossmodal.index.collection import Collection
@@ -18,7 +18,7 @@ BASE = ModelSpec("clip", "scenes", "hash", DIM, Preprocessing(size_px=8))
 WORDS = ("blue", "cat", "dog", "heart", "red", "star")
 
 
-def write_model(folder: Path, words: tuple[str, ...] = WORDS) -> ModelSpec:
+def write_model(folder: Path, words: tuple[str, ...] = WORDS, recipe: Recipe = "dense-to-sparse") -> ModelSpec:
     """Word i is as strong as number i of a vector, where that is above 0."""
     heads = {
         "image.0.weight": np.eye(len(words), DIM, dtype=np.float32),
@@ -26,7 +26,7 @@ def write_model(folder: Path, words: tuple[str, ...] = WORDS) -> ModelSpec:
         "words": np.arange(1, len(words) + 1, dtype=np.float32),
     }
     vocabulary = TermVocabulary.fit([" ".join(words)])
-    SparseModel(SparseConfig("dense-to-sparse", BASE, "words"), vocabulary, heads).save(folder)
+    SparseModel(SparseConfig(recipe, BASE, "words"), vocabulary, heads).save(folder)
     return resolve(str(folder))
 
 
@@ -47,8 +47,8 @@ def caption(text: str, of: str) -> NewDocument:
 class World:
     """A collection of a sparse model, open for writing."""
 
-    def __init__(self, folder: Path) -> None:
-        self.spec = write_model(folder / "model")
+    def __init__(self, folder: Path, recipe: Recipe = "dense-to-sparse") -> None:
+        self.spec = write_model(folder / "model", recipe=recipe)
         self.collection = Collection.create(folder / "collection", self.spec)
         self.store: DocumentStore = self.collection.store(writable=True)
 

@@ -12,14 +12,17 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from crossmodal.core.types import Keys
 from crossmodal.encoders.sparse import SparseModel
 from crossmodal.index.follower import Follower
-from crossmodal.index.sparse import SparseIndex, Weights
+from crossmodal.index.sparse import Scoring, SparseIndex, Weights
 from crossmodal.store.sqlite import Changes, DocumentStore
 
 NAME = "sparse"
 
 
 class FollowingWords(Follower[SparseIndex]):
-    """The weights of words of all pictures, made from their vectors, as these are in the store."""
+    """The weights of words of all pictures, made from their vectors, as these are in the store.
+
+    Those of the thesis's recipe are scored by TF-IDF, which is what ranks them best.
+    """
 
     def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
         """Opens the snapshot if there is a good one, and replays what the store has beyond it.
@@ -31,19 +34,19 @@ class FollowingWords(Follower[SparseIndex]):
             weights_hash: The model's: a snapshot of another model is passed over.
         """
         self.model, self.weights_hash = model, weights_hash
+        self.scoring: Scoring = "tf-idf" if model.config.recipe == "thesis" else "dot"
         super().__init__(store, "image", folder, NAME)
 
     def search(self, query: csr_matrix, k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best of everything committed until now by the dot product; as `SparseIndex.search`."""
+        """The k best of everything committed until now; as `SparseIndex.search`."""
         self.refresh()
         with self._lock:
-            return self.index.search(query, k, allowed)
+            return self.index.search(query, k, allowed, self.scoring)
 
     def contributions(self, query: csr_matrix, keys: Keys) -> tuple[NDArray[np.int64], Weights]:
-        """The t terms of a query (1, V), and what each gives to the score of n pictures, (n, t)."""
-        terms = query.indices.astype(np.int64)
+        """As `SparseIndex.contributions`."""
         with self._lock:
-            return terms, self.index.weights_of(keys, terms) * query.data
+            return self.index.contributions(query, keys, self.scoring)
 
     def wordless(self) -> Keys:
         """The pictures that have no word at all, by key."""

@@ -215,7 +215,7 @@ class SparseIndex:
             scoring: `dot` sums weight * query weight. `activation-idf` sums query weight * weight / active
                 terms of the picture * ln(pictures / (1 + sum of the term's weights)); the logarithm is
                 negative for a term whose weights sum to more than there are pictures. `tf-idf` is the cosine
-                of two TF-IDF vectors, the query's made of 1 and -1. The first search by one of these two
+                of two TF-IDF vectors; the query's counts are its weights. The first search by one of these two
                 after a change reads every posting.
 
         Returns:
@@ -285,11 +285,22 @@ class SparseIndex:
         alive = self._alive[rows]
         return rows[alive], weights[alive]
 
-    def weights_of(self, keys: Keys, terms: NDArray[np.int64]) -> Weights:
-        """The weight of each of t terms in each of n pictures, (n, t); 0 where a picture has it not, or is not there.
+    def contributions(
+        self, query: csr_matrix, keys: Keys, scoring: Scoring = "dot"
+    ) -> tuple[NDArray[np.int64], Weights]:
+        """The t terms of a query (1, n_terms), and what each gives to the scores of n pictures, (n, t).
 
-        Their products with a query's weights are what each term gives to the `dot` score.
+        A row sums to the picture's score; 0 where a picture has not the term, or is not there.
         """
+        [(terms, weights)] = self._queries(query)
+        effective, of_row = self._effective(terms, weights, scoring)
+        given: Weights = self.weights_of(keys, terms) * effective
+        if of_row is not None and len(of_row):
+            given *= of_row[np.minimum(np.searchsorted(self._keys, keys), len(of_row) - 1)][:, None]
+        return terms, given
+
+    def weights_of(self, keys: Keys, terms: NDArray[np.int64]) -> Weights:
+        """The weight of each of t terms in each of n pictures, (n, t); 0 where a picture lacks it, or is not there."""
         keys = np.asarray(keys, np.int64)
         rows = np.searchsorted(self._keys, keys)
         there = rows < len(self._keys)
@@ -436,7 +447,7 @@ class SparseIndex:
         if scoring == "activation-idf":
             idf = np.log(known.n / (1 + known.activation[terms]))
             return (weights * idf).astype(np.float32), known.inverse_active
-        idf = np.sign(weights) * known.idf[terms]
+        idf = weights * known.idf[terms]
         return (idf / np.linalg.norm(idf) * known.idf[terms]).astype(np.float32), known.inverse_lengths
 
     def _dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:

@@ -72,6 +72,22 @@ def test_the_words_sum_to_the_score_they_explain(world: World, text: str, fusion
             assert match.score == pytest.approx(sum(match.why.values()), abs=1e-5)
 
 
+def test_the_thesis_s_words_are_scored_by_tf_idf(tmp_path: Path) -> None:
+    world = World(tmp_path, "thesis")
+    with world.store:
+        world.store.put([picture(name, vector) for name, vector in PICTURES.items()])
+        words = world.indexes().words
+        query = words.model.query_weights("dog^2 red -cat")
+        scores, keys = words.search(query, 4)
+        expected, same = words.index.search(query, 4, scoring="tf-idf")
+        assert (scores.tolist(), keys.tolist()) == (expected.tolist(), same.tolist())
+        assert words.index.search(query, 4)[0].tolist() != scores.tolist()
+        found = ask(world, "dog^2 red -cat", "sparse").matches
+        assert [match.key for match in found] == [key for key in keys[0].tolist() if key >= 0]
+        assert [sum(match.why.values()) for match in found] == pytest.approx([match.score for match in found])
+        assert found[0].why.keys() == {"dog", "red"}
+
+
 def test_a_word_to_be_avoided_takes_away(world: World) -> None:
     plain, less = ask(world, "dog", "sparse"), ask(world, "dog -cat", "sparse")
     assert names(world, plain) == names(world, less) == ["a", "b"]
