@@ -11,10 +11,14 @@ from hybrid_world import WORDS, World, caption, picture, unit, write_model
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Vectors
+from crossmodal.encoders.sparse import FUSION_NAME
 from crossmodal.hybrid.every_index import every_index
+from crossmodal.hybrid.indexes import fusion_of
 from crossmodal.hybrid.search import Found, HybridSearch
 from crossmodal.index.collection import Collection
-from crossmodal.retrieval.fusion import fuse, fusion_of_parts
+from crossmodal.retrieval.fusion import fuse, fusion_of_parts, name_of
+from tasks.verification_of_words import problems_of_words
+from tasks.words import wordless
 
 PICTURES: dict[str, Vectors] = {
     "a": unit(0, 0, 3, 0, 1),  # dog, red
@@ -167,6 +171,39 @@ def test_every_index_is_written_and_read(world: World) -> None:
     again["sparse"].rebuild()
     again["bm25"].compact()
     assert names(world, ask(world, "red dog", "sparse")) == ["a", "b"]
+
+
+def test_what_was_tuned_is_the_default(world: World) -> None:
+    assert name_of(fusion_of(world.spec)) == "rrf"
+    path = Path(world.spec.weights) / FUSION_NAME
+    path.write_text('{"fusion": "weighted:0.9,0.1", "parts": ["dense", "sparse"]}')
+    found = HybridSearch(world.indexes(), fusion_of(world.spec)).answer("dog", None, {}, 2)
+    assert found.fusion == "weighted:0.9,0.1,0"
+
+
+def test_verification_sees_words_that_are_not_those_of_the_store(world: World) -> None:
+    assert list(problems_of_words(world.collection, world.store, 10)) == []
+    for index in every_index(world.collection, world.store).values():
+        index.snapshot()
+    with world.store.database.writing() as connection:
+        vector = PICTURES["b"].astype("<f4").tobytes()
+        connection.execute(
+            "UPDATE vectors SET vector = ? WHERE key = (SELECT key FROM documents WHERE id = 'a')", [vector]
+        )
+        connection.execute("UPDATE documents SET text = 'a blue cat' WHERE text = 'a red dog'")
+    problems = list(problems_of_words(world.collection, world.store, 10))
+    assert problems == [
+        ("sparse index", "has other words of a than its vector gives: run -t rebuild"),
+        ("bm25 index", "has other words of the caption 'a blue cat': run -t rebuild"),
+    ]
+    for index in every_index(world.collection, world.store).values():
+        index.rebuild()
+    assert list(problems_of_words(world.collection, world.store, 10)) == []
+
+
+def test_pictures_without_words_are_named(world: World) -> None:
+    assert [found.id for found in wordless(world.spec, world.store, list(PICTURES))] == ["d"]
+    assert list(wordless(world.spec, world.store, ["a", "nobody"])) == []
 
 
 def test_damage_is_made_good_from_the_store(world: World) -> None:
