@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,13 +74,20 @@ class TaskName(click.ParamType[str]):
 @click.option(
     "-d",
     "--data_set",
+    envvar="DATASET_ROOT_PATH",
     default="toy-data",
     show_default=True,
     help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.",
 )
-@click.option("--split", help="Only the pictures of this split, where the data set has splits.")
+@click.option("--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, where the data set has splits.")
 @click.option("-m", "--model", default="clip", show_default=True, help="The model family.")
 @click.option("--weights", help="A name the family knows, or a local checkpoint.  [default: by data set]")
+@click.option(
+    "--vocabulary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="TEXT_EMBEDDING_VECTORIZER_PATH",
+    help="For `-m sparse`: the file of the words.  [default: `train` makes one, the others take the model's]",
+)
 @click.option("-n", "--num_docs", type=click.IntRange(1), envvar="JINA_MAX_DOCS", help="At most so many pictures.")
 @click.option(
     "-s",
@@ -119,6 +127,7 @@ class TaskName(click.ParamType[str]):
 @click.option(
     "--index_memory", type=click.IntRange(1), metavar="MB", help="What `auto` may take.  [default: a quarter of it all]"
 )
+@click.option("--fusion", help="For queries of a sparse collection: dense, sparse, bm25, rrf or weighted:A,B,C.")
 @click.option("--text", "query_text", help="For `query`: search pictures with this text.")
 @click.option("--image", "query_image", help="For `query`: search captions with this picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
@@ -210,6 +219,7 @@ def main(task: str, **given: Any) -> None:
     """
     own = {name: given.pop(name) for name in list(given) if name not in Settings.__dataclass_fields__}
     model_source = click.get_current_context().get_parameter_source("model")
+    given.update(of_environment(task, given))
     settings = Settings(**given, model_named=model_source is not ParameterSource.DEFAULT)
     try:
         sys.exit(TASKS[task](settings, {**own, "task": task}))
@@ -219,6 +229,18 @@ def main(task: str, **given: Any) -> None:
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
         sys.exit(130)
+
+
+def of_environment(task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What stands for options of `-m sparse` that were not given: the model's folder and the collection's."""
+    found: dict[str, Any] = {}
+    model, place = os.environ.get("IMAGE_EMBEDDING_MODEL_PATH"), os.environ.get("INDEX_FILE_PATH")
+    if model and given["model"] == "sparse" and task != "train" and given["weights"] is None:
+        found["weights"] = model
+    named = click.get_current_context().get_parameter_source("workspace")
+    if place and given["model"] == "sparse" and given["collection"] is None and named is ParameterSource.DEFAULT:
+        found |= {"workspace": Path(place).parent, "collection": Path(place).name}
+    return found
 
 
 def index(settings: Settings, own: dict[str, Any]) -> int:
@@ -254,7 +276,7 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
-    with asking(settings, modality, target, own["metric"], own["where"]) as ask:
+    with asking(settings, modality, target, own["metric"], own["where"], own["fusion"]) as ask:
         for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
@@ -302,12 +324,17 @@ def _typed(what: str) -> Any:
 def _print_answer(answer: Any) -> None:
     table = Table(title=answer.query, box=None, title_justify="left")
     captions = answer.target == "text"
-    for heading in ("rank", "score", "caption" if captions else "picture", "of" if captions else ""):
+    has_words = any(hit.why for hit in answer.hits)
+    last = "of" if captions else "why" if has_words else ""
+    for heading in ("rank", "score", "caption" if captions else "picture", last):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
-        shown = (hit.text, hit.filename) if captions else (hit.uri, "")
+        why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
+        shown = (hit.text, hit.filename) if captions else (hit.uri, why)
         table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown)
     _console().print(table)
+    if answer.note:
+        click.echo(f"note: {answer.note}", err=True)
 
 
 def _console() -> Console:
@@ -337,6 +364,8 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
     click.echo(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
     if verb == "search":
         body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
+        if collection.model.base:  # with words that may be unknown
+            body = '{"data": ["hello world"], "parameters": {"top_k": 5, "fusion": "rrf"}}'
         header = "Content-Type: application/json"
         click.echo(f"try:   curl --request POST -d '{body}' -H '{header}' 'http://localhost:{settings.port}/search'")
 

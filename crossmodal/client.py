@@ -58,6 +58,14 @@ class RefusedError(InputError):
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word, and how much it counts."""
+
+    word: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Hit:
     """A picture that was found, or a caption with what there is of its picture."""
 
@@ -75,6 +83,8 @@ class Hit:
     tags: dict[str, Any]
     relevance: float | None = None
     vector: Vectors | None = None  # (dim,)
+    scores: dict[str, float] = field(default_factory=dict)  # of a search by words: those of its parts
+    why: list[Word] = field(default_factory=list)  # the words that it was found by
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ class Found:
     more: bool
     results: list[Hit]
     query: dict[str, Any]
+    note: str = ""
 
     @property
     def images(self) -> list[Hit]:
@@ -125,6 +136,7 @@ class StoredDocument:
     filename: str
     tags: dict[str, Any]
     captions: list[StoredCaption]
+    words: list[Word] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -194,6 +206,7 @@ def _search(
     target: Target | None = None,
     collection: str | None = None,
     vectors: bool = False,
+    fusion: str | None = None,
 ) -> Call[Found]:
     """Searches with words, a picture, a document of the collection, or several of these.
 
@@ -210,11 +223,12 @@ def _search(
         target: What is looked for: `image`, `text` or `both`.
         collection: Refused where another one is served.
         vectors: Whether each result comes with its vector.
+        fusion: Of a sparse collection: `dense`, `sparse`, `bm25`, `rrf` or `weighted:A,B,C`.
     """
     asked = {
         "text": text, "image": None if image is None else _data_uri(image), "like": like, "exclude": list(exclude),
         "mix": mix, "where": where, "top_k": top_k, "offset": offset, "min_score": min_score, "target": target,
-        "collection": collection, "vectors": vectors,
+        "collection": collection, "vectors": vectors, "fusion": fusion,
     }  # fmt: skip
     return Call("POST", "/search", _found, {name: value for name, value in asked.items() if value is not None})
 
@@ -436,11 +450,17 @@ def _found(told: Any) -> Found:
 
 def _hit(told: dict[str, Any]) -> Hit:
     vector = told.get("vector")
-    return _of(Hit, {**told, "vector": None if vector is None else np.asarray(vector, np.float32)})
+    read = {"vector": None if vector is None else np.asarray(vector, np.float32), "why": _words(told.get("why"))}
+    return _of(Hit, {**told, **read})
 
 
 def _stored(told: Any) -> StoredDocument:
-    return _of(StoredDocument, {**told, "captions": [_of(StoredCaption, one) for one in told["captions"]]})
+    read = {"captions": [_of(StoredCaption, one) for one in told["captions"]], "words": _words(told.get("words"))}
+    return _of(StoredDocument, {**told, **read})
+
+
+def _words(told: Any) -> list[Word]:
+    return [_of(Word, one) for one in told or []]
 
 
 def _matrix(told: Any) -> Vectors:

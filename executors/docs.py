@@ -36,6 +36,9 @@ class _Doc(BaseDoc):
 class MatchDoc(_Doc):
     """A match of a query: a document of the store and how well it fits.
 
+    `scores` has its `cosine`, or what a search by words has given: `fused`, what it is ranked by, and beside it the
+    score of each part that has found it. `why` is what each word gives to the score of the words.
+
     Its id is a plain string: docarray makes a new pydantic validator for every id of its own type that it
     reads, a millisecond and more a match on the way to the caller.
     """
@@ -50,6 +53,7 @@ class MatchDoc(_Doc):
     image_id: str = ""
     tags: Dict[str, Any] = {}
     scores: Dict[str, float] = {}
+    why: Dict[str, float] = {}
 
 
 def _new_id() -> str:
@@ -63,7 +67,8 @@ class MediaDoc(_Doc):
     (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
     float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
     under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
-    and every Executor passes such a document on untouched.
+    and every Executor passes such a document on untouched. `fusion` and `note` are of a search by words: how its
+    parts were joined, and what the person who asked should know.
     """
 
     id: str = Field(default_factory=_new_id)
@@ -86,6 +91,8 @@ class MediaDoc(_Doc):
     outcome: str = ""
     error: str = ""
     generation: str = ""
+    fusion: str = ""
+    note: str = ""
 
 
 Docs = DocList[MediaDoc]
@@ -110,6 +117,11 @@ def modality_and_key(name: str) -> tuple[str, int]:
     """The two parts of a `name_of_match`."""
     modality, key = name.split("/")
     return modality, int(key)
+
+
+def score_of(match: MatchDoc) -> float:
+    """What a match is ranked by."""
+    return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
 
 
 def document_of(doc: MediaDoc) -> Document:

@@ -12,6 +12,9 @@ from executors.docs import MatchDoc, MediaDoc, modality_and_key
 from executors.generations import Generations
 from executors.refusal import Refusing
 
+Ranked = tuple[int, dict[str, float], dict[str, float]]
+"""A match before it is looked up: its key, its scores, and the words that it is found by."""
+
 
 class Ranker(Refusing):
     """Joins the branches of a query. Scores of captions and of pictures are not comparable, so each modality
@@ -29,14 +32,19 @@ class Ranker(Refusing):
         deleted in the meantime is left out.
         """
         start = time.perf_counter()
+        for doc in docs:
+            refuse_fusion(doc, parameters)
         top_k = int(parameters.get("top_k", 10))
-        ranked = [_in_order(doc.found, top_k) for doc in docs]
+        return self.filled(docs, [in_order(doc.found, top_k) for doc in docs], start)
+
+    def filled(self, docs: DocList[MediaDoc], ranked: list[list[Ranked]], start: float) -> DocList[MediaDoc]:
+        """The documents with their matches, which are looked up; `start` is when ranking them began."""
         stored = self._stored(docs, ranked)
         for doc, keys in zip(docs, ranked, strict=True):
             of_generation = stored[doc.generation]
             doc.matches = DocList[MatchDoc](
-                MatchDoc(scores={"cosine": cosine}, **vars(of_generation[key]))
-                for key, cosine in keys
+                MatchDoc(scores=scores, why=why, **vars(of_generation[key]))
+                for key, scores, why in keys
                 if key in of_generation
             )
             doc.embedding, doc.found = None, {}
@@ -45,11 +53,11 @@ class Ranker(Refusing):
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
         return docs
 
-    def _stored(self, docs: DocList[MediaDoc], ranked: list[list[tuple[int, float]]]) -> dict[str, dict[int, Document]]:
+    def _stored(self, docs: DocList[MediaDoc], ranked: list[list[Ranked]]) -> dict[str, dict[int, Document]]:
         """The documents that were found, by key, by generation."""
         wanted: dict[str, set[int]] = {}
         for doc, keys in zip(docs, ranked, strict=True):
-            wanted.setdefault(doc.generation, set()).update(key for key, _ in keys)
+            wanted.setdefault(doc.generation, set()).update(key for key, *_ in keys)
         return {generation: self.stores.named(generation).by_keys(keys) for generation, keys in wanted.items()}
 
     def close(self) -> None:
@@ -57,14 +65,21 @@ class Ranker(Refusing):
         self.stores.close()
 
 
-def _in_order(found: dict[str, float], top_k: int) -> list[tuple[int, float]]:
+def refuse_fusion(doc: MediaDoc, parameters: dict[str, Any]) -> None:
+    """Marks a document of a collection that has no words, where it is to be searched for by words."""
+    asked = parameters.get("fusion")
+    if asked not in (None, "", "dense") and not doc.error:
+        doc.error = f"fusion {asked!r}: this collection has no words, only vectors; index with -m sparse"
+
+
+def in_order(found: dict[str, float], top_k: int) -> list[Ranked]:
     """Keys and cosines, pictures before captions, at most `top_k` of each."""
     of_modality: dict[str, list[tuple[int, float]]] = {modality: [] for modality in MODALITIES}
     for name, cosine in found.items():
         modality, key = modality_and_key(name)
         of_modality[modality].append((key, cosine))
     return [
-        candidate
+        (key, {"cosine": cosine}, {})
         for candidates in of_modality.values()
-        for candidate in best(candidates, top_k, lambda candidate: (candidate[1], f"{candidate[0]:020d}"))
+        for key, cosine in best(candidates, top_k, lambda candidate: (candidate[1], f"{candidate[0]:020d}"))
     ]

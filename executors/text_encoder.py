@@ -1,13 +1,15 @@
 """TextEncoder: texts to unit vectors, with the text tower of the collection's model."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from docarray import DocList
 from jina import Executor, requests
 
-from crossmodal.core.types import Precision
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Precision, Vectors
 from crossmodal.encoders import registry
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, sound
@@ -30,6 +32,10 @@ class TextEncoder(Executor):
     @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding`."""
+        return self.encoded(docs, lambda encoder, texts: encoder.encode_texts(texts))
+
+    def encoded(self, docs: DocList[MediaDoc], encode: Callable[[Encoder, list[str]], Vectors]) -> DocList[MediaDoc]:
+        """The documents with what `encode` makes of the texts among them."""
         for doc in sound(docs, "text"):
             if not doc.text.strip():
                 doc.error = "the text is empty"
@@ -38,7 +44,7 @@ class TextEncoder(Executor):
             return docs
         start = time.perf_counter()
         generation, encoder = self.encoders.current()
-        vectors = encoder.encode_texts([doc.text for doc in texts])
+        vectors = encode(encoder, [doc.text for doc in texts])
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(texts, vectors, strict=True):
             doc.embedding, doc.generation = vector, generation

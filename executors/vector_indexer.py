@@ -1,6 +1,7 @@
 """VectorIndexer: the vectors of one modality; follows the store, answers nearest neighbours."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from crossmodal.core.types import Modality
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
+from crossmodal.index.follower import Follower
 from crossmodal.index.following import FollowingIndex
+from crossmodal.retrieval.fusion import DEPTH
 from crossmodal.store.where import parse
 from executors.docs import MediaDoc, name_of_match
 from executors.generations import Generations
@@ -31,34 +34,40 @@ class VectorIndexer(Refusing):
     def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.modality: Modality = "image" if modality == "image" else "text"
-        family = Collection.open(Path(collection)).model.family
-        self.of_images = "image" if family in IMAGE_ONLY else "text"
+        model = Collection.open(Path(collection)).model
+        self.of_images = "image" if model.family in IMAGE_ONLY else "text"
+        self.depth = DEPTH if model.base else 1  # a search by words joins so many
         args = self.runtime_args
         self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
-        self.indexes = Generations(collection, self._open, lambda index: index.store.close())
+        self.indexes = Generations(collection, self._open, lambda opened: opened[0].store.close())
         self._unsaved = 0
 
-    def _open(self, opened: Collection) -> FollowingIndex:
-        return opened.index(opened.store(), self.modality, self.shard, self.n_shards)
+    def _open(self, opened: Collection) -> tuple[FollowingIndex, *tuple[Follower[Any], ...]]:
+        """What is searched, and what follows the store beside it."""
+        return (opened.index(opened.store(), self.modality, self.shard, self.n_shards),)
 
     @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in what was committed."""
-        _, index = self.indexes.current()
-        self._unsaved += index.refresh()
+        _, opened = self.indexes.current()
+        self._unsaved += max(index.refresh() for index in opened)
         if self._unsaved >= SNAPSHOT_EVERY:
-            index.snapshot()
-            self._unsaved = 0
+            self._write(opened)
         return docs
 
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in everything and writes a snapshot; asked for at the end of an indexing run."""
-        _, index = self.indexes.current()
-        index.refresh()
-        index.snapshot()
-        self._unsaved = 0
+        _, opened = self.indexes.current()
+        for index in opened:
+            index.refresh()
+        self._write(opened)
         return docs
+
+    def _write(self, opened: Iterable[Follower[Any]]) -> None:
+        for index in opened:
+            index.snapshot()
+        self._unsaved = 0
 
     @requests(on=["/search", "/health"])
     def search(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
@@ -70,7 +79,8 @@ class VectorIndexer(Refusing):
         where = str(parameters.get("where") or "")
         for generation in {doc.generation for doc in asking}:
             same = [doc for doc in asking if doc.generation == generation]
-            self._find(self.indexes.named(generation), same, int(parameters.get("top_k", 10)), where)
+            top_k = max(self.depth, int(parameters.get("top_k", 10)))
+            self._find(self.indexes.named(generation)[0], same, top_k, where)
         return docs
 
     def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:
@@ -94,7 +104,7 @@ class VectorIndexer(Refusing):
     def close(self) -> None:
         """Writes a snapshot where this Flow has indexed something, and closes the stores."""
         if self._unsaved:
-            self.indexes.current()[1].snapshot()
+            self._write(self.indexes.current()[1])
         self.indexes.close()
 
 

@@ -204,11 +204,15 @@ def _numbers(vector: Any) -> list[float]:
 def _add_what_is_here(router: APIRouter, opened: Generations[Any]) -> None:
     @router.get("/documents/{document_id}", summary="A document with its captions", responses=_PROBLEMS)
     def document(document_id: str) -> StoredDocument:
-        store = opened.current()[1].store
-        found = store.document(document_id)
+        now = opened.current()[1]
+        found = now.store.document(document_id)
         if found is None:
             raise RefusedError(404, f"no document {document_id[:80]}")
-        return _stored(found, store.captions_of(found.id) if found.modality == "image" else [])
+        if found.modality != "image":
+            return _stored(found, [])
+        told = _stored(found, now.store.captions_of(found.id))
+        told.words = now.words.of_picture(found.id) if now.words else None
+        return told
 
     @router.get("/collections", summary="The collection that is served")
     def collections() -> CollectionsAnswer:
@@ -260,6 +264,7 @@ def _collection_info(generation: str, now: Opened) -> CollectionInfo:
         captions=counts["text"],
         generation=generation or "first",
         examples=[min(texts, key=len) for texts in captions if texts],
+        fusion=now.words.fusion if now.words else None,
     )
 
 

@@ -43,7 +43,13 @@ class SearchRequest(_Asked):
     where: str | None = Field(None, description=f"a condition on the results: {WHERE}")
     top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="how many results, of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="how many of the best to leave out, of each modality")
-    min_score: float | None = Field(None, ge=-1, le=1, description="leaves out what scores less")
+    min_score: float | None = Field(None, ge=-1, description="leaves out what scores less")
+    fusion: str | None = Field(
+        None,
+        max_length=100,
+        description="of a sparse collection, how words find pictures: `dense`, `sparse`, `bm25`, `rrf`, or "
+        "`weighted:A,B,C`, a weight for each of the three",
+    )
     target: Literal["image", "text", "both"] | None = Field(
         None, description="what is looked for; by default pictures, and for a picture alone its captions, too"
     )
@@ -60,12 +66,29 @@ class Took(BaseModel):
     total: float
 
 
+class Word(BaseModel):
+    """A word, and how much it counts."""
+
+    word: str
+    weight: float
+
+
 class Result(BaseModel):
     """A picture, or a caption with what there is of its picture."""
 
     id: str
     modality: Literal["image", "text"]
-    score: float = Field(description="cosine with the query; those of pictures and of captions are not comparable")
+    score: float = Field(
+        description="cosine with the query, or what the `fusion` says; of pictures and captions not comparable"
+    )
+    scores: dict[str, float] | None = Field(
+        None, description="of a search by words: its `cosine`, `sparse` and `bm25`, of those that have found it"
+    )
+    why: list[Word] | None = Field(
+        None,
+        description="the words it was found by: they sum to the `sparse` score, or to `bm25` where words "
+        "of captions alone are searched",
+    )
     relevance: float | None = Field(None, description="0 to 1, where the collection is calibrated")
     text: str
     captions: list[str] = Field(description="all captions of the picture")
@@ -92,6 +115,7 @@ class Asked(BaseModel):
     top_k: int
     offset: int
     min_score: float | None = None
+    fusion: str | None = Field(None, description="of a sparse collection: how the pictures were found")
 
 
 class SearchAnswer(BaseModel):
@@ -104,6 +128,7 @@ class SearchAnswer(BaseModel):
     more: bool = Field(description="whether there are others behind these; ask with a larger `offset`")
     results: list[Result]
     query: Asked
+    note: str | None = Field(None, description="what whoever asks should know: words that are not known here")
 
 
 class EncodeRequest(_Asked):
@@ -154,6 +179,7 @@ class StoredDocument(BaseModel):
     filename: str
     tags: dict[str, Any]
     captions: list[Caption]
+    words: list[Word] | None = Field(None, description="of a picture of a sparse collection: its strongest words")
 
 
 class CollectionInfo(BaseModel):
@@ -166,6 +192,7 @@ class CollectionInfo(BaseModel):
     captions: int
     generation: str
     examples: list[str] = Field(description="some of its captions, to begin with")
+    fusion: str | None = Field(None, description="of a sparse collection: the fusion of who asks for none")
 
 
 class CollectionsAnswer(BaseModel):

@@ -47,10 +47,12 @@ def call(
         raise StateError(f"the Flow does not answer: {error}") from error
 
 
-def search(settings: Settings, docs: list[MediaDoc], target: str = "", where: str = "") -> list[MediaDoc]:
+def search(
+    settings: Settings, docs: list[MediaDoc], target: str = "", where: str = "", fusion: str = ""
+) -> list[MediaDoc]:
     """The documents with their matches, in order."""
     answered: dict[str | None, MediaDoc] = {}
-    parameters = {"top_k": settings.top_k, "target": target, "where": where}
+    parameters = {"top_k": settings.top_k, "target": target, "where": where, "fusion": fusion}
     call(settings, "/search", docs, lambda found: answered.update({d.id: d for d in found}), parameters)
     missing = [str(doc.id) for doc in docs if doc.id not in answered]
     if missing:

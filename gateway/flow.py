@@ -35,6 +35,7 @@ CLOSE_BROKEN_S = 5.0
 """And one that has lost a part, or did not get it: there the others may wait for each other without end."""
 TOLD_S = 2.0
 """Seconds in which a service that has lost a part answers 503, so that who asks is told, before it is closed."""
+PODS = Path(__file__).resolve().parent.parent / "pods"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 
 
@@ -93,6 +94,8 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         _check_port(settings.host, port)
     context = {
         "model": collection.model.family,
+        "vector_indexer": _pod(collection.model.family, "vector_indexer"),
+        "ranker": _pod(collection.model.family, "ranker"),
         "collection": str(collection.root.resolve()),
         "host": settings.host,
         "port": settings.port,
@@ -140,6 +143,12 @@ def _locks_of_its_own() -> Iterator[None]:
     with TemporaryDirectory(prefix="crossmodal-locks-") as folder:
         decorators._get_locks_root = lambda: Path(folder)
         yield
+
+
+def _pod(family: str, name: str) -> str:
+    """The pod of that name: the family's own, where it has one."""
+    own = f"{family}/{name}"
+    return own if (PODS / f"{own}.yml").is_file() else name
 
 
 def _close(flow: Flow, within_s: float) -> None:

@@ -68,10 +68,15 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, e
 
 
 class _Opened:
-    """A generation of the collection, and its store."""
+    """A generation of the collection, its store, and what is known of its words, where it has any."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection, self.store = collection, collection.store()
+        self.words = None
+        if collection.model.base:
+            from gateway.words import Words  # what reads words is of no use, and no small thing, elsewhere
+
+            self.words = Words(collection.model, self.store)
 
 
 def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | None:

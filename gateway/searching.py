@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
@@ -16,13 +16,18 @@ from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.index.collection import Collection
 from crossmodal.retrieval.combining import combined, without_avoided
+from crossmodal.retrieval.fusion import fusion_of_parts
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import parse
-from executors.docs import MatchDoc, MediaDoc, to_array
+from executors.docs import MatchDoc, MediaDoc, score_of, to_array
 from executors.generations import Generations
-from gateway.api_models import MAX_AVOIDED, Asked, Result, SearchAnswer, SearchRequest, Took
+from gateway.api_models import MAX_AVOIDED, Asked, Result, SearchAnswer, SearchRequest, Took, Word
 from gateway.calls import FlowCalls
 from gateway.problems import RefusedError
+from gateway.wire import words
+
+if TYPE_CHECKING:
+    from gateway.words import Words
 
 Target = Literal["image", "text", "both"]
 
@@ -32,6 +37,10 @@ class Opened(Protocol):
 
     collection: Collection
     store: DocumentStore
+
+    @property
+    def words(self) -> Words | None:
+        """What is known of its words, where it has any."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,8 @@ def query_of(asked: SearchRequest, picture: bytes | None, collection: Collection
         collection: What is served.
 
     Raises:
-        InputError: Nothing to look for, a picture that is named and not sent, a condition that is none, or
-            another collection.
+        InputError: Nothing to look for, a picture that is named and not sent, a condition or a fusion that is
+            none, or another collection.
     """
     if asked.collection not in (None, collection.root.name):
         raise InputError(f"collection: {asked.collection!r} is not served here, {collection.root.name!r} is")
@@ -69,6 +78,8 @@ def query_of(asked: SearchRequest, picture: bytes | None, collection: Collection
             parse(asked.where)
         except InputError as error:
             raise InputError(f"where: {error}") from error
+    if asked.fusion:
+        fusion_of_parts(asked.fusion)
     if asked.image is not None:
         if picture is not None:
             raise InputError("image: it came twice, as a file and as a data URI")
@@ -122,6 +133,8 @@ class Searcher:
             "target": query.target,
             "where": asked.where or "",
         }
+        if asked.fusion:
+            parameters["fusion"] = asked.fusion
         (doc,) = await self._through([sent], "/search", parameters)
         opened = self._opened.named(doc.generation)
         kept, more = _page(list(doc.matches), asked)
@@ -136,7 +149,7 @@ class Searcher:
         model, name = opened.collection.model, opened.collection.root.name
         return SearchAnswer(
             model=str(model), collection=name, took_ms=took, n=len(results), more=more, results=results,
-            query=_told(query),
+            query=_told(query, doc.fusion), note=doc.note or None,
         )  # fmt: skip
 
     async def encoded(self, docs: list[MediaDoc]) -> list[MediaDoc]:
@@ -173,7 +186,9 @@ class Searcher:
         spent_ms = sum(doc.timings_ms.get("normalize", 0.0) for doc in encoded)
         for modality in MODALITIES:  # those of one modality are encoded together
             spent_ms += max((d.timings_ms.get("encode", 0.0) for d in encoded if d.modality == modality), default=0.0)
-        return MediaDoc(modality="vector", embedding=vector, generation=generation), spent_ms
+        words = " ".join([query.text, *(f"-{word}" for phrase in query.avoided for word in phrase.split())])
+        text = words if query.text else ""  # a search by words needs it
+        return MediaDoc(modality="vector", embedding=vector, generation=generation, text=text), spent_ms
 
     def _vector_of(self, document_id: str, generation: str) -> Vectors:
         found = self._opened.named(generation).store.vectors_of([document_id])
@@ -219,7 +234,7 @@ def _page(matches: list[MatchDoc], asked: SearchRequest) -> tuple[list[MatchDoc]
     for modality in MODALITIES:
         same = [match for match in matches if match.modality == modality]
         if asked.min_score is not None:
-            same = [match for match in same if match.scores["cosine"] >= asked.min_score]
+            same = [match for match in same if score_of(match) >= asked.min_score]
         end = asked.offset + asked.top_k
         kept += same[asked.offset : end]
         more = more or len(same) > end
@@ -250,7 +265,9 @@ def _result(
     return Result(
         id=match.id,
         modality=modality,
-        score=match.scores["cosine"],
+        score=score_of(match),
+        scores=_of_parts(match) if "fused" in match.scores else None,
+        why=[Word(**word) for word in words(match.why)] if "fused" in match.scores else None,
         relevance=match.scores.get("relevance"),
         text=match.text,
         captions=captions,
@@ -265,7 +282,11 @@ def _result(
     )
 
 
-def _told(query: Query) -> Asked:
+def _of_parts(match: MatchDoc) -> dict[str, float]:
+    return {name: score for name, score in match.scores.items() if name != "fused"}
+
+
+def _told(query: Query, fusion: str) -> Asked:
     asked = query.asked
     is_mixed = bool(query.text) and (query.picture is not None or bool(asked.like))
     return Asked(
@@ -279,4 +300,5 @@ def _told(query: Query) -> Asked:
         top_k=asked.top_k,
         offset=asked.offset,
         min_score=asked.min_score,
+        fusion=fusion or None,
     )

@@ -20,8 +20,9 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_TOP_K
 from crossmodal.core.types import caption_id, image_id
 from crossmodal.images.sources import from_data_uri, is_data_uri
+from crossmodal.retrieval.fusion import fusion_of_parts
 from crossmodal.store.where import parse
-from executors.docs import MatchDoc, MediaDoc, to_array
+from executors.docs import MatchDoc, MediaDoc, score_of, to_array
 
 DEFAULT_TOP_K = 10
 
@@ -47,6 +48,7 @@ class Parameters(BaseModel):
     top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
     where: str | None = Field(None, description="keeps to documents that a condition is true of: tags.year >= 2020")
     target: str | None = Field(None, pattern="^(image|text|both)$", description="what a picture is matched with")
+    fusion: str | None = Field(None, max_length=100, description="dense, sparse, bm25, rrf or weighted:A,B,C")
 
 
 class Request(BaseModel):
@@ -72,9 +74,9 @@ class Request(BaseModel):
         """The parameters the Flow gets; `top_k` may stand in either place.
 
         Raises:
-            InputError: `where` is no condition.
+            InputError: `where` is no condition, or `fusion` is none.
         """
-        given = self.parameters or Parameters(top_k=None, target=None, where=None)
+        given = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
         options: dict[str, Any] = {
             "top_k": given.top_k or self.top_k or DEFAULT_TOP_K,
             "target": given.target or "",
@@ -82,6 +84,9 @@ class Request(BaseModel):
         if given.where is not None:
             parse(given.where)
             options["where"] = given.where
+        if given.fusion:
+            fusion_of_parts(given.fusion)
+            options["fusion"] = given.fusion
         return options
 
     def is_from_jina_client(self) -> bool:
@@ -157,6 +162,11 @@ def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     return {**told, "matches": matches}
 
 
+def words(why: dict[str, float]) -> list[dict[str, Any]]:
+    """Words and their weights, the greatest first."""
+    return [{"word": word, "weight": why[word]} for word in sorted(why, key=lambda word: (-why[word], word))]
+
+
 def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "id": doc.id,
@@ -166,9 +176,10 @@ def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
         "mime_type": doc.mime_type,
         "mimeType": doc.mime_type,
         "tags": doc.tags,
-        "matches": [_legacy_match(match, base_url) for match in doc.matches],
+        "matches": [_legacy_match(match, base_url, doc.fusion) for match in doc.matches],
         "timings_ms": {stage: round(spent, 3) for stage, spent in doc.timings_ms.items()},
     }
+    told |= {name: value for name, value in (("fusion", doc.fusion), ("note", doc.note)) if value}
     if doc.outcome:
         told["outcome"] = doc.outcome
     if doc.error:
@@ -176,18 +187,18 @@ def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
     return told
 
 
-def _legacy_match(match: MatchDoc, base_url: str) -> dict[str, Any]:
+def _legacy_match(match: MatchDoc, base_url: str, fusion: str) -> dict[str, Any]:
     scores = {name: {"value": value} for name, value in match.scores.items()}
     return {
         "id": match.id,
         "modality": match.modality,
-        "score": {"value": match.scores["cosine"], "op_name": "cosine"},
+        "score": {"value": score_of(match), "op_name": fusion if "fused" in match.scores else "cosine"},
         "scores": scores,
         "mime_type": match.mime_type,
         "mimeType": match.mime_type,
         "uri": _match_uri(match, base_url),
         "text": match.text,
-        "tags": match.tags,
+        "tags": {**match.tags, "why": words(match.why)} if match.why else match.tags,
         "width": int(match.width),
         "height": int(match.height),
         "image_id": match.image_id,

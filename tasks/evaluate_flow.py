@@ -212,7 +212,7 @@ def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) 
                         meter.advance()
 
                 size = max(1, min(settings.request_size, MATCHES_A_REQUEST // top_k))
-                parameters = {"top_k": top_k, "target": target}
+                parameters = {"top_k": top_k, "target": target, "fusion": "dense"}  # as the exact scores
                 call(replace(private, request_size=size), "/search", docs, answered, parameters)
             if refused:
                 raise InputError(f"{len(refused)} queries were refused; first: {refused[0]}")

@@ -19,7 +19,7 @@ from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, cap
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
-from crossmodal.index.collection import Collection, collection_folder
+from crossmodal.index.collection import Collection, collection_folder, collections
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
@@ -35,8 +35,23 @@ CAPTIONS_A_REQUEST = 128
 
 def open_collection(settings: Settings) -> Collection:
     """The collection of the settings, made for adding to where it is not there."""
-    weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
-    return Collection.create(folder_of(settings), resolve(settings.model, weights))
+    folder = folder_of(settings)
+    weights = settings.weights or _own_weights(folder, settings.model)
+    weights = weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
+    spec = resolve(settings.model, weights)
+    if spec.base and settings.vocabulary:
+        from crossmodal.encoders.sparse import SparseModel
+
+        SparseModel.load(Path(spec.weights), settings.vocabulary)
+    return Collection.create(folder, spec)
+
+
+def _own_weights(folder: Path, family: str) -> str | None:
+    """The weights that a collection of a family without default ones has already."""
+    if family != "sparse" or folder.name not in collections(folder.parent):
+        return None
+    model = Collection.open(folder).model
+    return model.weights if model.family == family else None
 
 
 def resolve(model: str, weights: str) -> ModelSpec:
@@ -88,6 +103,7 @@ def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None
             else:
                 sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
         job.release()
+        job.note_wordless()
         job.keep_books(prune=prune)
     finally:
         job.release()
@@ -176,6 +192,7 @@ class _Job:
         self._files: dict[str, SourceFile] = {}  # by path, as they are now
         self._said_again: list[Document] = []  # known documents with another uri or other tags
         self._paths: set[str] = set()  # of all records
+        self._new: list[str] = []  # ids of pictures that came in
 
     @property
     def _store(self) -> DocumentStore:
@@ -242,6 +259,7 @@ class _Job:
         record = self._sent.pop(doc.uri)
         if not doc.error:
             self.report.count("image", doc.outcome)
+            self._new.append(doc.id)
             return
         for same in self._taken.pop(doc.id or "", [record]):
             self._fail(same, doc.error)
@@ -252,6 +270,16 @@ class _Job:
             for record in others:
                 self.report.count("image", "unchanged")
                 self.report.note(str(record.path), f"the same picture as {first.path}")
+
+    def note_wordless(self) -> None:
+        """Names the new pictures of a sparse collection that have no word."""
+        if self._collection.model.base is None or not self._new:
+            return
+        from tasks.words import wordless
+
+        for picture in wordless(self._collection.model, self._store, self._new):
+            reason = "none of the model's words fits it: it is found by its vector and its captions"
+            self.report.note(picture.uri, reason)
 
     def _fail(self, record: ImageRecord, reason: str) -> None:
         self.report.fail(Failure(str(record.path), reason))

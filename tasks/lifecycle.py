@@ -10,7 +10,7 @@ from typing import Any
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import MODALITIES
+from crossmodal.hybrid.every_index import every_index
 from crossmodal.index.collection import Collection, collections
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.sqlite import DocumentStore
@@ -79,7 +79,7 @@ def rebuild(settings: Settings, wanted: Wanted | None) -> Figures:
     """Makes the indexes again from the store; nothing is encoded.
 
     Returns:
-        For each modality: `vectors`, `kind`, and `why` it is of that kind.
+        For each index: `vectors`, `kind`, and `why` it is of that kind.
     """
     collection = Collection.open(folder_of(settings))
     collection = collection.wanting(wanted or collection.wanted)
@@ -88,18 +88,17 @@ def rebuild(settings: Settings, wanted: Wanted | None) -> Figures:
 
 
 def describe_index(collection: Collection) -> Figures:
-    """For each modality: `vectors`, the `kind` of the index, and `why` it is of that kind."""
+    """For each index: `vectors`, its `kind`, and `why` it is of that kind, or what is in it."""
     with collection.store() as store:
         return _each_index(collection, store, lambda _: None)
 
 
 def _each_index(collection: Collection, store: DocumentStore, act: Callable[[Any], None]) -> Figures:
     told: Figures = {}
-    for modality in MODALITIES:
-        index = collection.index(store, modality)
+    for name, index in every_index(collection, store).items():
         act(index)
-        choice = index.choice()
-        told[modality] = {"vectors": len(index), "kind": str(choice.kind), "why": choice.why}
+        kind, why = index.description()
+        told[name] = {"vectors": len(index), "kind": kind, "why": why}
     return told
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import MODALITIES, ModelSpec
+from crossmodal.core.types import ModelSpec
+from crossmodal.hybrid.every_index import every_index
 from crossmodal.index.collection import Collection, collection_folder
 from crossmodal.store import parquet
 from tasks.index import folder_of
@@ -49,7 +50,7 @@ def import_(settings: Settings, path: Path) -> dict[str, Any]:
         with collection.store(writable=True) as store:
             for items in file.batches(model.dim):
                 outcomes.update(store.put(items))
-            for modality in MODALITIES:
-                collection.index(store, modality).snapshot()
+            for index in every_index(collection, store).values():
+                index.snapshot()
     told = {outcome: outcomes[outcome] for outcome in ("indexed", "unchanged")}
     return {**told, "model": str(model), "collection": str(collection.root)}

@@ -38,25 +38,33 @@ class Hit:
     text: str
     uri: str
     filename: str
+    why: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A query and its matches, best first."""
+    """A query and its matches, best first; `fusion` and `note` are of a search by words."""
 
     query: str
     modality: Modality
     target: Modality
     hits: tuple[Hit, ...]
+    fusion: str = ""
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
-        return {
+        """A JSON-ready dictionary; `why` is the words a picture was found by, where words were searched for."""
+        told: dict[str, Any] = {
             "query": self.query,
             "modality": self.modality,
             "target": self.target,
-            "matches": [vars(hit) for hit in self.hits],
+            "matches": [{name: value for name, value in vars(hit).items() if name != "why"} for hit in self.hits],
         }
+        if self.fusion:
+            for match, hit in zip(told["matches"], self.hits, strict=True):
+                match["why"] = list(hit.why)
+            told |= {"fusion": self.fusion, "note": self.note}
+        return told
 
 
 Ask = Callable[[str], Answer]
@@ -70,7 +78,12 @@ METRICS: dict[str, Callable[[float], float]] = {
 
 @contextmanager
 def asking(
-    settings: Settings, modality: Modality, target: Modality, metric: str = "cosine", where: str | None = None
+    settings: Settings,
+    modality: Modality,
+    target: Modality,
+    metric: str = "cosine",
+    where: str | None = None,
+    fusion: str | None = None,
 ) -> Iterator[Ask]:
     """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
 
@@ -80,6 +93,7 @@ def asking(
         target: What is asked for.
         metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
         where: A condition that the matches fulfil.
+        fusion: How words and vectors are joined, of a sparse collection; by default as it was tuned.
 
     Raises:
         InputError: Captions or texts, of a model that knows pictures only; or `where` is no condition.
@@ -91,6 +105,8 @@ def asking(
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings)
     _check_modalities(collection, modality, target)
+    if metric != "cosine" and collection.model.base and fusion != "dense" and (modality, target) == ("text", "image"):
+        raise InputError(f"--metric {metric} is of vectors: with a sparse collection, it takes --fusion dense")
     private = replace(settings, port=free_ports(), host="127.0.0.1")
     prepare_jina()
     with running_flow("query", collection, private):
@@ -103,18 +119,22 @@ def asking(
                 doc.text = query
             else:
                 doc.content = to_array(_picture(query))
-            (found,) = search(private, [doc], target, where or "")
+            (found,) = search(private, [doc], target, where or "", fusion or "")
             if found.error:
                 raise InputError(f"{query}: {found.error}")
             hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]
-            return Answer(query, modality, target, tuple(hits))
+            return Answer(query, modality, target, tuple(hits), found.fusion, found.note)
 
         yield ask
 
 
 def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:
-    scored = round(score(match.scores["cosine"]), 4)
-    return Hit(rank, scored, match.id, match.text, match.uri, str(match.tags.get("filename", "")))
+    from executors.docs import score_of
+    from gateway.wire import words
+
+    scored = round(score(score_of(match)), 4)
+    why = tuple({"word": word["word"], "weight": round(word["weight"], 4)} for word in words(match.why))
+    return Hit(rank, scored, match.id, match.text, match.uri, str(match.tags.get("filename", "")), why)
 
 
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:

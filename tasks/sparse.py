@@ -21,8 +21,7 @@ from crossmodal.datasets import registry as data_sets
 from crossmodal.datasets.scenes import caption_seed
 from crossmodal.encoders import registry as models
 from crossmodal.encoders.bm25 import Bm25
-from crossmodal.encoders.sparse import SparseModel
-from crossmodal.encoders.sparse import resolve as resolve_sparse
+from crossmodal.encoders.sparse import FUSION_NAME, SparseModel
 from crossmodal.encoders.term_vocabulary import TermVocabulary
 from crossmodal.evaluation import sparse as measures
 from crossmodal.evaluation.recall import Ranks
@@ -30,7 +29,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.sources import from_file
 from crossmodal.index.sparse import Scoring, SparseIndex
-from crossmodal.retrieval.fusion import Answer, Fusion, candidates, shares
+from crossmodal.retrieval.fusion import DEPTH, Answer, Fusion, candidates, shares
 from crossmodal.scenes import language
 from tasks.evaluation_set import read_set
 from tasks.progress import Meter
@@ -38,9 +37,7 @@ from tasks.train import _with as with_given
 from tasks.train import splits
 
 BATCH, TEXT_BATCH = 64, 256
-DEPTH = 100
-"""Matches that tuning asks of each part."""
-HISTORY, CURVES, FUSION = "history.json", "recalls.png", "fusion.json"
+HISTORY, CURVES, FUSION = "history.json", "recalls.png", FUSION_NAME
 
 Report = Callable[[str], None]
 
@@ -63,7 +60,8 @@ def train(settings: Settings, out: Path | None, given: Sequence[str], report: Re
     """Trains heads on an encoder and returns the folder, which `-m sparse --weights FOLDER` loads.
 
     Args:
-        settings: `data_set`; `weights` names the encoder, FAMILY:WEIGHTS, by default the data set's CLIP.
+        settings: `data_set`; `weights` names the encoder, FAMILY:WEIGHTS, by default the data set's CLIP;
+            `vocabulary` is a file with the words, which by default are those of the training captions.
         out: The folder to write; by default one in the workspace.
         given: `NAME=VALUE` of `Choice`, and of `ThesisTraining` or `DenseToSparseTraining`.
         report: Called with a line of progress now and then.
@@ -82,7 +80,10 @@ def train(settings: Settings, out: Path | None, given: Sequence[str], report: Re
     folder = out or settings.workspace / "training" / f"sparse-{data_sets.collection_name(name)}"
     encoder = base_encoder(settings)
     training_set, dev = training_features(encoder, settings, choice.n_scenes, folder.parent / "pool")
-    vocabulary = TermVocabulary.fit(training_set.captions, choice.min_df, choice.max_df)
+    if settings.vocabulary:
+        vocabulary = TermVocabulary.load(settings.vocabulary)
+    else:
+        vocabulary = TermVocabulary.fit(training_set.captions, choice.min_df, choice.max_df)
     report(f"{len(training_set.images)} pictures, {len(training_set.captions)} captions, {len(vocabulary)} words")
     began = time.monotonic()
     model, history = fit_heads(own, encoder, vocabulary, training_set, dev, report)
@@ -256,8 +257,7 @@ def load(settings: Settings, needs_text: bool = True) -> tuple[SparseModel, Enco
     """
     if not settings.weights:
         raise InputError("name the folder of the sparse model with --weights; make one with `-t train -m sparse`")
-    resolve_sparse(settings.weights)
-    model = SparseModel.load(Path(settings.weights))
+    model = SparseModel.load(Path(settings.weights), settings.vocabulary)
     base = model.config.base
     both = needs_text and base.family not in models.IMAGE_ONLY
     towers: Any = ("image", "text") if both else ("image",)

@@ -10,6 +10,7 @@ import numpy as np
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import MODALITIES, Modality, image_id
+from crossmodal.hybrid.every_index import has_words
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
@@ -46,6 +47,10 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
+    if has_words(collection.model):
+        from tasks.verification_of_words import problems_of_words
+
+        problems += [Problem(*found) for found in problems_of_words(collection, store, SAMPLED)]
     return problems
 
 

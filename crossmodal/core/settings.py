@@ -23,6 +23,7 @@ class Settings:
     model: str = "clip"
     model_named: bool = True
     weights: str | None = None
+    vocabulary: Path | None = None
     num_docs: int | None = None
     request_size: int = 32
     top_k: int = 10

@@ -84,7 +84,8 @@ class Preprocessing:
 class ModelSpec:
     """Everything that must be equal for two vectors to be comparable.
 
-    `weights` is the name it was asked for by, `weights_hash` what it turned out to be.
+    `weights` is the name it was asked for by, `weights_hash` what it turned out to be. `base` is the encoder that
+    makes the vectors where the model only gives them words.
     """
 
     family: str
@@ -92,10 +93,16 @@ class ModelSpec:
     weights_hash: str
     dim: int
     preprocessing: Preprocessing
+    base: ModelSpec | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `from_dict` turns it back."""
-        return asdict(self)
+        told = asdict(self)
+        if self.base is None:
+            del told["base"]
+        else:
+            told["base"] = self.base.to_dict()
+        return told
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
@@ -103,7 +110,10 @@ class ModelSpec:
         preprocessing = dict(values["preprocessing"])
         for name in ("mean", "std"):
             preprocessing[name] = tuple(preprocessing[name])
-        return cls(**{**values, "preprocessing": Preprocessing(**preprocessing)})
+        base = values.get("base")
+        stands_on = None if base is None else cls.from_dict(base)
+        return cls(**{**values, "preprocessing": Preprocessing(**preprocessing), "base": stands_on})
 
     def __str__(self) -> str:
-        return f"{self.family} {self.weights} ({self.weights_hash[:12]})"
+        on = f" on {self.base}" if self.base else ""
+        return f"{self.family} {self.weights} ({self.weights_hash[:12]}){on}"

@@ -9,11 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.encoders.term_vocabulary import TermVocabulary, words_of
 
 K1, B = 1.2, 0.75
+
+
+Floats = NDArray[np.float64]
+
+
+def rarity(n_texts: int, counts: Floats | NDArray[np.int64]) -> Floats:
+    """ln(1 + (N - n + 0.5) / (n + 0.5)) of words that n of N texts have, as Lucene has it: never negative."""
+    return np.asarray(np.log1p((n_texts - counts + 0.5) / (counts + 0.5)), np.float64)
+
+
+def saturated(counts: Floats, relative_lengths: Floats, k1: float = K1, b: float = B) -> Floats:
+    """How much a word counts that a text has so often, by the length of the text, with 1 for the mean length."""
+    return counts * (k1 + 1) / (counts + k1 * (1 - b + b * relative_lengths))
 
 
 class Bm25:
@@ -23,14 +37,13 @@ class Bm25:
     when the collection has changed much.
 
     Source: Robertson and Zaragoza 2009 (The probabilistic relevance framework: BM25 and beyond), equation 3.15;
-        with ln(1 + (N - n + 0.5) / (n + 0.5)), as Lucene has it, which is never negative.
+        with the logarithm of Lucene.
     """
 
     def __init__(self, vocabulary: TermVocabulary, mean_length: float, k1: float = K1, b: float = B) -> None:
         """Takes words, counted in the texts, and the mean number of words of a text; `fit` counts them."""
         self.vocabulary, self.mean_length, self.k1, self.b = vocabulary, mean_length, k1, b
-        counts = np.array(vocabulary.counts)
-        self.idf = np.log1p((vocabulary.n_texts - counts + 0.5) / (counts + 0.5))
+        self.idf = rarity(vocabulary.n_texts, np.array(vocabulary.counts))
 
     @classmethod
     def fit(cls, texts: Sequence[str], k1: float = K1, b: float = B) -> Bm25:
@@ -53,11 +66,8 @@ class Bm25:
             rows += [row] * len(known)
             terms += known
         counts = csr_matrix((np.ones(len(rows)), (rows, terms)), shape=(len(texts), len(place)))
-        relative = np.array(lengths) / self.mean_length
-        full = self.k1 * (1 - self.b + self.b * relative)
-        counts.data *= (
-            self.idf[counts.indices] * (self.k1 + 1) / (counts.data + np.repeat(full, np.diff(counts.indptr)))
-        )
+        relative = np.repeat(np.array(lengths) / self.mean_length, np.diff(counts.indptr))
+        counts.data = self.idf[counts.indices] * saturated(counts.data, relative, self.k1, self.b)
         return counts.astype(np.float32)
 
     def encode_query(self, text: str) -> csr_matrix:

@@ -19,6 +19,7 @@ FAMILIES: dict[str, str] = {
     "clip": "crossmodal.encoders.clip",
     "vse": "crossmodal.encoders.vse",
     "timm": "crossmodal.encoders.backbone",
+    "sparse": "crossmodal.encoders.sparse",
 }
 
 IMAGE_ONLY = frozenset({"timm"})
@@ -58,7 +59,15 @@ def family_of(name: str) -> Family:
 
 
 def default_weights(family: str, data_set: str) -> str:
-    """The weights a family uses on a data set when none are named."""
+    """The weights a family uses on a data set when none are named.
+
+    Raises:
+        InputError: The family has none that would do.
+    """
+    if family == "sparse":
+        raise InputError(
+            "-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights"
+        )
     scenes_will_do = data_set in ("toy-data", "scenes") and family not in IMAGE_ONLY
     return BUNDLED if scenes_will_do else DEFAULT_WEIGHTS.get(family, BUNDLED)
 

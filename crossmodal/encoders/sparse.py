@@ -32,11 +32,15 @@ from crossmodal.encoders.weights import check_unchanged, sha256
 
 FAMILY, FORMAT = "sparse", 1
 CONFIG_NAME, TERMS_NAME, HEADS_NAME = "sparse.json", "terms.json", "sparse.safetensors"
+FUSION_NAME = "fusion.json"
+"""What tuning has found, where it was done; no part of what the weights of two pictures are comparable by."""
 
 Recipe = Literal["thesis", "dense-to-sparse"]
 QueryWeights = Literal["vocabulary", "words", "text", "expanded"]
 """Where the weights of a query come from: the vocabulary's own (1, or TF-IDF); one learned for each word; the
 text's vector, for the words that are in the text; the text's vector, for any word."""
+
+BY_VECTOR = ("text", "expanded")
 
 Heads = dict[str, NDArray[np.float32]]
 
@@ -79,7 +83,7 @@ class SparseModel:
     @property
     def needs_text_vectors(self) -> bool:
         """Whether a query has to go through the text encoder too."""
-        return self.config.query in ("text", "expanded")
+        return self.config.query in BY_VECTOR
 
     def image_weights(self, vectors: Vectors) -> csr_matrix:
         """The weights (n, V) float32, greater than 0, of pictures with these (n, dim) dense vectors."""
@@ -123,6 +127,12 @@ class SparseModel:
         terms = asked.indices
         weights[terms] = np.where(weights[terms] > 0, weights[terms], usual) * asked.data
         return csr_matrix(weights[None])
+
+    def strongest_words(self, vector: Vectors, at_most: int) -> list[tuple[str, float]]:
+        """The strongest words of a picture with this (dim,) vector, and their weights, falling."""
+        row = strongest(self._activations("image", vector[None]), min(at_most, self.config.max_terms or at_most))
+        found = [(self.vocabulary.words[i], float(w)) for i, w in zip(row.indices, row.data, strict=True)]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def save(self, folder: Path) -> None:
         """Writes the folder; each file gets its name once it is whole, `sparse.json` last."""
@@ -168,7 +178,10 @@ class SparseModel:
         terms = terms or folder / TERMS_NAME
         vocabulary = TermVocabulary.load(terms)
         if words_hash(vocabulary) != hash_of_words:
-            raise StateError(f"{terms} is not the vocabulary the model in {folder} was trained with: train it again")
+            raise StateError(
+                f"{terms} ({len(vocabulary)} words) is not the vocabulary the model in {folder} was trained with: "
+                "give the model its own, or train it again"
+            )
         try:
             heads = load_file(folder / HEADS_NAME)
         except (OSError, SafetensorError) as error:
@@ -243,54 +256,48 @@ def words_hash(vocabulary: TermVocabulary) -> str:
 
 
 class SparseEncoder:
-    """Pictures and queries to weights of words, through the encoder the heads stand on."""
+    """The vectors of the encoder that the heads stand on, which words are made from, and how a query is read."""
 
-    def __init__(self, spec: ModelSpec, model: SparseModel, base: Encoder) -> None:
-        self.spec, self.model, self.base = spec, model, base
+    def __init__(self, spec: ModelSpec, base: Encoder, needs_text_vectors: bool) -> None:
+        """Takes the encoder underneath, and whether a search by words alone needs the vectors of queries."""
+        self.spec, self.base, self.needs_text_vectors = spec, base, needs_text_vectors
 
-    @property
-    def vocabulary(self) -> TermVocabulary:
-        """The words."""
-        return self.model.vocabulary
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """As the encoder underneath."""
+        return self.base.encode_images(pixels)
 
-    def encode_images(self, pixels: Pixels) -> csr_matrix:
-        """(n, size_px, size_px, 3) uint8 RGB to weights (n, V) float32, in order."""
-        return self.model.image_weights(self.base.encode_images(pixels))
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """As the encoder underneath."""
+        return self.base.encode_texts(texts)
 
-    def encode_texts(self, texts: Sequence[str]) -> csr_matrix:
-        """The weights (n, V) float32 of n texts, in order."""
-        return self.model.text_weights(texts, self.base.encode_texts(texts) if self.model.needs_text_vectors else None)
-
-    def encode_query(self, text: str) -> csr_matrix:
-        """A query as a person writes it, `dog^2 -cat`, to weights (1, V) float32.
-
-        Raises:
-            InputError: It has no word that is known; or a weight that is no number.
-        """
-        vector = self.base.encode_texts([spoken_part(text)]) if self.model.needs_text_vectors else None
-        found = self.model.query_weights(text, vector)
-        if not self.vocabulary.encode_query(text).nnz:
-            unknown = ", ".join(self.vocabulary.unknown(text)) or "none at all"
-            raise InputError(f"no word of the query is in the vocabulary: {unknown}; ask in other words")
-        return found
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """As `encode_texts`, of what is left of queries as a person writes them: of `dog^2 -cat`, dog."""
+        return self.base.encode_texts([spoken_part(text) for text in texts])
 
 
 def resolve(weights: str) -> ModelSpec:
-    """The spec of a folder that training wrote; its dim is the number of words.
+    """The spec of a folder that training wrote; its vectors are those of the encoder it stands on.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: There is no such folder, or its encoder knows pictures only.
         StateError: A file is missing or damaged.
     """
-    folder = Path(weights).resolve()
+    from crossmodal.encoders.registry import IMAGE_ONLY
+
+    folder = Path(weights).expanduser().resolve()
     config, _ = _read_config(folder)
-    n_terms = len(TermVocabulary.load(folder / TERMS_NAME))
+    base = config.base
+    if base.family in IMAGE_ONLY:
+        raise InputError(
+            f"{folder} gives words to the vectors of {base}, which knows pictures only: it can be evaluated, and not "
+            "indexed with; train one on an encoder that knows texts, too"
+        )
     digest = hashlib.sha256("".join(sha256(folder / name) for name in (CONFIG_NAME, TERMS_NAME, HEADS_NAME)).encode())
-    return ModelSpec(FAMILY, str(folder), digest.hexdigest(), n_terms, config.base.preprocessing)
+    return ModelSpec(FAMILY, str(folder), digest.hexdigest(), base.dim, base.preprocessing, base)
 
 
 def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None) -> SparseEncoder:
-    """The encoder of a spec made by `resolve`; the text tower is loaded only where queries go through it.
+    """The encoder of a spec made by `resolve`; `load_model` has the words.
 
     Raises:
         StateError: The folder, or the encoder it stands on, is not what it was.
@@ -298,9 +305,19 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: in
     from crossmodal.encoders import registry
 
     check_unchanged(spec, resolve(spec.weights).weights_hash)
-    model = SparseModel.load(Path(spec.weights))
-    wanted = tuple(tower for tower in towers if tower == "image" or model.needs_text_vectors)
-    return SparseEncoder(spec, model, registry.load(model.config.base, wanted or ("image",), threads))
+    assert spec.base is not None
+    config, _ = _read_config(Path(spec.weights))
+    return SparseEncoder(spec, registry.load(spec.base, towers, threads), config.query in BY_VECTOR)
+
+
+def load_model(spec: ModelSpec) -> SparseModel:
+    """The words of a spec made by `resolve`.
+
+    Raises:
+        StateError: The folder is not what it was.
+    """
+    check_unchanged(spec, resolve(spec.weights).weights_hash)
+    return SparseModel.load(Path(spec.weights))
 
 
 def _read_config(folder: Path) -> tuple[SparseConfig, str]:

@@ -184,7 +184,7 @@ class TermVocabulary:
         content = {
             "weighting": self.weighting,
             "n_texts": self.n_texts,
-            "lemmas": _lemmas_of(),
+            "lemmas": lemmas_version(),
             "words": dict(zip(self.words, self.counts, strict=True)),
         }
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -221,7 +221,7 @@ class TermVocabulary:
                 raise ValueError(f"its word {word!r} has the count {count!r}, of {n_texts} texts")
         lost = [word for word in words if words_of(word) != [word]]
         if lost:
-            versions = f"made with {content['lemmas']}, here {_lemmas_of()}"
+            versions = f"made with {content['lemmas']}, here {lemmas_version()}"
             log.warning("words no query finds: %d, as %r; %s", len(lost), lost[0], versions)
         return cls(words, n_texts, weighting)
 
@@ -238,5 +238,6 @@ class TermVocabulary:
         return matrix
 
 
-def _lemmas_of() -> str:
+def lemmas_version() -> str:
+    """Changes where `words_of` may make other words of a text."""
     return f"simplemma {simplemma.__version__}"

@@ -17,7 +17,8 @@ from typing import Any
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Modality, ModelSpec
-from crossmodal.index.following import FollowingIndex, write_atomically
+from crossmodal.index.files import write_atomically
+from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.sqlite import DocumentStore
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from scipy.sparse import _sparsetools, csr_matrix, vstack  # type: ignore[import
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys
-from crossmodal.index.following import write_atomically
+from crossmodal.index.files import checksum, write_atomically
 
 Scoring = Literal["dot", "activation-idf", "tf-idf"]
 Weights = NDArray[np.float32]
@@ -153,6 +152,16 @@ class SparseIndex:
         return int(np.count_nonzero(self._alive))
 
     @property
+    def keys(self) -> Keys:
+        """The key of each row, ascending; of the removed ones, too."""
+        return self._keys
+
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        """Which rows are not removed."""
+        return self._alive
+
+    @property
     def n_tail(self) -> int:
         """Pictures that came since the index was compacted, the removed among them too."""
         return len(self._keys) - self._main.n
@@ -206,7 +215,7 @@ class SparseIndex:
             scoring: `dot` sums weight * query weight. `activation-idf` sums query weight * weight / active
                 terms of the picture * ln(pictures / (1 + sum of the term's weights)); the logarithm is
                 negative for a term whose weights sum to more than there are pictures. `tf-idf` is the cosine
-                of two TF-IDF vectors, the query's made of 1 and -1. The first search by one of these two
+                of two TF-IDF vectors; the query's counts are its weights. The first search by one of these two
                 after a change reads every posting.
 
         Returns:
@@ -227,7 +236,7 @@ class SparseIndex:
             of_rows, floor = self._scores(terms, weights, scoring)
             if forbidden is not None:
                 np.copyto(of_rows, -np.inf, where=forbidden)
-            best = _best(of_rows, k, floor)
+            best = best_rows(of_rows, k, floor)
             scores[i, : len(best)], keys[i, : len(best)] = of_rows[best], self._keys[best]
         return scores, keys
 
@@ -263,16 +272,74 @@ class SparseIndex:
 
     def postings(self, term: int) -> tuple[Keys, Weights]:
         """The pictures that have a term, by ascending key, and its weight in each."""
+        rows, weights = self.posted_rows(term)
+        return self._keys[rows], weights
+
+    def posted_rows(self, term: int) -> tuple[NDArray[np.int64], Weights]:
+        """As `postings`, with the rows of the pictures in `keys` instead of their keys."""
         parts = [part.of_term(term) for part in self.parts()]
-        rows = np.concatenate([place + rows for place, (rows, _) in zip((0, self._main.n), parts, strict=True)])
+        rows = np.concatenate(
+            [place + rows.astype(np.int64) for place, (rows, _) in zip((0, self._main.n), parts, strict=True)]
+        )
         weights = np.concatenate([of_part for _, of_part in parts])
         alive = self._alive[rows]
-        return self._keys[rows[alive]], weights[alive]
+        return rows[alive], weights[alive]
+
+    def contributions(
+        self, query: csr_matrix, keys: Keys, scoring: Scoring = "dot"
+    ) -> tuple[NDArray[np.int64], Weights]:
+        """The t terms of a query (1, n_terms), and what each gives to the scores of n pictures, (n, t).
+
+        A row sums to the picture's score; 0 where a picture has not the term, or is not there.
+        """
+        [(terms, weights)] = self._queries(query)
+        effective, of_row = self._effective(terms, weights, scoring)
+        given: Weights = self.weights_of(keys, terms) * effective
+        if of_row is not None and len(of_row):
+            given *= of_row[np.minimum(np.searchsorted(self._keys, keys), len(of_row) - 1)][:, None]
+        return terms, given
+
+    def weights_of(self, keys: Keys, terms: NDArray[np.int64]) -> Weights:
+        """The weight of each of t terms in each of n pictures, (n, t); 0 where a picture lacks it, or is not there."""
+        keys = np.asarray(keys, np.int64)
+        rows = np.searchsorted(self._keys, keys)
+        there = rows < len(self._keys)
+        there[there] = (self._keys[rows[there]] == keys[there]) & self._alive[rows[there]]
+        found = np.zeros((len(keys), len(terms)), np.float32)
+        for start, part in zip((0, self._main.n), self.parts(), strict=True):
+            mine = np.flatnonzero(there & (rows >= start) & (rows < start + part.n))
+            for column, term in enumerate(terms.tolist()):
+                posted, weights = part.of_term(term)
+                places = np.searchsorted(posted, rows[mine] - start)
+                has = places < len(posted)
+                has[has] = posted[places[has]] == rows[mine][has] - start
+                found[mine[has], column] = weights[places[has]]
+        return found
+
+    def widen(self, n_terms: int) -> None:
+        """Makes room for more terms, which no picture has so far."""
+        new = n_terms - self.n_terms
+        if new < 0:
+            raise ValueError(f"there are {self.n_terms} terms, {n_terms} would be fewer")
+        main = self._main
+        self._main = Postings(main.n, np.append(main.starts, np.full(new, main.starts[-1])), main.rows, main.weights)
+        for rows in self._waiting:
+            rows.resize((rows.shape[0], n_terms))
+        self.n_terms, self._tail, self._statistics = n_terms, None, None
+
+    def active_terms(self) -> NDArray[np.int32]:
+        """How many terms each picture has, by ascending key."""
+        return self._active[self._alive]
+
+    def without_terms(self) -> Keys:
+        """The pictures that have no term, by key."""
+        keys: Keys = self._keys[self._alive & (self._active == 0)]
+        return keys
 
     def figures(self) -> Figures:
         """Posting lengths, active terms of a picture, and bytes, as `analyse` prints them."""
         stored = sum(array.nbytes for p in self.parts() for array in (p.starts, p.rows, p.weights))
-        return Figures(self._known().lengths, self._active[self._alive], stored)
+        return Figures(self._known().lengths, self.active_terms(), stored)
 
     def parts(self) -> tuple[Postings, Postings]:
         """The lists of the compacted pictures, and those of the pictures that came after them."""
@@ -314,7 +381,7 @@ class SparseIndex:
         for name, array in zip(FILES, arrays, strict=True):
             path = folder / f"{stem}.{name}.npy"
             _write(path, array)
-            checksums[path.name] = _checksum(path)
+            checksums[path.name] = checksum(path)
         write_atomically(folder / f"{stem}.json", json.dumps(checksums, indent=1).encode())
         return [*checksums, f"{stem}.json"]
 
@@ -380,7 +447,7 @@ class SparseIndex:
         if scoring == "activation-idf":
             idf = np.log(known.n / (1 + known.activation[terms]))
             return (weights * idf).astype(np.float32), known.inverse_active
-        idf = np.sign(weights) * known.idf[terms]
+        idf = weights * known.idf[terms]
         return (idf / np.linalg.norm(idf) * known.idf[terms]).astype(np.float32), known.inverse_lengths
 
     def _dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
@@ -394,13 +461,13 @@ class SparseIndex:
         return self._statistics
 
 
-def _best(scores: Weights, k: int, floor: float) -> NDArray[np.int64]:
+def best_rows(scores: Weights, k: int, floor: float) -> NDArray[np.int64]:
     """The rows of the k greatest of (n,) scores above `floor`, falling; equal ones by ascending row.
 
     The k-th greatest of the blocks' maxima is at most the k-th greatest score, and nearly that: few rows
     are as great, and only they are sorted.
 
-    >>> _best(np.array([0, 3, 1, 3], np.float32), 3, 0.0).tolist()
+    >>> best_rows(np.array([0, 3, 1, 3], np.float32), 3, 0.0).tolist()
     [1, 3, 2]
     """
     n_blocks = len(scores) // BLOCK
@@ -448,21 +515,12 @@ def _write(path: Path, array: NDArray[Any]) -> None:
         raise
 
 
-def _read(path: Path, checksum: str) -> NDArray[Any]:
+def _read(path: Path, expected: str) -> NDArray[Any]:
     try:
-        found = _checksum(path)
+        found = checksum(path)
     except OSError as error:
         raise StateError(f"{path} can't be read: {error.strerror}; index the pictures again") from error
-    if found != checksum:
-        raise StateError(f"{path} is damaged: its checksum is {found}, not {checksum}; index the pictures again")
+    if found != expected:
+        raise StateError(f"{path} is damaged: its checksum is {found}, not {expected}; index the pictures again")
     array: NDArray[Any] = np.load(path, mmap_mode="r")
     return array
-
-
-def _checksum(path: Path) -> str:
-    """CRC-32 and length; four gigabytes a second."""
-    crc, size = 0, 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            crc, size = zlib.crc32(block, crc), size + len(block)
-    return f"{crc:08x}-{size}"

@@ -6,18 +6,24 @@ A part's answer is an array of scores and one of keys, a row a query, as an inde
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys
 
 Method = Literal["rrf", "weighted"]
+PARTS = ("dense", "sparse", "bm25")
+"""What a search may join, in the order of its weights."""
+DEPTH = 100
+"""Matches that are asked of each part, where several are joined."""
 Scores = NDArray[np.float32]
 Answer = tuple[Scores, Keys]  # (q, k) each
 RRF_K = 60
@@ -68,6 +74,65 @@ class Fusion:
         if self.weights and len(self.weights) != n_parts:
             raise InputError(f"fusion {self} has {len(self.weights)} weights, and there are {n_parts} parts")
         return self.weights or (1.0,) * n_parts
+
+
+def fusion_of_parts(text: str) -> Fusion:
+    """Reads what a search may be asked for: one of `PARTS` alone, `rrf`, or `weighted:A,B,C`, a weight for each.
+
+    >>> fusion_of_parts("sparse")
+    Fusion(method='weighted', weights=(0.0, 1.0, 0.0))
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if text in PARTS:
+        return Fusion("weighted", tuple(float(part == text) for part in PARTS))
+    try:
+        fusion = Fusion.parse(text)
+        return Fusion(fusion.method, fusion.weights_for(len(PARTS)))
+    except InputError as error:
+        raise InputError(
+            f"fusion {text[:80]!r}: give {', '.join(PARTS)}, rrf, or weighted:A,B,C with a weight for each of the three"
+        ) from error
+
+
+def part_alone(fusion: Fusion) -> str | None:
+    """The one of `PARTS` that has all the weight, or None where several have some."""
+    weighed = [part for part, weight in zip(PARTS, fusion.weights_for(len(PARTS)), strict=True) if weight]
+    return weighed[0] if len(weighed) == 1 else None
+
+
+def has_part(fusion: Fusion, part: str) -> bool:
+    """Whether one of `PARTS` has any weight."""
+    return fusion.weights_for(len(PARTS))[PARTS.index(part)] > 0
+
+
+def name_of(fusion: Fusion) -> str:
+    """A fusion as `fusion_of_parts` reads it.
+
+    >>> name_of(fusion_of_parts("rrf")), name_of(fusion_of_parts("bm25"))
+    ('rrf', 'bm25')
+    """
+    return part_alone(fusion) or ("rrf" if fusion == fusion_of_parts("rrf") else str(fusion))
+
+
+def read_fusion(path: Path) -> Fusion:
+    """What tuning has found and written to a file, `rrf` where there is none.
+
+    Raises:
+        StateError: The file is damaged.
+    """
+    try:
+        told = json.loads(path.read_bytes())
+        fusion, parts = Fusion.parse(told["fusion"]), list(told["parts"])
+        weights = dict(zip(parts, fusion.weights_for(len(parts)), strict=True))
+        if not set(parts) <= set(PARTS):
+            raise ValueError(f"its parts are {parts}")
+        return Fusion(fusion.method, tuple(float(weights.get(part, 0)) for part in PARTS))
+    except FileNotFoundError:
+        return fusion_of_parts("rrf")
+    except (OSError, InputError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"{path} is damaged: {error}; run `-t tune` again, or remove it") from error
 
 
 def shares(answer: Answer, method: Method) -> Scores:

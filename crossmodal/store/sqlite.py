@@ -228,6 +228,22 @@ class DocumentStore:
         )
         return [_to_document(row) for row in rows]
 
+    def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
+        """Those of these keys that are captions of a picture, rising: key, text, and the key of the picture.
+
+        None stands for a picture that is not there (yet).
+        """
+        found: list[tuple[int, str, int | None]] = []
+        for chunk in _chunks(sorted(keys)):
+            marks = ",".join("?" * len(chunk))
+            found += self.database.rows(
+                "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
+                "ON p.id = c.image_id AND p.modality = 'image' "
+                f"WHERE c.key IN ({marks}) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
+                chunk,
+            )
+        return found
+
     def ids_where(self, condition: Condition) -> list[str]:
         """The ids of the documents a condition is true of, in the order they were committed."""
         rows = self.database.rows(f"SELECT id FROM documents WHERE {condition.sql} ORDER BY key", condition.values)
@@ -246,7 +262,9 @@ class DocumentStore:
         rows = self.database.rows("SELECT key FROM documents WHERE modality = ? ORDER BY key", [modality])
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
-    def changes_after(self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0) -> Changes | None:
+    def changes_after(
+        self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
+    ) -> Changes | None:
         """What came and went after `seq`, oldest first, at most `limit` new vectors.
 
         A document that came and went in between is in neither list, or in `removed` only.
@@ -257,6 +275,7 @@ class DocumentStore:
             limit: The most vectors to return.
             forgotten: That of the answer before, for one who asks on: who began after removals were forgotten never
                 saw what was removed, and misses nothing.
+            with_vectors: Whether the vectors are read; else they have no numbers.
 
         Returns:
             None where some removals since `seq` are forgotten: whoever asks has to start over from 0.
@@ -265,9 +284,9 @@ class DocumentStore:
             last, forgotten_now = self.database.row("SELECT last, removals_from FROM sequence")
             if 0 < seq < forgotten_now != forgotten:
                 return None
+            read = "v.vector FROM documents d JOIN vectors v USING (key)" if with_vectors else "x'' FROM documents d"
             rows = self.database.rows(
-                "SELECT d.key, d.seq, v.vector FROM documents d JOIN vectors v USING (key) "
-                "WHERE d.modality = ? AND d.seq > ? ORDER BY d.seq LIMIT ?",
+                f"SELECT d.key, d.seq, {read} WHERE d.modality = ? AND d.seq > ? ORDER BY d.seq LIMIT ?",
                 [modality, seq, limit],
             )
             is_all = len(rows) < limit

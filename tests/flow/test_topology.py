@@ -11,9 +11,9 @@ from gateway.flow import FLOWS
 from gateway.topology import check_topology
 
 CONTEXT = {
-    "model": "clip", "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1,
-    "threads": 0, "precision": "fp32", "read_paths": False, "timeout_ready_ms": 1000, "keys": "", "rate_per_s": 0,
-    "proxies": 0,
+    "model": "clip", "vector_indexer": "vector_indexer", "ranker": "ranker",
+    "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1, "threads": 0,
+    "precision": "fp32", "read_paths": False, "timeout_ready_ms": 1000, "keys": "", "rate_per_s": 0, "proxies": 0,
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def reference(pictures: Mapping[int, Picture], query: Picture, scoring: str) -> 
         scores = weights / active @ (asked * np.log(n / (1 + weights.sum(axis=0)))) if n else np.zeros(0)
     else:
         idf = np.log((1 + n) / (1 + (weights > 0).sum(axis=0))) + 1
-        vectors, asked = weights * idf, np.sign(asked) * idf
+        vectors, asked = weights * idf, asked * idf
         lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(asked)
         scores = np.divide(vectors @ asked, lengths, out=np.zeros(n), where=lengths > 0)
     shares = (weights[:, np.array(query) > 0] > 0).any(axis=1)

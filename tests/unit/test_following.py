@@ -9,7 +9,8 @@ import pytest
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Keys, Modality, Vectors
-from crossmodal.index.following import FollowingIndex, write_atomically
+from crossmodal.index.files import write_atomically
+from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.database import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument

@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from crossmodal.core.errors import InputError
-from crossmodal.retrieval.fusion import RRF_K, Answer, Fusion, candidates, fuse, shares
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.retrieval.fusion import (
+    RRF_K,
+    Answer,
+    Fusion,
+    candidates,
+    fuse,
+    fusion_of_parts,
+    name_of,
+    part_alone,
+    read_fusion,
+    shares,
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "alone"),
+    [
+        ("dense", "dense", "dense"), ("sparse", "sparse", "sparse"), ("bm25", "bm25", "bm25"), ("rrf", "rrf", None),
+        ("weighted:0.5,0.3,0.2", "weighted:0.5,0.3,0.2", None), ("weighted:0,2,0", "sparse", "sparse"),
+        ("rrf:1,0,1", "rrf:1,0,1", None),
+    ],
+)  # fmt: skip
+def test_a_search_names_its_parts(asked: str, name: str, alone: str | None) -> None:
+    fusion = fusion_of_parts(asked)
+    assert (name_of(fusion), part_alone(fusion)) == (name, alone)
+    assert fusion_of_parts(name_of(fusion)) == fusion or alone
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "Dense", "weighted:1,2", "rrf:1", "weighted:0,0,0", "weighted:1,-1,0", "x" * 500]
+)
+def test_what_is_no_fusion_is_refused(asked: str) -> None:
+    with pytest.raises(InputError, match="give dense, sparse, bm25, rrf, or weighted:A,B,C"):
+        fusion_of_parts(asked)
+
+
+def test_what_was_tuned_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "fusion.json"
+    assert name_of(read_fusion(path)) == "rrf"
+    path.write_text('{"fusion": "weighted:0.9,0.1", "parts": ["dense", "sparse"]}')
+    assert read_fusion(path).weights == (0.9, 0.1, 0.0)
+    path.write_text('{"fusion": "rrf", "parts": ["dense", "sparse", "bm25"]}')
+    assert name_of(read_fusion(path)) == "rrf"
+    for broken in ("{", "[]", '{"fusion": "loud", "parts": []}', '{"fusion": "rrf", "parts": ["dense", "smell"]}'):
+        path.write_text(broken)
+        with pytest.raises(StateError, match=r"fusion\.json is damaged"):
+            read_fusion(path)
 
 
 def answer(scores: list[list[float]], keys: list[list[int]]) -> Answer:

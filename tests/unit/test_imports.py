@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": {"core", "images", "scenes"},
     "training": {"core", "scenes", "images", "encoders"},
     "evaluation": {"core", "scenes"},
+    "hybrid": {"core", "store", "index", "encoders", "retrieval"},
 }
 FORBIDDEN: dict[str, set[str]] = {
     "crossmodal": {"jina", "fastapi", "docarray", "executors", "gateway", "tasks", "app"},

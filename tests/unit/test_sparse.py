@@ -164,7 +164,7 @@ def test_tf_idf_by_hand() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     query = np.array([1, 0, 0, 1, 0]) * idf
     expected = vectors @ (query / np.linalg.norm(query))
-    assert dict(found(filled(), [0.3, 0, 0, 7, 0], scoring="tf-idf")) == pytest.approx(
+    assert dict(found(filled(), [0.3, 0, 0, 0.3, 0], scoring="tf-idf")) == pytest.approx(
         {30: expected[2], 10: expected[0]}, rel=1e-6
     )
 

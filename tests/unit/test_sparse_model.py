@@ -52,7 +52,10 @@ class FakeEncoder:
     def encode_images(self, pixels: Pixels) -> Vectors:
         return vectors(len(pixels))
 
+    asked: list[str]
+
     def encode_texts(self, texts: Any) -> Vectors:
+        self.asked = list(texts)
         return vectors(len(texts))
 
 
@@ -98,15 +101,23 @@ def test_what_is_spoken_has_no_weights_and_nothing_to_avoid() -> None:
     assert spoken_part("big dog^2.5 on sand -cat moon^0") == "big dog on sand"
 
 
-def test_a_query_of_unknown_words_is_refused_by_name() -> None:
-    encoder = SparseEncoder(BASE, model_of(), FakeEncoder())
-    with pytest.raises(InputError, match="no word of the query is in the vocabulary: zebra, giraffe"):
-        encoder.encode_query("zebra and giraffe")
-    with pytest.raises(InputError, match="none at all"):
-        encoder.encode_query("of the")
-    assert encoder.encode_query("red zebra").nnz == 1
-    assert encoder.encode_images(np.zeros((2, 8, 8, 3), np.uint8)).shape == (2, 4)
-    assert encoder.encode_texts(["red", "blue"]).nnz == 2
+def test_its_vectors_are_those_of_the_encoder_underneath() -> None:
+    fake = FakeEncoder()
+    encoder = SparseEncoder(BASE, fake, needs_text_vectors=False)
+    assert encoder.encode_images(np.zeros((2, 8, 8, 3), np.uint8)).shape == (2, 3)
+    assert encoder.encode_texts(["red^2", "blue"]).shape == (2, 3)
+    assert fake.asked == ["red^2", "blue"]
+    encoder.encode_queries(["red^2 -blue", "star"])
+    assert fake.asked == ["red", "star"]
+
+
+def test_a_picture_says_its_strongest_words() -> None:
+    model, (vector,) = model_of(), vectors(1)
+    weights = model.image_weights(vector[None]).toarray()[0]
+    found = model.strongest_words(vector, 2)
+    assert [weight for _, weight in found] == sorted(weights[weights > 0], reverse=True)[:2]
+    assert all(weights[WORDS.words.index(word)] == weight for word, weight in found)
+    assert len(model_of(max_terms=1).strongest_words(vector, 5)) == 1
 
 
 @pytest.mark.parametrize("query", ["words", "text", "expanded"])
@@ -125,9 +136,19 @@ def test_what_is_saved_is_loaded(tmp_path: Path, query: QueryWeights) -> None:
 def test_its_spec_names_what_makes_weights_comparable(tmp_path: Path) -> None:
     model_of().save(tmp_path)
     spec = resolve(str(tmp_path))
-    assert (spec.family, spec.dim, spec.preprocessing) == ("sparse", 4, BASE.preprocessing)
+    assert (spec.family, spec.dim, spec.preprocessing, spec.base) == ("sparse", 3, BASE.preprocessing, BASE)
+    assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert str(spec).endswith("on clip scenes (hash)")
     model_of(max_terms=2).save(tmp_path)
     assert resolve(str(tmp_path)).weights_hash != spec.weights_hash
+
+
+def test_an_encoder_of_pictures_only_can_t_be_indexed_with(tmp_path: Path) -> None:
+    base = ModelSpec("timm", "resnet101", "hash", 3, Preprocessing(size_px=8))
+    model = model_of()
+    SparseModel(SparseConfig("thesis", base, "words"), WORDS, model.heads).save(tmp_path)
+    with pytest.raises(InputError, match=r"timm resnet101 \(hash\), which knows pictures only"):
+        resolve(str(tmp_path))
 
 
 def test_a_checkpoint_for_another_vocabulary_is_refused(tmp_path: Path) -> None:
@@ -135,7 +156,9 @@ def test_a_checkpoint_for_another_vocabulary_is_refused(tmp_path: Path) -> None:
     WORDS.save(tmp_path / "same.json")
     assert SparseModel.load(tmp_path, tmp_path / "same.json").vocabulary.words == WORDS.words
     TermVocabulary.fit(["red heart", "blue moon", "red moon"]).save(tmp_path / TERMS_NAME)
-    with pytest.raises(StateError, match=r"not the vocabulary the model in .* was trained with"):
+    with pytest.raises(
+        StateError, match=r"terms\.json \(4 words\) is not the vocabulary the model in .* was trained with"
+    ):
         SparseModel.load(tmp_path)
 
 

@@ -13,7 +13,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.scenes import write_scenes
 from crossmodal.encoders import registry
-from crossmodal.encoders.sparse import SparseEncoder, resolve
+from crossmodal.encoders.sparse import SparseEncoder, load_model, resolve
 from crossmodal.encoders.sparse import load as load_sparse
 from tasks import sparse
 
@@ -53,9 +53,9 @@ def test_training_leaves_a_folder_that_loads_as_an_encoder(trained: Settings) ->
     encoder = load_sparse(spec, ("image", "text"), threads=1)
     assert isinstance(encoder, SparseEncoder)
     side = spec.preprocessing.size_px
-    weights = encoder.encode_images(np.zeros((2, side, side, 3), np.uint8))
-    assert weights.shape == (2, spec.dim)
-    assert np.diff(weights.indptr).max() <= 64
+    vectors = encoder.encode_images(np.zeros((2, side, side, 3), np.uint8))
+    assert vectors.shape == (2, spec.dim)
+    assert np.diff(load_model(spec).image_weights(vectors).indptr).max() <= 64
 
 
 def test_the_encoder_underneath_comes_with_it(trained: Settings) -> None:

@@ -1,0 +1,97 @@
+"""WordRanker: as Ranker, for a sparse collection: texts are searched for by words, too, and matches say why."""
+
+import time
+from typing import Any
+
+import numpy as np
+from docarray import DocList
+from jina import requests
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Keys
+from crossmodal.encoders.term_vocabulary import words_of
+from crossmodal.hybrid.every_index import has_words
+from crossmodal.hybrid.indexes import WordIndexes, fusion_of
+from crossmodal.hybrid.search import HybridSearch, Match
+from crossmodal.index.collection import Collection
+from crossmodal.store.where import parse
+from executors.docs import MediaDoc, modality_and_key
+from executors.generations import Generations
+from executors.ranker import Ranked, Ranker, in_order, refuse_fusion
+
+_SCORES = {"dense": "cosine"}
+"""What a part's score is called in an answer, where that is not the part's name."""
+
+
+class WordRanker(Ranker):
+    """Searches the indexes of words here, where it is needed to join it with the vectors: no Executor more. The
+    parameter `fusion` says how that is done.
+    """
+
+    def __init__(self, collection: str, **kwargs: Any) -> None:
+        super().__init__(collection, **kwargs)
+        self.searches = Generations(collection, _open, _close)
+        words_of("the list of lemmas takes a moment to be read")
+
+    @requests(on="/search")
+    def rank_by_words(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+        """The `top_k` best; a text, and a vector that comes with its text, is searched for by words as well."""
+        start = time.perf_counter()
+        asked = str(parameters.get("fusion") or "")
+        return self.filled(docs, [self._ranked(doc, parameters, asked) for doc in docs], start)
+
+    def _ranked(self, doc: MediaDoc, parameters: dict[str, Any], asked: str) -> list[Ranked]:
+        top_k = int(parameters.get("top_k", 10))
+        found = in_order(doc.found, top_k)
+        if doc.error:
+            return found
+        search = self.searches.named(doc.generation)
+        if search is None:  # a generation of another model, from before or after a reindex
+            refuse_fusion(doc, parameters)
+            return found
+        target = str(parameters.get("target") or "")
+        if not doc.text or target == "text":
+            doc.fusion = "dense"
+            if asked not in ("", "dense"):
+                doc.error = f"fusion {asked!r} is for pictures that are searched for with words"
+            return found
+        try:
+            return self._by_words(doc, search, parameters, asked)
+        except InputError as error:
+            doc.error = str(error)
+            return []
+
+    def _by_words(self, doc: MediaDoc, search: HybridSearch, parameters: dict[str, Any], asked: str) -> list[Ranked]:
+        top_k = int(parameters.get("top_k", 10))
+        named = [(modality_and_key(name), cosine) for name, cosine in doc.found.items()]
+        nearest = {key: cosine for (modality, key), cosine in named if modality == "image"}
+        captions = {name: cosine for name, cosine in doc.found.items() if name.startswith("text/")}
+        vector = None if doc.embedding is None else np.asarray(doc.embedding, np.float32)
+        allowed = self._allowed(search, str(parameters.get("where") or ""))
+        found = search.answer(doc.text, vector, nearest, top_k, asked, allowed)
+        doc.fusion, doc.note = found.fusion, found.note
+        return [_told(match, found.fusion) for match in found.matches] + in_order(captions, top_k)
+
+    def _allowed(self, search: HybridSearch, where: str) -> Keys | None:
+        return search.indexes.words.store.keys_where(parse(where), "image") if where else None
+
+    def close(self) -> None:
+        """Closes the stores."""
+        self.searches.close()
+        super().close()
+
+
+def _open(opened: Collection) -> HybridSearch | None:
+    if not has_words(opened.model):
+        return None
+    return HybridSearch(WordIndexes.open(opened, opened.store()), fusion_of(opened.model))
+
+
+def _close(search: HybridSearch | None) -> None:
+    if search is not None:
+        search.indexes.words.store.close()
+
+
+def _told(match: Match, fusion: str) -> Ranked:
+    scores = {_SCORES.get(part, part): score for part, score in match.parts.items()}
+    return match.key, scores if fusion == "dense" else {"fused": match.score, **scores}, match.why

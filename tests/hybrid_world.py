@@ -1,0 +1,56 @@
+"""A sparse model of six words over vectors of eight numbers, and pictures with captions, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
+from crossmodal.encoders.sparse import Recipe, SparseConfig, SparseModel, resolve
+from crossmodal.encoders.term_vocabulary import TermVocabulary
+from crossmodal.hybrid.indexes import WordIndexes
+from crossmodal.index.collection import Collection
+from crossmodal.store.sqlite import DocumentStore, NewDocument
+
+DIM = 8
+BASE = ModelSpec("clip", "scenes", "hash", DIM, Preprocessing(size_px=8))
+WORDS = ("blue", "cat", "dog", "heart", "red", "star")
+
+
+def write_model(folder: Path, words: tuple[str, ...] = WORDS, recipe: Recipe = "dense-to-sparse") -> ModelSpec:
+    """Word i is as strong as number i of a vector, where that is above 0."""
+    heads = {
+        "image.0.weight": np.eye(len(words), DIM, dtype=np.float32),
+        "image.0.bias": np.zeros(len(words), np.float32),
+        "words": np.arange(1, len(words) + 1, dtype=np.float32),
+    }
+    vocabulary = TermVocabulary.fit([" ".join(words)])
+    SparseModel(SparseConfig(recipe, BASE, "words"), vocabulary, heads).save(folder)
+    return resolve(str(folder))
+
+
+def unit(*numbers: float) -> Vectors:
+    vector = np.zeros(DIM, np.float32)
+    vector[: len(numbers)] = numbers
+    return vector / np.linalg.norm(vector)
+
+
+def picture(name: str, vector: Vectors) -> NewDocument:
+    return NewDocument(Document(name, "image", uri=f"{name}.jpg", tags={"filename": f"{name}.jpg"}), vector)
+
+
+def caption(text: str, of: str) -> NewDocument:
+    return NewDocument(Document(f"{of}: {text}", "text", text=text, image_id=of), unit(1.0))
+
+
+class World:
+    """A collection of a sparse model, open for writing."""
+
+    def __init__(self, folder: Path, recipe: Recipe = "dense-to-sparse") -> None:
+        self.spec = write_model(folder / "model", recipe=recipe)
+        self.collection = Collection.create(folder / "collection", self.spec)
+        self.store: DocumentStore = self.collection.store(writable=True)
+
+    def indexes(self) -> WordIndexes:
+        return WordIndexes.open(self.collection, self.store)
