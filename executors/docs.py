@@ -15,7 +15,11 @@ from pydantic import Field
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.core.types import Document
+
+DEFAULT_TOP_K = 10
 
 
 class _PlainDefaults(GenerateJsonSchema):
@@ -99,6 +103,18 @@ def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def to_bytes(array: Any) -> bytes:
     """The bytes an array carries."""
     return np.asarray(array, np.uint8).tobytes()
+
+
+def top_k_of(parameters: Dict[str, Any]) -> int:
+    """How many matches a request wants, of each modality.
+
+    Raises:
+        InputError: It is no number, or out of bounds.
+    """
+    asked = parameters.get("top_k", DEFAULT_TOP_K)
+    if isinstance(asked, (int, float)) and 1 <= asked <= MAX_MATCHES:
+        return int(asked)
+    raise InputError(f"top_k {str(asked)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
 
 
 def name_of_match(modality: str, key: int) -> str:

@@ -14,7 +14,7 @@ from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.following import FollowingIndex
 from crossmodal.store.where import parse
-from executors.docs import MediaDoc, name_of_match
+from executors.docs import MediaDoc, name_of_match, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
 
@@ -36,7 +36,7 @@ class VectorIndexer(Refusing):
         args = self.runtime_args
         self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
         self.indexes = Generations(collection, self._open, lambda index: index.store.close())
-        self._unsaved = 0
+        self._has_followed = False
 
     def _open(self, opened: Collection) -> FollowingIndex:
         return opened.index(opened.store(), self.modality, self.shard, self.n_shards)
@@ -45,10 +45,10 @@ class VectorIndexer(Refusing):
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in what was committed."""
         _, index = self.indexes.current()
-        self._unsaved += index.refresh()
-        if self._unsaved >= SNAPSHOT_EVERY:
+        index.refresh()
+        self._has_followed = True
+        if index.n_unsaved >= SNAPSHOT_EVERY:
             index.snapshot()
-            self._unsaved = 0
         return docs
 
     @requests(on="/snapshot")
@@ -57,7 +57,6 @@ class VectorIndexer(Refusing):
         _, index = self.indexes.current()
         index.refresh()
         index.snapshot()
-        self._unsaved = 0
         return docs
 
     @requests(on=["/search", "/health"])
@@ -70,7 +69,7 @@ class VectorIndexer(Refusing):
         where = str(parameters.get("where") or "")
         for generation in {doc.generation for doc in asking}:
             same = [doc for doc in asking if doc.generation == generation]
-            self._find(self.indexes.named(generation), same, int(parameters.get("top_k", 10)), where)
+            self._find(self.indexes.named(generation), same, top_k_of(parameters), where)
         return docs
 
     def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:
@@ -92,9 +91,11 @@ class VectorIndexer(Refusing):
         return wanted in (self.modality, "both")
 
     def close(self) -> None:
-        """Writes a snapshot where this Flow has indexed something, and closes the stores."""
-        if self._unsaved:
-            self.indexes.current()[1].snapshot()
+        """Writes a snapshot where this Flow writes, and closes the stores."""
+        if self._has_followed:
+            index = self.indexes.current()[1]
+            index.refresh()
+            index.snapshot()
         self.indexes.close()
 
 

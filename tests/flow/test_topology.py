@@ -13,6 +13,7 @@ from gateway.topology import check_topology
 CONTEXT = {
     "model": "clip", "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1,
     "threads": 0, "read_paths": False, "timeout_ready_ms": 1000, "keys": "", "rate_per_s": 0, "proxies": 0,
+    "hosts": "", "origins": "", "fetches": False, "writable": False,
 }  # fmt: skip
 
 
