@@ -37,8 +37,6 @@ def _sound(cls: Any, message: Any) -> Any:
     dense = message.dense
     n_bytes = math.prod(dense.shape) * np.dtype(dense.dtype).itemsize
     if n_bytes != len(dense.buffer):
-        raise ValueError(
-            f"an array of shape {list(dense.shape)[:8]} with {len(dense.buffer)} bytes: expected {n_bytes}"
-        )
+        raise ValueError(f"an array of {len(dense.buffer)} bytes: expected {n_bytes}, by its shape")
     read = next(_readers[base] for base in cls.__mro__ if base in _readers)
     return read(cls, message)

@@ -46,6 +46,7 @@ def spare(streamer: GatewayStreamer) -> None:
     pool.send_requests_once = send_if_any
     WorkerRequestHandler.reduce_requests = staticmethod(_reduce)
     graph.__class__ = _Graph
+    streamer._streamer.wait_floating_requests_end = _no_end_to_wait_for
     for node in graph.all_nodes:
         if node._filter_condition is not None:
             node.__class__ = _FilteringNode
@@ -88,6 +89,12 @@ class _Graph(TopologyGraph):
         twin = copy.copy(self)
         twin._origin_nodes = [copied(node) for node in self._origin_nodes]
         return twin
+
+
+async def _no_end_to_wait_for() -> None:
+    """No Executor of ours is left running behind an answer. Jina counts those of broken streams as well, and waits
+    for them without end when the gateway is to stop.
+    """
 
 
 async def _unchanged(request: Any) -> tuple[Any, dict[str, str]]:

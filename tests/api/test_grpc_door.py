@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -33,11 +34,11 @@ def channel(query_service: Service) -> Iterator[grpc.Channel]:
         yield opened
 
 
-def request(*docs: MediaDoc, endpoint: str = "/search", target: str = "", **parameters: Any) -> DataRequest:
+def request(*docs: MediaDoc, endpoint: str = "/search", executors: str = "", **parameters: Any) -> DataRequest:
     asked = DataRequest()
     asked.document_array_cls = DocList[MediaDoc]
     asked.data.docs = DocList[MediaDoc](docs)
-    asked.header.exec_endpoint, asked.header.target_executor = endpoint, target
+    asked.header.exec_endpoint, asked.header.target_executor = endpoint, executors
     asked.parameters = parameters
     return asked
 
@@ -65,12 +66,12 @@ def answers_well(channel: grpc.Channel) -> bool:
 
 @pytest.mark.parametrize("target", ["ranker", ".*", "(" * 12 + "a*" + ")*" * 12])
 def test_nobody_chooses_the_executors(channel: grpc.Channel, target: str) -> None:
-    error = refusal(channel, request(TEXT, target=target))
+    error = refusal(channel, request(TEXT, executors=target))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "target_executor" in error.details()
     single = jina_pb2_grpc.JinaSingleDataRequestRPCStub(channel)
     with pytest.raises(grpc.RpcError, match="target_executor"):
-        single.process_single_data(request(TEXT, target=target), timeout=LIMIT_S)
+        single.process_single_data(request(TEXT, executors=target), timeout=LIMIT_S)
     assert answers_well(channel)
 
 
@@ -81,11 +82,36 @@ def test_nothing_is_written_and_no_endpoint_is_open_by_accident(channel: grpc.Ch
     assert "/encode, /health, /search" in error.details()
 
 
-def test_sound_requests_before_a_bad_one_are_answered(channel: grpc.Channel) -> None:
-    call = jina_pb2_grpc.JinaRPCStub(channel).Call(iter([request(TEXT), request(TEXT, target="x")]), timeout=LIMIT_S)
+@pytest.mark.parametrize("in_order", ["true", "false"])
+def test_a_bad_request_after_a_good_one_ends_the_stream(channel: grpc.Channel, in_order: str) -> None:
+    answered = threading.Event()
+
+    def requests() -> Iterator[DataRequest]:
+        yield request(TEXT)
+        answered.wait(LIMIT_S)
+        yield request(TEXT, executors="x")
+
+    metadata = (("__results_in_order__", in_order),)
+    call = jina_pb2_grpc.JinaRPCStub(channel).Call(requests(), timeout=LIMIT_S, metadata=metadata)
     assert docs_of(next(call))[0].id == "q"
+    answered.set()
     with pytest.raises(grpc.RpcError, match="target_executor"):
         next(call)
+
+
+@pytest.mark.parametrize("in_order", ["true", "false"])
+def test_a_stream_whose_end_comes_late(channel: grpc.Channel, in_order: str) -> None:
+    answered = threading.Event()
+
+    def requests() -> Iterator[DataRequest]:
+        yield request(TEXT)
+        answered.wait(LIMIT_S)
+
+    metadata = (("__results_in_order__", in_order),)
+    call = jina_pb2_grpc.JinaRPCStub(channel).Call(requests(), timeout=LIMIT_S, metadata=metadata)
+    assert docs_of(next(call))[0].id == "q"
+    answered.set()
+    assert list(call) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +182,8 @@ def test_an_array_without_its_bytes_is_no_array_of_zeros(channel: grpc.Channel) 
     array.shape[:] = [50_000, 50_000]
     start = time.monotonic()
     error = refusal(channel, hostile)
-    assert error.code() in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INVALID_ARGUMENT)
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "an array of 0 bytes" in error.details()
     assert time.monotonic() - start < LIMIT_S
     assert answers_well(channel)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from crossmodal.training.losses import fact_loss, contrastive_with_twins, multi_positive, told_apart
+from crossmodal.training.losses import contrastive_with_twins, fact_loss, multi_positive, told_apart
 
 EYE = torch.eye(2)
 ONE = torch.tensor(1.0)
