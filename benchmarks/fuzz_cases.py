@@ -27,8 +27,9 @@ ODD_URIS = (
     "http://[::1]/", "http://0x7f.1/", "http://localhost:22/", "gopher://127.0.0.1/", "http://", "javascript:1",
 )  # fmt: skip
 ODD_CONDITIONS = (
-    "width > 1", "tags.a = 1 and", "((((", "tags." + "a" * 5_000 + " = 1", "1 = 1; DROP TABLE documents", "'", "not " * 500,
-    "(" * 3_000 + "width > 9e9" + ")" * 3_000, "tags.n in (1, 'a', null)", "width > 1e999", "tags.a like '%%%%%'", "\0",
+    "width > 1", "tags.a = 1 and", "((((", "tags." + "a" * 5_000 + " = 1", "1 = 1; DROP TABLE documents", "'",
+    "not " * 500, "(" * 3_000 + "width > 9e9" + ")" * 3_000, "tags.n in (1, 'a', null)", "width > 1e999",
+    "tags.a like '%%%%%'", "\0",
 )  # fmt: skip
 PATHS = ("/search", "/encode", "/index", "/update", "/delete")
 NAMES = (
@@ -41,7 +42,8 @@ TYPES = (
     "application/json; charset=utf-7", "multipart/form-data; boundary=" + "b" * 300, "image/png", "\xff",
 )  # fmt: skip
 HEADERS = (
-    ("Accept", "text/html;q=x,*/*;q=nan"), ("Origin", "null"), ("X-Forwarded-For", "\x7f, 1.1.1.1"), ("Range", "bytes=-"),
+    ("Accept", "text/html;q=x,*/*;q=nan"), ("Origin", "null"), ("X-Forwarded-For", "\x7f, 1.1.1.1"),
+    ("Range", "bytes=-"),
     ("X-API-Key", "cm_é"), ("Authorization", "Bearer"), ("Cookie", "a" * 4_000), ("Host", "evil.test"), ("Host", "["),
     ("Expect", "100-continue"), ("Content-Encoding", "gzip"), ("Upgrade", "websocket"), ("Accept-Encoding", "br;q=9"),
     ("If-None-Match", "\xfe"), ("X-Long", "y" * 70_000), ("If-Modified-Since", "never"), ("Transfer-Encoding", "gzip"),
@@ -114,7 +116,7 @@ def picture(rng: Random) -> bytes:
 @lru_cache(maxsize=len(FORMATS))
 def sound_picture(kind: str) -> bytes:
     """A small picture in a format."""
-    pixels = np.random.default_rng(len(kind)).integers(0, 255, (40, 30, 3), np.uint8)
+    pixels = np.random.default_rng(FORMATS.index(kind)).integers(0, 255, (40, 30, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
@@ -182,8 +184,9 @@ def _body(rng: Random, path: str) -> Any:
     elif path.startswith("/search"):
         body = {"text": rng.choice(ODD_TEXTS)} if rng.random() < 0.5 else {"image": _uri(rng)}
         others = {
-            "like": rng.choice(ODD_TEXTS), "exclude": value(rng), "mix": rng.choice(ODD_NUMBERS), "where": rng.choice(ODD_CONDITIONS),
-            "top_k": rng.choice(ODD_NUMBERS), "offset": rng.choice(ODD_NUMBERS), "min_score": value(rng), "vectors": value(rng),
+            "like": rng.choice(ODD_TEXTS), "exclude": value(rng), "mix": rng.choice(ODD_NUMBERS),
+            "where": rng.choice(ODD_CONDITIONS), "top_k": rng.choice(ODD_NUMBERS), "offset": rng.choice(ODD_NUMBERS),
+            "min_score": value(rng), "vectors": value(rng),
         }  # fmt: skip
         body |= {name: told for name, told in others.items() if rng.random() < 0.2}
     elif path.startswith("/encode"):

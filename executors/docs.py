@@ -6,18 +6,18 @@ reason the annotations here are real types, not strings: no `from __future__ imp
 """
 
 import os
-from typing import Any, Dict, Optional
+from typing import Annotated, Any, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
 from docarray.typing import NdArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
-from crossmodal.core.types import Document
+from crossmodal.core.types import MODALITIES, Document
 
 DEFAULT_TOP_K = 10
 
@@ -37,6 +37,23 @@ class _Doc(BaseDoc):
         return super().model_json_schema(*args, **{"schema_generator": _PlainDefaults, **options})
 
 
+INT32 = 2**31
+
+
+def portable(value: Any) -> Any:
+    """A JSON value as docarray can carry it, which knows 32 bits of an integer: larger ones as floating point."""
+    if isinstance(value, dict):
+        return {name: portable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [portable(one) for one in value]
+    if isinstance(value, int) and not -INT32 <= value < INT32 and abs(value) < 2**1000:
+        return float(value)
+    return value
+
+
+Tags = Annotated[Dict[str, Any], AfterValidator(portable)]
+
+
 class MatchDoc(_Doc):
     """A match of a query: a document of the store and how well it fits.
 
@@ -52,7 +69,7 @@ class MatchDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Dict[str, Any] = {}
+    tags: Tags = {}
     scores: Dict[str, float] = {}
 
 
@@ -78,7 +95,7 @@ class MediaDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Dict[str, Any] = {}
+    tags: Tags = {}
     content: Optional[NdArray] = None
     pixels: Optional[NdArray] = None
     thumbnail: Optional[NdArray] = None
@@ -123,8 +140,14 @@ def name_of_match(modality: str, key: int) -> str:
 
 
 def modality_and_key(name: str) -> tuple[str, int]:
-    """The two parts of a `name_of_match`."""
-    modality, key = name.split("/")
+    """The two parts of a `name_of_match`.
+
+    Raises:
+        InputError: It is none, and so came from outside.
+    """
+    modality, _, key = name.partition("/")
+    if modality not in MODALITIES or not (key.isdecimal() and len(key) < 19):
+        raise InputError(f"found: {name[:40]!r} names no document")
     return modality, int(key)
 
 

@@ -298,7 +298,12 @@ def _add_metrics(router: APIRouter, opened: Generations[Any], metrics: Metrics) 
     for modality in MODALITIES:
         metrics.watch(f"{modality}_documents", f"Documents of the modality {modality}", _count(opened, modality))
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def figures() -> Response:
         return Response(await run_in_threadpool(metrics.text), headers={"Content-Type": CONTENT_TYPE})
 
@@ -312,7 +317,8 @@ def _count(opened: Generations[Any], modality: str) -> Callable[[], float]:
 
 def _describe_bodies(app: FastAPI) -> None:
     """Adds the shapes that no route declares by itself, since POST /search reads its body by hand."""
-    shapes: list[Any] = [(SearchRequest, "validation"), (wire.Request, "validation"), (ProblemAnswer, "serialization")]
+    shapes: list[Any] = [(SearchRequest, "validation"), (wire.Request, "validation")]
+    shapes += [(shape, "serialization") for shape in (ProblemAnswer, wire.Answer, wire.Failure)]
     _, described = models_json_schema(shapes, ref_template="#/components/schemas/{model}")
     openapi = app.openapi
 
@@ -321,9 +327,18 @@ def _describe_bodies(app: FastAPI) -> None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in described["$defs"].items():
             schemas.setdefault(name, schema)
+        search = document["paths"].get("/search", {}).get("post", {}).get("responses", {})
+        for status, response in search.items():
+            _answers_old_clients_too(status, response["content"])
         return document
 
     app.openapi = with_bodies  # type: ignore[method-assign]
+
+
+def _answers_old_clients_too(status: str, content: dict[str, Any]) -> None:
+    old = {"$ref": f"#/components/schemas/{'Answer' if status == '200' else 'Failure'}"}
+    typed = content.get("application/json", {}).get("schema")
+    content["application/json"] = {"schema": {"anyOf": [typed, old]} if typed and typed != old else old}
 
 
 GREY_PNG = bytes.fromhex(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
@@ -29,10 +30,11 @@ from gateway.api import GREY_PNG, Legacy, add_api_routes, add_counting
 from gateway.batching import BatchedCalls
 from gateway.calls import FlowCalls
 from gateway.changes import add_change_routes, add_refusals
-from gateway.entrance import Entrance
+from gateway.doors.problem import problem_json
+from gateway.entrance import LEGACY_PATHS, Entrance
 from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
-from gateway.problems import problem_of
+from gateway.problems import PROBLEM, PROBLEMS, ProblemRoute, RefusedError, problem_of
 from gateway.url_pictures import UrlPictures
 
 log = logging.getLogger(__name__)
@@ -128,7 +130,9 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
         return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
 
     if offer.writable:
-        app.post("/index", summary="Take documents in", responses=LEGACY_FAILURES)(process)
+        app.post("/index", summary="Take documents in", responses={200: {"model": wire.Answer}, **LEGACY_FAILURES})(
+            process
+        )
     if offer.endpoint == "/search":
         return process
 
@@ -143,7 +147,9 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], offer: Offer) -> None:
     picture = to_array(GREY_PNG)
 
-    @app.get("/healthz", summary="Whether every Executor answers")
+    ill = {503: {"description": "A part does not answer", "content": {"application/json": {}}}}
+
+    @app.get("/healthz", summary="Whether every Executor answers", responses=ill)
     async def health() -> JSONResponse:
         docs = [
             MediaDoc(id="health-text", modality="text", text="health"),
@@ -181,31 +187,48 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
         "Cache-Control": "public, max-age=31536000, immutable",
     }
 
-    @app.get("/images/{picture_id}", summary="A picture as it was taken in")
+    gone = {410: {"description": "Its file is gone or has changed", "content": PROBLEM}}
+    shown = {200: {"description": "The picture", "content": {kind: {} for kind in sorted(SERVED_TYPES)}}}
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.get(
+        "/images/{picture_id}",
+        summary="A picture as it was taken in",
+        response_class=Response,
+        responses={**PROBLEMS, **gone, **shown},
+    )
     def image(picture_id: str) -> Response:
         store = opened.current()[1].store
         document = store.document(picture_id)
         if document is None or document.modality != "image":
-            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+            raise RefusedError(404, f"no picture {picture_id[:80]}")
         if document.mime_type not in SERVED_TYPES:
-            return JSONResponse({"detail": f"picture {picture_id} is of no type that is served"}, status_code=404)
+            raise RefusedError(404, f"picture {picture_id} is of no type that is served")
         content = store.content(picture_id)
         if content is None:
             try:
                 content = from_file(Path(document.uri))
             except PictureError as error:
-                return JSONResponse({"detail": f"the file of picture {picture_id} {error}"}, status_code=410)
+                raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
             if image_id(content) != picture_id:
-                detail = f"the file of picture {picture_id} has changed: index it again"
-                return JSONResponse({"detail": detail}, status_code=410)
+                raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
         return Response(content, media_type=document.mime_type, headers=headers)
 
-    @app.get("/thumbnails/{picture_id}", summary="A picture, small, as JPEG")
+    jpeg_shown = {200: {"description": "The picture, small", "content": {"image/jpeg": {}}}}
+
+    @router.get(
+        "/thumbnails/{picture_id}",
+        summary="A picture, small, as JPEG",
+        response_class=Response,
+        responses={**PROBLEMS, **jpeg_shown},
+    )
     def thumbnail(picture_id: str) -> Response:
         jpeg = opened.current()[1].store.thumbnail(picture_id)
         if jpeg is None:
-            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+            raise RefusedError(404, f"no picture {picture_id[:80]}")
         return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+    app.include_router(router)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -217,6 +240,14 @@ def _add_errors(app: FastAPI) -> None:
         told = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()[:5]]
         malformed = any(e["type"] == "json_invalid" for e in error.errors())
         return fail(request, 400 if malformed else 422, "; ".join(told))
+
+    @app.exception_handler(HTTPException)
+    async def not_here(request: Request, error: HTTPException) -> Response:
+        problem = problem_of(error)
+        is_old = request.url.path in LEGACY_PATHS
+        told = fail(request, problem.status, problem.detail) if is_old else problem_json(request.scope, problem)
+        told.headers.update(problem.headers)
+        return told
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         problem = problem_of(error)

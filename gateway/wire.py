@@ -119,6 +119,8 @@ def _to_doc(item: Item, for_index: bool, fetched: Fetched) -> MediaDoc:
     if item.modality not in (None, "", "image", "text"):
         raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
     tags, of_image = item.tags or {}, item.image_id or ""
+    if not _is_unicode((item.text or "") + of_image):
+        raise InputError("half a character (an unpaired surrogate) is in the text or in image_id")
     if item.uri and item.modality != "text":
         content = fetched[item.uri] if item.uri in fetched else _sent(item.uri)
         if isinstance(content, PictureError):
@@ -131,6 +133,10 @@ def _to_doc(item: Item, for_index: bool, fetched: Fetched) -> MediaDoc:
         name = caption_id(item.text, of_image) if for_index else uuid.uuid4().hex
         return MediaDoc(id=name, modality="text", text=item.text, mime_type="text/plain", tags=tags, image_id=of_image)
     raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _sent(uri: str) -> bytes:
@@ -147,6 +153,15 @@ def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: 
         return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}
     listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
     return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options()}
+
+
+class Answer(BaseModel):
+    """What was found, or became of what was sent; jina.Client gets the documents as a list."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: dict[str, list[Any]] | list[Any]
+    parameters: dict[str, Any]
 
 
 class Failure(BaseModel):
