@@ -40,6 +40,11 @@ class Entrance:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
+    @property
+    def asks(self) -> bool:
+        """Whether keys or rates are looked at. WebSocket passes these doors, so it is not offered then."""
+        return bool(self.keys or self.rate_per_s)
+
     def put_up(self, app: FastAPI) -> None:
         """Adds the doors; the refusals of the routes that answer old clients have the legacy shape."""
 

@@ -64,7 +64,7 @@ class OnlyServed(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
             async def sound() -> AsyncIterator[Any]:
                 async for request in requests:
-                    if fault := self.fault(request):
+                    if fault := fault_of(request, self._endpoints):
                         course.end.set_result(fault)
                         return
                     course.n_open += 1
@@ -82,24 +82,25 @@ class OnlyServed(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _single(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def checked_call(request: Any, context: Any) -> Any:
-            if fault := self.fault(request):
+            if fault := fault_of(request, self._endpoints):
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
             return without_stacks(await call(request, context))
 
         return checked_call
 
-    def fault(self, request: Any) -> str:
-        """What is wrong with a request, nothing where it is sound."""
-        try:
-            header = request.header
-            endpoint, target = header.exec_endpoint, header.target_executor
-        except _DAMAGE:
-            return "no request of Jina's"
-        if target:
-            return "target_executor: a request goes through the whole Flow here, leave it out"
-        if endpoint not in self._endpoints:
-            return f"{endpoint[:80]!r} is not served here: {', '.join(sorted(self._endpoints))}"
-        return _fault_of_documents(request.data)
+
+def fault_of(request: Any, endpoints: Collection[str]) -> str:
+    """What is wrong with a request of Jina's, nothing where it is sound."""
+    try:
+        header = request.header
+        endpoint, target = header.exec_endpoint, header.target_executor
+    except _DAMAGE:
+        return "no request of Jina's"
+    if target:
+        return "target_executor: a request goes through the whole Flow here, leave it out"
+    if endpoint not in endpoints:
+        return f"{endpoint[:80]!r} is not served here: {', '.join(sorted(endpoints))}"
+    return _fault_of_documents(request.data)
 
 
 class _Course:

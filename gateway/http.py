@@ -36,6 +36,7 @@ from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
 from gateway.problems import PROBLEM, PROBLEMS, ProblemRoute, RefusedError, problem_of
 from gateway.url_pictures import UrlPictures
+from gateway.websocket import add_websocket
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ def make_app(streamer: GatewayStreamer, collection: Collection, offer: Offer, en
         add_refusals(app)
     _add_health_routes(app, flow, opened, offer)
     _add_picture_routes(app, opened)
+    if not entrance.asks:
+        add_websocket(app, streamer, offer.endpoints)
     add_page(app)
     add_counting(app, metrics)
     return app

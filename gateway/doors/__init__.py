@@ -11,7 +11,7 @@ Each is an ASGI middleware in a file of its own. From the outside in, and why in
     ConcurrencyLimit   lets in what the machine can do at once, and sheds the rest
 
 A door that refuses answers with problem+json (RFC 9457), or with what its `answer` makes of the problem.
-WebSocket and lifespan scopes pass all doors.
+Lifespan scopes pass all doors, WebSocket all but Addresses.
 """
 
 from gateway.doors.addresses import Addresses

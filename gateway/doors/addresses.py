@@ -33,9 +33,12 @@ class Addresses:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on what comes by a name of ours, from a page that may."""
-        problem = self._problem(Headers(scope=scope)) if scope["type"] == "http" else None
+        is_asked = scope["type"] in ("http", "websocket")
+        problem = self._problem(Headers(scope=scope)) if is_asked else None
         if problem is None:
             await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})  # before it is accepted: 403
         else:
             await refuse(self._answer, problem, scope, receive, send)
 

@@ -707,3 +707,20 @@ def test_names_and_origins(headers: dict[str, str], status: int) -> None:
 def test_without_names_and_origins_all_may_ask() -> None:
     with serving(doors.Addresses(PlainTextResponse("in"))) as url:
         assert httpx.get(url, headers={"Host": "x", "Origin": "http://y"}).text == "in"
+
+
+@pytest.mark.parametrize(("origin", "n_passed"), [("https://friend.test", 1), ("http://evil.test", 0)])
+def test_a_websocket_of_another_origin(origin: str, n_passed: int) -> None:
+    passed: list[Scope] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        passed.append(scope)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "headers": [(b"host", b"x"), (b"origin", origin.encode())], "path": "/"}
+    asyncio.run(doors.Addresses(app, origins=["https://friend.test"])(scope, lambda: None, send))  # type: ignore[arg-type]
+    assert len(passed) == n_passed
+    assert [message["type"] for message in sent] == ["websocket.close"] * (1 - n_passed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,13 @@ def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
         told = post(service, "/delete", {"ids": [docs[0]["id"], "nobody"]})
         assert told == {"removed": {"images": 1, "captions": 1}, "unknown": ["nobody"]}
         assert found(service) == {"test-00002.jpg"}
+        large = {"data": [{"id": docs[1]["id"], "tags": {"bytes": 3_000_000_000}}]}
+        assert post(service, "/update", large)["updated"] == 1
+        assert found(service, where="tags.bytes > 2999999999") == {"test-00002.jpg"}
+        for half in ({"data": [{"text": "\ud800"}]}, {"data": [{"text": "x", "tags": {"a": "\ud800"}}]}):
+            body = json.dumps(half)
+            headers = {"Content-Type": "application/json"}
+            assert httpx.post(service.url + "/index", content=body, headers=headers, timeout=30).status_code == 422
         gone = httpx.delete(f"{service.url}/documents/{docs[1]['id']}", timeout=30)
         assert gone.json()["removed"] == {"images": 1, "captions": 0}
         assert found(service) == set()
