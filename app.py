@@ -181,6 +181,14 @@ class TaskName(click.ParamType[str]):
     "--rate", "rate_per_s", type=click.FloatRange(0), default=0.0, help="Requests a second for each key or address."
 )
 @click.option("--trust_proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed.")
+@click.option("--trust_host", multiple=True, metavar="NAME", help="A name the service is asked by.  [default: any]")
+@click.option(
+    "--trust_origin", multiple=True, metavar="URL", help="An origin whose pages may ask, beside ours.  [default: any]"
+)
+@click.option("--writable", is_flag=True, help="For `query_restful`: also /index, /update and /delete.")
+@click.option(
+    "--allow-url-fetch", "--allow_url_fetch", is_flag=True, help="Fetch pictures that a request names by URL."
+)
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all cores]")
 @click.option(
     "--precision",
@@ -362,6 +370,8 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
     url = f"http://{settings.host}:{settings.port}/{verb}"
     click.echo(f"model: {collection.model}")
     click.echo(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
+    if settings.writable and verb == "search":
+        click.echo("writable: POST /index, /update, /delete, and DELETE /documents/ID")
     if verb == "search":
         body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
         if collection.model.base:  # with words that may be unknown

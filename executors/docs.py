@@ -6,16 +6,20 @@ reason the annotations here are real types, not strings: no `from __future__ imp
 """
 
 import os
-from typing import Any, Dict, Optional
+from typing import Annotated, Any, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
 from docarray.typing import NdArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
-from crossmodal.core.types import Document
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import MAX_MATCHES
+from crossmodal.core.types import MODALITIES, Document
+
+DEFAULT_TOP_K = 10
 
 
 class _PlainDefaults(GenerateJsonSchema):
@@ -31,6 +35,23 @@ class _Doc(BaseDoc):
     @classmethod
     def model_json_schema(cls, *args: Any, **options: Any) -> Dict[str, Any]:
         return super().model_json_schema(*args, **{"schema_generator": _PlainDefaults, **options})
+
+
+INT32 = 2**31
+
+
+def portable(value: Any) -> Any:
+    """A JSON value as docarray can carry it, which knows 32 bits of an integer: larger ones as floating point."""
+    if isinstance(value, dict):
+        return {name: portable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [portable(one) for one in value]
+    if isinstance(value, int) and not -INT32 <= value < INT32 and abs(value) < 2**1000:
+        return float(value)
+    return value
+
+
+Tags = Annotated[Dict[str, Any], AfterValidator(portable)]
 
 
 class MatchDoc(_Doc):
@@ -51,7 +72,7 @@ class MatchDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Dict[str, Any] = {}
+    tags: Tags = {}
     scores: Dict[str, float] = {}
     why: Dict[str, float] = {}
 
@@ -79,7 +100,7 @@ class MediaDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Dict[str, Any] = {}
+    tags: Tags = {}
     content: Optional[NdArray] = None
     pixels: Optional[NdArray] = None
     thumbnail: Optional[NdArray] = None
@@ -108,14 +129,32 @@ def to_bytes(array: Any) -> bytes:
     return np.asarray(array, np.uint8).tobytes()
 
 
+def top_k_of(parameters: Dict[str, Any]) -> int:
+    """How many matches a request wants, of each modality.
+
+    Raises:
+        InputError: It is no number, or out of bounds.
+    """
+    asked = parameters.get("top_k", DEFAULT_TOP_K)
+    if isinstance(asked, (int, float)) and 1 <= asked <= MAX_MATCHES:
+        return int(asked)
+    raise InputError(f"top_k {str(asked)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
+
+
 def name_of_match(modality: str, key: int) -> str:
     """What a match is called until it is looked up: its modality and its row in the store."""
     return f"{modality}/{key}"
 
 
 def modality_and_key(name: str) -> tuple[str, int]:
-    """The two parts of a `name_of_match`."""
-    modality, key = name.split("/")
+    """The two parts of a `name_of_match`.
+
+    Raises:
+        InputError: It is none, and so came from outside.
+    """
+    modality, _, key = name.partition("/")
+    if modality not in MODALITIES or not (key.isdecimal() and len(key) < 19):
+        raise InputError(f"found: {name[:40]!r} names no document")
     return modality, int(key)
 
 

@@ -32,7 +32,7 @@ class ImageLoader(Executor):
     @requests(on="/index")
     def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads pictures that are to be stored, under the ids of their content."""
-        refuse_unknown(docs)
+        refuse_unknown(docs, vectors=False)
         for doc in sound(docs, "image"):
             content = self._load(doc)
             if content is not None:
@@ -61,9 +61,12 @@ class ImageLoader(Executor):
         raise PictureError("send the picture itself, as bytes or a data URI: a path or a URL is not read")
 
 
-def refuse_unknown(docs: DocList[MediaDoc]) -> None:
-    """Marks documents of no known modality, which the Flow sends here so that none vanishes."""
+def refuse_unknown(docs: DocList[MediaDoc], *, vectors: bool = True) -> None:
+    """Marks documents of no known modality, which the Flow sends here so that none vanishes.
+
+    A ready vector may be searched for, and is not stored: nobody knows what it is of.
+    """
     for doc in docs:
-        is_vector = doc.modality == "vector" and doc.embedding is not None
+        is_vector = vectors and doc.modality == "vector" and doc.embedding is not None
         if doc.modality not in MODALITIES and not is_vector and not doc.error:
             doc.error = f"modality {doc.modality!r}: expected 'image' or 'text'"

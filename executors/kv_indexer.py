@@ -16,7 +16,11 @@ from executors.refusal import Refusing
 
 
 class KeyValueIndexer(Refusing):
-    """Commits documents and their vectors in one transaction a request."""
+    """Commits documents and their vectors in one transaction a request; it holds the collection's lock.
+
+    In a query Flow that is writable it comes last, and only changes go to it (`gateway/lean.py`): the indexers there
+    take in what it committed when they are next asked, as they do with what another process commits.
+    """
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -29,7 +33,7 @@ class KeyValueIndexer(Refusing):
         for doc in storable:
             if doc.modality == "text":
                 doc.id = caption_id(doc.text, doc.image_id)
-                doc.mime_type = doc.mime_type or "text/plain"
+                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # whatever the client says
         outcomes = self.store.put([_new_document(doc) for doc in storable])
         for doc, outcome in zip(storable, outcomes, strict=True):
             doc.outcome = outcome

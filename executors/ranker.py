@@ -6,9 +6,10 @@ from typing import Any
 from docarray import DocList
 from jina import requests
 
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
-from executors.docs import MatchDoc, MediaDoc, modality_and_key
+from executors.docs import MatchDoc, MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
 
@@ -22,8 +23,9 @@ class Ranker(Refusing):
     store here and not in an Executor of its own: a hop costs more than the look-up.
     """
 
-    def __init__(self, collection: str, **kwargs: Any) -> None:
+    def __init__(self, collection: str, writable: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.writable = writable
         self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
 
     @requests(on=["/search", "/health"])
@@ -34,7 +36,7 @@ class Ranker(Refusing):
         start = time.perf_counter()
         for doc in docs:
             refuse_fusion(doc, parameters)
-        top_k = int(parameters.get("top_k", 10))
+        top_k = top_k_of(parameters)
         return self.filled(docs, [in_order(doc.found, top_k) for doc in docs], start)
 
     def filled(self, docs: DocList[MediaDoc], ranked: list[list[Ranked]], start: float) -> DocList[MediaDoc]:
@@ -51,6 +53,13 @@ class Ranker(Refusing):
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc in docs:
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
+        return docs
+
+    @requests(on=["/index", "/update", "/delete"])
+    def leave_to_writer(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Lets changes through to the KeyValueIndexer, where this Flow has one behind it."""
+        if not self.writable:
+            raise InputError("this service only reads: start `python app.py -t query_restful --writable` for changes")
         return docs
 
     def _stored(self, docs: DocList[MediaDoc], ranked: list[list[Ranked]]) -> dict[str, dict[int, Document]]:

@@ -17,7 +17,7 @@ from crossmodal.index.follower import Follower
 from crossmodal.index.following import FollowingIndex
 from crossmodal.retrieval.fusion import DEPTH
 from crossmodal.store.where import parse
-from executors.docs import MediaDoc, name_of_match
+from executors.docs import MediaDoc, name_of_match, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
 
@@ -40,7 +40,7 @@ class VectorIndexer(Refusing):
         args = self.runtime_args
         self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
         self.indexes = Generations(collection, self._open, lambda opened: opened[0].store.close())
-        self._unsaved = 0
+        self._has_followed = False
 
     def _open(self, opened: Collection) -> tuple[FollowingIndex, *tuple[Follower[Any], ...]]:
         """What is searched, and what follows the store beside it."""
@@ -50,9 +50,11 @@ class VectorIndexer(Refusing):
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Takes in what was committed."""
         _, opened = self.indexes.current()
-        self._unsaved += max(index.refresh() for index in opened)
-        if self._unsaved >= SNAPSHOT_EVERY:
-            self._write(opened)
+        for index in opened:
+            index.refresh()
+        self._has_followed = True
+        if max(index.n_unsaved for index in opened) >= SNAPSHOT_EVERY:
+            _write(opened)
         return docs
 
     @requests(on="/snapshot")
@@ -61,13 +63,8 @@ class VectorIndexer(Refusing):
         _, opened = self.indexes.current()
         for index in opened:
             index.refresh()
-        self._write(opened)
+        _write(opened)
         return docs
-
-    def _write(self, opened: Iterable[Follower[Any]]) -> None:
-        for index in opened:
-            index.snapshot()
-        self._unsaved = 0
 
     @requests(on=["/search", "/health"])
     def search(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
@@ -79,7 +76,7 @@ class VectorIndexer(Refusing):
         where = str(parameters.get("where") or "")
         for generation in {doc.generation for doc in asking}:
             same = [doc for doc in asking if doc.generation == generation]
-            top_k = max(self.depth, int(parameters.get("top_k", 10)))
+            top_k = max(self.depth, top_k_of(parameters))
             self._find(self.indexes.named(generation)[0], same, top_k, where)
         return docs
 
@@ -102,10 +99,18 @@ class VectorIndexer(Refusing):
         return wanted in (self.modality, "both")
 
     def close(self) -> None:
-        """Writes a snapshot where this Flow has indexed something, and closes the stores."""
-        if self._unsaved:
-            self._write(self.indexes.current()[1])
+        """Writes a snapshot where this Flow writes, and closes the stores."""
+        if self._has_followed:
+            _, opened = self.indexes.current()
+            for index in opened:
+                index.refresh()
+            _write(opened)
         self.indexes.close()
+
+
+def _write(opened: Iterable[Follower[Any]]) -> None:
+    for index in opened:
+        index.snapshot()
 
 
 def _has_vector(doc: MediaDoc, dim: int) -> bool:

@@ -43,8 +43,9 @@ from gateway.api_models import (
 )
 from gateway.calls import FlowCalls
 from gateway.metrics import CONTENT_TYPE, CountRequests, Metrics
-from gateway.problems import ProblemRoute, RefusedError, leave_to_legacy
+from gateway.problems import PROBLEMS, ProblemRoute, RefusedError, leave_to_legacy
 from gateway.searching import Opened, Searcher, picture_doc, picture_of, query_of
+from gateway.url_pictures import UrlPictures
 
 T = TypeVar("T", bound=BaseModel)
 Legacy = Callable[[wire.Request, Request], Awaitable[Response]]
@@ -53,20 +54,15 @@ READY_TIMEOUT_S = 10.0
 N_EXAMPLES = 3
 _TYPED_FIELDS = set(SearchRequest.model_fields) - set(wire.Request.model_fields)
 _FORM = "multipart/form-data"
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": _PROBLEM}
-    for status, description in (
-        (400, "No JSON"),
-        (404, "Not here"),
-        (422, "What is asked makes no sense; `detail` says why"),
-        (503, "A part of the service does not answer"),
-    )
-}
 
 
 def add_api_routes(
-    app: FastAPI, flow: FlowCalls, opened: Generations[Any], metrics: Metrics, legacy_search: Legacy | None = None
+    app: FastAPI,
+    flow: FlowCalls,
+    opened: Generations[Any],
+    metrics: Metrics,
+    urls: UrlPictures,
+    legacy_search: Legacy | None = None,
 ) -> None:
     """Adds the typed API to the application.
 
@@ -75,14 +71,15 @@ def add_api_routes(
         flow: The way into the Flow, a `MeteredCalls` so that the metrics know of it.
         opened: The generations of the collection; what is held has a `collection` and a `store`.
         metrics: What GET /metrics tells.
+        urls: Fetches pictures that are named by URL.
         legacy_search: Answers what comes to POST /search in a legacy shape; None for a Flow that doesn't search.
     """
     router = APIRouter(route_class=ProblemRoute)
     searcher = Searcher(flow, opened)
-    _add_encode(router, searcher, opened)
+    _add_encode(router, searcher, opened, urls)
     _add_what_is_here(router, opened)
     if legacy_search is not None:
-        _add_search(router, searcher, opened, legacy_search)
+        _add_search(router, searcher, opened, urls, legacy_search)
         _add_ready(router, flow, searcher, opened)
     _add_metrics(router, opened, metrics)
     app.include_router(router)
@@ -97,7 +94,9 @@ def add_counting(app: FastAPI, metrics: Metrics) -> None:
 # -- POST /search
 
 
-def _add_search(router: APIRouter, searcher: Searcher, opened: Generations[Any], legacy_search: Legacy) -> None:
+def _add_search(
+    router: APIRouter, searcher: Searcher, opened: Generations[Any], urls: UrlPictures, legacy_search: Legacy
+) -> None:
     shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("SearchRequest", "Request")]
     form = {"allOf": [shapes[0]], "properties": {"image": {"type": "string", "format": "binary"}}}
     body = {
@@ -110,7 +109,7 @@ def _add_search(router: APIRouter, searcher: Searcher, opened: Generations[Any],
         summary="Find pictures and captions",
         response_model=SearchAnswer,
         response_model_exclude_none=True,
-        responses=_PROBLEMS,
+        responses=PROBLEMS,
         openapi_extra={"requestBody": body},
     )
     async def search(request: Request) -> Any:
@@ -124,7 +123,8 @@ def _add_search(router: APIRouter, searcher: Searcher, opened: Generations[Any],
                 return await legacy_search(_validated(wire.Request, told), request)
             asked, picture = _validated(SearchRequest, told), None
         collection = opened.current()[1].collection
-        return await searcher.answer(await run_in_threadpool(query_of, asked, picture, collection))
+        async with urls.fetched([asked.image]) as fetched:
+            return await searcher.answer(await run_in_threadpool(query_of, asked, picture, fetched, collection))
 
 
 def _is_typed(told: Any) -> bool:
@@ -171,8 +171,8 @@ def _validated(shape: type[T], told: Any) -> T:
 # -- POST /encode
 
 
-def _add_encode(router: APIRouter, searcher: Searcher, opened: Generations[Any]) -> None:
-    @router.post("/encode", summary="Turn texts and pictures into vectors", responses=_PROBLEMS)
+def _add_encode(router: APIRouter, searcher: Searcher, opened: Generations[Any], urls: UrlPictures) -> None:
+    @router.post("/encode", summary="Turn texts and pictures into vectors", responses=PROBLEMS)
     async def encode(asked: EncodeRequest) -> EncodeAnswer:
         """Unit vectors of the model that is served; those of texts and of pictures can be compared."""
         start = time.perf_counter()
@@ -182,8 +182,10 @@ def _add_encode(router: APIRouter, searcher: Searcher, opened: Generations[Any])
         if empty:
             raise InputError(f"texts.{empty[0]}: the text is empty")
         docs = [MediaDoc(modality="text", text=text) for text in asked.texts]
-        docs += [picture_doc(picture_of(uri, f"images.{place}")) for place, uri in enumerate(asked.images)]
-        encoded = await searcher.encoded(docs)
+        async with urls.fetched(asked.images) as fetched:
+            for place, uri in enumerate(asked.images):
+                docs.append(picture_doc(picture_of(uri, f"images.{place}", fetched)))
+            encoded = await searcher.encoded(docs)
         model = opened.named(encoded[0].generation).collection.model
         vectors = [
             Vector(modality="image" if doc.modality == "image" else "text", vector=_numbers(doc.embedding))
@@ -202,7 +204,7 @@ def _numbers(vector: Any) -> list[float]:
 
 
 def _add_what_is_here(router: APIRouter, opened: Generations[Any]) -> None:
-    @router.get("/documents/{document_id}", summary="A document with its captions", responses=_PROBLEMS)
+    @router.get("/documents/{document_id}", summary="A document with its captions", responses=PROBLEMS)
     def document(document_id: str) -> StoredDocument:
         now = opened.current()[1]
         found = now.store.document(document_id)
@@ -272,7 +274,7 @@ def _collection_info(generation: str, now: Opened) -> CollectionInfo:
 
 
 def _add_ready(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: Generations[Any]) -> None:
-    @router.get("/readyz", summary="Whether an encoding and a search go well now", responses={503: _PROBLEMS[503]})
+    @router.get("/readyz", summary="Whether an encoding and a search go well now", responses={503: PROBLEMS[503]})
     async def ready() -> ReadyAnswer:
         """Encodes a text, or a picture where the model knows no texts, and searches with the vector."""
         start = time.perf_counter()
@@ -301,7 +303,12 @@ def _add_metrics(router: APIRouter, opened: Generations[Any], metrics: Metrics) 
     for modality in MODALITIES:
         metrics.watch(f"{modality}_documents", f"Documents of the modality {modality}", _count(opened, modality))
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def figures() -> Response:
         return Response(await run_in_threadpool(metrics.text), headers={"Content-Type": CONTENT_TYPE})
 
@@ -315,7 +322,8 @@ def _count(opened: Generations[Any], modality: str) -> Callable[[], float]:
 
 def _describe_bodies(app: FastAPI) -> None:
     """Adds the shapes that no route declares by itself, since POST /search reads its body by hand."""
-    shapes: list[Any] = [(SearchRequest, "validation"), (wire.Request, "validation"), (ProblemAnswer, "serialization")]
+    shapes: list[Any] = [(SearchRequest, "validation"), (wire.Request, "validation")]
+    shapes += [(shape, "serialization") for shape in (ProblemAnswer, wire.Answer, wire.Failure)]
     _, described = models_json_schema(shapes, ref_template="#/components/schemas/{model}")
     openapi = app.openapi
 
@@ -324,9 +332,18 @@ def _describe_bodies(app: FastAPI) -> None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in described["$defs"].items():
             schemas.setdefault(name, schema)
+        search = document["paths"].get("/search", {}).get("post", {}).get("responses", {})
+        for status, response in search.items():
+            _answers_old_clients_too(status, response["content"])
         return document
 
     app.openapi = with_bodies  # type: ignore[method-assign]
+
+
+def _answers_old_clients_too(status: str, content: dict[str, Any]) -> None:
+    old = {"$ref": f"#/components/schemas/{'Answer' if status == '200' else 'Failure'}"}
+    typed = content.get("application/json", {}).get("schema")
+    content["application/json"] = {"schema": {"anyOf": [typed, old]} if typed and typed != old else old}
 
 
 GREY_PNG = bytes.fromhex(

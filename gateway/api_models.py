@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crossmodal.core.settings import MAX_TOP_K
+from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
 
-MAX_OFFSET = 10_000
 MAX_TEXT = 10_000
 MAX_AVOIDED = 20
 
@@ -36,7 +35,9 @@ class SearchRequest(_Asked):
     )
 
     text: str | None = Field(None, max_length=MAX_TEXT, description='words; `-dog` or `-"at night"` is avoided')
-    image: str | None = Field(None, description="a picture as a data URI; nothing is fetched, no path is read")
+    image: str | None = Field(
+        None, description="a picture as a data URI; a URL only where these are fetched, a path never"
+    )
     like: str | None = Field(None, max_length=200, description="the id of a document: what is similar to it")
     exclude: list[str] = Field(default_factory=list, max_length=MAX_AVOIDED, description="words to avoid")
     mix: float = Field(0.5, ge=0, le=1, description="with words and a picture: 0 words only, 1 the picture only")
@@ -137,7 +138,7 @@ class EncodeRequest(_Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["two hearts", "a red ring"]}]})
 
     texts: list[str] = Field(default_factory=list, max_length=256)
-    images: list[str] = Field(default_factory=list, max_length=64, description="pictures as data URIs")
+    images: list[str] = Field(default_factory=list, max_length=64, description="pictures, as `image` of a search")
 
 
 class Vector(BaseModel):

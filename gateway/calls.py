@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from docarray import DocList
@@ -39,20 +40,30 @@ class FlowCalls:
     async def answers(
         self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
     ) -> list[MediaDoc]:
-        """All that comes back, which may be more than was sent; raises as a call does."""
+        """All that comes back, in any order, which may be more than was sent; raises as a call does."""
         answered: list[MediaDoc] = []
+        try:
+            async for part in self._parts(docs, endpoint, parameters, request_size):
+                answered.extend(part)
+        except (ValueError, OverflowError) as error:  # half a character, or a number without end
+            raise InputError(f"something in the request can't be passed on: {error}") from error
+        return answered
+
+    async def _parts(
+        self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int
+    ) -> AsyncIterator[list[MediaDoc]]:
         async for part, error in self._streamer.stream(
             docs=DocList[MediaDoc](docs),
             exec_endpoint=endpoint,
             parameters=parameters,
             return_type=DocList[MediaDoc],
             request_size=request_size,
-            results_in_order=True,
+            # In order, Jina waits for ever for an answer to a request that it could not put together.
+            results_in_order=False,
         ):
             if error is not None:
                 raise _as_ours(error)
-            answered.extend(part if isinstance(part, DocList) else [part])
-        return answered
+            yield list(part) if isinstance(part, DocList) else [part]
 
 
 def _as_ours(error: Exception) -> Exception:

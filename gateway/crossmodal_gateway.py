@@ -11,25 +11,23 @@ from jina.serve.runtimes.gateway.gateway import BaseGateway
 from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from jina.serve.runtimes.servers.http import FastAPIBaseServer
-from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 
+from crossmodal.images import fetch
 from crossmodal.index.collection import Collection
 from gateway.entrance import Entrance
-from gateway.http import make_app
+from gateway.grpc_door import MAX_MESSAGE_BYTES, OnlyServed
+from gateway.hardening import harden
+from gateway.http import Offer, make_app
 from gateway.lean import all_listen, spare
 
-# Services of every Executor for replicas that keep each other's state. We have none; `restore` removes the folder
-# that a message names, whoever sends it. This module is imported before the Executors are forked, and by Jina again.
-for _service in ("snapshot", "snapshot_status", "restore", "restore_status"):
-    if hasattr(WorkerRequestHandler, _service):
-        delattr(WorkerRequestHandler, _service)
+harden()  # this module is imported before the Executors are forked, and by Jina again
 
 
 class HttpServer(FastAPIBaseServer):
     """Serves our own FastAPI application instead of Jina's."""
 
     collection: str
-    endpoint: str
+    offer: Offer
     entrance: Entrance
 
     @property
@@ -37,7 +35,19 @@ class HttpServer(FastAPIBaseServer):
         """The application; Jina asks for it once. The streamer is the one that gRPC uses, too."""
         streamer = self._request_handler.streamer
         spare(streamer)
-        return make_app(streamer, Collection.open(Path(self.collection)), self.endpoint, self.entrance)
+        return make_app(streamer, Collection.open(Path(self.collection)), self.offer, self.entrance)
+
+
+class GrpcServer(GRPCServer):
+    """Serves Jina's gRPC, behind a door."""
+
+    def __init__(self, offer: Offer, grpc_server_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        options = {**(grpc_server_options or {}), "grpc.max_receive_message_length": MAX_MESSAGE_BYTES}
+        super().__init__(grpc_server_options=options, **kwargs)
+        self.grpc_tracing_server_interceptors = [
+            *(self.grpc_tracing_server_interceptors or []),
+            OnlyServed(offer.endpoints),
+        ]
 
 
 class CrossModalGateway(CompositeBaseServer, BaseGateway):
@@ -53,11 +63,15 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         keys: str = "",
         rate_per_s: float = 0.0,
         proxies: str = "",
+        hosts: str = "",
+        origins: str = "",
+        fetches: bool = False,
+        writable: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         http_kwargs, grpc_kwargs = self._server_kwargs
-        trusted = tuple(filter(None, (proxies or "").split(",")))
+        trusted = _names(proxies)
         http_kwargs["uvicorn_kwargs"] = {
             **(http_kwargs.get("uvicorn_kwargs") or {}),
             "proxy_headers": bool(trusted),
@@ -65,14 +79,19 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
             "server_header": False,
         }
         http = HttpServer(**http_kwargs)
-        http.collection, http.endpoint = collection, endpoint
-        http.entrance = Entrance(keys or "", float(rate_per_s or 0), trusted)
+        http.collection = collection
+        http.offer = Offer(endpoint, writable, fetch.DEFAULT_RULES if fetches else None)
+        http.entrance = Entrance(keys or "", float(rate_per_s or 0), trusted, _names(hosts), _names(origins))
         if keys:
             grpc_kwargs["runtime_args"]["host"] = "127.0.0.1"
-        self.servers = [http, GRPCServer(**grpc_kwargs)]
+        self.servers = [http, GrpcServer(http.offer, **grpc_kwargs)]
 
     async def setup_server(self) -> None:
         """Learns the Executors' schemas once they are there; by itself each of the two servers asks for them."""
         await all_listen(json.loads(self.runtime_args.deployments_addresses), self.is_cancel.is_set)
         await self._request_handler.streamer._get_endpoints_input_output_models(is_cancel=self.is_cancel)
         await super().setup_server()
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(filter(None, (listed or "").split(",")))

@@ -22,6 +22,7 @@ AT_ONCE, WAITING = 32, 96
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode")
+LEGACY_PATHS = ("/search", "/index")
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,28 @@ class Entrance:
     """Who is let in; all of it may be left out.
 
     `keys` is the file of API keys; without one, everybody may do what the service does. `rate_per_s` is for
-    each key, else for each address; 0 is no limit. `proxies` are those whose X-Forwarded-For is believed.
+    each key, else for each address; 0 is no limit. `proxies` are those whose X-Forwarded-For is believed,
+    `hosts` the names the service is asked by, and `origins` those whose pages may ask; none is for all.
     """
 
     keys: str = ""
     rate_per_s: float = 0.0
     proxies: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
-    def put_up(self, app: FastAPI, root: str) -> None:
-        """Adds the doors; `root` is the legacy route's name, whose refusals have the legacy shape."""
+    @property
+    def asks(self) -> bool:
+        """Whether keys or rates are looked at. WebSocket passes these doors, so it is not offered then."""
+        return bool(self.keys or self.rate_per_s)
+
+    def put_up(self, app: FastAPI) -> None:
+        """Adds the doors; the refusals of the routes that answer old clients have the legacy shape."""
 
         def answer(scope: Scope, problem: doors.Problem) -> Response:
-            if scope["path"] != f"/{root}":
+            if scope["path"] not in LEGACY_PATHS:
                 return doors.problem_json(scope, problem)
-            return JSONResponse(wire.failure(problem.detail, root), problem.status)
+            return JSONResponse(wire.failure(problem.detail, wire.root_of(scope["path"])), problem.status)
 
         # What is added last stands outermost.
         app.add_middleware(
@@ -60,7 +69,10 @@ class Entrance:
             )
         if self.keys:
             app.add_middleware(doors.ApiKeys, ring=doors.KeyRing(Path(self.keys)), needs=needed, answer=answer)
-        app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+        origins = self.origins or ["*"]
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+        if self.hosts or self.origins:
+            app.add_middleware(doors.Addresses, hosts=self.hosts, origins=self.origins, answer=answer)
         inner = app.build_middleware_stack
         app.build_middleware_stack = lambda: doors.SecurityHeaders(inner())  # type: ignore[method-assign]
 

@@ -37,6 +37,7 @@ TOLD_S = 2.0
 """Seconds in which a service that has lost a part answers 503, so that who asks is told, before it is closed."""
 PODS = Path(__file__).resolve().parent.parent / "pods"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
+WRITER = FLOWS.parent / "pods" / "kv_indexer.yml"
 
 
 def prepare_jina() -> None:
@@ -108,13 +109,20 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "keys": str(settings.keys.resolve()) if settings.keys else "",
         "rate_per_s": settings.rate_per_s,
         "proxies": ",".join(settings.trust_proxy),
+        "hosts": ",".join(settings.trust_host),
+        "origins": ",".join(settings.trust_origin),
+        "fetches": settings.allow_url_fetch,
+        "writable": settings.writable,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
     }
     check_topology(path, context)
     # Made where it is not there, or its Executors would race each other to it; and what is wrong with it is said here
     # in a line, by an Executor in a page.
-    collection.store(writable=kind == "index").close()
+    collection.store(writable=kind == "index" or settings.writable).close()
     flow = _load(path, context)
+    if kind == "query" and settings.writable:
+        own = {"collection": context["collection"]}
+        flow = flow.add(name="kv_indexer", uses=str(WRITER), uses_with=own, needs="ranker")
     from jina.excepts import RuntimeFailToStart
 
     said = _Aside()

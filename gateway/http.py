@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.types import image_id
+from crossmodal.images.decode import MIME_TYPES
+from crossmodal.images.fetch import FetchRules
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from executors.docs import MediaDoc, to_array
@@ -25,24 +29,56 @@ from gateway import wire
 from gateway.api import GREY_PNG, Legacy, add_api_routes, add_counting
 from gateway.batching import BatchedCalls
 from gateway.calls import FlowCalls
-from gateway.changes import add_change_routes
-from gateway.entrance import Entrance
+from gateway.changes import add_change_routes, add_refusals
+from gateway.doors.problem import problem_json
+from gateway.entrance import LEGACY_PATHS, Entrance
 from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
-from gateway.problems import problem_of
+from gateway.problems import PROBLEM, PROBLEMS, ProblemRoute, RefusedError, problem_of
+from gateway.url_pictures import UrlPictures
+from gateway.websocket import add_websocket
 
 log = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 10.0
+SERVED_TYPES = frozenset(MIME_TYPES.values())
+LEGACY_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "model": wire.Failure}
+    for status, description in (
+        (400, "No JSON"),
+        (422, "What is sent makes no sense; `status.description` says why"),
+        (503, "A part of the service does not answer"),
+    )
+}
 
 
-def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, entrance: Entrance) -> FastAPI:
+@dataclass(frozen=True)
+class Offer:
+    """What a service does.
+
+    `endpoint` is what its Flow is for, `/search` or `/index`; `writable` is whether the Flow ends in a writer;
+    `fetch_rules` say which URLs are fetched, None for none.
+    """
+
+    endpoint: str = "/search"
+    writable: bool = False
+    fetch_rules: FetchRules | None = None
+
+    @property
+    def endpoints(self) -> set[str]:
+        """Those of the Flow that a client may ask for."""
+        reads = {"/search"} if self.endpoint == "/search" else {"/snapshot"}
+        writes = {"/index", "/update", "/delete"} if self.writable else set()
+        return {"/encode", "/health"} | reads | writes
+
+
+def make_app(streamer: GatewayStreamer, collection: Collection, offer: Offer, entrance: Entrance) -> FastAPI:
     """The application of a Flow.
 
     Args:
         streamer: Jina's way into the Flow.
         collection: What it serves; its store is read for pictures and thumbnails.
-        endpoint: `/search` or `/index`, the one this Flow does.
+        offer: What this service does.
         entrance: Who is let in.
     """
     app = FastAPIOffline(
@@ -51,17 +87,22 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, e
         description="Find pictures with words, captions with a picture, pictures with a picture.",
         redoc_url=None,
     )
-    entrance.put_up(app, endpoint.strip("/"))
-    _add_errors(app, endpoint)
+    entrance.put_up(app)
+    _add_errors(app)
     metrics = Metrics()
     flow = BatchedCalls(MeteredCalls(streamer, metrics))
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
-    legacy_search = _add_data_routes(app, flow, endpoint)
-    add_api_routes(app, flow, opened, metrics, legacy_search)
-    if endpoint == "/index":
+    urls = UrlPictures(offer.fetch_rules)
+    legacy_search = _add_data_routes(app, flow, urls, offer)
+    add_api_routes(app, flow, opened, metrics, urls, legacy_search)
+    if offer.writable:
         add_change_routes(app, flow)
-    _add_health_routes(app, flow, opened, endpoint)
+    else:
+        add_refusals(app)
+    _add_health_routes(app, flow, opened, offer)
     _add_picture_routes(app, opened)
+    if not entrance.asks:
+        add_websocket(app, streamer, offer.endpoints)
     add_page(app)
     add_counting(app, metrics)
     return app
@@ -79,13 +120,15 @@ class _Opened:
             self.words = Words(collection.model, self.store)
 
 
-def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | None:
-    """POST /index, or what answers the legacy shapes of POST /search, which shares its path with the typed API."""
-    root = endpoint.strip("/")
+def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Offer) -> Legacy | None:
+    """POST /index, and what answers the legacy shapes of POST /search, which shares its path with the typed API."""
 
     async def process(body: wire.Request, request: Request) -> JSONResponse:
         items = body.items()
-        docs = await flow(wire.to_docs(items, for_index=root == "index"), endpoint, body.options())
+        root = request.url.path.strip("/")
+        async with urls.fetched(item.uri for item in items if item.modality != "text") as fetched:
+            docs = wire.to_docs(items, for_index=root == "index", fetched=fetched)
+            docs = await flow(docs, f"/{root}", body.options())
         if root == "search":
             docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
         failed = [(place, doc.error) for place, doc in enumerate(docs) if doc.error]
@@ -94,23 +137,27 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | N
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
         return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
 
-    if endpoint == "/index":
-        app.post("/index", summary="Take documents in")(process)
-    other = {"/search": "/index", "/index": "/search"}[endpoint]
-    start_other = {"/search": "query_restful", "/index": "index_restful"}[other]
+    if offer.writable:
+        app.post("/index", summary="Take documents in", responses={200: {"model": wire.Answer}, **LEGACY_FAILURES})(
+            process
+        )
+    if offer.endpoint == "/search":
+        return process
 
-    @app.post(other, summary="Not served by this Flow", include_in_schema=True)
+    @app.post("/search", summary="Not served by this Flow", status_code=405, responses=LEGACY_FAILURES)
     async def refuse() -> JSONResponse:
-        message = f"this service does {endpoint} only: start `python app.py -t {start_other}` for {other}"
-        return JSONResponse(wire.failure(message, other.strip("/")), status_code=405)
+        message = "this service does /index only: start `python app.py -t query_restful` for /search"
+        return JSONResponse(wire.failure(message, "search"), status_code=405)
 
-    return process if endpoint == "/search" else None
+    return None
 
 
-def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> None:
+def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], offer: Offer) -> None:
     picture = to_array(GREY_PNG)
 
-    @app.get("/healthz", summary="Whether every Executor answers")
+    ill = {503: {"description": "A part does not answer", "content": {"application/json": {}}}}
+
+    @app.get("/healthz", summary="Whether every Executor answers", responses=ill)
     async def health() -> JSONResponse:
         docs = [
             MediaDoc(id="health-text", modality="text", text="health"),
@@ -131,7 +178,9 @@ def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opene
         counts = now.store.counts()
         return {
             "version": __version__,
-            "serves": endpoint,
+            "serves": offer.endpoint,
+            "writable": offer.writable,
+            "fetches_urls": offer.fetch_rules is not None,
             "collection": now.collection.root.name,
             "model": now.collection.model.to_dict(),
             "images": counts["image"],
@@ -146,54 +195,79 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
         "Cache-Control": "public, max-age=31536000, immutable",
     }
 
-    @app.get("/images/{picture_id}", summary="A picture as it was taken in")
+    gone = {410: {"description": "Its file is gone or has changed", "content": PROBLEM}}
+    shown = {200: {"description": "The picture", "content": {kind: {} for kind in sorted(SERVED_TYPES)}}}
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.get(
+        "/images/{picture_id}",
+        summary="A picture as it was taken in",
+        response_class=Response,
+        responses={**PROBLEMS, **gone, **shown},
+    )
     def image(picture_id: str) -> Response:
         store = opened.current()[1].store
         document = store.document(picture_id)
         if document is None or document.modality != "image":
-            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+            raise RefusedError(404, f"no picture {picture_id[:80]}")
+        if document.mime_type not in SERVED_TYPES:
+            raise RefusedError(404, f"picture {picture_id} is of no type that is served")
         content = store.content(picture_id)
         if content is None:
             try:
                 content = from_file(Path(document.uri))
             except PictureError as error:
-                return JSONResponse({"detail": f"the file of picture {picture_id} {error}"}, status_code=410)
+                raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
             if image_id(content) != picture_id:
-                detail = f"the file of picture {picture_id} has changed: index it again"
-                return JSONResponse({"detail": detail}, status_code=410)
+                raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
         return Response(content, media_type=document.mime_type, headers=headers)
 
-    @app.get("/thumbnails/{picture_id}", summary="A picture, small, as JPEG")
+    jpeg_shown = {200: {"description": "The picture, small", "content": {"image/jpeg": {}}}}
+
+    @router.get(
+        "/thumbnails/{picture_id}",
+        summary="A picture, small, as JPEG",
+        response_class=Response,
+        responses={**PROBLEMS, **jpeg_shown},
+    )
     def thumbnail(picture_id: str) -> Response:
         jpeg = opened.current()[1].store.thumbnail(picture_id)
         if jpeg is None:
-            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
+            raise RefusedError(404, f"no picture {picture_id[:80]}")
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
+    app.include_router(router)
 
-def _add_errors(app: FastAPI, endpoint: str) -> None:
-    root = endpoint.strip("/")
 
-    def fail(status_code: int, description: str) -> JSONResponse:
-        return JSONResponse(wire.failure(description, root), status_code=status_code)
+def _add_errors(app: FastAPI) -> None:
+    def fail(request: Request, status_code: int, description: str) -> JSONResponse:
+        return JSONResponse(wire.failure(description, wire.root_of(request.url.path)), status_code=status_code)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         told = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()[:5]]
         malformed = any(e["type"] == "json_invalid" for e in error.errors())
-        return fail(400 if malformed else 422, "; ".join(told))
+        return fail(request, 400 if malformed else 422, "; ".join(told))
 
-    async def refused(_: Request, error: Exception) -> JSONResponse:
+    @app.exception_handler(HTTPException)
+    async def not_here(request: Request, error: HTTPException) -> Response:
         problem = problem_of(error)
-        return fail(problem.status, problem.detail)
+        is_old = request.url.path in LEGACY_PATHS
+        told = fail(request, problem.status, problem.detail) if is_old else problem_json(request.scope, problem)
+        told.headers.update(problem.headers)
+        return told
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        problem = problem_of(error)
+        return fail(request, problem.status, problem.detail)
 
     for kind in (InputError, StateError, InternalNetworkError):
         app.add_exception_handler(kind, refused)
 
     @app.exception_handler(Exception)
-    async def broken(_: Request, error: Exception) -> JSONResponse:
+    async def broken(request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)
-        return fail(500, f"unexpected error ({type(error).__name__}); the service's log has the details")
+        return fail(request, 500, f"unexpected error ({type(error).__name__}); the service's log has the details")
 
 
 def _reason(error: Exception) -> str:

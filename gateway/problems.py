@@ -23,6 +23,18 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 N_TOLD = 5
 """How many of the faults of one request are named."""
 
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": PROBLEM}
+    for status, description in (
+        (400, "No JSON"),
+        (404, "Not here"),
+        (422, "What is asked makes no sense; `detail` says why"),
+        (503, "A part of the service does not answer"),
+    )
+}
+"""For the API document."""
+
 _LEGACY = "crossmodal.legacy"
 
 

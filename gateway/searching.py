@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import MODALITIES, Document, Modality, Vectors
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.images.sources import from_data_uri, is_data_uri
@@ -24,6 +24,7 @@ from executors.generations import Generations
 from gateway.api_models import MAX_AVOIDED, Asked, Result, SearchAnswer, SearchRequest, Took, Word
 from gateway.calls import FlowCalls
 from gateway.problems import RefusedError
+from gateway.url_pictures import Fetched
 from gateway.wire import words
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ class Query:
         return (bool(self.text) + (self.picture is not None) == 1) and not self.asked.like and not self.avoided
 
 
-def query_of(asked: SearchRequest, picture: bytes | None, collection: Collection) -> Query:
+def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
     """Reads a request.
 
     Args:
         asked: The request.
         picture: A picture that came as a file.
+        fetched: A picture that was named by URL.
         collection: What is served.
 
     Raises:
@@ -83,7 +85,7 @@ def query_of(asked: SearchRequest, picture: bytes | None, collection: Collection
     if asked.image is not None:
         if picture is not None:
             raise InputError("image: it came twice, as a file and as a data URI")
-        picture = picture_of(asked.image, "image")
+        picture = picture_of(asked.image, "image", fetched)
     text, avoided = without_avoided(asked.text or "")
     avoided = list(dict.fromkeys([*avoided, *(word.strip() for word in asked.exclude if word.strip())]))
     if len(avoided) > MAX_AVOIDED:
@@ -97,12 +99,17 @@ def query_of(asked: SearchRequest, picture: bytes | None, collection: Collection
     return Query(asked, text, avoided, picture, asked.target or default)
 
 
-def picture_of(uri: str, field: str) -> bytes:
-    """The bytes of a picture that is sent as a data URI.
+def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
+    """The bytes of a picture that is sent as a data URI, or was fetched.
 
     Raises:
-        InputError: A path or a URL, which are not read, or a damaged data URI.
+        InputError: A path, which is not read, a URL that could not be fetched, or a damaged data URI.
     """
+    if uri in fetched:
+        found = fetched[uri]
+        if isinstance(found, PictureError):
+            raise InputError(f"{field}: {found}") from found
+        return found
     if not is_data_uri(uri):
         raise InputError(f"{field}: {uri[:80]!r} is not read: send the picture itself, as data:image/...;base64,...")
     try:

@@ -16,19 +16,20 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.settings import MAX_TOP_K
 from crossmodal.core.types import caption_id, image_id
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.retrieval.fusion import fusion_of_parts
 from crossmodal.store.where import parse
 from executors.docs import MatchDoc, MediaDoc, score_of, to_array
+from gateway.url_pictures import Fetched
 
 DEFAULT_TOP_K = 10
 
 
 class Item(BaseModel):
-    """One document of a request: a text, or a picture as a data URI."""
+    """One document of a request: a text, or a picture as a data URI or, where these are fetched, a URL."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -99,8 +100,10 @@ def _from_string(value: str) -> Item:
     return Item(uri=value) if looks_like_uri else Item(text=value)
 
 
-def to_docs(items: list[Item], *, for_index: bool) -> list[MediaDoc]:
+def to_docs(items: list[Item], *, for_index: bool, fetched: Fetched | None = None) -> list[MediaDoc]:
     """Items to documents with a modality and an id: of their content where they are to be stored, else new.
+
+    A picture that could not be fetched is a document with an error: it stops no others where they are stored.
 
     Raises:
         InputError: Neither text nor picture, a modality that is none, a path or a URL; the item is named
@@ -111,20 +114,22 @@ def to_docs(items: list[Item], *, for_index: bool) -> list[MediaDoc]:
     docs = []
     for place, item in enumerate(items):
         try:
-            docs.append(_to_doc(item, for_index))
+            docs.append(_to_doc(item, for_index, fetched or {}))
         except InputError as error:
             raise InputError(f"data[{place}]: {error}") from error
     return docs
 
 
-def _to_doc(item: Item, for_index: bool) -> MediaDoc:
+def _to_doc(item: Item, for_index: bool, fetched: Fetched) -> MediaDoc:
     if item.modality not in (None, "", "image", "text"):
         raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
     tags, of_image = item.tags or {}, item.image_id or ""
+    if not _is_unicode((item.text or "") + of_image):
+        raise InputError("half a character (an unpaired surrogate) is in the text or in image_id")
     if item.uri and item.modality != "text":
-        if not is_data_uri(item.uri):
-            raise InputError(f"{item.uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
-        content = from_data_uri(item.uri)
+        content = fetched[item.uri] if item.uri in fetched else _sent(item.uri)
+        if isinstance(content, PictureError):
+            return MediaDoc(id=uuid.uuid4().hex, modality="image", error=str(content), tags=tags, image_id=of_image)
         name = image_id(content) if for_index else uuid.uuid4().hex
         return MediaDoc(id=name, modality="image", content=to_array(content), tags=tags, image_id=of_image)
     if item.text is not None and item.modality != "image":
@@ -135,6 +140,16 @@ def _to_doc(item: Item, for_index: bool) -> MediaDoc:
     raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
 
 
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _sent(uri: str) -> bytes:
+    if not is_data_uri(uri):
+        raise InputError(f"{uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
+    return from_data_uri(uri)
+
+
 def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str) -> dict[str, Any]:
     """The body of an answer, in the shape the client understands; `root` is `search` or `index`."""
     status = {"code": "SUCCESS", "description": ""}
@@ -143,6 +158,28 @@ def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: 
         return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}
     listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
     return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options()}
+
+
+class Answer(BaseModel):
+    """What was found, or became of what was sent; jina.Client gets the documents as a list."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: dict[str, list[Any]] | list[Any]
+    parameters: dict[str, Any]
+
+
+class Failure(BaseModel):
+    """What is told where something went wrong; without documents, and with the reason in two places."""
+
+    status: dict[str, str]
+    data: dict[str, list[Any]]
+    detail: str
+
+
+def root_of(path: str) -> str:
+    """The root of the documents in an answer of this path."""
+    return "index" if path == "/index" else "search"
 
 
 def failure(description: str, root: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
-from crossmodal.index.collection import Collection
+from crossmodal.index.collection import Collection, collections
 from gateway.flow import running_flow, serve_until_stopped
 from tasks.index import folder_of, open_collection
 from tasks.query import check_model
@@ -22,10 +22,14 @@ _STARTED_AGAIN = "CROSSMODAL_STARTED_AGAIN"
 def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the query Flow over HTTP and gRPC; `ready` is called once it answers.
 
+    One that is writable takes documents in, too, and its collection is made where there is none.
+
     Raises:
-        StateError: No index, another model, a port that is taken, or a Flow that does not start.
+        StateError: No index, another model, a port that is taken, another writer, or a Flow that does not start.
     """
-    collection = Collection.open(folder_of(settings))
+    folder = folder_of(settings)
+    is_new = settings.writable and folder.name not in collections(folder.parent)
+    collection = open_collection(settings) if is_new else Collection.open(folder)
     check_model(collection, settings)
     with running_flow("query", collection, settings) as flow:
         ready(collection)

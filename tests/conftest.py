@@ -62,10 +62,12 @@ class Service:
 
 
 @contextmanager
-def started(task: str, workspace: Path, *arguments: str, key: str = "") -> Iterator[Service]:
+def started(
+    task: str, workspace: Path, *arguments: str, key: str = "", app: Path = ROOT / "app.py"
+) -> Iterator[Service]:
     """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
     port = free_ports()
-    command = [sys.executable, str(ROOT / "app.py"), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
+    command = [sys.executable, str(app), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/status", process, {"X-API-Key": key} if key else {})

@@ -8,6 +8,9 @@ from pathlib import Path
 from crossmodal.core.types import Precision
 
 MAX_TOP_K = 1_000
+MAX_OFFSET = 10_000
+MAX_MATCHES = MAX_OFFSET + MAX_TOP_K + 1
+"""What is looked for at most: with the last page, one more than is shown."""
 DEFAULT_PORT = 45678
 
 
@@ -39,3 +42,7 @@ class Settings:
     keys: Path | None = None
     rate_per_s: float = 0.0
     trust_proxy: tuple[str, ...] = ()
+    trust_host: tuple[str, ...] = ()
+    trust_origin: tuple[str, ...] = ()
+    writable: bool = False
+    allow_url_fetch: bool = False

@@ -86,6 +86,11 @@ class Follower(ABC, Generic[I]):
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def n_unsaved(self) -> int:
+        """How many documents came and went since the snapshot."""
+        return self._n_unsaved
+
     def refresh(self) -> int:
         """Takes in what was committed since; cheap where nothing was. Returns how many documents came and went."""
         version = self.store.data_version()

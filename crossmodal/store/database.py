@@ -179,7 +179,8 @@ def _lock(folder: Path) -> int:
         os.close(descriptor)
         raise StateError(
             f"another process is writing to {folder}: wait until it is done, or stop it "
-            "(`index`, `index_restful`, `reindex` and `compact` write); queries go on meanwhile"
+            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries go on "
+            "meanwhile"
         ) from error
     return descriptor
 

@@ -3,6 +3,7 @@
 Each is an ASGI middleware in a file of its own. From the outside in, and why in this order:
 
     SecurityHeaders    on every answer, also on the refusals of the others and on a bug's 500
+    Addresses          by which name the service is asked, and whose page asks
     CORS, Starlette's  a preflight carries no key, and a page may read a refusal only with CORS headers on it
     ApiKeys            who asks, and whether they may
     RateLimit          counts by key, so it stands behind ApiKeys
@@ -10,9 +11,10 @@ Each is an ASGI middleware in a file of its own. From the outside in, and why in
     ConcurrencyLimit   lets in what the machine can do at once, and sheds the rest
 
 A door that refuses answers with problem+json (RFC 9457), or with what its `answer` makes of the problem.
-WebSocket and lifespan scopes pass all doors.
+Lifespan scopes pass all doors, WebSocket all but Addresses.
 """
 
+from gateway.doors.addresses import Addresses
 from gateway.doors.body import BodyLimit
 from gateway.doors.concurrency import ConcurrencyLimit
 from gateway.doors.headers import SecurityHeaders
@@ -21,6 +23,7 @@ from gateway.doors.problem import Problem, problem_json
 from gateway.doors.rate import RateLimit
 
 __all__ = [
+    "Addresses",
     "ApiKeys",
     "BodyLimit",
     "ConcurrencyLimit",

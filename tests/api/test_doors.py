@@ -676,3 +676,51 @@ def test_other_scopes_pass_all_doors(kind: str, keys_file: Path) -> None:
     scope = {"type": kind}
     asyncio.run(outer(scope, receive, send))
     assert seen == [(scope, receive, send)]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "pictures.test"}, 200),
+        ({"Host": "PICTURES.test:45678"}, 200),
+        ({"Host": "[::1]:80"}, 200),
+        ({"Host": "evil.test"}, 421),
+        ({"Host": "pictures.test.evil.test"}, 421),
+        ({"Host": "pictures.test:evil"}, 421),
+        ({"Host": ""}, 421),
+        ({"Host": "pictures.test", "Origin": "https://friend.test"}, 200),
+        ({"Host": "pictures.test", "Origin": "http://pictures.test"}, 200),
+        ({"Host": "pictures.test:80", "Origin": "http://pictures.test:81"}, 403),
+        ({"Host": "pictures.test", "Origin": "http://friend.test"}, 403),
+        ({"Host": "pictures.test", "Origin": "null"}, 403),
+        ({"Host": "pictures.test", "Origin": "https://friend.test.evil.test"}, 403),
+    ],
+)
+def test_names_and_origins(headers: dict[str, str], status: int) -> None:
+    app = doors.Addresses(PlainTextResponse("in"), hosts=["pictures.test", "[::1]"], origins=["https://Friend.test/"])
+    with serving(app) as url:
+        answer = httpx.post(url, headers=headers, content=b"{}")
+    assert answer.status_code == status
+    assert (answer.text == "in") == (status == 200)
+
+
+def test_without_names_and_origins_all_may_ask() -> None:
+    with serving(doors.Addresses(PlainTextResponse("in"))) as url:
+        assert httpx.get(url, headers={"Host": "x", "Origin": "http://y"}).text == "in"
+
+
+@pytest.mark.parametrize(("origin", "n_passed"), [("https://friend.test", 1), ("http://evil.test", 0)])
+def test_a_websocket_of_another_origin(origin: str, n_passed: int) -> None:
+    passed: list[Scope] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        passed.append(scope)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "headers": [(b"host", b"x"), (b"origin", origin.encode())], "path": "/"}
+    asyncio.run(doors.Addresses(app, origins=["https://friend.test"])(scope, lambda: None, send))  # type: ignore[arg-type]
+    assert len(passed) == n_passed
+    assert [message["type"] for message in sent] == ["websocket.close"] * (1 - n_passed)

@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import RunApp, Service, started
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from gateway.entrance import MAX_BODY_BYTES, needed
 
@@ -22,6 +24,8 @@ def test_a_service_with_keys(run_app: RunApp, toy_workspace: Path, tmp_path: Pat
     with started("query_restful", toy_workspace, "--keys", str(keys), "--rate", "5", key=reading) as service:
         refused = httpx.post(service.url + "/search", json=body, headers={"Origin": "http://elsewhere.test"})
         assert refused.status_code == 401
+        with pytest.raises(InvalidStatus), connect(service.url.replace("http", "ws") + "/", subprotocols=["bytes"]):
+            pass
         assert refused.json()["status"]["code"] == "ERROR"
         assert refused.headers["access-control-allow-origin"] == "*"
         for key in (reading, writing):

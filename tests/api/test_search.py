@@ -150,5 +150,5 @@ def test_a_body_that_is_no_json(query_service: Service) -> None:
 
 def test_indexing_is_refused_by_name(query_service: Service) -> None:
     response = post(query_service, {"data": ["x"]}, "/index")
-    assert response.status_code == 405
+    assert response.status_code == 403
     assert "index_restful" in response.json()["status"]["description"]

@@ -71,7 +71,7 @@ from jina import Client
 from executors.docs import MediaDoc, to_array
 port, protocol, picture = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 docs = DocList[MediaDoc]([MediaDoc(id="q1", modality="text", text="two hearts")])
-if protocol == "grpc":
+if protocol != "http":
     docs.insert(0, MediaDoc(id="q2", modality="image", content=to_array(open(picture, "rb").read())))
     docs.append(MediaDoc(id="q3", text="nobody said what it is"))
 client = Client(host="127.0.0.1", port=port, protocol=protocol)
@@ -84,7 +84,7 @@ for doc in found:
 """
 
 
-@pytest.mark.parametrize(("protocol", "offset"), [("http", 0), ("grpc", 1)])
+@pytest.mark.parametrize(("protocol", "offset"), [("http", 0), ("grpc", 1), ("websocket", 0)])
 def test_jina_client(query_service: Service, protocol: str, offset: int) -> None:
     picture = TOY / "images" / "test-00003.jpg"
     done = subprocess.run(

@@ -14,6 +14,7 @@ CONTEXT = {
     "model": "clip", "vector_indexer": "vector_indexer", "ranker": "ranker",
     "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1, "threads": 0,
     "precision": "fp32", "read_paths": False, "timeout_ready_ms": 1000, "keys": "", "rate_per_s": 0, "proxies": 0,
+    "hosts": "", "origins": "", "fetches": False, "writable": False,
 }  # fmt: skip
 
 

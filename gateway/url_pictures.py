@@ -1,0 +1,79 @@
+"""Pictures that a request names by URL, where the operator allows that they are fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.images.decode import MAX_BYTES
+from crossmodal.images.fetch import FetchRules, fetch_picture
+
+MAX_URLS = 16
+"""In one request."""
+AT_ONCE = 4
+MAX_HELD_BYTES = 4 * MAX_BYTES
+"""For the fetched pictures of all requests together, until each is answered."""
+NOT_ALLOWED = "URLs are not fetched here: send the picture itself, or start the service with --allow-url-fetch"
+
+Fetched = Mapping[str, bytes | PictureError]
+"""By URL: the picture, or why it could not be had."""
+
+
+def is_url(uri: str | None) -> bool:
+    """Whether it is something to be fetched from the web; a path and a data URI are not."""
+    return (uri or "")[:8].lower().startswith(("http://", "https://"))
+
+
+class UrlPictures:
+    """Fetches what requests ask for: so much at a time, and so much for one request.
+
+    Args:
+        rules: What may be fetched; None for nothing at all.
+    """
+
+    def __init__(self, rules: FetchRules | None = None) -> None:
+        self._rules = rules
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self.held_bytes = 0
+
+    @asynccontextmanager
+    async def fetched(self, uris: Iterable[str | None]) -> AsyncIterator[Fetched]:
+        """The pictures of those of the URIs that are URLs, each fetched once, kept until the block is left.
+
+        Raises:
+            InputError: Nothing is fetched here, or these are too many.
+            StateError: Too many large ones at the same time.
+        """
+        urls = list(dict.fromkeys(uri for uri in uris if uri and is_url(uri)))
+        if urls and self._rules is None:
+            raise InputError(f"{urls[0][:80]!r} is not read: {NOT_ALLOWED}")
+        if len(urls) > MAX_URLS:
+            raise InputError(f"{len(urls)} URLs in one request, and {MAX_URLS} are fetched at most: ask in parts")
+        found: dict[str, bytes | PictureError] = {}
+        try:
+            if self._rules is not None:
+                fetching = (self._fetch(url, self._rules, found) for url in urls)
+                for outcome in await asyncio.gather(*fetching, return_exceptions=True):
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+            yield found
+        finally:
+            self.held_bytes -= _size(found)
+
+    async def _fetch(self, url: str, rules: FetchRules, found: dict[str, bytes | PictureError]) -> None:
+        async with self._places:
+            if self.held_bytes >= MAX_HELD_BYTES:
+                raise StateError("too many large pictures at once: try again")
+            try:
+                picture = await fetch_picture(url, rules)
+            except PictureError as error:
+                found[url] = PictureError(f"{url[:80]!r} was not fetched: {error}")
+                return
+            found[url] = picture
+            self.held_bytes += len(picture)
+
+
+def _size(found: Fetched) -> int:
+    return sum(len(picture) for picture in found.values() if isinstance(picture, bytes))
