@@ -67,7 +67,7 @@ class TaskName(click.ParamType[str]):
     default="index",
     show_default=True,
     help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
-    "compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
+    "calibrate, compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
     "download, keys",
 )
 @click.option(
@@ -129,6 +129,11 @@ class TaskName(click.ParamType[str]):
     default="cosine",
     show_default=True,
     help="For queries: what a score is; euclidean is less the distance of the unit vectors. The order is the same.",
+)
+@click.option(
+    "--min_relevance",
+    type=click.FloatRange(0, 1),
+    help="For queries: leave out what is less likely to fit.  [default: all is shown]",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as a picture.")
 @click.option(
@@ -247,7 +252,7 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
-    with asking(settings, modality, target, own["metric"], own["where"]) as ask:
+    with asking(settings, modality, target, own["metric"], own["where"], own["min_relevance"]) as ask:
         for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
@@ -256,6 +261,9 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
                     raise
                 click.echo(f"error: {error}", err=True)
                 continue
+            if answer.fits is False and not own["as_json"]:
+                nearest = "; these are the nearest" if answer.hits else ""
+                click.echo(f"nothing here fits{nearest}", err=own["plain"])
             if own["as_json"]:
                 click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
             elif own["plain"]:
@@ -295,11 +303,13 @@ def _typed(what: str) -> Any:
 def _print_answer(answer: Any) -> None:
     table = Table(title=answer.query, box=None, title_justify="left")
     captions = answer.target == "text"
-    for heading in ("rank", "score", "caption" if captions else "picture", "of" if captions else ""):
+    told = ("relevance",) if answer.fits is not None else ()
+    for heading in ("rank", "score", *told, "caption" if captions else "picture", "of" if captions else ""):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         shown = (hit.text, hit.filename) if captions else (hit.uri, "")
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown)
+        relevance = () if hit.relevance is None else (f"{hit.relevance:.2f}",)
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *relevance, *shown)
     _console().print(table)
 
 
@@ -476,6 +486,7 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     **dict.fromkeys(
         ("collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import"), lifecycle
     ),
+    "calibrate": lifecycle,
     "keys": keys,
     "train": train,
     "evaluate": evaluate,

@@ -3,11 +3,13 @@
 import time
 from typing import Any
 
+import numpy as np
 from docarray import DocList
 from jina import requests
 
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
+from crossmodal.retrieval.relevance import CalibrationFile
 from executors.docs import MatchDoc, MediaDoc, modality_and_key
 from executors.generations import Generations
 from executors.refusal import Refusing
@@ -15,13 +17,15 @@ from executors.refusal import Refusing
 
 class Ranker(Refusing):
     """Joins the branches of a query. Scores of captions and of pictures are not comparable, so each modality
-    is ranked by itself: the pictures first, then the captions. What is left after the cut is filled from the
-    store here and not in an Executor of its own: a hop costs more than the look-up.
+    is ranked by itself: the pictures first, then the captions. What is left after the cut gets its relevance, where
+    the collection is calibrated, and is filled from the store here and not in an Executor of its own: a hop costs
+    more than the look-up.
     """
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
+        self.calibrations = Generations(collection, lambda opened: CalibrationFile(opened.calibration_path))
 
     @requests(on=["/search", "/health"])
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
@@ -34,11 +38,11 @@ class Ranker(Refusing):
         stored = self._stored(docs, ranked)
         for doc, keys in zip(docs, ranked, strict=True):
             of_generation = stored[doc.generation]
+            here = [(of_generation[key], cosine) for key, cosine in keys if key in of_generation]
             doc.matches = DocList[MatchDoc](
-                MatchDoc(scores={"cosine": cosine}, **vars(of_generation[key]))
-                for key, cosine in keys
-                if key in of_generation
+                MatchDoc(scores={"cosine": cosine}, **vars(document)) for document, cosine in here
             )
+            self._add_relevance(doc)
             doc.embedding, doc.found = None, {}
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc in docs:
@@ -51,6 +55,19 @@ class Ranker(Refusing):
         for doc, keys in zip(docs, ranked, strict=True):
             wanted.setdefault(doc.generation, set()).update(key for key, _ in keys)
         return {generation: self.stores.named(generation).by_keys(keys) for generation, keys in wanted.items()}
+
+    def _add_relevance(self, doc: MediaDoc) -> None:
+        calibration = self.calibrations.named(doc.generation).current()
+        if calibration is None or doc.embedding is None:
+            return
+        query = np.asarray(doc.embedding, np.float32)
+        for modality in MODALITIES:
+            matches = [match for match in doc.matches if match.modality == modality]
+            rule = calibration.rule(doc.modality, modality)
+            if matches and rule is not None:
+                relevance = rule.of(query, np.array([match.scores["cosine"] for match in matches]))
+                for match, value in zip(matches, relevance.tolist(), strict=True):
+                    match.scores = {**match.scores, "relevance": round(value, 4)}
 
     def close(self) -> None:
         """Closes the stores."""

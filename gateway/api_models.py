@@ -44,6 +44,7 @@ class SearchRequest(_Asked):
     top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="how many results, of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="how many of the best to leave out, of each modality")
     min_score: float | None = Field(None, ge=-1, le=1, description="leaves out what scores less")
+    min_relevance: float | None = Field(None, ge=0, le=1, description="leaves out what is less likely to fit")
     target: Literal["image", "text", "both"] | None = Field(
         None, description="what is looked for; by default pictures, and for a picture alone its captions, too"
     )
@@ -66,7 +67,7 @@ class Result(BaseModel):
     id: str
     modality: Literal["image", "text"]
     score: float = Field(description="cosine with the query; those of pictures and of captions are not comparable")
-    relevance: float | None = Field(None, description="0 to 1, where the collection is calibrated")
+    relevance: float | None = Field(None, description="0 to 1: how likely it fits, where the collection is calibrated")
     text: str
     captions: list[str] = Field(description="all captions of the picture")
     image_id: str
@@ -92,6 +93,7 @@ class Asked(BaseModel):
     top_k: int
     offset: int
     min_score: float | None = None
+    min_relevance: float | None = None
 
 
 class SearchAnswer(BaseModel):
@@ -102,6 +104,9 @@ class SearchAnswer(BaseModel):
     took_ms: Took
     n: int = Field(description="how many results are in the answer")
     more: bool = Field(description="whether there are others behind these; ask with a larger `offset`")
+    fits: bool | None = Field(
+        None, description="whether the best result has `min_relevance`, or 0.5; only where the collection is calibrated"
+    )
     results: list[Result]
     query: Asked
 

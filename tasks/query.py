@@ -20,6 +20,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.sheet import contact_sheet
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
+from crossmodal.retrieval.relevance import FITS_FROM
 from crossmodal.store.where import parse
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.index import folder_of, resolve
@@ -34,6 +35,7 @@ class Hit:
 
     rank: int
     score: float
+    relevance: float | None
     id: str
     text: str
     uri: str
@@ -48,6 +50,8 @@ class Answer:
     modality: Modality
     target: Modality
     hits: tuple[Hit, ...]
+    fits: bool | None = None
+    """Whether the best match is relevant; None where the collection is not calibrated."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -55,6 +59,7 @@ class Answer:
             "query": self.query,
             "modality": self.modality,
             "target": self.target,
+            "fits": self.fits,
             "matches": [vars(hit) for hit in self.hits],
         }
 
@@ -70,7 +75,12 @@ METRICS: dict[str, Callable[[float], float]] = {
 
 @contextmanager
 def asking(
-    settings: Settings, modality: Modality, target: Modality, metric: str = "cosine", where: str | None = None
+    settings: Settings,
+    modality: Modality,
+    target: Modality,
+    metric: str = "cosine",
+    where: str | None = None,
+    min_relevance: float | None = None,
 ) -> Iterator[Ask]:
     """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
 
@@ -80,9 +90,11 @@ def asking(
         target: What is asked for.
         metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
         where: A condition that the matches fulfil.
+        min_relevance: The least relevance of a match; by default all are kept.
 
     Raises:
-        InputError: Captions or texts, of a model that knows pictures only; or `where` is no condition.
+        InputError: Captions or texts, of a model that knows pictures only; `where` is no condition; or
+            `min_relevance` of a collection that is not calibrated.
         StateError: There is no index, or it is of another model than the one asked for.
     """
     score = METRICS[metric]
@@ -107,14 +119,26 @@ def asking(
             if found.error:
                 raise InputError(f"{query}: {found.error}")
             hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]
-            return Answer(query, modality, target, tuple(hits))
+            return _answer(query, modality, target, hits, min_relevance)
 
         yield ask
 
 
+def _answer(query: str, modality: Modality, target: Modality, hits: list[Hit], min_relevance: float | None) -> Answer:
+    relevances = [hit.relevance for hit in hits if hit.relevance is not None]
+    if not relevances:
+        if min_relevance is not None and hits:
+            raise InputError("--min_relevance: the collection is not calibrated: run `-t calibrate` first")
+        return Answer(query, modality, target, tuple(hits))
+    fits = max(relevances) >= (FITS_FROM if min_relevance is None else min_relevance)
+    kept = tuple(hit for hit in hits if (hit.relevance or 0.0) >= (min_relevance or 0.0))
+    return Answer(query, modality, target, kept, fits)
+
+
 def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:
     scored = round(score(match.scores["cosine"]), 4)
-    return Hit(rank, scored, match.id, match.text, match.uri, str(match.tags.get("filename", "")))
+    relevance = match.scores.get("relevance")
+    return Hit(rank, scored, relevance, match.id, match.text, match.uri, str(match.tags.get("filename", "")))
 
 
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
