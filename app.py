@@ -303,13 +303,13 @@ def _typed(what: str) -> Any:
 def _print_answer(answer: Any) -> None:
     table = Table(title=answer.query, box=None, title_justify="left")
     captions = answer.target == "text"
-    told = ("relevance",) if answer.fits is not None else ()
-    for heading in ("rank", "score", *told, "caption" if captions else "picture", "of" if captions else ""):
+    last = "" if answer.fits is None else "relevance"
+    for heading in ("rank", "score", "caption" if captions else "picture", "of" if captions else "", last):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         shown = (hit.text, hit.filename) if captions else (hit.uri, "")
-        relevance = () if hit.relevance is None else (f"{hit.relevance:.2f}",)
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *relevance, *shown)
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown, relevance)
     _console().print(table)
 
 

@@ -105,7 +105,7 @@ class SearchAnswer(BaseModel):
     n: int = Field(description="how many results are in the answer")
     more: bool = Field(description="whether there are others behind these; ask with a larger `offset`")
     fits: bool | None = Field(
-        None, description="whether the best result has `min_relevance`, or 0.5; only where the collection is calibrated"
+        None, description="whether the best result has `min_relevance`, or 0.5; absent where results have no relevance"
     )
     results: list[Result]
     query: Asked

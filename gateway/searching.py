@@ -215,7 +215,7 @@ def _weights(query: Query) -> list[float]:
 
 
 def _fits(matches: list[MatchDoc], asked: SearchRequest) -> bool | None:
-    """Whether the best of the matches is relevant; None where they have no relevance."""
+    """Whether the best of the matches is relevant: not where there is none, and None where they have no relevance."""
     relevances = [match.scores["relevance"] for match in matches if "relevance" in match.scores]
     if asked.min_relevance is not None and len(relevances) < len(matches):
         raise InputError(
@@ -223,7 +223,7 @@ def _fits(matches: list[MatchDoc], asked: SearchRequest) -> bool | None:
             "which takes at least 20 pictures"
         )
     if not relevances:
-        return None
+        return None if matches else False
     return max(relevances) >= (FITS_FROM if asked.min_relevance is None else asked.min_relevance)
 
 

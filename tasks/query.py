@@ -51,7 +51,7 @@ class Answer:
     target: Modality
     hits: tuple[Hit, ...]
     fits: bool | None = None
-    """Whether the best match is relevant; None where the collection is not calibrated."""
+    """Whether the best match is relevant; not where there is none, and None where they have no relevance."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -129,7 +129,7 @@ def _answer(query: str, modality: Modality, target: Modality, hits: list[Hit], m
     if not relevances:
         if min_relevance is not None and hits:
             raise InputError("--min_relevance: the collection is not calibrated: run `-t calibrate` first")
-        return Answer(query, modality, target, tuple(hits))
+        return Answer(query, modality, target, tuple(hits), None if hits else False)
     fits = max(relevances) >= (FITS_FROM if min_relevance is None else min_relevance)
     kept = tuple(hit for hit in hits if (hit.relevance or 0.0) >= (min_relevance or 0.0))
     return Answer(query, modality, target, kept, fits)
