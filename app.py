@@ -68,7 +68,7 @@ class TaskName(click.ParamType[str]):
     default="index",
     show_default=True,
     help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
-    "compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
+    "calibrate, compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
     "download, keys",
 )
 @click.option(
@@ -138,6 +138,11 @@ class TaskName(click.ParamType[str]):
     default="cosine",
     show_default=True,
     help="For queries: what a score is; euclidean is less the distance of the unit vectors. The order is the same.",
+)
+@click.option(
+    "--min_relevance",
+    type=click.FloatRange(0, 1),
+    help="For queries: leave out what is less likely to fit.  [default: all is shown]",
 )
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as a picture.")
 @click.option(
@@ -284,7 +289,8 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
-    with asking(settings, modality, target, own["metric"], own["where"], own["fusion"]) as ask:
+    relevance = own["min_relevance"]
+    with asking(settings, modality, target, own["metric"], own["where"], own["fusion"], relevance) as ask:
         for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
@@ -293,6 +299,9 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
                     raise
                 click.echo(f"error: {error}", err=True)
                 continue
+            if answer.fits is False and not own["as_json"]:
+                nearest = "; these are the nearest" if answer.hits else ""
+                click.echo(f"nothing here fits{nearest}", err=own["plain"])
             if own["as_json"]:
                 click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
             elif own["plain"]:
@@ -333,13 +342,14 @@ def _print_answer(answer: Any) -> None:
     table = Table(title=answer.query, box=None, title_justify="left")
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
-    last = "of" if captions else "why" if has_words else ""
-    for heading in ("rank", "score", "caption" if captions else "picture", last):
+    headings = ["rank", "score", *([] if answer.fits is None else ["relevance"])]
+    for heading in (*headings, "caption" if captions else "picture", "of" if captions else "why" if has_words else ""):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
         shown = (hit.text, hit.filename) if captions else (hit.uri, why)
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown)
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *([] if answer.fits is None else [relevance]), *shown)
     _console().print(table)
     if answer.note:
         click.echo(f"note: {answer.note}", err=True)
@@ -522,6 +532,7 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     **dict.fromkeys(
         ("collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import"), lifecycle
     ),
+    "calibrate": lifecycle,
     "keys": keys,
     "train": train,
     "evaluate": evaluate,

@@ -99,6 +99,7 @@ class Found:
     results: list[Hit]
     query: dict[str, Any]
     note: str = ""
+    fits: bool | None = None
 
     @property
     def images(self) -> list[Hit]:
@@ -203,6 +204,7 @@ def _search(
     top_k: int | None = None,
     offset: int = 0,
     min_score: float | None = None,
+    min_relevance: float | None = None,
     target: Target | None = None,
     collection: str | None = None,
     vectors: bool = False,
@@ -220,6 +222,7 @@ def _search(
         top_k: How many results, of each modality.
         offset: How many of the best are left out, of each modality.
         min_score: Leaves out what scores less.
+        min_relevance: Leaves out what is less likely to fit.
         target: What is looked for: `image`, `text` or `both`.
         collection: Refused where another one is served.
         vectors: Whether each result comes with its vector.
@@ -227,8 +230,9 @@ def _search(
     """
     asked = {
         "text": text, "image": None if image is None else _data_uri(image), "like": like, "exclude": list(exclude),
-        "mix": mix, "where": where, "top_k": top_k, "offset": offset, "min_score": min_score, "target": target,
-        "collection": collection, "vectors": vectors, "fusion": fusion,
+        "mix": mix, "where": where, "top_k": top_k, "offset": offset, "min_score": min_score,
+        "min_relevance": min_relevance, "target": target, "collection": collection, "vectors": vectors,
+        "fusion": fusion,
     }  # fmt: skip
     return Call("POST", "/search", _found, {name: value for name, value in asked.items() if value is not None})
 

@@ -3,12 +3,14 @@
 import time
 from typing import Any
 
+import numpy as np
 from docarray import DocList
 from jina import requests
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
+from crossmodal.retrieval.relevance import CalibrationFile
 from executors.docs import MatchDoc, MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
@@ -19,14 +21,16 @@ Ranked = tuple[int, dict[str, float], dict[str, float]]
 
 class Ranker(Refusing):
     """Joins the branches of a query. Scores of captions and of pictures are not comparable, so each modality
-    is ranked by itself: the pictures first, then the captions. What is left after the cut is filled from the
-    store here and not in an Executor of its own: a hop costs more than the look-up.
+    is ranked by itself: the pictures first, then the captions. What is left after the cut gets its relevance, where
+    the collection is calibrated, and is filled from the store here and not in an Executor of its own: a hop costs
+    more than the look-up.
     """
 
     def __init__(self, collection: str, writable: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.writable = writable
         self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
+        self.calibrations = Generations(collection, lambda opened: CalibrationFile(opened.calibration_path))
 
     @requests(on=["/search", "/health"])
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
@@ -49,6 +53,7 @@ class Ranker(Refusing):
                 for key, scores, why in keys
                 if key in of_generation
             )
+            self._add_relevance(doc)
             doc.embedding, doc.found = None, {}
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc in docs:
@@ -68,6 +73,19 @@ class Ranker(Refusing):
         for doc, keys in zip(docs, ranked, strict=True):
             wanted.setdefault(doc.generation, set()).update(key for key, *_ in keys)
         return {generation: self.stores.named(generation).by_keys(keys) for generation, keys in wanted.items()}
+
+    def _add_relevance(self, doc: MediaDoc) -> None:
+        calibration = self.calibrations.named(doc.generation).current()
+        if calibration is None or doc.embedding is None:
+            return
+        query = np.asarray(doc.embedding, np.float32)
+        for modality in MODALITIES:
+            matches = [match for match in doc.matches if match.modality == modality and "cosine" in match.scores]
+            rule = calibration.rule(doc.modality, modality)
+            if matches and rule is not None:
+                relevance = rule.of(query, np.array([match.scores["cosine"] for match in matches]))
+                for match, value in zip(matches, relevance.tolist(), strict=True):
+                    match.scores = {**match.scores, "relevance": round(value, 4)}
 
     def close(self) -> None:
         """Closes the stores."""

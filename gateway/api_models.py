@@ -45,6 +45,7 @@ class SearchRequest(_Asked):
     top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="how many results, of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="how many of the best to leave out, of each modality")
     min_score: float | None = Field(None, ge=-1, description="leaves out what scores less")
+    min_relevance: float | None = Field(None, ge=0, le=1, description="leaves out what is less likely to fit")
     fusion: str | None = Field(
         None,
         max_length=100,
@@ -90,7 +91,7 @@ class Result(BaseModel):
         description="the words it was found by: they sum to the `sparse` score, or to `bm25` where words "
         "of captions alone are searched",
     )
-    relevance: float | None = Field(None, description="0 to 1, where the collection is calibrated")
+    relevance: float | None = Field(None, description="0 to 1: how likely it fits, where the collection is calibrated")
     text: str
     captions: list[str] = Field(description="all captions of the picture")
     image_id: str
@@ -117,6 +118,7 @@ class Asked(BaseModel):
     offset: int
     min_score: float | None = None
     fusion: str | None = Field(None, description="of a sparse collection: how the pictures were found")
+    min_relevance: float | None = None
 
 
 class SearchAnswer(BaseModel):
@@ -127,6 +129,9 @@ class SearchAnswer(BaseModel):
     took_ms: Took
     n: int = Field(description="how many results are in the answer")
     more: bool = Field(description="whether there are others behind these; ask with a larger `offset`")
+    fits: bool | None = Field(
+        None, description="whether the best result has `min_relevance`, or 0.5; absent where results have no relevance"
+    )
     results: list[Result]
     query: Asked
     note: str | None = Field(None, description="what whoever asks should know: words that are not known here")

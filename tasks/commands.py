@@ -64,6 +64,17 @@ def rebuild(settings: Settings, own: Own) -> int:
     return 0
 
 
+def calibrate(settings: Settings, own: Own) -> int:
+    """Finds out what the scores of a collection mean."""
+    from tasks import calibrate as task
+
+    told = task.run(settings)
+    fitted = ", ".join(told["fitted"]) or "nothing, for want of captions"
+    lines = [f"fitted: {fitted}", f"compared with a sample: {', '.join(told['backgrounds']) or 'nothing'}"]
+    _print(own, told, lines)
+    return 0
+
+
 def reindex(settings: Settings, own: Own) -> int:
     """Changes the model of a collection."""
     from tasks import reindex as task
@@ -111,6 +122,7 @@ COMMANDS: dict[str, Callable[[Settings, Own], int]] = {
     "collections": collections,
     "delete": delete,
     "verify": verify,
+    "calibrate": calibrate,
     "compact": compact,
     "rebuild": rebuild,
     "reindex": reindex,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,10 +12,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossmodal.core.errors import InputError, PictureError
+import numpy as np
+
+from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, caption_id, image_id
+from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, Vectors, caption_id, image_id
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
@@ -24,6 +26,7 @@ from crossmodal.index.wanted import Wanted
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 from gateway.flow import free_ports, prepare_jina, running_flow
+from tasks.calibrate import calibrate, is_up_to_date
 from tasks.progress import Meter
 
 if TYPE_CHECKING:
@@ -102,6 +105,8 @@ def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None
                 job.captions_left_out(settings.data_set)
             else:
                 sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+            if not is_up_to_date(collection):
+                calibrate(collection, sender.encode)
         job.release()
         job.note_wordless()
         job.keep_books(prune=prune)
@@ -153,11 +158,7 @@ class Sender:
         first = next(docs, None)
         if first is None:
             return
-        if not self._is_started:
-            self._before_start()
-            flow = running_flow("index", self._collection, self._settings, read_paths=True)
-            self._started.enter_context(flow)
-            self._is_started = True
+        self._start()
         from gateway.client import call
 
         with Meter(what, total) as meter:
@@ -169,6 +170,32 @@ class Sender:
 
             settings = replace(self._settings, request_size=request_size or self._settings.request_size)
             call(settings, "/index", chain([first], docs), answered)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """The texts as unit vectors (n, dim), in order, by the collection's model.
+
+        Raises:
+            StateError: The Flow failed, or a text can't be encoded.
+        """
+        self._start()
+        from executors.docs import MediaDoc
+        from gateway.client import call
+
+        vectors: dict[str, Vectors] = {}
+        docs = [MediaDoc(id=str(place), modality="text", text=text) for place, text in enumerate(texts)]
+        settings = replace(self._settings, request_size=CAPTIONS_A_REQUEST)
+        call(settings, "/encode", docs, lambda found: vectors.update((doc.id, doc.embedding) for doc in found))
+        missing = [doc.text for doc in docs if vectors.get(doc.id) is None]
+        if missing:
+            raise StateError(f"{len(missing)} texts were not encoded, first {missing[0]!r}")
+        return np.stack([np.asarray(vectors[doc.id], np.float32) for doc in docs])
+
+    def _start(self) -> None:
+        if not self._is_started:
+            self._before_start()
+            flow = running_flow("index", self._collection, self._settings, read_paths=True)
+            self._started.enter_context(flow)
+            self._is_started = True
 
     def _flush(self) -> None:
         """Has both vector indexes written to their snapshots."""

@@ -20,6 +20,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.sheet import contact_sheet
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
+from crossmodal.retrieval.relevance import FITS_FROM
 from crossmodal.store.where import parse
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.index import folder_of, resolve
@@ -34,6 +35,7 @@ class Hit:
 
     rank: int
     score: float
+    relevance: float | None
     id: str
     text: str
     uri: str
@@ -51,6 +53,8 @@ class Answer:
     hits: tuple[Hit, ...]
     fusion: str = ""
     note: str = ""
+    fits: bool | None = None
+    """Whether the best match is relevant; not where there is none, and None where they have no relevance."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `why` is the words a picture was found by, where words were searched for."""
@@ -58,6 +62,7 @@ class Answer:
             "query": self.query,
             "modality": self.modality,
             "target": self.target,
+            "fits": self.fits,
             "matches": [{name: value for name, value in vars(hit).items() if name != "why"} for hit in self.hits],
         }
         if self.fusion:
@@ -84,6 +89,7 @@ def asking(
     metric: str = "cosine",
     where: str | None = None,
     fusion: str | None = None,
+    min_relevance: float | None = None,
 ) -> Iterator[Ask]:
     """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
 
@@ -94,9 +100,11 @@ def asking(
         metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
         where: A condition that the matches fulfil.
         fusion: How words and vectors are joined, of a sparse collection; by default as it was tuned.
+        min_relevance: The least relevance of a match; by default all are kept.
 
     Raises:
-        InputError: Captions or texts, of a model that knows pictures only; or `where` is no condition.
+        InputError: Captions or texts, of a model that knows pictures only; `where` is no condition; or
+            `min_relevance` of a collection that is not calibrated.
         StateError: There is no index, or it is of another model than the one asked for.
     """
     score = METRICS[metric]
@@ -123,18 +131,31 @@ def asking(
             if found.error:
                 raise InputError(f"{query}: {found.error}")
             hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]
-            return Answer(query, modality, target, tuple(hits), found.fusion, found.note)
+            answer = Answer(query, modality, target, tuple(hits), found.fusion, found.note)
+            return _judged(answer, min_relevance)
 
         yield ask
+
+
+def _judged(answer: Answer, min_relevance: float | None) -> Answer:
+    """The answer, with whether anything in it fits, and without what is less relevant than that."""
+    relevances = [hit.relevance for hit in answer.hits if hit.relevance is not None]
+    if not relevances:
+        if min_relevance is not None and answer.hits:
+            raise InputError("--min_relevance: the collection is not calibrated: run `-t calibrate` first")
+        return replace(answer, fits=None if answer.hits else False)
+    fits = max(relevances) >= (FITS_FROM if min_relevance is None else min_relevance)
+    kept = tuple(hit for hit in answer.hits if (hit.relevance or 0.0) >= (min_relevance or 0.0))
+    return replace(answer, hits=kept, fits=fits)
 
 
 def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:
     from executors.docs import score_of
     from gateway.wire import words
 
-    scored = round(score(score_of(match)), 4)
+    scored, relevance = round(score(score_of(match)), 4), match.scores.get("relevance")
     why = tuple({"word": word["word"], "weight": round(word["weight"], 4)} for word in words(match.why))
-    return Hit(rank, scored, match.id, match.text, match.uri, str(match.tags.get("filename", "")), why)
+    return Hit(rank, scored, relevance, match.id, match.text, match.uri, str(match.tags.get("filename", "")), why)
 
 
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:

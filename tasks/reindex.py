@@ -21,6 +21,7 @@ from crossmodal.store.database import writer_lock
 from crossmodal.store.files import SourceFiles
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from gateway.flow import free_ports, prepare_jina
+from tasks.calibrate import calibrate
 from tasks.index import CAPTIONS_A_REQUEST, Sender, folder_of, resolve
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
                 job.report.note(str(before.root), f"its captions are left out: {model} knows pictures only")
             else:
                 sender.send("captions", job.captions(), job.done, job.count("text"), CAPTIONS_A_REQUEST)
+            calibrate(made, sender.encode)
         job.release()
         if job.report.failures and not without_failures:
             listed = "\n".join(job.report.lines())

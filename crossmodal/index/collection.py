@@ -23,7 +23,7 @@ from crossmodal.index.wanted import Wanted
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1
-MANIFEST, CURRENT = "manifest.json", "current.json"
+MANIFEST, CURRENT, CALIBRATION = "manifest.json", "current.json", "relevance.npz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GENERATION = re.compile(r"generation-\d+")
 
@@ -88,6 +88,11 @@ class Collection:
     def generation(self) -> str:
         """The name of the generation, which `open_generation` takes."""
         return "" if self.folder == self.root else self.folder.name
+
+    @property
+    def calibration_path(self) -> Path:
+        """Where its calibration is, once it has one."""
+        return self.folder / CALIBRATION
 
     def write_manifest(self) -> None:
         """Writes the manifest, all or nothing.

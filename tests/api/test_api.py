@@ -77,6 +77,38 @@ def test_it_finds_what_the_legacy_search_finds(query_service: Service) -> None:
     assert [(r["id"], r["score"]) for r in told["results"]] == [(m["id"], m["score"]["value"]) for m in legacy]
 
 
+def test_relevance_says_whether_anything_fits(query_service: Service) -> None:
+    there = found(query_service, text=CAPTIONS[0][1], top_k=5)
+    relevances = [result["relevance"] for result in there["results"]]
+    assert there["fits"] is True
+    assert relevances[0] >= 0.5
+    assert all(0 <= relevance <= 1 for relevance in relevances)
+    assert relevances == sorted(relevances, reverse=True)
+    kept = found(query_service, text=CAPTIONS[0][1], top_k=5, min_relevance=0.5)
+    assert kept["fits"] is True
+    assert ids(kept) == [result["id"] for result in there["results"] if result["relevance"] >= 0.5]
+
+
+def test_what_is_not_here_is_said_not_to_be(query_service: Service) -> None:
+    text = "two large striped yellow moons left of three small black crosses at night"
+    told = found(query_service, text=text, top_k=5)
+    assert told["fits"] is False
+    assert told["n"] == 5
+    kept = found(query_service, text=text, top_k=5, min_relevance=0.5)
+    assert (kept["fits"], kept["n"], kept["more"]) == (False, 0, False)
+    assert kept["query"]["min_relevance"] == 0.5
+
+
+def test_pictures_and_combined_queries_have_a_relevance_too(query_service: Service) -> None:
+    of_picture = found(query_service, image=uri_of(PICTURE), top_k=3)
+    best = {result["modality"]: result["relevance"] for result in reversed(of_picture["results"])}
+    assert of_picture["fits"] is True
+    assert best["image"] > 0.5
+    assert best["text"] > 0.5
+    combined = found(query_service, text="a red heart -blue", top_k=3)
+    assert all(0 <= result["relevance"] <= 1 for result in combined["results"])
+
+
 def test_pages_have_no_gap_and_no_overlap(query_service: Service) -> None:
     whole = found(query_service, text="stars", top_k=200)
     assert (whole["n"], whole["more"]) == (200, False)
@@ -169,7 +201,8 @@ def test_a_condition(query_service: Service) -> None:
     assert told["n"] == 10
     assert all(result["filename"].startswith("test-0001") for result in told["results"])
     assert found(query_service, text="stars", where="width > 5000") | {"took_ms": 0} == {
-        **told, "took_ms": 0, "n": 0, "results": [], "query": {**told["query"], "where": "width > 5000", "top_k": 20},
+        **told, "took_ms": 0, "n": 0, "fits": False, "results": [],
+        "query": {**told["query"], "where": "width > 5000", "top_k": 20},
     }  # fmt: skip
 
 
@@ -187,6 +220,7 @@ def test_a_condition(query_service: Service) -> None:
         ({"text": "x", "offset": -1}, "offset: "),
         ({"text": "x", "mix": 1.5}, "mix: "),
         ({"text": "x", "min_score": "high"}, "min_score: "),
+        ({"text": "x", "min_relevance": 2}, "min_relevance: "),
         ({"text": "x", "target": "smell"}, "target: "),
         ({"text": "x", "tpo_k": 1}, "tpo_k: "),
         ({"text": "x", "exclude": ["a"] * 21}, "exclude: "),

@@ -40,6 +40,31 @@ def test_queries_at_a_prompt_until_an_empty_line(run_app: RunApp, toy_workspace:
     assert "/no/such/picture.jpg: can't be read" in done.stderr
 
 
+def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
+    query = "two large striped yellow moons left of three small black crosses at night"
+    done = run_app("-t", "query-t2i", "-w", toy_workspace, "-k", "3", query)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "nothing here fits; these are the nearest"
+    assert done.stdout.splitlines()[2].split() == ["rank", "score", "picture", "relevance"]
+    done = run_app("-t", "query-t2i", "-w", toy_workspace, "--min_relevance", "0.5", "--json", query)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["fits"], answer["matches"]) == (False, [])
+
+
+def test_a_collection_of_few_pictures_has_no_relevance(run_app: RunApp, tmp_path: Path) -> None:
+    assert run_app("-t", "index", "-w", tmp_path, "-n", "5").returncode == 0
+    done = run_app("-t", "query-t2i", "-w", tmp_path, "--json", "hearts")
+    answer = json.loads(done.stdout)
+    assert answer["fits"] is None
+    assert {hit["relevance"] for hit in answer["matches"]} == {None}
+    done = run_app("-t", "query-t2i", "-w", tmp_path, "--min_relevance", "0.5", "hearts")
+    assert done.returncode == 1
+    assert "-t calibrate" in done.stderr
+    done = run_app("-t", "calibrate", "-w", tmp_path, "--json")
+    assert json.loads(done.stdout) == {"fitted": [], "backgrounds": ["text"]}
+
+
 @pytest.mark.parametrize("task", ["query-t2i", "query_restful"])
 def test_no_index_says_what_to_run_first(run_app: RunApp, tmp_path: Path, task: str) -> None:
     done = run_app("-t", task, "-w", tmp_path, *(["x"] if task == "query-t2i" else []))

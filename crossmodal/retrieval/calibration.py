@@ -1,0 +1,188 @@
+"""Finds the rules of a collection from its own pictures and captions; nobody has to judge anything.
+
+What is right is known of captions: each is true of its picture. A query is taken twice. Among all pictures its
+best score is one of a query that has what it asks for; among the pictures that are left when all it may be true of
+are taken out, it is one of a query that has not. Captions alone would teach that every query is long, so half of
+the weight have phrases: some words in a row out of a caption. A phrase may be true of every picture that has
+a caption with all of its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.types import Vectors
+from crossmodal.retrieval.relevance import Background, Fitted, Floats, logistic
+
+LEAST = 20
+"""With fewer pictures there is nothing to learn what does not fit from, and no rule."""
+MAX_PICTURES, MAX_CAPTIONS, MAX_PHRASES = 4000, 2000, 800
+MAX_BACKGROUND = 256
+PHRASE_WORDS = 6
+PENALTY = 2e-4
+"""On the squared length of `Fitted.direction`, for queries of mean square length 1 and weights that sum to 1.
+On scenes five times more or less changes the AUROC by no more than 0.02."""
+STEPS, CLOSE_ENOUGH = 50, 1e-6
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pictures and all their captions: caption j is of picture `image_of[j]`."""
+
+    images: Vectors  # (n, dim)
+    texts: Vectors  # (m, dim)
+    captions: Sequence[str]  # m
+    image_of: NDArray[np.int64]  # (m,)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case.
+
+    >>> words_of("A dog's well-known ball, red.")
+    ['a', "dog's", 'well-known', 'ball', 'red']
+    """
+    return _WORD.findall(text.lower())
+
+
+def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) -> list[str]:
+    """Different phrases of one to six words that stand in a row in some caption, drawn at random."""
+    rng, found = Random(seed), dict[str, None]()
+    said = [words for words in map(words_of, captions) if words]
+    for _ in range(10 * at_most if said else 0):
+        words = rng.choice(said)
+        length = rng.randint(1, min(PHRASE_WORDS, len(words)))
+        start = rng.randrange(len(words) - length + 1)
+        found[" ".join(words[start : start + length])] = None
+        if len(found) == at_most:
+            break
+    return list(found)
+
+
+def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
+    """(q, n) whether a picture has a caption with all words of the query."""
+    having: dict[str, set[int]] = defaultdict(set)
+    for place, caption in enumerate(sample.captions):
+        for word in words_of(caption):
+            having[word].add(place)
+    true = np.zeros((len(queries), len(sample.images)), np.bool_)
+    for row, query in enumerate(queries):
+        captions = set.intersection(*(having[word] for word in set(words_of(query))))
+        true[row, sample.image_of[list(captions)]] = True
+    return true
+
+
+def fit_text_to_image(sample: Sample, said: Sequence[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
+    """The rule for words among pictures, or None where there is too little to learn from.
+
+    Args:
+        sample: Pictures with captions.
+        said: Phrases out of these captions, as `phrases` draws them.
+        vectors: (len(said), dim) unit vectors of the phrases.
+        seed: Chooses the captions.
+    """
+    if len(np.unique(sample.image_of)) < LEAST or not said:
+        return None
+    chosen = np.array(Random(seed).sample(range(len(sample.captions)), min(MAX_CAPTIONS, len(sample.captions))))
+    queries = np.concatenate([vectors, sample.texts[chosen]])
+    true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
+    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # also of a caption without any word
+    weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
+    return _fit_with_and_without(queries, queries @ sample.images.T, true, weights)
+
+
+def fit_image_to_text(sample: Sample) -> Fitted | None:
+    """The rule for a picture among captions, or None where there is too little to learn from."""
+    pictures = np.unique(sample.image_of)
+    if len(pictures) < LEAST:
+        return None
+    pictures = pictures[:MAX_CAPTIONS]
+    queries = sample.images[pictures]
+    true = pictures[:, None] == sample.image_of[None, :]
+    return _fit_with_and_without(queries, queries @ sample.texts.T, true, np.ones(len(pictures)))
+
+
+def background(vectors: Vectors, n: int) -> Background | None:
+    """What scores are compared with where there is no fitted rule; None where there is too little.
+
+    Args:
+        vectors: (m, dim) a random sample of the collection, of one modality.
+        n: How many there are of it in the collection.
+    """
+    return Background(vectors[:MAX_BACKGROUND], n) if len(vectors) >= LEAST else None
+
+
+def _fit_with_and_without(queries: Vectors, scores: Vectors, true: NDArray[np.bool_], weights: Floats) -> Fitted | None:
+    """Fits on each query with what it may be true of, and again without."""
+    has_others = ~true.all(axis=1)
+    best = scores.max(axis=1)
+    without = np.where(true, -np.inf, scores).max(axis=1)[has_others]
+    return fit(
+        np.concatenate([queries, queries[has_others]]),
+        np.concatenate([best, without]),
+        np.repeat([True, False], [len(best), len(without)]),
+        np.concatenate([weights / weights.sum(), weights[has_others] / max(weights[has_others].sum(), 1e-9)]),
+    )
+
+
+def fit(queries: Vectors, scores: Vectors, is_right: NDArray[np.bool_], weights: Floats) -> Fitted | None:
+    """A logistic regression of `is_right` on the score and the query, by Newton's method.
+
+    Args:
+        queries: (n, dim).
+        scores: (n,) of each query's best result.
+        is_right: (n,) whether that result is right.
+        weights: (n,) what each example counts.
+
+    Returns:
+        None where there are not both kinds, or right results do not score higher than wrong ones: such scores
+        say nothing.
+
+    Source: Hastie, Tibshirani, Friedman 2009 (The Elements of Statistical Learning), section 4.4.1, with a ridge
+        penalty on the query's part.
+    """
+    if is_right.all() or not is_right.any():
+        return None
+    mean, score_mean = queries.mean(axis=0, dtype=np.float64), float(scores.mean())
+    centred = queries - mean
+    length = max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)
+    spread = max(float(scores.std()), 1e-9)
+    features = np.column_stack([(scores - score_mean) / spread, np.ones(len(scores)), centred / length])
+    penalty = np.full(features.shape[1], PENALTY)
+    penalty[:2] = 1e-6
+    found = _minimised(features, is_right.astype(np.float64), weights / weights.sum(), penalty)
+    scale, direction = found[0] / spread, found[2:] / length
+    if scale <= 0:
+        return None
+    offset = found[1] - scale * score_mean - direction @ mean
+    return Fitted(float(scale), direction.astype(np.float32), float(offset))
+
+
+def _minimised(features: Floats, is_right: Floats, weights: Floats, penalty: Floats) -> Floats:
+    """The coefficients (features,) of the least weighted and penalised log-loss; steps that raise it are halved."""
+
+    def loss(beta: Floats) -> float:
+        logits = features @ beta
+        return float(weights @ (np.logaddexp(0, logits) - is_right * logits) + (penalty * beta**2).sum() / 2)
+
+    beta = np.zeros(features.shape[1])
+    now = loss(beta)
+    for _ in range(STEPS):
+        chance = logistic(features @ beta)
+        gradient = features.T @ (weights * (chance - is_right)) + penalty * beta
+        curvature = (features * (weights * chance * (1 - chance))[:, None]).T @ features
+        curvature[np.diag_indices_from(curvature)] += penalty + 1e-12
+        step = np.linalg.solve(curvature, gradient)
+        while (after := loss(beta - step)) > now and np.abs(step).max() > CLOSE_ENOUGH:
+            step = step / 2
+        beta, now = beta - step, after
+        if np.abs(step).max() <= CLOSE_ENOUGH:
+            break
+    return beta

@@ -1,0 +1,93 @@
+"""Relevance: what the rules say, and how a calibration is kept."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossmodal.core.errors import StateError
+from crossmodal.retrieval.relevance import Background, Calibration, CalibrationFile, Fitted
+
+X, Y = np.float32([1, 0]), np.float32([0, 1])
+RULE = Fitted(10.0, np.float32([-4, -2]), 0.0)
+BESIDE = Background(np.float32([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]]), 4)
+CALIBRATION = Calibration("a-store", 7, {("text", "image"): RULE}, {"image": BESIDE})
+
+
+def test_the_score_from_which_a_result_fits_depends_on_the_query() -> None:
+    assert RULE.of(X, np.array([0.4]))[0] == pytest.approx(0.5)
+    assert RULE.of(Y, np.array([0.2]))[0] == pytest.approx(0.5)
+    assert RULE.of(Y, np.array([0.4]))[0] > 0.8
+
+
+def test_beside_a_background_the_same_score_says_less_among_more() -> None:
+    among_more = Background(BESIDE.vectors, 4000)
+    scores = np.array([0.5, 1.5, 2.0])
+    assert (among_more.of(X, scores) < BESIDE.of(X, scores)).all()
+
+
+def test_half_is_where_the_p_value_is_one_in_e() -> None:
+    one = Background(np.float32([[-1, 0], [1, 0]]), 1)  # scores of mean 0 and deviation 1
+    at = 0.3375  # 1 - Phi(0.3375) = 0.3679 = 1 / e
+    assert one.of(X, np.array([at]))[0] == pytest.approx(0.5, abs=1e-3)
+    assert one.of(X, np.array([0.0]))[0] == pytest.approx(0.5 * 0.5 / (1 - np.exp(-1)))
+
+
+@pytest.mark.parametrize("n_pictures", [1, 5])
+def test_a_background_of_one_picture_or_of_equal_ones(n_pictures: int) -> None:
+    equal = Background(np.repeat(X[None], n_pictures, axis=0), n_pictures)
+    low, same, high = equal.of(X, np.array([0.9, 1.0, 1.1]))
+    assert 0 <= low < same < 0.5 < high <= 1
+
+
+def test_no_scores() -> None:
+    assert len(RULE.of(X, np.array([]))) == len(BESIDE.of(X, np.array([]))) == 0
+
+
+def test_a_query_without_a_rule_of_its_own_is_compared_with_the_background() -> None:
+    assert CALIBRATION.rule("text", "image") is RULE
+    assert CALIBRATION.rule("image", "image") is BESIDE
+    assert CALIBRATION.rule("vector", "image") is BESIDE
+    assert CALIBRATION.rule("image", "text") is None
+
+
+def test_it_is_kept() -> None:
+    again = Calibration.from_bytes(CALIBRATION.to_bytes())
+    scores = np.array([0.1, 0.4, 0.8])
+    assert (again.store_id, again.last_seq) == ("a-store", 7)
+    for asked in ("text", "vector"):
+        before, after = CALIBRATION.rule(asked, "image"), again.rule(asked, "image")
+        assert before is not None
+        assert after is not None
+        np.testing.assert_allclose(after.of(X, scores), before.of(X, scores), atol=2e-3)
+    assert again.rule("image", "text") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", CALIBRATION.to_bytes()[:300]])
+def test_a_damaged_one_says_what_to_do(content: bytes) -> None:
+    with pytest.raises(StateError, match="-t calibrate"):
+        Calibration.from_bytes(content)
+
+
+def test_the_file_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "relevance.npz"
+    file = CalibrationFile(path)
+    assert file.current() is None
+    path.write_bytes(CALIBRATION.to_bytes())
+    first = file.current()
+    assert first is not None
+    assert file.current() is first
+    new = tmp_path / "new"
+    new.write_bytes(Calibration("a-store", 8).to_bytes())
+    os.replace(new, path)
+    second = file.current()
+    assert second is not None
+    assert second.last_seq == 8
+    new.write_bytes(b"nonsense")
+    os.replace(new, path)
+    assert file.current() is None
+    assert file.current() is None
+    assert len([record for record in caplog.records if "damaged" in record.message]) == 1
+    path.unlink()
+    assert file.current() is None
