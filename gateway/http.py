@@ -13,12 +13,14 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from starlette.concurrency import run_in_threadpool
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
-from crossmodal.core.types import image_id
-from crossmodal.images.sources import from_file
+from crossmodal.core.types import Document, image_id
+from crossmodal.images.sources import from_file, to_data_uri
 from crossmodal.index.collection import Collection
+from crossmodal.store.sqlite import DocumentStore
 from executors.docs import MediaDoc, to_array
 from executors.generations import Generations
 from gateway import wire
@@ -29,7 +31,7 @@ from gateway.changes import add_change_routes
 from gateway.entrance import Entrance
 from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
-from gateway.problems import problem_of
+from gateway.problems import RefusedError, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def make_app(streamer: GatewayStreamer, collection: Collection, endpoint: str, e
     metrics = Metrics()
     flow = BatchedCalls(MeteredCalls(streamer, metrics))
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
-    legacy_search = _add_data_routes(app, flow, endpoint)
+    legacy_search = _add_data_routes(app, flow, opened, endpoint)
     add_api_routes(app, flow, opened, metrics, legacy_search)
     if endpoint == "/index":
         add_change_routes(app, flow)
@@ -74,20 +76,24 @@ class _Opened:
         self.collection, self.store = collection, collection.store()
 
 
-def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | None:
+def _add_data_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> Legacy | None:
     """POST /index, or what answers the legacy shapes of POST /search, which shares its path with the typed API."""
     root = endpoint.strip("/")
 
     async def process(body: wire.Request, request: Request) -> JSONResponse:
-        items = body.items()
-        docs = await flow(wire.to_docs(items, for_index=root == "index"), endpoint, body.options())
+        base_url = str(request.base_url).rstrip("/")
+        sent = items = body.items()
+        if root == "search" and any(wire.own_picture(item, base_url) for item in items):
+            sent = await run_in_threadpool(_with_own_pictures, items, base_url, opened.current()[1].store)
+        docs = await flow(wire.to_docs(sent, for_index=root == "index"), endpoint, body.options())
         if root == "search":
             docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
         failed = [(place, doc.error) for place, doc in enumerate(docs) if doc.error]
         # A search for several things is answered whole or not at all; indexing goes on without the bad ones.
         if failed and (root == "search" or len(failed) == len(docs)):
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
-        return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
+        from_page = "origin" in request.headers  # every browser sends it with a POST
+        return JSONResponse(wire.answer(body, items, docs, base_url, root, from_page=from_page))
 
     if endpoint == "/index":
         app.post("/index", summary="Take documents in")(process)
@@ -100,6 +106,25 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, endpoint: str) -> Legacy | N
         return JSONResponse(wire.failure(message, other.strip("/")), status_code=405)
 
     return process if endpoint == "/search" else None
+
+
+def _with_own_pictures(items: list[wire.Item], base_url: str, store: DocumentStore) -> list[wire.Item]:
+    """The items, with the pictures themselves in the place of URLs of ours.
+
+    Raises:
+        InputError: There is no such picture, or its file is not what it was.
+    """
+    told = []
+    for place, item in enumerate(items):
+        name = wire.own_picture(item, base_url)
+        if name:
+            try:
+                content = _content_of(store, name)[1]
+            except RefusedError as error:
+                raise InputError(f"data[{place}]: {error}") from error
+            item = item.model_copy(update={"uri": to_data_uri(content)})
+        told.append(item)
+    return told
 
 
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], endpoint: str) -> None:
@@ -143,19 +168,10 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
 
     @app.get("/images/{picture_id}", summary="A picture as it was taken in")
     def image(picture_id: str) -> Response:
-        store = opened.current()[1].store
-        document = store.document(picture_id)
-        if document is None or document.modality != "image":
-            return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
-        content = store.content(picture_id)
-        if content is None:
-            try:
-                content = from_file(Path(document.uri))
-            except PictureError as error:
-                return JSONResponse({"detail": f"the file of picture {picture_id} {error}"}, status_code=410)
-            if image_id(content) != picture_id:
-                detail = f"the file of picture {picture_id} has changed: index it again"
-                return JSONResponse({"detail": detail}, status_code=410)
+        try:
+            document, content = _content_of(opened.current()[1].store, picture_id)
+        except RefusedError as error:
+            return JSONResponse({"detail": str(error)}, status_code=error.problem.status)
         return Response(content, media_type=document.mime_type, headers=headers)
 
     @app.get("/thumbnails/{picture_id}", summary="A picture, small, as JPEG")
@@ -164,6 +180,26 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
         if jpeg is None:
             return JSONResponse({"detail": f"no picture {picture_id}"}, status_code=404)
         return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]:
+    """A picture as it was taken in.
+
+    Raises:
+        RefusedError: There is none (404), or its file is gone or has changed (410).
+    """
+    document = store.document(picture_id)
+    if document is None or document.modality != "image":
+        raise RefusedError(404, f"no picture {picture_id}")
+    content = store.content(picture_id)
+    if content is None:
+        try:
+            content = from_file(Path(document.uri))
+        except PictureError as error:
+            raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
+        if image_id(content) != picture_id:
+            raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
+    return document, content
 
 
 def _add_errors(app: FastAPI, endpoint: str) -> None:

@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
-import tarfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
 from conftest import TOY, Service
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
-
 PICTURE = TOY / "images" / "test-00000.jpg"
-TIMEOUT_MS = 60_000
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FAILED_LOAD = "Failed to load resource"  # Chromium says so of every answer that is an error
-
-Page = Any
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Of this module only: while Playwright runs, asyncio.run can't be used in this thread."""
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-class Seen:
-    """What a page has said and asked for."""
-
-    def __init__(self, page: Page, origin: str) -> None:
-        self.errors: list[str] = []
-        self.elsewhere: list[str] = []
-        self.may_fail_to_load = False
-        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        own = (origin + "/", "data:", f"blob:{origin}/")
-        page.on("request", lambda request: request.url.startswith(own) or self.elsewhere.append(request.url))
-
-    def is_clean(self) -> None:
-        errors = [error for error in self.errors if not (self.may_fail_to_load and FAILED_LOAD in error)]
-        assert errors == []
-        assert self.elsewhere == []
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -67,14 +32,6 @@ def page(browser: Any, query_service: Service) -> Iterator[Page]:
     yield opened
     context.close()
     opened.seen.is_clean()
-
-
-def wait_until(page: Page, condition: str) -> None:
-    """Waits until an expression is true. Playwright's own way to do so is an eval, which the page's policy forbids."""
-    deadline = time.monotonic() + TIMEOUT_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(30)
 
 
 def search(page: Page, words: str) -> None:
@@ -467,35 +424,17 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """axe-core's script, fetched from npm and kept out of the repository."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    try:
-        subprocess.run([npm, "pack", "axe-core@4.10.3"], cwd=folder, check=True, capture_output=True, timeout=120)
-    except (subprocess.SubprocessError, OSError):
-        pytest.skip("npm can't be reached, so there is no axe-core")
-    (archive,) = folder.glob("axe-core-*.tgz")
-    with tarfile.open(archive) as packed:
-        packed.extract("package/axe.min.js", folder, filter="data")
-    return Path(folder, "package", "axe.min.js").read_text("utf8")
+    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> None:
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-    page.evaluate(axe)
-
-    def violations() -> list[str]:
-        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-        return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
-
-    assert violations() == []
+    assert axe_violations(page, axe) == []
     with_file(page, "drop")
     wait_for_captions(page)
     search(page, "two hearts -red")
     page.click("#options summary")
-    assert violations() == []
+    assert axe_violations(page, axe) == []
     page.click("#grid .open >> nth=0")
-    assert violations() == []
+    assert axe_violations(page, axe) == []
