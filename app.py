@@ -67,7 +67,7 @@ class TaskName(click.ParamType[str]):
     default="index",
     show_default=True,
     help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
-    "compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
+    "compact, rebuild, map, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
     "download, keys",
 )
 @click.option(
@@ -474,7 +474,8 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "query-restful": query_restful,
     "index-restful": index_restful,
     **dict.fromkeys(
-        ("collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import"), lifecycle
+        ("collections", "delete", "verify", "compact", "rebuild", "map", "reindex", "rollback", "export", "import"),
+        lifecycle,
     ),
     "keys": keys,
     "train": train,

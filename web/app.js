@@ -1,8 +1,9 @@
 // The page: reads what is searched for, asks the service, shows what comes.
 
+import { element } from "./dom.js";
 import { close as closeLightbox, openAt } from "./lightbox.js";
 import { find, keep } from "./pictures.js";
-import { addCaptions, addPictures, clear, element, focusOn, titleOf } from "./results.js";
+import { addCaptions, addPictures, clear, focusOn, titleOf } from "./results.js";
 import * as service from "./service.js";
 import { NOTHING, fromAddress, isEmpty, isMixed, recent, remember, toAddress } from "./state.js";
 
@@ -28,6 +29,7 @@ async function go(how = "push") {
   const mine = (asking = new AbortController());
   hideFault();
   fill();
+  byId("to-map").href = toAddress(state).replace("/", "/map.html");
   if (isEmpty(state)) return welcome();
   remember(state.words);
   fillRecent();

@@ -1,6 +1,7 @@
 // One picture, large, with all that is known about it.
 
-import { element, scoreOf, titleOf } from "./results.js";
+import { element } from "./dom.js";
+import { scoreOf, titleOf } from "./results.js";
 import { show } from "./service.js";
 
 const byId = (id) => document.getElementById(id);

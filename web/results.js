@@ -1,16 +1,10 @@
 // The grid of pictures and the list of captions. Captions and file names are text, never markup.
 
+import { element } from "./dom.js";
 import { show } from "./service.js";
 
 const grid = document.getElementById("grid");
 const captions = document.getElementById("captions");
-
-/** An element with properties and children; strings become text. */
-export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 export const titleOf = (result) => result.filename || result.id.slice(0, 12);
 export const scoreOf = (result) => result.score.toFixed(3);

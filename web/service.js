@@ -41,6 +41,7 @@ async function answer(path, options = {}) {
 
 export const status = () => answer("/status");
 export const collections = () => answer("/collections");
+export const map = () => answer("/map");
 
 /** Searches; `target`, `offset` and `top_k` say for which part of the results. */
 export function search(state, picture, page, signal) {
