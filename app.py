@@ -68,8 +68,8 @@ class TaskName(click.ParamType[str]):
     default="index",
     show_default=True,
     help="index, query, query-t2i, query-i2t, query-i2i, query_restful, index_restful; collections, delete, verify, "
-    "calibrate, compact, rebuild, reindex, rollback, export, import; train, evaluate, analyse, tune, data, models, "
-    "download, keys",
+    "calibrate, compact, rebuild, map, reindex, rollback, export, import; train, evaluate, analyse, tune, data, "
+    "models, download, keys",
 )
 @click.option(
     "-d",
@@ -530,7 +530,8 @@ TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {
     "query-restful": query_restful,
     "index-restful": index_restful,
     **dict.fromkeys(
-        ("collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import"), lifecycle
+        ("collections", "delete", "verify", "compact", "rebuild", "map", "reindex", "rollback", "export", "import"),
+        lifecycle,
     ),
     "calibrate": lifecycle,
     "keys": keys,

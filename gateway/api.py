@@ -41,6 +41,7 @@ from gateway.api_models import (
     StoredDocument,
     Vector,
 )
+from gateway.browsing import add_browsing
 from gateway.calls import FlowCalls
 from gateway.metrics import CONTENT_TYPE, CountRequests, Metrics
 from gateway.problems import PROBLEMS, ProblemRoute, RefusedError, leave_to_legacy
@@ -78,6 +79,7 @@ def add_api_routes(
     searcher = Searcher(flow, opened)
     _add_encode(router, searcher, opened, urls)
     _add_what_is_here(router, opened)
+    add_browsing(router, opened)
     if legacy_search is not None:
         _add_search(router, searcher, opened, urls, legacy_search)
         _add_ready(router, flow, searcher, opened)

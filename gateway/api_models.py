@@ -207,6 +207,41 @@ class CollectionsAnswer(BaseModel):
     collections: list[CollectionInfo]
 
 
+class MapGroups(BaseModel):
+    """What the pictures of a map have in a tag."""
+
+    values: list[str] = Field(description="the values, the most frequent first")
+    of: list[int] = Field(description="for each picture the place of its value in `values`, or -1")
+
+
+class MapAnswer(BaseModel):
+    """Where the pictures lie, so that similar ones lie together; each list has one entry a picture."""
+
+    collection: str
+    method: Literal["umap", "pca"]
+    outdated: bool = Field(description="whether the collection has changed since: `python app.py -t map` makes it anew")
+    n: int
+    ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")
+    x: list[float] = Field(description="-1 to 1")
+    y: list[float] = Field(description="-1 to 1, upwards")
+    filenames: list[str]
+    groups: dict[str, MapGroups] = Field(description="by the tag, of those with a few values")
+
+
+class KnownCaption(BaseModel):
+    """A caption and the id of its picture."""
+
+    id: str
+    text: str
+    image_id: str
+
+
+class CaptionsAnswer(BaseModel):
+    """Some captions with their pictures."""
+
+    captions: list[KnownCaption]
+
+
 class ModelInfo(BaseModel):
     """A model that is served."""
 

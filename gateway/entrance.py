@@ -19,7 +19,7 @@ MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 2**20
 """The largest picture as base64, and what is said beside it."""
 AT_ONCE, WAITING = 32, 96
 """Requests in work at a time, which keeps batches full, and in line for it; more are shed."""
-OPEN_PATHS = ("/", "/healthz", "/readyz", "/favicon.ico")
+OPEN_PATHS = ("/", "/map.html", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode")
 LEGACY_PATHS = ("/search", "/index")

@@ -14,15 +14,17 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
-from crossmodal.core.types import image_id
+from crossmodal.core.types import Document, image_id
 from crossmodal.images.decode import MIME_TYPES
 from crossmodal.images.fetch import FetchRules
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_file, to_data_uri
 from crossmodal.index.collection import Collection
+from crossmodal.store.sqlite import DocumentStore
 from executors.docs import MediaDoc, to_array
 from executors.generations import Generations
 from gateway import wire
@@ -93,7 +95,7 @@ def make_app(streamer: GatewayStreamer, collection: Collection, offer: Offer, en
     flow = BatchedCalls(MeteredCalls(streamer, metrics))
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
     urls = UrlPictures(offer.fetch_rules)
-    legacy_search = _add_data_routes(app, flow, urls, offer)
+    legacy_search = _add_data_routes(app, flow, opened, urls, offer)
     add_api_routes(app, flow, opened, metrics, urls, legacy_search)
     if offer.writable:
         add_change_routes(app, flow)
@@ -120,14 +122,19 @@ class _Opened:
             self.words = Words(collection.model, self.store)
 
 
-def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Offer) -> Legacy | None:
+def _add_data_routes(
+    app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], urls: UrlPictures, offer: Offer
+) -> Legacy | None:
     """POST /index, and what answers the legacy shapes of POST /search, which shares its path with the typed API."""
 
     async def process(body: wire.Request, request: Request) -> JSONResponse:
-        items = body.items()
+        base_url = str(request.base_url).rstrip("/")
         root = request.url.path.strip("/")
-        async with urls.fetched(item.uri for item in items if item.modality != "text") as fetched:
-            docs = wire.to_docs(items, for_index=root == "index", fetched=fetched)
+        sent = items = body.items()
+        if root == "search" and any(wire.own_picture(item, base_url) for item in items):
+            sent = await run_in_threadpool(_with_own_pictures, items, base_url, opened.current()[1].store)
+        async with urls.fetched(item.uri for item in sent if item.modality != "text") as fetched:
+            docs = wire.to_docs(sent, for_index=root == "index", fetched=fetched)
             docs = await flow(docs, f"/{root}", body.options())
         if root == "search":
             docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
@@ -135,7 +142,8 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
         # A search for several things is answered whole or not at all; indexing goes on without the bad ones.
         if failed and (root == "search" or len(failed) == len(docs)):
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
-        return JSONResponse(wire.answer(body, items, docs, str(request.base_url).rstrip("/"), root))
+        from_page = "origin" in request.headers  # every browser sends it with a POST
+        return JSONResponse(wire.answer(body, items, docs, base_url, root, from_page=from_page))
 
     if offer.writable:
         app.post("/index", summary="Take documents in", responses={200: {"model": wire.Answer}, **LEGACY_FAILURES})(
@@ -150,6 +158,25 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
         return JSONResponse(wire.failure(message, "search"), status_code=405)
 
     return None
+
+
+def _with_own_pictures(items: list[wire.Item], base_url: str, store: DocumentStore) -> list[wire.Item]:
+    """The items, with the pictures themselves in the place of URLs of ours.
+
+    Raises:
+        InputError: There is no such picture, or its file is not what it was.
+    """
+    told = []
+    for place, item in enumerate(items):
+        name = wire.own_picture(item, base_url)
+        if name:
+            try:
+                content = _content_of(store, name)[1]
+            except RefusedError as error:
+                raise InputError(f"data[{place}]: {error}") from error
+            item = item.model_copy(update={"uri": to_data_uri(content)})
+        told.append(item)
+    return told
 
 
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], offer: Offer) -> None:
@@ -206,20 +233,7 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
         responses={**PROBLEMS, **gone, **shown},
     )
     def image(picture_id: str) -> Response:
-        store = opened.current()[1].store
-        document = store.document(picture_id)
-        if document is None or document.modality != "image":
-            raise RefusedError(404, f"no picture {picture_id[:80]}")
-        if document.mime_type not in SERVED_TYPES:
-            raise RefusedError(404, f"picture {picture_id} is of no type that is served")
-        content = store.content(picture_id)
-        if content is None:
-            try:
-                content = from_file(Path(document.uri))
-            except PictureError as error:
-                raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
-            if image_id(content) != picture_id:
-                raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
+        document, content = _content_of(opened.current()[1].store, picture_id)
         return Response(content, media_type=document.mime_type, headers=headers)
 
     jpeg_shown = {200: {"description": "The picture, small", "content": {"image/jpeg": {}}}}
@@ -237,6 +251,28 @@ def _add_picture_routes(app: FastAPI, opened: Generations[_Opened]) -> None:
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     app.include_router(router)
+
+
+def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]:
+    """A picture as it was taken in.
+
+    Raises:
+        RefusedError: There is none (404), or its file is gone or has changed (410).
+    """
+    document = store.document(picture_id)
+    if document is None or document.modality != "image":
+        raise RefusedError(404, f"no picture {picture_id[:80]}")
+    if document.mime_type not in SERVED_TYPES:
+        raise RefusedError(404, f"picture {picture_id} is of no type that is served")
+    content = store.content(picture_id)
+    if content is None:
+        try:
+            content = from_file(Path(document.uri))
+        except PictureError as error:
+            raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
+        if image_id(content) != picture_id:
+            raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
+    return document, content
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""The page for people: GET / for browsers, and the files it is made of."""
+"""The pages for people: GET / for browsers, /map.html, and the files they are made of."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def add_page(app: FastAPI) -> None:
             return FileResponse(WEB / "index.html", media_type="text/html", headers=headers)
         told: dict[str, Any] = dict(_HOME)
         return JSONResponse(told, headers={"Vary": "Accept"})
+
+    @app.get("/map.html", include_in_schema=False)
+    async def map_page() -> Response:
+        return FileResponse(WEB / "map.html", media_type="text/html", headers=_HEADERS)
 
     app.mount("/web", _WebFiles(directory=WEB), name="web")
 

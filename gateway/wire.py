@@ -11,6 +11,7 @@ The first two get both roots (`data.docs` and `search.docs`) and both spellings 
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -100,6 +101,19 @@ def _from_string(value: str) -> Item:
     return Item(uri=value) if looks_like_uri else Item(text=value)
 
 
+_OWN_PICTURE = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
+
+
+def own_picture(item: Item, base_url: str) -> str | None:
+    """The id of the picture where an item is the address of one of ours, as a match has it: Jina Box sends it when
+    somebody clicks on a result, or drags it out of a page.
+    """
+    if not item.uri or not item.uri.startswith(base_url):
+        return None
+    found = _OWN_PICTURE.fullmatch(item.uri[len(base_url) :])
+    return found[1] if found else None
+
+
 def to_docs(items: list[Item], *, for_index: bool, fetched: Fetched | None = None) -> list[MediaDoc]:
     """Items to documents with a modality and an id: of their content where they are to be stored, else new.
 
@@ -150,9 +164,23 @@ def _sent(uri: str) -> bytes:
     return from_data_uri(uri)
 
 
-def answer(request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str) -> dict[str, Any]:
-    """The body of an answer, in the shape the client understands; `root` is `search` or `index`."""
+def answer(
+    request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str, *, from_page: bool = False
+) -> dict[str, Any]:
+    """The body of an answer, in the shape the client understands.
+
+    Args:
+        request: What was asked.
+        items: Its documents.
+        docs: What the Flow made of them, in the same order.
+        base_url: Where the service is, for the addresses of pictures.
+        root: `search` or `index`.
+        from_page: Whether a browser asks. Jina Box then has to be told of a search without matches as an error: it
+            shows the description, and without it throws and says "Searching" for ever.
+    """
     status = {"code": "SUCCESS", "description": ""}
+    if from_page and root == "search" and not docs[0].matches:
+        status = {"code": "ERROR", "description": "Nothing found."}
     if request.is_from_jina_client():
         header = {"requestId": str((request.header or {}).get("requestId", "")), "status": None}
         return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}

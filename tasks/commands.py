@@ -75,6 +75,14 @@ def calibrate(settings: Settings, own: Own) -> int:
     return 0
 
 
+def draw_map(settings: Settings, own: Own) -> int:
+    """Lays the pictures out on a plane."""
+    told = lifecycle.draw_map(settings)
+    line = f"map: {told['pictures']} pictures by {told['method']}, {told['outcome']}; a service shows it at /map.html"
+    _print(own, told, [line])
+    return 0
+
+
 def reindex(settings: Settings, own: Own) -> int:
     """Changes the model of a collection."""
     from tasks import reindex as task
@@ -125,6 +133,7 @@ COMMANDS: dict[str, Callable[[Settings, Own], int]] = {
     "calibrate": calibrate,
     "compact": compact,
     "rebuild": rebuild,
+    "map": draw_map,
     "reindex": reindex,
     "rollback": rollback,
     "export": export,

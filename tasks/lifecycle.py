@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.hybrid.every_index import every_index
 from crossmodal.index.collection import Collection, collections
+from crossmodal.index.picture_map import make_map, read_map
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import Condition, parse
@@ -104,6 +105,25 @@ def _each_index(collection: Collection, store: DocumentStore, act: Callable[[Any
 
 def _index_bytes(collection: Collection) -> int:
     return sum(path.stat().st_size for path in (collection.folder / "index").glob("*"))
+
+
+def draw_map(settings: Settings) -> Figures:
+    """Computes where each picture lies on the map of the collection, unless that is known.
+
+    Returns:
+        `pictures`, `method`, and `outcome`: made, or unchanged where the map is of the collection as it is.
+    """
+    collection = Collection.open(folder_of(settings))
+    with collection.store() as store:
+        try:
+            known = read_map(collection.folder)
+        except StateError:
+            known = None
+        if known is not None and known.is_current(store):
+            return {"pictures": len(known.keys), "method": known.method, "outcome": "unchanged"}
+        made = make_map(store)
+    made.write(collection.folder)
+    return {"pictures": len(made.keys), "method": made.method, "outcome": "made"}
 
 
 def n_documents(settings: Settings) -> int:

@@ -97,6 +97,13 @@ def query_service(toy_workspace: Path) -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture(scope="session")
+def toy_map(toy_workspace: Path) -> None:
+    """The map of the toy data, which changes nothing else in the workspace."""
+    done = _run_app("-t", "map", "-w", toy_workspace)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of the model hub's, and no way out."""

@@ -1,13 +1,16 @@
 // The page: reads what is searched for, asks the service, shows what comes.
 
+import { element } from "./dom.js";
+import * as guess from "./guess.js";
 import { close as closeLightbox, openAt } from "./lightbox.js";
 import { find, keep } from "./pictures.js";
-import { addCaptions, addPictures, clear, element, focusOn, titleOf } from "./results.js";
+import { addCaptions, addPictures, clear, focusOn, markExpected, titleOf } from "./results.js";
 import * as service from "./service.js";
 import { NOTHING, fromAddress, isEmpty, isMixed, recent, remember, toAddress } from "./state.js";
 
 const PAGE = 30;
 const N_CAPTIONS = 12;
+const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
 const FITS_FROM = 0.5; // relevance
 const byId = (id) => document.getElementById(id);
 
@@ -28,6 +31,7 @@ async function go(how = "push") {
   const mine = (asking = new AbortController());
   hideFault();
   fill();
+  byId("to-map").href = toAddress(state).replace("/", "/map.html");
   if (isEmpty(state)) return welcome();
   remember(state.words);
   fillRecent();
@@ -36,13 +40,23 @@ async function go(how = "push") {
     const picture = await dropped();
     if (mine.signal.aborted) return;
     await showPreview(picture);
-    const told = await service.search(state, picture, { top_k: PAGE }, mine.signal);
-    if (!mine.signal.aborted) showFirst(told);
+    const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: PAGE }, mine.signal);
+    if (mine.signal.aborted) return;
+    showFirst(told);
+    if (state.guess) await tellRank(told.more, mine.signal);
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
   } finally {
     if (asking === mine) wait(false);
   }
+}
+
+/** In the grid of a guess, or beside it, the picture that was expected. */
+async function tellRank(isMore, signal) {
+  const rank = await guess.rankOf(state.guess, pictures, state, isMore, signal);
+  if (signal.aborted) return;
+  guess.expect(state.guess, guess.sayRank(rank));
+  markExpected(state.guess);
 }
 
 /** The picture of the search, if it was dropped, pasted or chosen. */
@@ -98,7 +112,8 @@ function showFirst(told) {
   byId("welcome").hidden = true;
   const captions = told.results.filter((result) => result.modality === "text").slice(0, N_CAPTIONS);
   addCaptions(captions, actions);
-  addToGrid(told.results.filter((result) => result.modality === "image"), told.more);
+  byId("grid").classList.toggle("nine", Boolean(state.guess));
+  addToGrid(told.results.filter((result) => result.modality === "image"), told.more && !state.guess);
   byId("caption-part").hidden = captions.length === 0;
   byId("picture-part").hidden = pictures.length === 0;
   byId("results").classList.toggle("both", captions.length > 0 && pictures.length > 0);
@@ -137,6 +152,7 @@ function titleOfSearch() {
   const parts = [];
   if (state.words) parts.push(`“${state.words}”`);
   if (state.picture) parts.push("your picture");
+  if (state.url) parts.push(`the picture at ${state.url}`);
   if (state.like) parts.push("what is similar to a picture");
   return parts.join(" and ");
 }
@@ -199,20 +215,25 @@ function fill() {
   byId("words").value = state.words;
   byId("avoid").value = state.avoid;
   byId("where").value = state.where;
+  byId("url").value = state.url;
+  guess.expect(state.guess);
+  byId("guess").open = Boolean(state.guess) || isEmpty(state);
   byId("mix").value = state.mix;
   byId("mix").setAttribute("aria-valuetext", `${Math.round(100 * state.mix)} % picture`);
   byId("mixing").hidden = !isMixed(state);
-  if (state.avoid || state.where) byId("options").open = true;
+  if (state.avoid || state.where || state.url) byId("options").open = true;
 }
 
 /** What the form says, with the picture that is chosen. */
 function read() {
   const text = (id) => byId(id).value.trim();
-  return { ...state, words: text("words"), avoid: text("avoid"), where: text("where"), mix: Number(byId("mix").value) };
+  const [words, avoid, where, url] = ["words", "avoid", "where", "url"].map(text);
+  const others = url && url !== state.url ? { picture: "", like: "" } : {}; // one picture at a time, the latest
+  return { ...state, words, avoid, where, url, ...others, mix: Number(byId("mix").value), guess: "" };
 }
 
 async function showPreview(picture) {
-  const of = state.picture || state.like;
+  const of = state.picture || state.like || state.url;
   byId("picture").hidden = !of;
   if (of === previewOf) return;
   previewOf = of;
@@ -222,8 +243,10 @@ async function showPreview(picture) {
   if (picture) preview.src = previewUrl;
   else if (state.like) service.show(preview, `/thumbnails/${encodeURIComponent(state.like)}`);
   else preview.removeAttribute("src");
+  preview.hidden = Boolean(state.url && !picture); // a picture of elsewhere is not shown here
   const known = pictures.find((result) => result.id === state.like);
-  byId("picture-name").textContent = picture?.name ?? (state.like ? `Similar to ${known ? titleOf(known) : "this"}` : "");
+  const similar = state.like ? `Similar to ${known ? titleOf(known) : "this"}` : state.url;
+  byId("picture-name").textContent = picture?.name ?? similar;
 }
 
 function fillRecent() {
@@ -237,7 +260,7 @@ async function take(file) {
     return;
   }
   const picture = await keep(file);
-  await change({ ...read(), picture, like: "" });
+  await change({ ...read(), picture, like: "", url: "" });
 }
 
 byId("search").addEventListener("submit", (event) => {
@@ -254,7 +277,7 @@ byId("file").addEventListener("change", () => {
   if (file) take(file);
 });
 byId("picture-remove").addEventListener("click", () => {
-  change({ ...read(), picture: "", like: "" });
+  change({ ...read(), picture: "", like: "", url: "" });
   byId("words").focus();
 });
 byId("retry").addEventListener("click", () => go("keep"));
@@ -292,9 +315,12 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   byId("drop-here").hidden = true;
   const [file] = event.dataTransfer.files;
-  const ours = event.dataTransfer.getData("text/uri-list").match(/^(.*)\/(?:images|thumbnails)\/(\w+)$/m);
-  if (ours?.[1] === location.origin) change({ ...read(), picture: "", like: ours[2] });
+  const dropped = event.dataTransfer.getData("text/uri-list");
+  const ours = dropped.match(/^(.*)\/(?:images|thumbnails)\/(\w+)$/m);
+  const [url] = dropped.match(/^https?:.*$/m) ?? [];
+  if (ours?.[1] === location.origin) change({ ...read(), picture: "", like: ours[2], url: "" });
   else if (file) take(file);
+  else if (url) change({ ...read(), picture: "", like: "", url });
   else showFault(new service.Fault("Only a picture can be dropped here.", 0));
 });
 
@@ -317,6 +343,7 @@ async function introduce() {
     const [first] = collections;
     const counted = `${first.images.toLocaleString()} pictures, ${first.captions.toLocaleString()} captions`;
     byId("about").textContent = `${first.name}: ${counted} · ${first.model}`;
+    byId("empty").hidden = first.images + first.captions > 0;
     const examples = first.examples.map((words) => {
       const button = element("button", { type: "button" }, words);
       button.addEventListener("click", () => change({ ...NOTHING, words }));
@@ -329,9 +356,22 @@ async function introduce() {
   }
 }
 
+/** A service that can't draw any says so elsewhere: without captions, the part is not there. */
+async function drawCaptions() {
+  try {
+    await guess.draw((caption) => change({ ...NOTHING, words: caption.text, guess: caption.image_id }));
+  } catch (error) {
+    if (!(error instanceof service.Fault)) throw error;
+    byId("guess").hidden = true;
+  }
+}
+
+byId("guess-others").addEventListener("click", drawCaptions);
+
 function begin() {
   fillRecent();
   introduce();
+  drawCaptions();
   return change(fromAddress(location.search), "keep");
 }
 

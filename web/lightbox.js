@@ -1,7 +1,8 @@
 // One picture, large, with all that is known about it.
 
-import { element, scoreOf, titleOf } from "./results.js";
-import { show } from "./service.js";
+import { element } from "./dom.js";
+import { scoreOf, titleOf, wordOf } from "./results.js";
+import { Fault, document as documentOf, show } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("lightbox");
@@ -29,6 +30,21 @@ function draw() {
   byId("original").href = result.image;
   byId("previous").disabled = place === 0;
   byId("next").disabled = place + 1 >= shown.length;
+  showWords(result.image_id || result.id);
+}
+
+/** The strongest words of a picture, where the service knows them. */
+async function showWords(id) {
+  byId("strongest").hidden = true;
+  try {
+    const { words } = await documentOf(id);
+    const result = shown[place];
+    if (!words?.length || id !== (result.image_id || result.id)) return;
+    byId("words-of-it").replaceChildren(...words.map(wordOf));
+    byId("strongest").hidden = false;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error; // what is shown without them is whole all the same
+  }
 }
 
 function facts(result) {

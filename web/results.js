@@ -1,16 +1,10 @@
 // The grid of pictures and the list of captions. Captions and file names are text, never markup.
 
+import { element } from "./dom.js";
 import { show } from "./service.js";
 
 const grid = document.getElementById("grid");
 const captions = document.getElementById("captions");
-
-/** An element with properties and children; strings become text. */
-export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 export const titleOf = (result) => result.filename || result.id.slice(0, 12);
 export const scoreOf = (result) => result.score.toFixed(3);
@@ -28,13 +22,37 @@ function tile(result, place, actions) {
   const img = element("img", { loading: "lazy", decoding: "async", alt: "", width: 256, height: 256 });
   const open = element("button", { type: "button", className: "open" }, img);
   open.setAttribute("aria-label", `${titleOf(result)}, score ${scoreOf(result)}. ${caption}`);
+  open.dataset.id = result.id;
   open.addEventListener("click", () => actions.open(place));
   const similar = element("button", { type: "button", className: "similar" }, "Similar");
   similar.setAttribute("aria-label", `Find similar to ${titleOf(result)}`);
   similar.addEventListener("click", () => actions.similar(result));
   show(img, result.thumbnail);
+  const why = wordList(result.why);
   const below = element("div", { className: "below" }, mark(result), similar);
-  return element("li", { className: "tile" }, open, element("p", {}, caption || titleOf(result)), below);
+  return element("li", { className: "tile" }, open, element("p", {}, caption || titleOf(result)), ...why, below);
+}
+
+/** The words a result was found by, where the service says so. */
+function wordList(words) {
+  if (!words?.length) return [];
+  const list = element("ul", { className: "words" }, ...words.map(wordOf));
+  list.setAttribute("aria-label", "Found by the words");
+  return [list];
+}
+
+/** A word with its weight. */
+export function wordOf({ word, weight }) {
+  return element("li", { title: `weight ${weight.toFixed(2)}` }, word);
+}
+
+/** Marks the picture of the grid that was expected, if it is there. */
+export function markExpected(id) {
+  const open = [...grid.querySelectorAll(".open")].find((one) => one.dataset.id === id);
+  if (!open) return;
+  open.closest(".tile").classList.add("expected");
+  open.after(element("strong", { className: "mark" }, "expected"));
+  open.setAttribute("aria-label", `The expected picture: ${open.getAttribute("aria-label")}`);
 }
 
 function line(result, actions) {

@@ -41,12 +41,16 @@ async function answer(path, options = {}) {
 
 export const status = () => answer("/status");
 export const collections = () => answer("/collections");
+export const map = () => answer("/map");
+export const document = (id) => answer(`/documents/${encodeURIComponent(id)}`);
+export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 
 /** Searches; `target`, `offset` and `top_k` say for which part of the results. */
 export function search(state, picture, page, signal) {
   const form = new FormData();
   if (state.words) form.set("text", state.words);
   if (picture) form.set("image", picture.blob, picture.name);
+  if (state.url) form.set("image", state.url); // fetched by the service, where it does such a thing
   if (state.like) form.set("like", state.like);
   for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
   if (state.where) form.set("where", state.where);

@@ -1,8 +1,10 @@
-// What is searched for, as an address and back. A picture can't be in an address: its hash is.
+// What is searched for, as an address and back. A picture can't be in an address: its hash is, or its own address.
 
-export const NOTHING = Object.freeze({ words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "" });
+export const NOTHING = Object.freeze({ words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "" });
 
-const NAMES = { words: "q", avoid: "not", where: "where", mix: "mix", picture: "picture", like: "like" };
+const NAMES = {
+  words: "q", avoid: "not", where: "where", mix: "mix", picture: "picture", like: "like", url: "url", guess: "guess",
+}; // prettier-ignore
 
 /** The search that an address like `?q=two+hearts&mix=0.7` stands for. */
 export function fromAddress(query) {
@@ -27,8 +29,8 @@ export function toAddress(state) {
   return query ? `/?${query}` : "/";
 }
 
-export const isEmpty = (state) => !state.words && !state.picture && !state.like;
-export const isMixed = (state) => Boolean(state.words && (state.picture || state.like));
+export const isEmpty = (state) => !state.words && !state.picture && !state.like && !state.url;
+export const isMixed = (state) => Boolean(state.words && (state.picture || state.like || state.url));
 
 const RECENT = "crossmodal.recent";
 const N_RECENT = 12;

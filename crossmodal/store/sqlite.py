@@ -6,6 +6,7 @@ One process writes, any number read while it does (WAL). What `put`, `update` or
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Outcome = Literal["indexed", "unchanged"]
 
 _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
+_TRIES = 8
 _CHUNK = 500
 """How many values go into one `IN (...)`."""
 
@@ -243,6 +245,22 @@ class DocumentStore:
                 chunk,
             )
         return found
+
+    def random_captions(self, n: int) -> list[Document]:
+        """At most n captions of different pictures, drawn at random; several tries a caption, whatever the size."""
+        first, last = self.database.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
+        found: dict[str, Document] = {}
+        for _ in range(_TRIES * n if last is not None else 0):
+            rows = self.database.rows(
+                f"SELECT {_COLUMNS} FROM documents WHERE modality = 'text' AND seq >= ? ORDER BY seq LIMIT 1",
+                [random.randint(first, last)],
+            )
+            for caption in map(_to_document, rows):
+                if caption.image_id:
+                    found.setdefault(caption.image_id, caption)
+            if len(found) == n:
+                break
+        return list(found.values())
 
     def ids_where(self, condition: Condition) -> list[str]:
         """The ids of the documents a condition is true of, in the order they were committed."""

@@ -104,6 +104,32 @@ def test_a_picture_finds_both_when_asked(query_service: Service) -> None:
     assert [match["modality"] for match in doc["matches"]] == ["image"] * 3 + ["text"] * 3
 
 
+@pytest.mark.parametrize("folder", ["images", "thumbnails"])
+def test_the_address_of_a_match_stands_for_its_picture(query_service: Service, folder: str) -> None:
+    body = {"data": [data_uri(PICTURE.read_bytes())], "parameters": {"top_k": 3, "target": "image"}}
+    matches = docs_of(post(query_service, body))[0]["matches"]
+    url = f"{query_service.url}/{folder}/{matches[0]['id']}"
+    (doc,) = docs_of(post(query_service, {**body, "data": [url]}))
+    assert doc["uri"] == url
+    assert [match["id"] for match in doc["matches"]] == [match["id"] for match in matches]
+
+
+def test_the_address_of_no_picture_of_ours(query_service: Service) -> None:
+    response = post(query_service, {"data": ["stars", f"{query_service.url}/images/nobody"]})
+    assert response.status_code == 422
+    assert response.json()["status"]["description"] == "data[1]: no picture nobody"
+
+
+@pytest.mark.parametrize(("headers", "code"), [({}, "SUCCESS"), ({"Origin": "http://elsewhere"}, "ERROR")])
+def test_a_page_is_told_of_no_matches_as_an_error(query_service: Service, headers: dict[str, str], code: str) -> None:
+    body = {"data": ["stars"], "parameters": {"where": "width > 5000"}}
+    response = httpx.post(query_service.url + "/search", json=body, headers=headers, timeout=30)
+    assert response.status_code == 200
+    told = response.json()
+    assert told["status"]["code"] == code
+    assert [doc["matches"] for doc in told["data"]["docs"]] == [[]]
+
+
 def test_texts_and_pictures_in_one_request(query_service: Service) -> None:
     docs = docs_of(post(query_service, {"data": ["hearts", data_uri(PICTURE.read_bytes()), "stars"], "top_k": 1}))
     assert [doc["modality"] for doc in docs] == ["text", "image", "text"]

@@ -4,55 +4,21 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
-import tarfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
 from conftest import TOY, Service
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
-
 PICTURE = TOY / "images" / "test-00000.jpg"
-TIMEOUT_MS = 60_000
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FAILED_LOAD = "Failed to load resource"  # Chromium says so of every answer that is an error
-
-Page = Any
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Of this module only: while Playwright runs, asyncio.run can't be used in this thread."""
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-class Seen:
-    """What a page has said and asked for."""
-
-    def __init__(self, page: Page, origin: str) -> None:
-        self.errors: list[str] = []
-        self.elsewhere: list[str] = []
-        self.may_fail_to_load = False
-        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        own = (origin + "/", "data:", f"blob:{origin}/")
-        page.on("request", lambda request: request.url.startswith(own) or self.elsewhere.append(request.url))
-
-    def is_clean(self) -> None:
-        errors = [error for error in self.errors if not (self.may_fail_to_load and FAILED_LOAD in error)]
-        assert errors == []
-        assert self.elsewhere == []
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -67,14 +33,6 @@ def page(browser: Any, query_service: Service) -> Iterator[Page]:
     yield opened
     context.close()
     opened.seen.is_clean()
-
-
-def wait_until(page: Page, condition: str) -> None:
-    """Waits until an expression is true. Playwright's own way to do so is an eval, which the page's policy forbids."""
-    deadline = time.monotonic() + TIMEOUT_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(30)
 
 
 def search(page: Page, words: str) -> None:
@@ -298,6 +256,128 @@ def test_every_search_is_in_the_address_and_back_works(page: Page, browser: Any,
     other.close()
 
 
+def by_address(page: Page, url: str) -> None:
+    page.click("#options summary")
+    page.fill("#url", url)
+    page.press("#url", "Enter")
+
+
+def test_a_picture_by_its_address_where_the_service_fetches_none(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    by_address(page, "https://example.org/star.jpg")
+    page.wait_for_selector("#fault")
+    assert "'https://example.org/star.jpg' is not read: send the picture itself" in page.inner_text("#fault-text")
+    page.click("#picture-remove")
+    page.wait_for_selector("#welcome")
+    assert page.input_value("#url") == ""
+
+
+def test_a_picture_by_its_address_where_the_service_fetches_it(page: Page) -> None:
+    """The service is told to take another picture in its place: what fetches is not the page."""
+    sent: list[str] = []
+
+    def fetch(route: Any) -> None:
+        sent.append(route.request.post_data)
+        picture = base64.b64encode(PICTURE.read_bytes()).decode()
+        headers = {**route.request.headers, "content-type": "application/json"}
+        asked = f'{{"image": "data:image/jpeg;base64,{picture}"}}'
+        route.continue_(post_data=asked, headers=headers)
+
+    page.route("**/search", fetch)
+    by_address(page, "https://example.org/star.jpg")
+    wait_for_captions(page)
+    assert "https://example.org/star.jpg" in sent[0]
+    assert names(page)[0] == PICTURE.name
+    assert "url=https" in page.url
+    assert page.inner_text("#picture-name") == "https://example.org/star.jpg"
+    assert page.locator("#picture-preview").is_hidden(), "nothing of elsewhere is loaded"
+    page.unroute("**/search")
+    with_file(page, "drop")
+    wait_until(page, "location.search.startsWith('?picture=')")  # one picture at a time
+    wait_for_captions(page)
+
+
+def test_a_picture_dragged_from_elsewhere_is_searched_by_its_address(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.evaluate(
+        """() => {
+            const carried = new DataTransfer();
+            carried.setData("text/uri-list", "https://example.org/star.jpg");
+            document.body.dispatchEvent(
+                new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: carried }));
+        }"""
+    )
+    page.wait_for_selector("#fault")
+    assert "is not read" in page.inner_text("#fault-text")
+    assert page.input_value("#url") == "https://example.org/star.jpg"
+
+
+def test_an_empty_collection_says_how_to_fill_it(page: Page) -> None:
+    assert page.locator("#empty").is_hidden()
+    nothing = {"name": "new", "model": "m", "dim": 1, "images": 0, "captions": 0, "generation": "", "examples": []}
+    page.route("**/collections", lambda route: route.fulfill(json={"collections": [nothing]}))
+    page.route("**/captions/random**", lambda route: route.fulfill(json={"captions": []}))
+    page.reload()
+    page.wait_for_selector("#empty")
+    assert "new: 0 pictures" in page.inner_text("#about")
+    assert page.locator("#guess").is_hidden()
+
+
+def test_guessing_shows_nine_and_marks_the_picture_of_the_caption(page: Page) -> None:
+    page.wait_for_selector("#guesses button")
+    assert page.locator("#guesses button").count() == 4
+    caption = page.inner_text("#guesses button >> nth=0")
+    page.click("#guesses button >> nth=0")
+    wait_until(page, "document.getElementById('expected-text').textContent")
+    assert page.input_value("#words") == caption
+    assert len(names(page)) == 9
+    columns = page.evaluate("getComputedStyle(document.getElementById('grid')).gridTemplateColumns.split(' ').length")
+    assert columns == 3
+    assert page.locator("#more").is_hidden()
+    wait_until(page, "document.getElementById('expected-picture').naturalWidth > 0")
+    assert_rank_is_right(page)
+    page.go_back()
+    page.wait_for_selector("#welcome")
+    assert page.locator("#expected").is_hidden()
+    page.go_forward()
+    wait_until(page, "document.getElementById('expected-text').textContent")
+    search(page, "stars")
+    assert page.locator("#expected").is_hidden()
+    assert len(names(page)) >= 30
+
+
+def assert_rank_is_right(page: Page) -> None:
+    marked = page.eval_on_selector_all("#grid .tile", "all => all.findIndex((t) => t.matches('.expected'))")
+    told = page.inner_text("#expected-text")
+    if marked < 0:
+        assert re.search(r"came at rank \d+\.", told)
+    else:
+        assert told.endswith("came first." if marked == 0 else f"came at rank {marked + 1}.")
+        assert page.inner_text("#grid .expected .mark") == "expected"
+
+
+def test_guessing_says_at_which_rank_the_picture_came(page: Page, query_service: Service) -> None:
+    asked = {"text": "two hearts", "top_k": 40}
+    ranked = httpx.post(query_service.url + "/search", json=asked, timeout=30).json()["results"]
+    for rank in (1, 5, 37):
+        page.goto(f"/?q=two+hearts&guess={ranked[rank - 1]['id']}")
+        wait_until(page, "document.getElementById('expected-text').textContent")
+        assert page.inner_text("#expected-text").endswith("came first." if rank == 1 else f"came at rank {rank}.")
+        assert page.locator("#grid .expected").count() == (rank <= 9)
+        assert_rank_is_right(page)
+
+
+def test_other_captions_can_be_drawn(page: Page) -> None:
+    page.wait_for_selector("#guesses button")
+    shown = [page.locator("#guesses button").all_inner_texts()]
+    for _ in range(3):
+        with page.expect_response("**/captions/random**"):
+            page.click("#guess-others")
+        wait_until(page, "document.querySelectorAll('#guesses button').length === 4")
+        shown.append(page.locator("#guesses button").all_inner_texts())
+    assert len({tuple(texts) for texts in shown}) > 1
+
+
 def test_a_link_with_a_picture_of_somebody_else(page: Page) -> None:
     page.goto("/?picture=nobodyhasthis")
     page.wait_for_selector("#fault")
@@ -369,13 +449,41 @@ def test_captions_and_names_are_text_and_never_markup(page: Page) -> None:
         "model": evil, "collection": evil, "took_ms": {"encode": 1, "search": 1, "rank": 1, "total": 3}, "n": 2,
         "more": False, "results": [result, {**result, "modality": "text", "text": evil}], "query": {"exclude": [evil]},
     }  # fmt: skip
+    words = [{"word": evil, "weight": 2.0}]
+    result["why"] = words
     page.route("**/search", lambda route: route.fulfill(json=told))
+    page.route("**/documents/*", lambda route: route.fulfill(json={"words": words}))
     search(page, evil)
     page.click("#grid .open")
     assert page.inner_text("#all-captions") == evil
     assert page.inner_text("#lightbox-title") == evil
     assert page.evaluate("window.broken") is None
     assert page.locator("#grid img").count() == page.locator("#captions img").count() == 1
+    assert page.inner_text("#grid .words") == page.inner_text("#words-of-it") == evil
+
+
+def test_words_that_a_result_was_found_by_and_the_strongest_of_a_picture(page: Page) -> None:
+    def add(route: Any) -> None:
+        told = route.fetch().json()
+        told["results"][0]["why"] = [{"word": "heart", "weight": 1.25}, {"word": "two", "weight": 0.5}]
+        route.fulfill(json=told)
+
+    def describe(route: Any) -> None:
+        told = route.fetch().json()
+        route.fulfill(json={**told, "words": [{"word": "sea", "weight": 3.0}]})
+
+    page.route("**/search", add)
+    search(page, "two hearts")
+    assert page.locator("#grid .words").count() == 1
+    assert page.locator("#grid .words li").all_inner_texts() == ["heart", "two"]
+    assert page.get_attribute("#grid .words li >> nth=0", "title") == "weight 1.25"
+    with page.expect_response("**/documents/*"):
+        page.click("#grid .open >> nth=0")
+    assert page.locator("#strongest").is_hidden(), "the service says nothing of words"
+    page.route("**/documents/*", describe)
+    page.click("#next")
+    page.wait_for_selector("#strongest")
+    assert page.locator("#words-of-it li").all_inner_texts() == ["sea"]
 
 
 def test_relevance_is_shown_where_the_answer_has_it(page: Page) -> None:
@@ -454,7 +562,7 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
         else:
             route.fulfill(status=401, json={"detail": "a key is needed"})
 
-    for path in ("**/search", "**/collections", "**/thumbnails/*"):
+    for path in ("**/search", "**/collections", "**/captions/*", "**/thumbnails/*"):
         page.route(path, guard)
     page.fill("#words", "two hearts")
     page.press("#words", "Enter")
@@ -467,35 +575,17 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """axe-core's script, fetched from npm and kept out of the repository."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    try:
-        subprocess.run([npm, "pack", "axe-core@4.10.3"], cwd=folder, check=True, capture_output=True, timeout=120)
-    except (subprocess.SubprocessError, OSError):
-        pytest.skip("npm can't be reached, so there is no axe-core")
-    (archive,) = folder.glob("axe-core-*.tgz")
-    with tarfile.open(archive) as packed:
-        packed.extract("package/axe.min.js", folder, filter="data")
-    return Path(folder, "package", "axe.min.js").read_text("utf8")
+    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> None:
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-    page.evaluate(axe)
-
-    def violations() -> list[str]:
-        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-        return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
-
-    assert violations() == []
+    assert axe_violations(page, axe) == []
     with_file(page, "drop")
     wait_for_captions(page)
     search(page, "two hearts -red")
     page.click("#options summary")
-    assert violations() == []
+    assert axe_violations(page, axe) == []
     page.click("#grid .open >> nth=0")
-    assert violations() == []
+    assert axe_violations(page, axe) == []

@@ -173,3 +173,13 @@ def test_another_model_and_back(run_app: RunApp, folder: Path, tmp_path: Path) -
     assert asked(run_app, workspace, "-t", "verify")["problems"] == []
     asked(run_app, workspace, "-t", "rollback")
     assert Collection.open(workspace / "c") == before
+
+
+def test_the_map_is_made_once_for_each_state(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    index(run_app, folder, workspace)
+    for outcome in ("made", "unchanged"):
+        assert asked(run_app, workspace, "-t", "map") == {"pictures": 6, "method": "pca", "outcome": outcome}
+    (folder / "images" / "5.jpg").unlink()
+    index(run_app, folder, workspace, "--prune")
+    assert asked(run_app, workspace, "-t", "map") == {"pictures": 5, "method": "pca", "outcome": "made"}

@@ -414,3 +414,14 @@ def test_tags_that_are_no_json_are_refused(tmp_path: Path, number: float) -> Non
             store.put([item("a"), item("b", tags={"x": number})])
         assert store.counts()["text"] == 0
         assert store.put([item("a")]) == ["indexed"]
+
+
+def test_random_captions_are_of_different_pictures(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        assert store.random_captions(4) == []
+        store.put([item(f"{n}", "image") for n in range(6)])
+        store.put([item(f"of {n}, {m}", image_id=f"{n}") for n in range(6) for m in range(3)])
+        drawn = [store.random_captions(3) for _ in range(20)]
+        assert all(len({found.image_id for found in captions}) == 3 for captions in drawn)
+        assert len({found.id for captions in drawn for found in captions}) > 6
+        assert len(store.random_captions(20)) <= 6

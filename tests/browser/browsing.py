@@ -1,0 +1,98 @@
+"""What the browser tests share: Chromium, what a page says and asks for, and packages of npm.
+
+Packages are fetched from npm for the tests alone, and never become part of the repository.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("chromium is not installed: apt-get install chromium", allow_module_level=True)
+
+TIMEOUT_MS = 60_000
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FAILED_LOAD = "Failed to load resource"  # Chromium says so of every answer that is an error
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT|E5\d\d")
+
+AXE = "4.10.3"
+
+Page = Any
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A started browser, for one module: while Playwright runs, asyncio.run can't be used in this thread."""
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Seen:
+    """What a page has said and asked for; `origins` are those it may ask."""
+
+    def __init__(self, page: Page, *origins: str) -> None:
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        self.may_fail_to_load = False
+        page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        own = ("data:", *(f"{origin}/" for origin in origins), *(f"blob:{origin}/" for origin in origins))
+        page.on("request", lambda request: request.url.startswith(own) or self.elsewhere.append(request.url))
+
+    def is_clean(self) -> None:
+        errors = [error for error in self.errors if not (self.may_fail_to_load and FAILED_LOAD in error)]
+        assert errors == []
+        assert self.elsewhere == []
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Waits until an expression is true. Playwright's own way to do so is an eval, which the page's policy forbids."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(30)
+
+
+def from_npm(name: str, version: str, folder: Path) -> Path:
+    """The unpacked files of a package; the test is skipped where npm can't be reached, and fails on any other fault."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip(f"npm is not installed, so there is no {name}: apt-get install npm")
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [npm, "pack", f"{name}@{version}", "--fetch-retries=1"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm can't be reached within two minutes, so there is no {name}")
+    if done.returncode and UNREACHABLE.search(done.stderr):
+        pytest.skip(f"npm can't be reached, so there is no {name}: {done.stderr.strip().splitlines()[0]}")
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(folder / f"{name}-{version}.tgz") as packed:
+        packed.extractall(folder, filter="data")
+    return folder / "package"
+
+
+def axe_violations(page: Page, script: str) -> list[str]:
+    """What axe-core finds of serious or critical impact on a page as it is now."""
+    page.evaluate(script)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def axe_script(make_folder: Callable[[str], Path]) -> str:
+    """axe-core's script."""
+    return (from_npm("axe-core", AXE, make_folder("axe")) / "axe.min.js").read_text("utf8")

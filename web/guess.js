@@ -1,0 +1,47 @@
+// Guessing: captions drawn at random, each a search; whether it finds the picture it was written for.
+
+import { element } from "./dom.js";
+import * as service from "./service.js";
+
+export const N_SHOWN = 9;
+const N_CAPTIONS = 4;
+const N_LOOKED_THROUGH = 1000;
+const byId = (id) => document.getElementById(id);
+
+/** Draws captions; `pick` is called with the one that is chosen. There is no such part where there are no captions. */
+export async function draw(pick) {
+  const { captions } = await service.randomCaptions(N_CAPTIONS);
+  const buttons = captions.map((caption) => {
+    const button = element("button", { type: "button" }, caption.text);
+    button.addEventListener("click", () => pick(caption));
+    return element("li", {}, button);
+  });
+  byId("guesses").replaceChildren(...buttons);
+  byId("guess").hidden = buttons.length === 0;
+}
+
+/** Shows the picture that is expected, and what is said of it. */
+export function expect(id, text = "") {
+  byId("expected").hidden = !id;
+  byId("expected-text").textContent = text;
+  const picture = byId("expected-picture");
+  if (id && picture.dataset.of !== id) service.show(picture, `/thumbnails/${encodeURIComponent(id)}`);
+  picture.dataset.of = id;
+}
+
+/** At which rank a picture came: among the pictures that are shown, or of those behind them. */
+export async function rankOf(id, shown, state, isMore, signal) {
+  const place = shown.findIndex((result) => result.id === id);
+  if (place >= 0 || !isMore) return place + 1;
+  const page = { top_k: N_LOOKED_THROUGH, offset: shown.length, target: "image" };
+  const told = await service.search(state, null, page, signal);
+  const further = told.results.findIndex((result) => result.id === id);
+  return further < 0 ? 0 : shown.length + further + 1;
+}
+
+export const sayRank = (rank) =>
+  rank === 1
+    ? "The picture of this caption came first."
+    : rank
+      ? `The picture of this caption came at rank ${rank.toLocaleString()}.`
+      : "The picture of this caption is not among the best.";

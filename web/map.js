@@ -1,0 +1,342 @@
+// The map: all pictures as points, coloured by a tag or by how well they fit a search.
+
+import { element } from "./dom.js";
+import { find } from "./pictures.js";
+import { isInside, Plane } from "./plane.js";
+import * as service from "./service.js";
+import { fromAddress, isEmpty, NOTHING, toAddress } from "./state.js";
+
+const N_GROUPS = 10; // so many colours there are
+const N_SHADES = 24;
+const N_SCORED = 1000; // what the service answers at most
+const N_LISTED = 60;
+const SCORE = "a search";
+const byId = (id) => document.getElementById(id);
+const canvas = byId("map");
+
+let told = null; // what the service said of the map
+let plane = null;
+let state = fromAddress(location.search);
+let scores = null; // by point, of those that were found
+let chosen = []; // the points that are selected, in the order they are listed
+let listed = 0;
+
+const nameOf = (n) => told.filenames[n] || told.ids[n].slice(0, 12);
+const similarTo = (n) => toAddress({ ...NOTHING, like: told.ids[n] });
+const counted = (n) => `${n.toLocaleString()} picture${n === 1 ? "" : "s"}`;
+const say = (text) => (byId("summary").textContent = text);
+
+// -- colours
+
+/** A colour of the style sheet, as the canvas takes it, by day or by night. */
+function colour(name) {
+  const probe = byId("palette");
+  probe.className = name;
+  return getComputedStyle(probe).color;
+}
+
+function paint() {
+  const by = byId("colour").value;
+  const legend = byId("legend");
+  legend.replaceChildren();
+  const marks = { ink: colour("ink"), accent: colour("accent") };
+  if (by === SCORE && scores) paintScores(legend, marks);
+  else if (told.groups[by]) paintGroups(told.groups[by], legend, marks);
+  else plane.paint(new Uint8Array(told.n), [colour("g0")], marks);
+  legend.hidden = legend.children.length === 0;
+}
+
+/** The most frequent values have a colour each, the others share one. */
+function paintGroups(group, legend, marks) {
+  const shown = Math.min(N_GROUPS, group.values.length);
+  const counts = new Array(shown + 1).fill(0);
+  const shade = Uint8Array.from(group.of, (place) => (place >= 0 && place < shown ? place + 1 : 0));
+  for (const one of shade) counts[one] += 1;
+  const names = [...Array(shown).keys()].map((place) => `g${place}`);
+  plane.paint(shade, ["rest", ...names].map(colour), marks);
+  const entry = (name, label, n) =>
+    element("span", {}, element("i", { className: name }), `${label} (${n.toLocaleString()})`);
+  legend.append(...names.map((name, place) => entry(name, group.values[place], counts[place + 1])));
+  if (counts[0]) legend.append(entry("rest", "others", counts[0]));
+}
+
+function paintScores(legend, marks) {
+  const found = [...scores.values()];
+  const [low, high] = [Math.min(...found), Math.max(...found)];
+  const shade = new Uint8Array(told.n);
+  for (const [n, score] of scores) {
+    shade[n] = 1 + Math.round(((score - low) / (high - low || 1)) * (N_SHADES - 1));
+  }
+  plane.paint(shade, [colour("rest"), ...ramp(["low", "middle", "high"].map(colour))], marks);
+  if (!found.length) return;
+  const scale = element("span", {}, low.toFixed(3), element("i", { className: "scale" }), high.toFixed(3));
+  legend.append(element("span", {}, "score"), scale);
+  if (found.length < told.n) {
+    legend.append(element("span", {}, element("i", { className: "rest" }), "not among the best"));
+  }
+}
+
+/** Shades between three colours. */
+function ramp(stops) {
+  const parts = stops.map((stop) => stop.match(/[\d.]+/g).slice(0, 3).map(Number));
+  return [...Array(N_SHADES).keys()].map((n) => {
+    const at = (n / (N_SHADES - 1)) * 2;
+    const from = Math.min(1, Math.floor(at));
+    const mixed = parts[from].map((part, c) => Math.round(part + (parts[from + 1][c] - part) * (at - from)));
+    return `rgb(${mixed.join(" ")})`;
+  });
+}
+
+async function score() {
+  byId("fault").hidden = true;
+  history.replaceState(null, "", toAddress(state).replace("/", "/map.html"));
+  byId("to-search").href = toAddress(state);
+  if (isEmpty(state)) {
+    scores = null;
+    fillColours("");
+    return introduce();
+  }
+  say("Searching…");
+  try {
+    const picture = state.picture ? await find(state.picture) : null;
+    const answer = await service.search(state, picture, { top_k: N_SCORED, target: "image" });
+    const places = new Map(told.ids.map((id, n) => [id, n]));
+    const found = answer.results.filter((result) => places.has(result.id));
+    scores = new Map(found.map((result) => [places.get(result.id), result.score]));
+    fillColours(SCORE);
+    const best = found.slice(0, 3).map((result) => result.filename || result.id.slice(0, 12));
+    say(best.length ? `${scores.size.toLocaleString()} pictures are coloured by their score. Best: ${best.join(", ")}`
+      : "Nothing here fits.");
+  } catch (error) {
+    introduce();
+    showFault(error);
+  }
+}
+
+function fillColours(wanted) {
+  const names = [...(scores ? [SCORE] : []), ...Object.keys(told.groups)];
+  const options = names.map((name) => element("option", { value: name }, `Colour by ${name}`));
+  byId("colour").replaceChildren(...options, element("option", { value: "" }, "One colour"));
+  byId("colour").value = wanted || names[0] || "";
+  paint();
+}
+
+// -- looking at one
+
+function look(n) {
+  plane.current = n;
+  plane.draw();
+  canvas.classList.toggle("picks", n >= 0);
+  byId("card").hidden = n < 0;
+  if (n < 0) return;
+  const score = scores?.get(n);
+  byId("card-name").textContent = score === undefined ? nameOf(n) : `${nameOf(n)} · ${score.toFixed(3)}`;
+  service.show(byId("card-picture"), `/thumbnails/${told.ids[n]}`);
+  placeCard(n);
+}
+
+/** Beside the point, on the side that has room. */
+function placeCard(n) {
+  const [px, py] = plane.toScreen(n);
+  const card = byId("card");
+  const left = px + 16 + card.offsetWidth < canvas.clientWidth ? px + 16 : px - 16 - card.offsetWidth;
+  const top = Math.min(canvas.clientHeight - card.offsetHeight - 6, Math.max(6, py - card.offsetHeight / 2));
+  card.style.transform = `translate(${Math.max(2, left)}px, ${top}px)`;
+}
+
+// -- selecting
+
+function select(points) {
+  chosen = points;
+  plane.selected = new Set(points);
+  plane.draw();
+  listed = 0;
+  byId("grid").replaceChildren();
+  byId("selected").hidden = points.length === 0;
+  byId("selected-title").textContent = `Selected: ${counted(points.length)}`;
+  list();
+  say(points.length ? `${counted(points.length)} selected, listed below the map` : "Nothing selected");
+}
+
+function list() {
+  const tiles = chosen.slice(listed, listed + N_LISTED).map((n) => {
+    const img = element("img", { loading: "lazy", decoding: "async", alt: "", width: 128, height: 128 });
+    service.show(img, `/thumbnails/${told.ids[n]}`);
+    const link = element("a", { href: similarTo(n) }, img);
+    link.setAttribute("aria-label", `Similar to ${nameOf(n)}`);
+    return element("li", { className: "tile" }, link);
+  });
+  byId("grid").append(...tiles);
+  listed += tiles.length;
+  byId("more").hidden = listed >= chosen.length;
+}
+
+const all = () => [...told.ids.keys()];
+const selectInside = (line) => select(all().filter((n) => isInside(line, plane.x[n], plane.y[n])));
+
+function toggle(n) {
+  if (n >= 0) select(chosen.includes(n) ? chosen.filter((other) => other !== n) : [...chosen, n]);
+}
+
+// -- mouse, fingers, keys
+
+const pointers = new Map();
+let doing = ""; // "move", "lasso" or "pinch"
+let moved = 0;
+
+const lassoes = (on = canvas.classList.contains("lassoes")) => {
+  canvas.classList.toggle("lassoes", on);
+  byId("lasso").setAttribute("aria-pressed", String(on));
+  return on;
+};
+
+function down(event) {
+  canvas.setPointerCapture(event.pointerId);
+  pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+  moved = pointers.size > 1 ? Infinity : 0;
+  doing = pointers.size > 1 ? "pinch" : event.shiftKey || lassoes() ? "lasso" : "move";
+  plane.line = doing === "lasso" ? [plane.fromScreen(event.offsetX, event.offsetY)] : [];
+}
+
+function drag(event) {
+  const [px, py] = [event.offsetX, event.offsetY];
+  const before = pointers.get(event.pointerId);
+  if (!before) return look(event.pointerType === "touch" ? plane.current : plane.at(px, py));
+  const others = [...pointers].filter(([id]) => id !== event.pointerId);
+  pointers.set(event.pointerId, [px, py]);
+  moved += Math.abs(px - before[0]) + Math.abs(py - before[1]);
+  if (moved > 4) look(-1);
+  if (doing === "lasso") {
+    plane.line.push(plane.fromScreen(px, py));
+    plane.draw();
+  } else if (doing === "pinch" && others.length) {
+    const [ox, oy] = others[0][1];
+    const wide = (x, y) => Math.hypot(x - ox, y - oy) || 1;
+    plane.zoomAt(wide(px, py) / wide(...before), (px + ox) / 2, (py + oy) / 2);
+    plane.move((px - before[0]) / 2, (py - before[1]) / 2);
+  } else if (doing === "move") plane.move(px - before[0], py - before[1]);
+}
+
+function up(event) {
+  if (!pointers.delete(event.pointerId) || pointers.size) return;
+  const line = plane.line;
+  plane.line = [];
+  plane.draw();
+  if (doing === "lasso" && line.length > 2) selectInside(line);
+  else if (event.type === "pointerup" && moved <= 4) {
+    const n = plane.at(event.offsetX, event.offsetY);
+    if (event.shiftKey || lassoes()) toggle(n);
+    else if (n >= 0 && event.pointerType === "touch" && n !== plane.current) look(n); // a finger looks first
+    else if (n >= 0) location.href = similarTo(n);
+  }
+  doing = "";
+}
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const acts = {
+    "+": () => plane.zoomAt(1.4), "=": () => plane.zoomAt(1.4), "-": () => plane.zoomAt(1 / 1.4),
+    0: () => plane.showAll(), " ": () => toggle(plane.current), Escape: () => select([]),
+    Enter: () => plane.current >= 0 && (location.href = similarTo(plane.current)),
+  }; // prettier-ignore
+  if (STEPS[event.key]) {
+    const next = plane.next(...STEPS[event.key]);
+    const n = next < 0 ? plane.current : next; // there is nothing further that way
+    if (n >= 0) {
+      plane.reveal(n);
+      look(n);
+      say(byId("card-name").textContent);
+    }
+  } else if (acts[event.key]) {
+    acts[event.key]();
+    if (plane.current >= 0) placeCard(plane.current);
+  } else return;
+  event.preventDefault();
+}
+
+function listen() {
+  canvas.addEventListener("pointerdown", down);
+  canvas.addEventListener("pointermove", drag);
+  canvas.addEventListener("pointerup", up);
+  canvas.addEventListener("pointercancel", up);
+  canvas.addEventListener("pointerleave", () => pointers.size || look(-1));
+  canvas.addEventListener("keydown", press);
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      look(-1);
+      plane.zoomAt(Math.exp(-Math.sign(event.deltaY) * Math.min(0.5, Math.abs(event.deltaY) / 400)), event.offsetX, event.offsetY);
+    },
+    { passive: false },
+  );
+  byId("closer").addEventListener("click", () => plane.zoomAt(1.4));
+  byId("further").addEventListener("click", () => plane.zoomAt(1 / 1.4));
+  byId("whole").addEventListener("click", () => plane.showAll());
+  byId("lasso").addEventListener("click", () => lassoes(!lassoes()));
+  byId("in-view").addEventListener("click", () => {
+    select(all().filter((n) => plane.isInView(n)));
+    byId("selected-title").focus();
+  });
+  byId("none").addEventListener("click", () => {
+    select([]);
+    canvas.focus();
+  });
+  byId("more").addEventListener("click", list);
+  byId("colour").addEventListener("change", paint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+}
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state = { ...NOTHING, where: state.where, words: byId("words").value.trim() };
+  if (told) score();
+});
+byId("keys").addEventListener("submit", (event) => {
+  event.preventDefault();
+  service.useKey(byId("key").value.trim());
+  byId("keys").hidden = true;
+  begin();
+});
+
+// -- beginning
+
+function showFault(error) {
+  if (!(error instanceof service.Fault)) console.error(error);
+  if (error.status === 401 || error.status === 403) {
+    byId("keys").hidden = false;
+    byId("key").focus();
+  }
+  byId("fault-text").textContent = error.message || "Something went wrong.";
+  byId("fault").hidden = false;
+}
+
+function introduce() {
+  const how = told.method === "umap" ? "UMAP: similar pictures lie together" : "the two ways in which they differ most";
+  say(told.n ? `${counted(told.n)}, laid out by ${how}` : "The collection has no pictures yet.");
+}
+
+async function begin() {
+  byId("fault").hidden = true;
+  byId("words").value = state.words;
+  try {
+    told = await service.map();
+  } catch (error) {
+    say("");
+    showFault(error);
+    return;
+  }
+  byId("about").textContent = told.collection;
+  byId("outdated").hidden = !told.outdated;
+  byId("plane").hidden = false;
+  canvas.setAttribute("aria-label", `Map of ${counted(told.n)}`);
+  plane = new Plane(canvas, told.x, told.y);
+  listen();
+  introduce();
+  fillColours("");
+  if (!isEmpty(state)) score();
+}
+
+begin();
