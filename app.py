@@ -342,14 +342,14 @@ def _print_answer(answer: Any) -> None:
     table = Table(title=answer.query, box=None, title_justify="left")
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
-    headings = ["rank", "score", *([] if answer.fits is None else ["relevance"])]
-    for heading in (*headings, "caption" if captions else "picture", "of" if captions else "why" if has_words else ""):
+    what = ("caption", "of") if captions else ("picture", "why" if has_words else "")
+    for heading in ("rank", "score", *what, "" if answer.fits is None else "relevance"):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
         shown = (hit.text, hit.filename) if captions else (hit.uri, why)
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *([] if answer.fits is None else [relevance]), *shown)
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown, relevance)
     _console().print(table)
     if answer.note:
         click.echo(f"note: {answer.note}", err=True)

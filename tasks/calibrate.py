@@ -14,7 +14,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import MODALITIES, Keys, Modality, Vectors
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
-from crossmodal.index.following import write_atomically
+from crossmodal.index.files import write_atomically
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
 from crossmodal.retrieval.relevance import Calibration
