@@ -78,7 +78,8 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
         sample = _sample(store, drawn["image"])
         vectors = {modality: _vectors(store, drawn[modality][: calibrating.MAX_BACKGROUND]) for modality in MODALITIES}
     made = Calibration(store_id, last_seq)
-    said = calibrating.phrases(sample.captions) if collection.model.family not in IMAGE_ONLY else []
+    is_enough = len(sample.images) >= calibrating.LEAST and collection.model.family not in IMAGE_ONLY
+    said = calibrating.phrases(sample.captions) if is_enough else []
     if said:
         words = calibrating.fit_text_to_image(sample, said, encode(said))
         picture = calibrating.fit_image_to_text(sample)
