@@ -74,7 +74,7 @@ def test_it_is_kept_beside_the_store_and_knows_when_it_is_old(tmp_path: Path) ->
 
 
 def test_a_missing_and_a_damaged_map_say_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no map of this collection.*-t map"):
+    with pytest.raises(StateError, match=r"no map of this collection.*-t map"):
         read_map(tmp_path)
     PictureMap(np.arange(3), np.zeros((3, 2), np.float32), "pca", 1, "s").write(tmp_path)
     whole = (tmp_path / FILE).read_bytes()
