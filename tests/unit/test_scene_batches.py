@@ -25,6 +25,7 @@ from crossmodal.training.scene_batches import (  # noqa: E402
     N_ATTRIBUTES,
     QUERIES_AN_IMAGE,
     SHAPES_ALIKE,
+    TEXTURE_SHARE,
     PictureBatch,
     SceneBatch,
     SceneBatches,
@@ -34,6 +35,7 @@ from crossmodal.training.scene_batches import (  # noqa: E402
     draw_pool,
     fact_places,
     false_twin,
+    scene_query,
     truth_by_thing,
 )
 
@@ -249,6 +251,16 @@ def test_scenes_of_three_things_are_drawn_more_often(tokenizer: SimpleTokenizer)
     usual = np.mean([len(scene.things) == 3 for scene in scenes])
     assert share(range(50)) == pytest.approx(usual, abs=0.04)
     assert share(range(50, 100)) > 1.4 * usual
+
+
+def test_many_queries_name_a_texture_where_there_is_one() -> None:
+    scenes = [make_scene("train", i) for i in range(400)]
+    made = [(scene, scene_query(scene, Random(i))) for i, scene in enumerate(scenes)]
+    assert all(query.pattern.matches(scene) for scene, query in made)
+    textured = [query for scene, query in made if any(thing.texture != "plain" for thing in scene.things)]
+    assert np.mean([query.pattern.texture is not None for query in textured]) > TEXTURE_SHARE
+    others = [query for scene, query in made if all(thing.texture == "plain" for thing in scene.things)]
+    assert all(query.pattern.texture is None for query in others)
 
 
 def test_the_twin_of_a_pattern_differs_in_one_value() -> None:
