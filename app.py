@@ -407,6 +407,13 @@ def train(settings: Settings, own: dict[str, Any]) -> int:
 def evaluate(settings: Settings, own: dict[str, Any]) -> int:
     """Prints recall both ways, or precision by class folder, and the skills on scenes."""
     if settings.model == "sparse":
+        others = {"--through": own["through"] != "exact", "--compare": own["compare"], "--folds": own["folds"]}
+        others["--report"] = own["report"]
+        unused = [name for name, is_given in others.items() if is_given]
+        if unused:
+            raise InputError(
+                f"{', '.join(unused)}: not for `evaluate -m sparse`, which measures its parts by themselves"
+            )
         return sparse(settings, own)
     from tasks.evaluate import Options, run
 

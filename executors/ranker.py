@@ -47,12 +47,13 @@ class Ranker(Refusing):
         """The documents with their matches, which are looked up; `start` is when ranking them began."""
         stored = self._stored(docs, ranked)
         for doc, keys in zip(docs, ranked, strict=True):
-            of_generation = stored[doc.generation]
+            of_generation = stored.get(doc.generation, {})
             doc.matches = DocList[MatchDoc](
                 MatchDoc(scores=scores, why=why, **vars(of_generation[key]))
                 for key, scores, why in keys
                 if key in of_generation
             )
+            self.complete(doc)
             self._add_relevance(doc)
             doc.embedding, doc.found = None, {}
         spent_ms = (time.perf_counter() - start) * 1e3
@@ -71,10 +72,16 @@ class Ranker(Refusing):
         """The documents that were found, by key, by generation."""
         wanted: dict[str, set[int]] = {}
         for doc, keys in zip(docs, ranked, strict=True):
-            wanted.setdefault(doc.generation, set()).update(key for key, *_ in keys)
+            if keys:  # what failed before it was encoded has no generation
+                wanted.setdefault(doc.generation, set()).update(key for key, *_ in keys)
         return {generation: self.stores.named(generation).by_keys(keys) for generation, keys in wanted.items()}
 
+    def complete(self, doc: MediaDoc) -> None:
+        """Adds what matches lack so far; here they lack nothing."""
+
     def _add_relevance(self, doc: MediaDoc) -> None:
+        if not doc.matches:
+            return
         calibration = self.calibrations.named(doc.generation).current()
         if calibration is None or doc.embedding is None:
             return

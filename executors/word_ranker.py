@@ -15,7 +15,7 @@ from crossmodal.hybrid.indexes import WordIndexes, fusion_of
 from crossmodal.hybrid.search import HybridSearch, Match
 from crossmodal.index.collection import Collection
 from crossmodal.store.where import parse
-from executors.docs import MediaDoc, modality_and_key
+from executors.docs import MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.ranker import Ranked, Ranker, in_order, refuse_fusion
 
@@ -38,10 +38,10 @@ class WordRanker(Ranker):
         """The `top_k` best; a text, and a vector that comes with its text, is searched for by words as well."""
         start = time.perf_counter()
         asked = str(parameters.get("fusion") or "")
-        return self.filled(docs, [self._ranked(doc, parameters, asked) for doc in docs], start)
+        top_k = top_k_of(parameters)
+        return self.filled(docs, [self._ranked(doc, parameters, asked, top_k) for doc in docs], start)
 
-    def _ranked(self, doc: MediaDoc, parameters: dict[str, Any], asked: str) -> list[Ranked]:
-        top_k = int(parameters.get("top_k", 10))
+    def _ranked(self, doc: MediaDoc, parameters: dict[str, Any], asked: str, top_k: int) -> list[Ranked]:
         found = in_order(doc.found, top_k)
         if doc.error:
             return found
@@ -56,13 +56,14 @@ class WordRanker(Ranker):
                 doc.error = f"fusion {asked!r} is for pictures that are searched for with words"
             return found
         try:
-            return self._by_words(doc, search, parameters, asked)
+            return self._by_words(doc, search, parameters, asked, top_k)
         except InputError as error:
             doc.error = str(error)
             return []
 
-    def _by_words(self, doc: MediaDoc, search: HybridSearch, parameters: dict[str, Any], asked: str) -> list[Ranked]:
-        top_k = int(parameters.get("top_k", 10))
+    def _by_words(
+        self, doc: MediaDoc, search: HybridSearch, parameters: dict[str, Any], asked: str, top_k: int
+    ) -> list[Ranked]:
         named = [(modality_and_key(name), cosine) for name, cosine in doc.found.items()]
         nearest = {key: cosine for (modality, key), cosine in named if modality == "image"}
         captions = {name: cosine for name, cosine in doc.found.items() if name.startswith("text/")}
@@ -71,6 +72,17 @@ class WordRanker(Ranker):
         found = search.answer(doc.text, vector, nearest, top_k, asked, allowed)
         doc.fusion, doc.note = found.fusion, found.note
         return [_told(match, found.fusion) for match in found.matches] + in_order(captions, top_k)
+
+    def complete(self, doc: MediaDoc) -> None:
+        """Adds the cosine to matches that only words have found, where the query has a vector."""
+        without = [match for match in doc.matches if "cosine" not in match.scores]
+        if not without or doc.embedding is None:
+            return
+        vectors = self.stores.named(doc.generation).vectors_of(match.id for match in without)
+        query = np.asarray(doc.embedding, np.float32)
+        for match in without:
+            if match.id in vectors:
+                match.scores = {**match.scores, "cosine": float(query @ vectors[match.id])}
 
     def _allowed(self, search: HybridSearch, where: str) -> Keys | None:
         return search.indexes.words.store.keys_where(parse(where), "image") if where else None

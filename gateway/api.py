@@ -125,7 +125,7 @@ def _add_search(
                 return await legacy_search(_validated(wire.Request, told), request)
             asked, picture = _validated(SearchRequest, told), None
         collection = opened.current()[1].collection
-        async with urls.fetched([asked.image]) as fetched:
+        async with urls.fetched(request, [asked.image]) as fetched:
             return await searcher.answer(await run_in_threadpool(query_of, asked, picture, fetched, collection))
 
 
@@ -175,7 +175,7 @@ def _validated(shape: type[T], told: Any) -> T:
 
 def _add_encode(router: APIRouter, searcher: Searcher, opened: Generations[Any], urls: UrlPictures) -> None:
     @router.post("/encode", summary="Turn texts and pictures into vectors", responses=PROBLEMS)
-    async def encode(asked: EncodeRequest) -> EncodeAnswer:
+    async def encode(request: Request, asked: EncodeRequest) -> EncodeAnswer:
         """Unit vectors of the model that is served; those of texts and of pictures can be compared."""
         start = time.perf_counter()
         if not asked.texts and not asked.images:
@@ -184,7 +184,7 @@ def _add_encode(router: APIRouter, searcher: Searcher, opened: Generations[Any],
         if empty:
             raise InputError(f"texts.{empty[0]}: the text is empty")
         docs = [MediaDoc(modality="text", text=text) for text in asked.texts]
-        async with urls.fetched(asked.images) as fetched:
+        async with urls.fetched(request, asked.images) as fetched:
             for place, uri in enumerate(asked.images):
                 docs.append(picture_doc(picture_of(uri, f"images.{place}", fetched)))
             encoded = await searcher.encoded(docs)

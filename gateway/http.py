@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
@@ -22,7 +21,7 @@ from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.types import Document, image_id
 from crossmodal.images.decode import MIME_TYPES
 from crossmodal.images.fetch import FetchRules
-from crossmodal.images.sources import from_file, to_data_uri
+from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import DocumentStore
 from executors.docs import MediaDoc, to_array
@@ -37,7 +36,7 @@ from gateway.entrance import LEGACY_PATHS, Entrance
 from gateway.metrics import MeteredCalls, Metrics
 from gateway.pages import add_page
 from gateway.problems import PROBLEM, PROBLEMS, ProblemRoute, RefusedError, problem_of
-from gateway.url_pictures import UrlPictures
+from gateway.url_pictures import Own, UrlPictures
 from gateway.websocket import add_websocket
 
 log = logging.getLogger(__name__)
@@ -94,8 +93,8 @@ def make_app(streamer: GatewayStreamer, collection: Collection, offer: Offer, en
     metrics = Metrics()
     flow = BatchedCalls(MeteredCalls(streamer, metrics))
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
-    urls = UrlPictures(offer.fetch_rules)
-    legacy_search = _add_data_routes(app, flow, opened, urls, offer)
+    urls = UrlPictures(offer.fetch_rules, lambda request: own_pictures(request, opened.current()[1].store))
+    legacy_search = _add_data_routes(app, flow, urls, offer)
     add_api_routes(app, flow, opened, metrics, urls, legacy_search)
     if offer.writable:
         add_change_routes(app, flow)
@@ -122,19 +121,15 @@ class _Opened:
             self.words = Words(collection.model, self.store)
 
 
-def _add_data_routes(
-    app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], urls: UrlPictures, offer: Offer
-) -> Legacy | None:
+def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Offer) -> Legacy | None:
     """POST /index, and what answers the legacy shapes of POST /search, which shares its path with the typed API."""
 
     async def process(body: wire.Request, request: Request) -> JSONResponse:
         base_url = str(request.base_url).rstrip("/")
         root = request.url.path.strip("/")
-        sent = items = body.items()
-        if root == "search" and any(wire.own_picture(item, base_url) for item in items):
-            sent = await run_in_threadpool(_with_own_pictures, items, base_url, opened.current()[1].store)
-        async with urls.fetched(item.uri for item in sent if item.modality != "text") as fetched:
-            docs = wire.to_docs(sent, for_index=root == "index", fetched=fetched)
+        items = body.items()
+        async with urls.fetched(request, (item.uri for item in items if item.modality != "text")) as fetched:
+            docs = wire.to_docs(items, for_index=root == "index", fetched=fetched)
             docs = await flow(docs, f"/{root}", body.options())
         if root == "search":
             docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
@@ -160,23 +155,18 @@ def _add_data_routes(
     return None
 
 
-def _with_own_pictures(items: list[wire.Item], base_url: str, store: DocumentStore) -> list[wire.Item]:
-    """The items, with the pictures themselves in the place of URLs of ours.
+def own_pictures(request: Request, store: DocumentStore) -> Own:
+    """Reads pictures by their address at this service, which Jina Box sends when somebody clicks on a result."""
+    base_url = str(request.base_url).rstrip("/")
 
-    Raises:
-        InputError: There is no such picture, or its file is not what it was.
-    """
-    told = []
-    for place, item in enumerate(items):
-        name = wire.own_picture(item, base_url)
-        if name:
-            try:
-                content = _content_of(store, name)[1]
-            except RefusedError as error:
-                raise InputError(f"data[{place}]: {error}") from error
-            item = item.model_copy(update={"uri": to_data_uri(content)})
-        told.append(item)
-    return told
+    def own(url: str) -> bytes | None:
+        name = wire.own_picture(url, base_url)
+        try:
+            return _content_of(store, name)[1] if name else None
+        except RefusedError as error:
+            raise InputError(f"{url[:80]!r}: {error}") from error
+
+    return own
 
 
 def _add_health_routes(app: FastAPI, flow: FlowCalls, opened: Generations[_Opened], offer: Offer) -> None:

@@ -17,7 +17,7 @@ from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.index.collection import Collection
 from crossmodal.retrieval.combining import combined, without_avoided
 from crossmodal.retrieval.fusion import fusion_of_parts
-from crossmodal.retrieval.relevance import FITS_FROM
+from crossmodal.retrieval.relevance import fits
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import parse
 from executors.docs import MatchDoc, MediaDoc, score_of, to_array
@@ -57,8 +57,12 @@ class Query:
 
     @property
     def has_one_part(self) -> bool:
-        """Whether it is words or a picture and nothing else, and so needs one way through the Flow."""
-        return (bool(self.text) + (self.picture is not None) == 1) and not self.asked.like and not self.avoided
+        """Whether it is words for pictures, or a picture, and nothing else, and so needs one way through the Flow.
+
+        Words go to the pictures only there; for captions they are encoded first, and asked for as a vector.
+        """
+        is_one = (bool(self.text) + (self.picture is not None) == 1) and not self.asked.like and not self.avoided
+        return is_one and (not self.text or self.target == "image")
 
 
 def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
@@ -145,7 +149,7 @@ class Searcher:
             parameters["fusion"] = asked.fusion
         (doc,) = await self._through([sent], "/search", parameters)
         opened = self._opened.named(doc.generation)
-        fits = _fits(list(doc.matches), asked)
+        fitting = fits([match.scores.get("relevance") for match in doc.matches], asked.min_relevance)
         kept, more = _page(list(doc.matches), asked)
         results = await run_in_threadpool(results_of, kept, opened.store, asked.vectors)
         spent = doc.timings_ms
@@ -157,7 +161,7 @@ class Searcher:
         )
         model, name = opened.collection.model, opened.collection.root.name
         return SearchAnswer(
-            model=str(model), collection=name, took_ms=took, n=len(results), more=more, fits=fits, results=results,
+            model=str(model), collection=name, took_ms=took, n=len(results), more=more, fits=fitting, results=results,
             query=_told(query, doc.fusion), note=doc.note or None,
         )  # fmt: skip
 
@@ -236,20 +240,6 @@ def _weights(query: Query) -> list[float]:
     return [1 - query.asked.mix] + [query.asked.mix / pictures] * pictures
 
 
-def _fits(matches: list[MatchDoc], asked: SearchRequest) -> bool | None:
-    """Whether the best of the matches is relevant: not where there is none, and None where they have no relevance."""
-    relevances = [match.scores["relevance"] for match in matches if "relevance" in match.scores]
-    has_none = any("cosine" in match.scores and "relevance" not in match.scores for match in matches)
-    if asked.min_relevance is not None and has_none:
-        raise InputError(
-            "min_relevance: the collection is not calibrated: leave it out, or run `python app.py -t calibrate` first, "
-            "which takes at least 20 pictures"
-        )
-    if not relevances:
-        return None if matches else False
-    return max(relevances) >= (FITS_FROM if asked.min_relevance is None else asked.min_relevance)
-
-
 def _page(matches: list[MatchDoc], asked: SearchRequest) -> tuple[list[MatchDoc], bool]:
     """The matches of each modality that are asked for, and whether there are more of either."""
     kept: list[MatchDoc] = []
@@ -259,7 +249,7 @@ def _page(matches: list[MatchDoc], asked: SearchRequest) -> tuple[list[MatchDoc]
         if asked.min_score is not None:
             same = [match for match in same if score_of(match) >= asked.min_score]
         if asked.min_relevance is not None:
-            same = [match for match in same if match.scores.get("relevance", 0.0) >= asked.min_relevance]
+            same = [match for match in same if match.scores["relevance"] >= asked.min_relevance]
         end = asked.offset + asked.top_k
         kept += same[asked.offset : end]
         more = more or len(same) > end

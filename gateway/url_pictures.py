@@ -1,10 +1,13 @@
-"""Pictures that a request names by URL, where the operator allows that they are fetched."""
+"""Pictures that a request names by URL: our own, from the store; others, where the operator allows that."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.images.decode import MAX_BYTES
@@ -19,6 +22,8 @@ NOT_ALLOWED = "URLs are not fetched here: send the picture itself, or start the 
 
 Fetched = Mapping[str, bytes | PictureError]
 """By URL: the picture, or why it could not be had."""
+Own = Callable[[str], "bytes | None"]
+"""The picture where a URL is the address of one that this service has, else None."""
 
 
 def is_url(uri: str | None) -> bool:
@@ -31,46 +36,48 @@ class UrlPictures:
 
     Args:
         rules: What may be fetched; None for nothing at all.
+        own_of: Reads the pictures of ours that a request may name, which need no fetching.
     """
 
-    def __init__(self, rules: FetchRules | None = None) -> None:
-        self._rules = rules
+    def __init__(self, rules: FetchRules | None, own_of: Callable[[Request], Own]) -> None:
+        self._rules, self._own_of = rules, own_of
         self._places = asyncio.Semaphore(AT_ONCE)
         self.held_bytes = 0
 
     @asynccontextmanager
-    async def fetched(self, uris: Iterable[str | None]) -> AsyncIterator[Fetched]:
+    async def fetched(self, request: Request, uris: Iterable[str | None]) -> AsyncIterator[Fetched]:
         """The pictures of those of the URIs that are URLs, each fetched once, kept until the block is left.
 
         Raises:
-            InputError: Nothing is fetched here, or these are too many.
+            InputError: One that is not ours, and nothing is fetched here; or these are too many.
             StateError: Too many large ones at the same time.
         """
         urls = list(dict.fromkeys(uri for uri in uris if uri and is_url(uri)))
-        if urls and self._rules is None:
-            raise InputError(f"{urls[0][:80]!r} is not read: {NOT_ALLOWED}")
         if len(urls) > MAX_URLS:
             raise InputError(f"{len(urls)} URLs in one request, and {MAX_URLS} are fetched at most: ask in parts")
         found: dict[str, bytes | PictureError] = {}
+        own = self._own_of(request)
         try:
-            if self._rules is not None:
-                fetching = (self._fetch(url, self._rules, found) for url in urls)
-                for outcome in await asyncio.gather(*fetching, return_exceptions=True):
-                    if isinstance(outcome, BaseException):
-                        raise outcome
+            for outcome in await asyncio.gather(*(self._get(url, own, found) for url in urls), return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
             yield found
         finally:
             self.held_bytes -= _size(found)
 
-    async def _fetch(self, url: str, rules: FetchRules, found: dict[str, bytes | PictureError]) -> None:
+    async def _get(self, url: str, own: Own, found: dict[str, bytes | PictureError]) -> None:
         async with self._places:
             if self.held_bytes >= MAX_HELD_BYTES:
                 raise StateError("too many large pictures at once: try again")
-            try:
-                picture = await fetch_picture(url, rules)
-            except PictureError as error:
-                found[url] = PictureError(f"{url[:80]!r} was not fetched: {error}")
-                return
+            picture = await run_in_threadpool(own, url)
+            if picture is None:
+                if self._rules is None:
+                    raise InputError(f"{url[:80]!r} is not read: {NOT_ALLOWED}")
+                try:
+                    picture = await fetch_picture(url, self._rules)
+                except PictureError as error:
+                    found[url] = PictureError(f"{url[:80]!r} was not fetched: {error}")
+                    return
             found[url] = picture
             self.held_bytes += len(picture)
 

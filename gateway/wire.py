@@ -104,13 +104,13 @@ def _from_string(value: str) -> Item:
 _OWN_PICTURE = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
 
 
-def own_picture(item: Item, base_url: str) -> str | None:
-    """The id of the picture where an item is the address of one of ours, as a match has it: Jina Box sends it when
+def own_picture(url: str, base_url: str) -> str | None:
+    """The id of the picture where a URL is the address of one of ours, as a match has it: Jina Box sends it when
     somebody clicks on a result, or drags it out of a page.
     """
-    if not item.uri or not item.uri.startswith(base_url):
+    if not url.startswith(base_url):
         return None
-    found = _OWN_PICTURE.fullmatch(item.uri[len(base_url) :])
+    found = _OWN_PICTURE.fullmatch(url[len(base_url) :])
     return found[1] if found else None
 
 

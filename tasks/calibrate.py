@@ -70,6 +70,9 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
     Args:
         collection: What is calibrated, by a random sample of it.
         encode: Texts to unit vectors, with the collection's model.
+
+    Raises:
+        StateError: It can't be written, or the Flow that encodes failed.
     """
     with collection.store() as store:
         counts = store.counts()
@@ -88,7 +91,10 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
     for modality in MODALITIES:
         beside = calibrating.background(vectors[modality], counts[modality])
         made.backgrounds.update({modality: beside} if beside else {})
-    write_atomically(collection.calibration_path, made.to_bytes())
+    try:
+        write_atomically(collection.calibration_path, made.to_bytes())
+    except OSError as error:
+        raise StateError(f"{collection.calibration_path} can't be written ({error}): free some space") from error
     return made
 
 

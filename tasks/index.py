@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.core.errors import CrossModalError, InputError, PictureError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, Vectors, caption_id, image_id
@@ -26,7 +26,7 @@ from crossmodal.index.wanted import Wanted
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 from gateway.flow import free_ports, prepare_jina, running_flow
-from tasks.calibrate import calibrate, is_up_to_date
+from tasks.calibrate import Encode, calibrate, is_up_to_date
 from tasks.progress import Meter
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None
             else:
                 sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
             if not is_up_to_date(collection):
-                calibrate(collection, sender.encode)
+                job.calibrate(sender.encode)
         job.release()
         job.note_wordless()
         job.keep_books(prune=prune)
@@ -353,6 +353,13 @@ class _Job:
             told = {caption for record in records for caption in record.captions}
             stale += [known.id for known in store.captions_of(key) if known.uri and known.text not in told]
         return stale
+
+    def calibrate(self, encode: Encode) -> None:
+        """Finds out what the scores mean; where that fails, all that was indexed stays, and it is noted."""
+        try:
+            calibrate(self._collection, encode)
+        except CrossModalError as error:
+            self.report.note(str(self._collection.root), f"not calibrated, so results have no relevance: {error}")
 
     def n_captions(self) -> int:
         """How many captions there are to look at."""

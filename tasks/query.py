@@ -20,7 +20,7 @@ from crossmodal.images.decode import decode
 from crossmodal.images.sheet import contact_sheet
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
-from crossmodal.retrieval.relevance import FITS_FROM
+from crossmodal.retrieval.relevance import fits
 from crossmodal.store.where import parse
 from gateway.flow import free_ports, prepare_jina, running_flow
 from tasks.index import folder_of, resolve
@@ -139,14 +139,9 @@ def asking(
 
 def _judged(answer: Answer, min_relevance: float | None) -> Answer:
     """The answer, with whether anything in it fits, and without what is less relevant than that."""
-    relevances = [hit.relevance for hit in answer.hits if hit.relevance is not None]
-    if not relevances:
-        if min_relevance is not None and answer.hits:
-            raise InputError("--min_relevance: the collection is not calibrated: run `-t calibrate` first")
-        return replace(answer, fits=None if answer.hits else False)
-    fits = max(relevances) >= (FITS_FROM if min_relevance is None else min_relevance)
-    kept = tuple(hit for hit in answer.hits if (hit.relevance or 0.0) >= (min_relevance or 0.0))
-    return replace(answer, hits=kept, fits=fits)
+    fitting = fits([hit.relevance for hit in answer.hits], min_relevance)
+    kept = tuple(hit for hit in answer.hits if min_relevance is None or (hit.relevance or 0.0) >= min_relevance)
+    return replace(answer, hits=kept, fits=fitting)
 
 
 def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:

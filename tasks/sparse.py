@@ -119,7 +119,7 @@ def evaluate(settings: Settings, scoring: Scoring | None = None) -> dict[str, An
 
     Args:
         settings: `weights` is the folder that training wrote.
-        scoring: One of the inverted index; by default `activation-idf` for the thesis's recipe, else `dot`.
+        scoring: One of the inverted index; by default the one that a collection of this model is searched by.
 
     Returns:
         `{"data_set", "split", "rows"}`: a row for the dense vectors and one for the words, each with `R@k`,
@@ -127,10 +127,9 @@ def evaluate(settings: Settings, scoring: Scoring | None = None) -> dict[str, An
     """
     model, encoder = load(settings)
     features = split_features(encoder, settings)
-    usual: Scoring = "activation-idf" if model.config.recipe == "thesis" else "dot"
     rows = {
         f"dense {model.config.base}": dense_figures(features),
-        f"sparse {model.config.recipe}": sparse_figures(model, features, scoring or usual),
+        f"sparse {model.config.recipe}": sparse_figures(model, features, scoring or model.config.scoring),
     }
     return {"data_set": settings.data_set, "split": settings.split, "rows": rows}
 
@@ -202,7 +201,7 @@ def part_answers(model: SparseModel, features: Any, depth: int = DEPTH) -> dict[
     answers: dict[str, Answer] = {}
     if features.texts is not None:
         answers["dense"] = _dense_answer(features, depth)
-    answers["sparse"] = _index_of(images).search(queries, depth)
+    answers["sparse"] = _index_of(images).search(queries, depth, scoring=model.config.scoring)
     position = _position_of_caption(features.image_of)
     if position.max() > 0:
         answers["bm25"] = _bm25_answer(features, position, depth)

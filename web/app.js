@@ -11,7 +11,6 @@ import { NOTHING, fromAddress, isEmpty, isMixed, recent, remember, toAddress } f
 const PAGE = 30;
 const N_CAPTIONS = 12;
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
-const FITS_FROM = 0.5; // relevance
 const byId = (id) => document.getElementById(id);
 
 let state = { ...NOTHING };
@@ -140,12 +139,12 @@ function summaryOf(told, nCaptions) {
   if (told.n === 0) {
     return state.where ? "Nothing here fits. The filter may be too narrow." : "Nothing here fits.";
   }
-  const best = Math.max(...told.results.map((result) => result.relevance ?? 1));
-  const fits = best >= FITS_FROM ? "" : "Nothing here fits well. These are the nearest: ";
+  const fits = told.fits === false ? "Nothing here fits well. These are the nearest: " : "";
   const counted = [`${pictures.length}${hasMore ? " best" : ""} pictures`];
   if (nCaptions) counted.push(`${nCaptions} captions`);
   const avoided = told.query.exclude.length ? `, away from ${told.query.exclude.join(", ")}` : "";
-  return `${fits}${counted.join(" and ")} for ${titleOfSearch()}${avoided}`;
+  const note = told.note ? ` (${told.note})` : "";
+  return `${fits}${counted.join(" and ")} for ${titleOfSearch()}${avoided}${note}`;
 }
 
 function titleOfSearch() {

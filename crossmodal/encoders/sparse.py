@@ -63,6 +63,11 @@ class SparseConfig:
     max_terms: int = 64
     max_query_terms: int = 32
 
+    @property
+    def scoring(self) -> Literal["dot", "tf-idf"]:
+        """How the inverted index scores words of this recipe: the thesis's rank best by TF-IDF."""
+        return "tf-idf" if self.recipe == "thesis" else "dot"
+
 
 class SparseModel:
     """Weights of words from the dense vectors of a frozen encoder.

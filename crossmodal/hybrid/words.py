@@ -19,10 +19,7 @@ NAME = "sparse"
 
 
 class FollowingWords(Follower[SparseIndex]):
-    """The weights of words of all pictures, made from their vectors, as these are in the store.
-
-    Those of the thesis's recipe are scored by TF-IDF, which is what ranks them best.
-    """
+    """The weights of words of all pictures, made from their vectors, as these are in the store."""
 
     def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
         """Opens the snapshot if there is a good one, and replays what the store has beyond it.
@@ -34,7 +31,7 @@ class FollowingWords(Follower[SparseIndex]):
             weights_hash: The model's: a snapshot of another model is passed over.
         """
         self.model, self.weights_hash = model, weights_hash
-        self.scoring: Scoring = "tf-idf" if model.config.recipe == "thesis" else "dot"
+        self.scoring: Scoring = model.config.scoring
         super().__init__(store, "image", folder, NAME)
 
     def search(self, query: csr_matrix, k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:

@@ -20,11 +20,6 @@ def is_data_uri(uri: str) -> bool:
     return uri[:5].lower() == "data:"
 
 
-def to_data_uri(content: bytes) -> str:
-    """A data URI of a picture; which kind of picture is left to who decodes it."""
-    return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
-
-
 def from_data_uri(uri: str) -> bytes:
     """The bytes of a data URI (RFC 2397).
 

@@ -20,6 +20,7 @@ from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.files import write_atomically
 from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
+from crossmodal.store.database import writer_lock
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1
@@ -166,7 +167,8 @@ class Collection:
         """Puts the generation before back into place; doing it again undoes it.
 
         Raises:
-            StateError: There is none.
+            StateError: There is none, or a process writes to this one: it would go on doing so, with vectors of the
+                other's model.
         """
         named = _read_current(self.root)
         if "previous" not in named:
@@ -174,7 +176,8 @@ class Collection:
         earlier = self.root / named["previous"]
         if not (earlier / MANIFEST).exists():
             raise StateError(f"the earlier state {earlier} is not there any more")
-        _write_current(self.root, earlier, self.folder)
+        with writer_lock(self.folder):
+            _write_current(self.root, earlier, self.folder)
         return Collection.open(self.root)
 
 

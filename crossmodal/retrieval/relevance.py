@@ -17,6 +17,7 @@ import io
 import logging
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,7 +25,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.core.errors import StateError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,27 @@ FITS_FROM = 0.5
 LEAST_SPREAD = 1e-3
 """Standard deviations of scores below this are rounding, or pictures that are all the same."""
 FORMAT = 1
+
+
+def fits(relevances: Sequence[float | None], least: float | None) -> bool | None:
+    """Whether the best of the results of a query is relevant: not where there is none, None where none has a relevance.
+
+    Args:
+        relevances: Of the results, None where one has none.
+        least: What is asked for; FITS_FROM where nothing is.
+
+    Raises:
+        InputError: `least` is asked for, and some results have no relevance, so that they can't be told.
+    """
+    known = [relevance for relevance in relevances if relevance is not None]
+    if least is not None and len(known) < len(relevances):
+        raise InputError(
+            "min_relevance: not every result has a relevance. The collection is not calibrated (run `python app.py "
+            "-t calibrate`; it takes at least 20 pictures), or was searched by words alone (leave `fusion` out)"
+        )
+    if not known:
+        return None if relevances else False
+    return max(known) >= (FITS_FROM if least is None else least)
 
 
 class Rule(Protocol):
