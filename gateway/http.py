@@ -156,7 +156,10 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
 
 
 def own_pictures(request: Request, store: DocumentStore) -> Own:
-    """Reads pictures by their address at this service, which Jina Box sends when somebody clicks on a result."""
+    """Reads pictures by their address at this service, which Jina Box sends when somebody clicks on a result.
+
+    What it returns raises PictureError where there is no such picture, or its file is not what it was.
+    """
     base_url = str(request.base_url).rstrip("/")
 
     def own(url: str) -> bytes | None:
@@ -164,7 +167,7 @@ def own_pictures(request: Request, store: DocumentStore) -> Own:
         try:
             return _content_of(store, name)[1] if name else None
         except RefusedError as error:
-            raise InputError(f"{url[:80]!r}: {error}") from error
+            raise PictureError(str(error)) from error
 
     return own
 

@@ -69,17 +69,21 @@ class UrlPictures:
         async with self._places:
             if self.held_bytes >= MAX_HELD_BYTES:
                 raise StateError("too many large pictures at once: try again")
-            picture = await run_in_threadpool(own, url)
-            if picture is None:
-                if self._rules is None:
-                    raise InputError(f"{url[:80]!r} is not read: {NOT_ALLOWED}")
-                try:
-                    picture = await fetch_picture(url, self._rules)
-                except PictureError as error:
-                    found[url] = PictureError(f"{url[:80]!r} was not fetched: {error}")
-                    return
+            try:
+                picture = await run_in_threadpool(own, url) or await self._from_elsewhere(url)
+            except PictureError as error:
+                found[url] = error
+                return
             found[url] = picture
             self.held_bytes += len(picture)
+
+    async def _from_elsewhere(self, url: str) -> bytes:
+        if self._rules is None:
+            raise InputError(f"{url[:80]!r} is not read: {NOT_ALLOWED}")
+        try:
+            return await fetch_picture(url, self._rules)
+        except PictureError as error:
+            raise PictureError(f"{url[:80]!r} was not fetched: {error}") from error
 
 
 def _size(found: Fetched) -> int:

@@ -24,16 +24,16 @@ async def resolve(host: str, port: int) -> list[str]:
     return [NAMES[host]]
 
 
-fetch.DEFAULT_RULES = replace(
-    fetch.DEFAULT_RULES,
-    max_bytes=1_000_000,
-    timeout_s=2.0,
-    ports=frozenset({int(os.environ["WEB_PORT"])}),
-    is_allowed=lambda address: str(address) == "127.0.0.1",
-    resolve=resolve,
-)
-
 if __name__ == "__main__":
     from app import main
+
+    fetch.DEFAULT_RULES = replace(
+        fetch.DEFAULT_RULES,
+        max_bytes=1_000_000,
+        timeout_s=2.0,
+        ports=frozenset({int(os.environ["WEB_PORT"])}),
+        is_allowed=lambda address: str(address) == "127.0.0.1",
+        resolve=resolve,
+    )
 
     main()

@@ -33,7 +33,7 @@ OPERATIONS = [
     ("POST", "/search"), ("POST", "/encode"), ("POST", "/index"), ("POST", "/update"), ("POST", "/delete"),
     ("GET", "/documents/{document_id}"), ("DELETE", "/documents/{document_id}"), ("GET", "/images/{picture_id}"),
     ("GET", "/thumbnails/{picture_id}"), ("GET", "/collections"), ("GET", "/models"), ("GET", "/status"),
-    ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
+    ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/map"), ("GET", "/captions/random"),
 ]  # fmt: skip
 
 

@@ -266,7 +266,10 @@ def test_a_picture_by_its_address_where_the_service_fetches_none(page: Page) -> 
     page.seen.may_fail_to_load = True
     by_address(page, "https://example.org/star.jpg")
     page.wait_for_selector("#fault")
-    assert "'https://example.org/star.jpg' is not read: send the picture itself" in page.inner_text("#fault-text")
+    assert (
+        "'https://example.org/star.jpg' is not read: URLs are not fetched here: send the picture itself"
+        in page.inner_text("#fault-text")
+    )
     page.click("#picture-remove")
     page.wait_for_selector("#welcome")
     assert page.input_value("#url") == ""
