@@ -39,7 +39,6 @@ async function answer(path, options = {}) {
   return told;
 }
 
-export const status = () => answer("/status");
 export const collections = () => answer("/collections");
 export const map = () => answer("/map");
 export const document = (id) => answer(`/documents/${encodeURIComponent(id)}`);

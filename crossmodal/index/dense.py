@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys, Vectors
+from crossmodal.index.files import written
 from crossmodal.index.flat import FlatIndex, Rows
 from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind
 from crossmodal.index.part import Part
@@ -151,18 +150,18 @@ class DenseIndex:
             raise ValueError(f"{self.n_tail} vectors are not frozen yet")
         part = self._frozen
         names = [f"{stem}{part.kind.suffix}"]
-        with _written(folder / names[0]) as file:
+        with written(folder / names[0]) as file:
             part.kind.write(part.index, Path(file.name))
         if not part.kind.keeps_rows:
             names.append(f"{stem}.vectors.npy")
-            with _written(folder / names[1]) as file:
+            with written(folder / names[1]) as file:
                 header = {"descr": "<f2", "fortran_order": False, "shape": (part.n, self.dim)}
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, part.n, BLOCK):
                     file.write(part.rows.take(np.arange(start, min(start + BLOCK, part.n))).tobytes())
         sizes = [(folder / name).stat().st_size for name in names]
         names.append(f"{stem}.rows.npz")
-        with _written(folder / names[-1]) as file:
+        with written(folder / names[-1]) as file:
             dead = np.flatnonzero(~part.alive)
             np.savez(file, keys=part.keys, dead=dead, kind=str(part.kind), n_trained=part.n_trained, sizes=sizes)
         return names
@@ -207,20 +206,6 @@ def _ascending(keys: Keys) -> Keys:
     keys = np.sort(keys)
     once: Keys = keys[np.append(True, np.diff(keys) > 0)]
     return once
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file that takes the name of `path` once it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ by first looking at the greatest score of each small block.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from scipy.sparse import _sparsetools, csr_matrix, vstack  # type: ignore[import
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys
-from crossmodal.index.files import checksum, write_atomically
+from crossmodal.index.files import checksum, write_atomically, written
 
 Scoring = Literal["dot", "activation-idf", "tf-idf"]
 Weights = NDArray[np.float32]
@@ -380,7 +379,8 @@ class SparseIndex:
         checksums = {}
         for name, array in zip(FILES, arrays, strict=True):
             path = folder / f"{stem}.{name}.npy"
-            _write(path, array)
+            with written(path) as file:
+                np.save(file, array)
             checksums[path.name] = checksum(path)
         write_atomically(folder / f"{stem}.json", json.dumps(checksums, indent=1).encode())
         return [*checksums, f"{stem}.json"]
@@ -500,19 +500,6 @@ def _add(sums: Weights, rows: NDArray[np.int32], weights: Weights, factor: np.fl
     """
     ends, factors = np.array([0, len(rows)], np.int32), np.array([factor], np.float32)
     _sparsetools.csc_matvec(len(sums), 1, ends, rows, weights, factors, sums)
-
-
-def _write(path: Path, array: NDArray[Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path, expected: str) -> NDArray[Any]:

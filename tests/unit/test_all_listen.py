@@ -22,4 +22,11 @@ def test_it_ends_when_the_last_one_listens() -> None:
 
 
 def test_it_ends_when_the_start_is_given_up() -> None:
-    asyncio.run(asyncio.wait_for(all_listen({"a": [f"grpc://127.0.0.1:{free_ports()}"]}, lambda: True), 5))
+    asked: list[bool] = []
+
+    def is_given_up() -> bool:
+        asked.append(len(asked) >= 2)
+        return asked[-1]
+
+    asyncio.run(asyncio.wait_for(all_listen({"a": [f"grpc://127.0.0.1:{free_ports()}"]}, is_given_up), 5))
+    assert asked == [False, False, True]
