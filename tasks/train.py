@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,11 +85,14 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
         if settings.model == "vse":
             vse = _with(VseTraining(), given)
             learner, schedule = VseLearner.start(vse, captions, settings.weights, device), vse.schedule
+            augmentation = vse.augmentation
         else:
             start = replace(ClipFineTuning(), weights=settings.weights) if settings.weights else ClipFineTuning()
             clip = _with(start, given)
             learner, schedule = ClipLearner.start(clip, captions, folder, device), clip.schedule
-        train = CaptionedPictures(records, learner.preprocessing.size_px, schedule.seed)
+            augmentation = clip.augmentation
+        train = CaptionedPictures(records, learner.preprocessing.size_px, schedule.seed, augmentation)
+    schedule = replace(schedule, n_workers=device.n_workers)
     history = fit(learner, train, dev, schedule, measure, folder, report)
     best = max(history, key=lambda entry: float(entry["rsum"]))
     minutes = (time.monotonic() - began) / 60
@@ -125,6 +128,7 @@ def _with(settings: S, given: Sequence[str]) -> S:
         InputError: An unknown name, or a value of another type; the known names are given.
     """
     known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    hints = get_type_hints(type(settings))
     changes: dict[str, Any] = {}
     for item in given:
         name, is_there, value = item.partition("=")
@@ -135,4 +139,6 @@ def _with(settings: S, given: Sequence[str]) -> S:
             changes[name] = kind(value)
         except ValueError as error:
             raise InputError(f"--set {item!r}: expected a value like {known[name]!r}") from error
+        if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
+            raise InputError(f"--set {item!r}: choose one of {', '.join(get_args(hints[name]))}")
     return replace(settings, **changes)

@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import StateError
 from crossmodal.encoders import registry
 from crossmodal.encoders.hub import cached_file
 
@@ -64,11 +63,8 @@ def entries(family: str) -> list[Entry]:
 
 def _bundled(family: str) -> Iterator[Entry]:
     folder = getattr(registry.family_of(family), "BUNDLED_FOLDER", None)
-    try:
-        spec = registry.resolve(family, registry.BUNDLED) if folder else None
-    except StateError:
-        return
-    if folder and spec:
+    if folder:
+        spec = registry.resolve(family, registry.BUNDLED)
         (file,) = folder.glob("*.safetensors")
         n = _parameters(file)
         yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, OUR_LICENCE, here=file)

@@ -28,11 +28,8 @@ IMAGE_ONLY = frozenset({"timm"})
 BUNDLED = "scenes"
 """The name of the small weights that come with the program."""
 
-DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "vse": BUNDLED, "timm": "resnet101"}
-"""What each family uses where the bundled weights, which know our scenes only, are of little use.
-
-The published weights of VSE++ can't be fetched by name any more, so it has none but the bundled ones.
-"""
+DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "timm": "resnet101"}
+"""What each family uses where the bundled weights, which know our scenes only, are of little use."""
 
 
 class Family(Protocol):
@@ -68,8 +65,14 @@ def default_weights(family: str, data_set: str) -> str:
         raise InputError(
             "-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights"
         )
-    scenes_will_do = data_set in ("toy-data", "scenes") and family not in IMAGE_ONLY
-    return BUNDLED if scenes_will_do else DEFAULT_WEIGHTS.get(family, BUNDLED)
+    if data_set in ("toy-data", "scenes") and family not in IMAGE_ONLY:
+        return BUNDLED
+    if family == "vse":
+        raise InputError(
+            "the VSE++ that comes with the program knows scenes only, and no other can be fetched by name: name a "
+            "published checkpoint or your own training's folder with --weights (or `--weights scenes` all the same)"
+        )
+    return DEFAULT_WEIGHTS[family]
 
 
 def resolve(family: str, weights: str) -> ModelSpec:

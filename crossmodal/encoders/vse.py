@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.pixels import check_pixels, to_tensor
 from crossmodal.encoders.weights import check_unchanged, unit_rows
@@ -38,7 +38,6 @@ def resolve(weights: str) -> ModelSpec:
 
     Raises:
         InputError: No such folder or file, or it is no model of VSE++.
-        StateError: The bundled weights are not there.
     """
     files = _files(weights)
     weights_hash = _sha256(files)
@@ -128,11 +127,6 @@ def _files(weights: str) -> tuple[Path, ...]:
         checkpoint = Path(name.removesuffix(CHECKPOINT_ENDING) + CHECKPOINT_ENDING)
         beside = checkpoint.with_name(PUBLISHED_VOCABULARY)
         return checkpoint.resolve(), (Path(vocabulary) if vocabulary else beside).resolve()
-    if weights == "scenes" and not BUNDLED_FOLDER.is_dir():
-        raise StateError(
-            "the VSE++ weights 'scenes' are not bundled with this version: train your own, and name their folder, "
-            "or a published checkpoint, with --weights"
-        )
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights).resolve()
     if not weights or not folder.is_dir():
         raise InputError(

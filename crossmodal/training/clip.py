@@ -39,6 +39,7 @@ from crossmodal.core.errors import StateError  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders.clip import MERGES_NAME, build, encode_tokens, resolve  # noqa: E402
 from crossmodal.training.clip_folder import save_folder  # noqa: E402
+from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402
     contrastive_with_twins,
     multi_positive,
@@ -63,9 +64,12 @@ TEXT_CHUNKS = 4
 
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 512,
-    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "width": 16, "head_width": 32},
+    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "width": 0, "head_width": 32},
     "text_cfg": {"context_length": 48, "vocab_size": 0, "width": 192, "heads": 6, "layers": 3},
 }
+
+
+PREPROCESSING = Preprocessing(MODEL_CONFIG["vision_cfg"]["image_size"], mean=MEAN, std=STD)
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,16 @@ class ClipTraining:
     """The settings of a run; they are saved beside its weights.
 
     `start` names CLIP weights of the same architecture to go on from, with `seeing_steps` at 0; empty for random ones.
+    `width` is that of the image tower, the channels of its first convolutions' outputs.
     """
 
     start: str = ""
-    seeing_steps: int = 1500
+    seeing_steps: int = 1200
     steps: int = 5000
-    batch_size: int = 192
-    captions_a_batch: int = 64
+    batch_size: int = 512
+    captions_a_batch: int = 192
     learning_rate: float = 1.5e-3
-    warmup_steps: int = 100
+    warmup_steps: int = 200
     weight_decay: float = 0.05
     query_weight: float = 1.0
     thing_weight: float = 1.0
@@ -89,9 +94,10 @@ class ClipTraining:
     fact_weight: float = 0.25
     attribute_weight: float = 0.5
     pair_weight: float = 1.0
-    n_scenes: int = 30_000
+    width: int = 24
+    n_scenes: int = 40_000
     seed: int = 0
-    checkpoint_every: int = 250
+    checkpoint_every: int = 500
 
     @property
     def all_steps(self) -> int:
@@ -117,17 +123,21 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
     out.mkdir(parents=True, exist_ok=True)
     write_merges(scene_words(), out / MERGES_NAME)
     tokenizer = SimpleTokenizer(str(out / MERGES_NAME), context_length=MODEL_CONFIG["text_cfg"]["context_length"])
-    config = {**MODEL_CONFIG, "text_cfg": {**MODEL_CONFIG["text_cfg"], "vocab_size": tokenizer.vocab_size}}
+    config = {
+        **MODEL_CONFIG,
+        "vision_cfg": {**MODEL_CONFIG["vision_cfg"], "width": settings.width},
+        "text_cfg": {**MODEL_CONFIG["text_cfg"], "vocab_size": tokenizer.vocab_size},
+    }
     torch.manual_seed(settings.seed)
     model = CLIP(**config)
     if settings.start:
         model.load_state_dict(build(resolve(settings.start).weights).state_dict())
-    model.to(memory_format=torch.channels_last)
-    run = _Run(settings, model)
+    device = Device.here(True)
+    run = _Run(settings, model, device)
     start = run.resume(out / "checkpoint.pt")
-    loader = DataLoader(
-        _batches(settings, tokenizer, out), batch_size=None, num_workers=1, sampler=range(start, settings.all_steps)
-    )
+    steps = range(start, settings.all_steps)
+    batches = _batches(settings, tokenizer, out)
+    loader = DataLoader(batches, batch_size=None, num_workers=device.n_workers, sampler=steps)
     began = time.monotonic()
     for step, batch in enumerate(loader, start):
         losses = run.step(step, batch)
@@ -143,28 +153,27 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
 
 def export(model: CLIP, config: dict[str, Any], settings: ClipTraining, out: Path) -> None:
     """Writes the weights and, beside them, the settings they were made with."""
-    save_folder(model, config, Preprocessing(MODEL_CONFIG["vision_cfg"]["image_size"], mean=MEAN, std=STD), out)
+    save_folder(model, config, PREPROCESSING, out)
     (out / "training.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
 
 
 class _Run:
     """Model, readings and optimiser of one run."""
 
-    def __init__(self, settings: ClipTraining, model: CLIP) -> None:
-        self.settings, self.model = settings, model
-        self.attributes = torch.nn.Linear(MODEL_CONFIG["embed_dim"], N_ATTRIBUTES)
+    def __init__(self, settings: ClipTraining, model: CLIP, device: Device) -> None:
+        self.settings, self.device = settings, device
+        self.model = model.to(device.device, memory_format=torch.channels_last)
+        self.attributes = torch.nn.Linear(MODEL_CONFIG["embed_dim"], N_ATTRIBUTES).to(device.device)
         matrices = [p for p in model.parameters() if p.ndim > 1]
         channels = model.visual.layer4[-1].conv3.out_channels
-        self.cells = FactReading(channels)
-        self.facts = FactReading(MODEL_CONFIG["embed_dim"])
+        self.cells = FactReading(channels).to(device.device)
+        self.facts = FactReading(MODEL_CONFIG["embed_dim"]).to(device.device)
         others = [p for p in model.parameters() if p.ndim <= 1]
         others += [*self.attributes.parameters(), *self.cells.parameters(), *self.facts.parameters()]
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
             betas=(0.9, 0.98),
         )
-        self._mean = torch.tensor(MEAN).view(1, 3, 1, 1) * 255
-        self._std = torch.tensor(STD).view(1, 3, 1, 1) * 255
 
     def step(self, step: int, batch: PictureBatch) -> dict[str, float]:
         """One update; returns the parts of the loss.
@@ -174,6 +183,7 @@ class _Run:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.settings, step)
+        batch = batch.to(self.device.device)
         parts = self._text_losses(batch) if isinstance(batch, SceneBatch) else self._picture_losses(batch)
         values = {name: value.item() for name, (_, value) in parts.items()}
         if not all(map(math.isfinite, values.values())):
@@ -186,13 +196,13 @@ class _Run:
         return values
 
     def _picture_losses(self, batch: PictureBatch) -> Losses:
-        with torch.autocast("cpu", torch.bfloat16):
+        with self.device.autocast():
             features = self._features(batch.images)
         return {"cells": (1.0, self.cells.of_cells(features, batch.cells))}
 
     def _text_losses(self, batch: SceneBatch) -> Losses:
         settings, m = self.settings, len(batch.captions)
-        with torch.autocast("cpu", torch.bfloat16):
+        with self.device.autocast():
             features = self._features(batch.images)
             image = self.model.visual.attnpool(features)
             told = self._encode_texts(torch.cat([batch.captions, batch.negatives]))
@@ -232,9 +242,8 @@ class _Run:
 
     def _features(self, images: Tensor) -> Tensor:
         """The image tower up to its last feature map, (n, channels, CELLS, CELLS)."""
-        pixels = (images.float() - self._mean) / self._std
         visual = self.model.visual
-        x = visual.stem(pixels.contiguous(memory_format=torch.channels_last))
+        x = visual.stem(self.device.normalised(images, PREPROCESSING))
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = layer(x)
         features: Tensor = x

@@ -27,6 +27,7 @@ from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
 from crossmodal.training.losses import contrastive  # noqa: E402
 from crossmodal.training.merges import write_merges  # noqa: E402
+from crossmodal.training.pairs import Augmentation, CaptionsAnEpoch  # noqa: E402
 
 MAX_SCALE = 100.0
 NOTHING = "nothing"
@@ -34,7 +35,7 @@ NOTHING = "nothing"
 
 SMALL: dict[str, Any] = {
     "embed_dim": 256,
-    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 1], "width": 32, "head_width": 32},
+    "vision_cfg": {"image_size": 0, "layers": [1, 1, 1, 1], "width": 0, "head_width": 32},
     "text_cfg": {"context_length": 48, "vocab_size": 0, "width": 192, "heads": 6, "layers": 3},
 }
 
@@ -42,12 +43,16 @@ SMALL: dict[str, Any] = {
 @dataclass(frozen=True)
 class ClipFineTuning:
     """The settings of a run; they are saved beside its weights. `learning_rate` None is 1e-3 from nothing, and
-    1e-5 for a model that knows something.
+    1e-5 for a model that knows something. `image_size` and `width`, that of the image tower, are for one from nothing.
     """
 
     weights: str = NOTHING
+    image_size: int = 96
+    width: int = 32
     epochs: int = 30
     batch_size: int = 128
+    captions: CaptionsAnEpoch = "one"
+    augmentation: Augmentation = "light"
     learning_rate: float | None = None
     warmup_share: float = 0.05
     weight_decay: float = 0.2
@@ -58,8 +63,8 @@ class ClipFineTuning:
 
     @property
     def schedule(self) -> Schedule:
-        """What the loop needs to know: each picture once an epoch, with one of its captions."""
-        return Schedule(self.epochs, self.batch_size, "one", 1.0, self.patience, self.seed)
+        """What the loop needs to know."""
+        return Schedule(self.epochs, self.batch_size, self.captions, 1.0, self.patience, self.seed)
 
 
 class ClipLearner:
@@ -105,9 +110,13 @@ class ClipLearner:
         write_merges(words, out / clip.MERGES_NAME)
         length = SMALL["text_cfg"]["context_length"]
         tokenizer = SimpleTokenizer(str(out / clip.MERGES_NAME), context_length=length)
-        config = {**SMALL, "text_cfg": {**SMALL["text_cfg"], "vocab_size": tokenizer.vocab_size}}
+        config = {
+            **SMALL,
+            "vision_cfg": {**SMALL["vision_cfg"], "image_size": settings.image_size, "width": settings.width},
+            "text_cfg": {**SMALL["text_cfg"], "vocab_size": tokenizer.vocab_size},
+        }
         torch.manual_seed(settings.seed)
-        preprocessing = Preprocessing(SMALL["vision_cfg"]["image_size"])
+        preprocessing = Preprocessing(settings.image_size)
         return cls(settings, CLIP(**config), tokenizer, config, preprocessing, device)
 
     def settings(self) -> dict[str, Any]:

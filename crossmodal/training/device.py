@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -23,6 +24,11 @@ class Device:
         """The first CUDA device, else the CPU; `is_bf16` is by default so on CUDA only."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return cls(device, device.type == "cuda" if is_bf16 is None else is_bf16)
+
+    @property
+    def n_workers(self) -> int:
+        """How many processes make batches: one where the CPU trains, too; else one a core, sixteen at most."""
+        return 1 if self.device.type == "cpu" else min(16, len(os.sched_getaffinity(0)))
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context for the forward pass of a tower."""

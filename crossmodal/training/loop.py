@@ -119,10 +119,12 @@ def fit(
         goes on without it.
 
     Raises:
-        InputError: A split is empty.
+        InputError: A split is empty, or there are no epochs.
         StateError: The loss is not finite; the best weights and the last checkpoint stay. Or `out` has a run
             with other settings.
     """
+    if schedule.epochs < 1:
+        raise InputError(f"{schedule.epochs} epochs: at least one is needed")
     for name, n_pictures in (("train", len(train)), ("dev", len(dev))):
         if not n_pictures:
             raise InputError(f"the {name} split has no pictures with captions: nothing to train with")

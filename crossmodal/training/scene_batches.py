@@ -6,13 +6,15 @@ the uninterrupted one would.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
+from typing import Self
 
 import numpy as np
 import torch
@@ -51,6 +53,10 @@ class PictureBatch:
 
     images: Tensor  # (n, 3, side, side) uint8
     cells: Tensor  # (n, CELLS * CELLS, facts) int64, see `cell_targets`
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on a device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ def take_pictures(
         world.flipped(scenes[row], "x") if is_mirrored else scenes[row]
         for row, is_mirrored in zip(rows, mirror, strict=True)
     ]
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     return PictureBatch(pixels, torch.from_numpy(cell_targets(shown))), shown
 
 
@@ -229,8 +235,11 @@ def false_twin(pattern: Pattern, words: Random) -> Pattern:
         "count": world.COUNTS, "background": world.BACKGROUNDS,
     }  # fmt: skip
     name = words.choice([name for name in values if getattr(pattern, name) is not None])
-    others = [replace(pattern, **{name: value}) for value in values[name] if value != getattr(pattern, name)]  # type: ignore[arg-type]
-    return words.choice([twin for twin in others if (twin.colour, twin.shape) not in world.held_out_pairs()])
+    others = [value for value in values[name] if value != getattr(pattern, name)]
+    while True:
+        twin = replace(pattern, **{name: words.choice(others)})  # type: ignore[arg-type]
+        if (twin.colour, twin.shape) not in world.held_out_pairs():
+            return twin
 
 
 def _has_held_out(scene: Scene) -> bool:
@@ -254,17 +263,17 @@ def truth_by_thing(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.b
     has fewer things. Equals `Pattern.matches` of one thing, all at once.
     """
     most = max(len(scene.things) for scene in scenes)
-    holds = np.ones((len(patterns), len(scenes), most), bool)
-    for j, scene in enumerate(scenes):
-        holds[:, j, len(scene.things) :] = False
-    for name in ("shape", "colour", "texture", "size", "count"):
-        values = np.array([[str(getattr(t, name)) for t in s.things] + [""] * (most - len(s.things)) for s in scenes])
-        asked = np.array([str(getattr(p, name) or "") for p in patterns])
-        holds &= (asked == "")[:, None, None] | (asked[:, None, None] == values[None])
-    asked = np.array([p.background or "" for p in patterns])
-    background = np.array([s.background for s in scenes])
-    in_place = (asked == "")[:, None] | (asked[:, None] == background[None])
-    return np.asarray(holds & in_place[:, :, None], np.bool_)
+    asked = np.array([fact_places(pattern) for pattern in patterns], np.int8)
+    there = np.full((len(scenes), most, len(CELL_FACTS)), -2, np.int8)
+    for row, scene in zip(there, scenes, strict=True):
+        row[: len(scene.things)] = [fact_places(thing) for thing in scene.things]
+    in_place = np.array([world.BACKGROUNDS.index(p.background) if p.background else -1 for p in patterns], np.int8)
+    behind = np.array([world.BACKGROUNDS.index(scene.background) for scene in scenes], np.int8)
+    fits = (in_place < 0)[:, None] | (in_place[:, None] == behind)
+    holds = fits[:, :, None] & (there[None, :, :, 0] != -2)
+    for name in range(len(CELL_FACTS)):
+        holds &= (asked[:, name] < 0)[:, None, None] | (asked[:, None, None, name] == there[None, :, :, name])
+    return holds
 
 
 def _attribute_names() -> dict[tuple[str, str, str], int]:
@@ -317,6 +326,7 @@ CELL_FACTS: dict[str, tuple[object, ...]] = {
     "size": world.SIZES,
     "texture": world.TEXTURES,
 }
+_PLACES = {name: {value: place for place, value in enumerate(values)} for name, values in CELL_FACTS.items()}
 
 
 def cell_of(thing: Thing) -> int:
@@ -338,13 +348,10 @@ def cell_targets(scenes: list[Scene]) -> NDArray[np.int64]:
 
 def fact_places(told: Thing | Pattern) -> list[int]:
     """The place of each fact's value in `CELL_FACTS`; -1 where none is told, or a colour or a shape has no name."""
-    said = ((getattr(told, name), values) for name, values in CELL_FACTS.items())
-    return [values.index(value) if value in values else -1 for value, values in said]
+    return [places.get(getattr(told, name), -1) for name, places in _PLACES.items()]
 
 
-def draw_pool(
-    folder: Path, n_scenes: int, side_px: int, seed: int, n_workers: int = 2
-) -> tuple[NDArray[np.uint8], list[Scene]]:
+def draw_pool(folder: Path, n_scenes: int, side_px: int, seed: int) -> tuple[NDArray[np.uint8], list[Scene]]:
     """Draws the training pool once, (n_scenes, side, side, 3) uint8, and maps it from `folder` afterwards."""
     path = folder / f"jpeg-{n_scenes}-{side_px}-{seed}.npy"
     scenes = [make_scene("train", i, seed) for i in range(n_scenes)]
@@ -353,7 +360,7 @@ def draw_pool(
         shape = (n_scenes, side_px, side_px, 3)
         partial = path.with_suffix(".partial.npy")
         pool = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        with get_context("spawn").Pool(n_workers) as workers:
+        with get_context("spawn").Pool(len(os.sched_getaffinity(0))) as workers:
             jobs = ((i, side_px, seed) for i in range(n_scenes))
             for i, picture in enumerate(workers.imap(_draw_small, jobs, chunksize=256)):
                 pool[i] = picture

@@ -39,7 +39,7 @@ class FactReading(torch.nn.Module):
             features: (n, channels, CELLS, CELLS).
             cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_batches.cell_targets`.
         """
-        loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
+        loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1).to(features.device))
         return loss
 
 
@@ -63,8 +63,8 @@ def teach(
     """
     cnn.train()
     with torch.no_grad():
-        channels = features(batch(0)).shape[1]
-    reading = FactReading(channels)
+        seen = features(batch(0))
+    reading = FactReading(seen.shape[1]).to(seen.device)
     optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     for step in range(steps):

@@ -10,6 +10,7 @@ from conftest import TOY, RunApp
 from PIL import Image
 
 PICTURE = TOY / "images" / "test-00005.jpg"
+CAPTIONS = (TOY / "captions.txt").read_text("utf8").splitlines()
 
 
 def test_text_to_image_with_a_contact_sheet(run_app: RunApp, toy_workspace: Path, tmp_path: Path) -> None:
@@ -89,3 +90,13 @@ def test_evaluate_prints_json_and_nothing_else(run_app: RunApp) -> None:
     assert {"t2i", "i2t", "rsum", "skills"} <= set(told)
     assert told["t2i"]["R@1"] > 0.8
     assert set(told["skills"]) == {"flip", "colour_swap", "short_query_p10", "synonym_p10"}
+
+
+def test_the_small_vse_both_ways_without_a_network(run_app: RunApp, tmp_path: Path) -> None:
+    done = run_app("-t", "index", "-m", "vse", "-w", tmp_path, "-n", "20")
+    assert done.returncode == 0, done.stderr
+    caption = next(line.split(",", 1)[1] for line in CAPTIONS if line.startswith(PICTURE.name))
+    found = run_app("-t", "query-t2i", "-m", "vse", "-w", tmp_path, "-k", "1", "--json", caption)
+    assert json.loads(found.stdout)["matches"][0]["filename"] == PICTURE.name, found.stderr
+    told = run_app("-t", "query-i2t", "-m", "vse", "-w", tmp_path, "-k", "1", "--json", PICTURE)
+    assert f"{PICTURE.name},{json.loads(told.stdout)['matches'][0]['text']}" in CAPTIONS, told.stderr

@@ -19,7 +19,7 @@ def test_every_family_has_its_module() -> None:
         family = registry.family_of(name)
         assert callable(family.resolve)
         assert callable(family.load)
-        assert name in registry.DEFAULT_WEIGHTS or name == "sparse"
+        assert name in registry.DEFAULT_WEIGHTS or name in ("sparse", "vse")
     with pytest.raises(InputError, match="-m sparse needs a model: make one with `-t train -m sparse`"):
         registry.default_weights("sparse", "toy-data")
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from crossmodal.training.clip_pairs import SMALL, ClipFineTuning, ClipLearner  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import CHECKPOINT, CURVES, HISTORY, PairSource, fit  # noqa: E402
-from crossmodal.training.pairs import CaptionedPictures, PairBatch  # noqa: E402
+from crossmodal.training.pairs import Augmentation, CaptionedPictures, Key, PairBatch  # noqa: E402
 from crossmodal.training.vse import VseLearner, VseTraining  # noqa: E402
 from tasks.train import measure  # noqa: E402
 
@@ -178,6 +178,30 @@ def test_one_caption_an_epoch(records: list[ImageRecord]) -> None:
     assert batch.pixels.dtype == torch.uint8
 
 
+def test_all_captions_come_in_rounds_so_that_no_picture_stands_against_itself(records: list[ImageRecord]) -> None:
+    told = [replace(record, captions=(f"one of {i}", f"two of {i}")) for i, record in enumerate(records)]
+    first, second = CaptionedPictures(told, 32, 0).batches(3, len(told), "all", 0)[1]
+    for batch in (first, second):
+        assert {caption.split()[-1] for caption in batch.captions} == {str(i) for i in range(len(told))}
+    assert sorted(first.captions + second.captions) == sorted(captions_of(told))
+
+
+def test_strong_augmentation_changes_more_and_follows_from_the_name_too(records: list[ImageRecord]) -> None:
+    light, strong, again = (
+        CaptionedPictures(records, 32, 0, augmentation)
+        for augmentation in cast("tuple[Augmentation, ...]", ("light", "strong", "strong"))
+    )
+    keys = [Key(0, i, 0) for i in range(8)]
+    drawn = [[np.asarray(source[key][0]) for key in keys] for source in (light, strong, again)]
+    assert all((a == b).all() for a, b in zip(drawn[1], drawn[2], strict=True))
+    assert any((a != b).any() for a, b in zip(drawn[0], drawn[1], strict=True))
+
+
+def test_no_epochs_are_refused(records: list[ImageRecord], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 epochs"):
+        train(records, tmp_path / "out", replace(SETTINGS, epochs=0))
+
+
 def test_the_cnn_is_frozen_until_its_epoch(records: list[ImageRecord], tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=1, train_cnn_from=1)
     learner = VseLearner.start(settings, captions_of(records), None, CPU)
@@ -191,9 +215,9 @@ def test_the_cnn_is_frozen_until_its_epoch(records: list[ImageRecord], tmp_path:
 def test_clip_from_nothing_trains_and_loads(
     records: list[ImageRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = {**SMALL, "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8}}
+    small = {**SMALL, "vision_cfg": {**SMALL["vision_cfg"], "head_width": 8}}
     monkeypatch.setattr("crossmodal.training.clip_pairs.SMALL", small)
-    settings = ClipFineTuning(epochs=2, batch_size=4, min_count=1, word_dropout=0.2)
+    settings = ClipFineTuning(epochs=2, batch_size=4, min_count=1, word_dropout=0.2, image_size=32, width=8)
     learner = ClipLearner.start(settings, captions_of(records), tmp_path / "out", CPU)
     schedule = replace(settings.schedule, n_workers=0)
     source = CaptionedPictures(records[:8], 32, 0)

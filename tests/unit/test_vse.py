@@ -13,7 +13,8 @@ from PIL import Image
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import ModelSpec, Pixels
+from crossmodal.core.types import ImageRecord, ModelSpec, Pixels
+from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry, vse
 from crossmodal.encoders.vocabulary import Vocabulary
 from crossmodal.encoders.vse_towers import (
@@ -26,6 +27,7 @@ from crossmodal.encoders.vse_towers import (
     save_folder,
 )
 from crossmodal.images.geometry import fit
+from crossmodal.training.pairs import evaluation_pixels
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = Vocabulary(["a", "the", "red", "blue", "star", "heart", "left", "of", "."])
@@ -158,14 +160,25 @@ def test_a_folder_is_known_by_its_full_path(folder: Path, monkeypatch: pytest.Mo
     assert registry.resolve("vse", "mine") == registry.resolve("vse", str(folder))
 
 
-def test_the_bundled_weights_have_their_place(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vse, "BUNDLED_FOLDER", tmp_path / "none")
-    with pytest.raises(StateError, match=r"'scenes' are not bundled.*--weights"):
-        registry.resolve("vse", "scenes")
+def test_the_bundled_weights_have_their_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vse, "BUNDLED_FOLDER", folder)
-    spec = registry.resolve("vse", registry.default_weights("vse", "f8k"))
+    spec = registry.resolve("vse", registry.default_weights("vse", "scenes"))
     assert spec.weights == "scenes"
     assert registry.load(spec).encode_texts(["a star"]).shape == (1, 24)
+
+
+def test_the_bundled_weights_find_the_captions_of_toy_data() -> None:
+    assert sum(file.stat().st_size for file in vse.BUNDLED_FOLDER.iterdir()) < 15e6
+    encoder = registry.load(registry.resolve("vse", registry.BUNDLED))
+    records = [r for r in data_sets.read("toy-data", None) if isinstance(r, ImageRecord)][:100]
+    images = encoder.encode_images(evaluation_pixels(records, encoder.spec.preprocessing))
+    texts = encoder.encode_texts([record.captions[0] for record in records])
+    assert np.mean((texts @ images.T).argmax(axis=1) == np.arange(len(records))) >= 0.95
+
+
+def test_photographs_are_not_for_the_bundled_weights() -> None:
+    with pytest.raises(InputError, match=r"knows scenes only.*--weights"):
+        registry.default_weights("vse", "f8k")
 
 
 @pytest.mark.parametrize("name", ["", "resnet152", "ViT-B-32/openai", "no/folder"])

@@ -1,0 +1,31 @@
+"""-t train: settings given by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import Settings
+from tasks import train
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("depth=3", r"'depth=3'.*NAME=VALUE with a name of backbone, .*loss"),
+        ("epochs=many", r"'epochs=many'.*a value like 20"),
+        ("loss=huber", r"'loss=huber'.*max-of-hinges, sum-of-hinges, contrastive"),
+        ("augmentation=some", r"'augmentation=some'.*light, strong"),
+    ],
+)
+def test_a_setting_that_is_not_one_is_named(given: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        train.run(Settings("scenes", model="vse"), None, tmp_path, [given], print)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_are_for_the_small_clip_only(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="epochs=10"):
+        train.run(Settings("scenes", model="vse"), 5, tmp_path, [], print)
