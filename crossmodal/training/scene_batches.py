@@ -273,7 +273,7 @@ def truth_by_thing(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.b
     holds = fits[:, :, None] & (there[None, :, :, 0] != -2)
     for name in range(len(CELL_FACTS)):
         holds &= (asked[:, name] < 0)[:, None, None] | (asked[:, None, None, name] == there[None, :, :, name])
-    return holds
+    return np.asarray(holds, np.bool_)
 
 
 def _attribute_names() -> dict[tuple[str, str, str], int]:
