@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crossmodal.core.errors import CrossModalError, InputError
-from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, Settings
+from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, OtherService, Settings
 from crossmodal.core.types import Modality
 
 EXAMPLES = """
@@ -57,6 +57,19 @@ class TaskName(click.ParamType[str]):
         if name not in TASKS:
             self.fail(f"{value!r} is none of {', '.join(TASKS)}", param, ctx)
         return name
+
+
+class OtherServiceType(click.ParamType[OtherService]):
+    """NAME=URL."""
+
+    name = "name=url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> OtherService:
+        """The name and the address, which a browser must be able to follow."""
+        name, _, url = str(value).partition("=")
+        if not name or not url.startswith(("http://", "https://")) or "," in value:
+            self.fail(f"{value!r}: give NAME=URL without a comma, as in photos=http://localhost:45680", param, ctx)
+        return OtherService(name, url)
 
 
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -189,6 +202,13 @@ class TaskName(click.ParamType[str]):
 @click.option("--trust_host", multiple=True, metavar="NAME", help="A name the service is asked by.  [default: any]")
 @click.option(
     "--trust_origin", multiple=True, metavar="URL", help="An origin whose pages may ask, beside ours.  [default: any]"
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME=URL",
+    type=OtherServiceType(),
+    help="A service of another collection, which the page leads to.",
 )
 @click.option("--writable", is_flag=True, help="For `query_restful`: also /index, /update and /delete.")
 @click.option(

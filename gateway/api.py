@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.settings import OtherService
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.encoders.registry import IMAGE_ONLY
 from executors.docs import MediaDoc
@@ -34,6 +35,7 @@ from gateway.api_models import (
     EncodeRequest,
     ModelInfo,
     ModelsAnswer,
+    OtherCollection,
     ProblemAnswer,
     ReadyAnswer,
     SearchAnswer,
@@ -64,6 +66,7 @@ def add_api_routes(
     metrics: Metrics,
     urls: UrlPictures,
     legacy_search: Legacy | None = None,
+    others: Sequence[OtherService] = (),
 ) -> None:
     """Adds the typed API to the application.
 
@@ -74,11 +77,12 @@ def add_api_routes(
         metrics: What GET /metrics tells.
         urls: Fetches pictures that are named by URL.
         legacy_search: Answers what comes to POST /search in a legacy shape; None for a Flow that doesn't search.
+        others: Services of other collections.
     """
     router = APIRouter(route_class=ProblemRoute)
     searcher = Searcher(flow, opened)
     _add_encode(router, searcher, opened, urls)
-    _add_what_is_here(router, opened)
+    _add_what_is_here(router, opened, others)
     add_browsing(router, opened)
     if legacy_search is not None:
         _add_search(router, searcher, opened, urls, legacy_search)
@@ -205,7 +209,7 @@ def _numbers(vector: Any) -> list[float]:
 # -- what is here
 
 
-def _add_what_is_here(router: APIRouter, opened: Generations[Any]) -> None:
+def _add_what_is_here(router: APIRouter, opened: Generations[Any], others: Sequence[OtherService]) -> None:
     @router.get("/documents/{document_id}", summary="A document with its captions", responses=PROBLEMS)
     def document(document_id: str) -> StoredDocument:
         now = opened.current()[1]
@@ -218,10 +222,12 @@ def _add_what_is_here(router: APIRouter, opened: Generations[Any]) -> None:
         told.words = now.words.of_picture(found.id) if now.words else None
         return told
 
-    @router.get("/collections", summary="The collection that is served")
+    elsewhere = [OtherCollection(name=other.name, url=other.url) for other in others]
+
+    @router.get("/collections", summary="The collection that is served, and where others are")
     def collections() -> CollectionsAnswer:
         generation, now = opened.current()
-        return CollectionsAnswer(collections=[_collection_info(generation, now)])
+        return CollectionsAnswer(collections=[_collection_info(generation, now)], elsewhere=elsewhere)
 
     @router.get("/models", summary="The model that is served")
     def models() -> ModelsAnswer:

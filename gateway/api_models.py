@@ -201,10 +201,18 @@ class CollectionInfo(BaseModel):
     fusion: str | None = Field(None, description="of a sparse collection: the fusion of who asks for none")
 
 
+class OtherCollection(BaseModel):
+    """Where another collection is served."""
+
+    name: str
+    url: str
+
+
 class CollectionsAnswer(BaseModel):
-    """What is served: one collection by one service."""
+    """What is served: one collection by one service, and the services of others that this one was told of."""
 
     collections: list[CollectionInfo]
+    elsewhere: list[OtherCollection]
 
 
 class MapGroups(BaseModel):

@@ -12,6 +12,7 @@ from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from jina.serve.runtimes.servers.http import FastAPIBaseServer
 
+from crossmodal.core.settings import OtherService
 from crossmodal.images import fetch
 from crossmodal.index.collection import Collection
 from gateway.entrance import Entrance
@@ -65,6 +66,7 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         proxies: str = "",
         hosts: str = "",
         origins: str = "",
+        also: str = "",
         fetches: bool = False,
         writable: bool = False,
         **kwargs: Any,
@@ -80,7 +82,8 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         }
         http = HttpServer(**http_kwargs)
         http.collection = collection
-        http.offer = Offer(endpoint, writable, fetch.DEFAULT_RULES if fetches else None)
+        others = tuple(OtherService(*pair.split("=", 1)) for pair in _names(also))
+        http.offer = Offer(endpoint, writable, fetch.DEFAULT_RULES if fetches else None, others)
         http.entrance = Entrance(keys or "", float(rate_per_s or 0), trusted, _names(hosts), _names(origins))
         if keys:
             grpc_kwargs["runtime_args"]["host"] = "127.0.0.1"

@@ -111,6 +111,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "proxies": ",".join(settings.trust_proxy),
         "hosts": ",".join(settings.trust_host),
         "origins": ",".join(settings.trust_origin),
+        "also": ",".join(f"{name}={url}" for name, url in settings.also),
         "fetches": settings.allow_url_fetch,
         "writable": settings.writable,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),

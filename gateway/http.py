@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.core.settings import OtherService
 from crossmodal.core.types import Document, image_id
 from crossmodal.images.decode import MIME_TYPES
 from crossmodal.images.fetch import FetchRules
@@ -58,12 +59,13 @@ class Offer:
     """What a service does.
 
     `endpoint` is what its Flow is for, `/search` or `/index`; `writable` is whether the Flow ends in a writer;
-    `fetch_rules` say which URLs are fetched, None for none.
+    `fetch_rules` say which URLs are fetched, None for none; `others` are the services the page leads to.
     """
 
     endpoint: str = "/search"
     writable: bool = False
     fetch_rules: FetchRules | None = None
+    others: tuple[OtherService, ...] = ()
 
     @property
     def endpoints(self) -> set[str]:
@@ -95,7 +97,7 @@ def make_app(streamer: GatewayStreamer, collection: Collection, offer: Offer, en
     opened = Generations(str(collection.root), _Opened, lambda held: held.store.close())
     urls = UrlPictures(offer.fetch_rules, lambda request: own_pictures(request, opened.current()[1].store))
     legacy_search = _add_data_routes(app, flow, urls, offer)
-    add_api_routes(app, flow, opened, metrics, urls, legacy_search)
+    add_api_routes(app, flow, opened, metrics, urls, legacy_search, offer.others)
     if offer.writable:
         add_change_routes(app, flow)
     else:

@@ -338,10 +338,12 @@ window.addEventListener("online", () => !byId("fault").hidden && go("keep"));
 
 async function introduce() {
   try {
-    const { collections } = await service.collections();
+    const { collections, elsewhere } = await service.collections();
     const [first] = collections;
     const counted = `${first.images.toLocaleString()} pictures, ${first.captions.toLocaleString()} captions`;
-    byId("about").textContent = `${first.name}: ${counted} · ${first.model}`;
+    const name = elsewhere.length ? "" : `${first.name}: `; // the chooser says it
+    byId("about").textContent = `${name}${counted} · ${first.model}`;
+    offer(first, elsewhere);
     byId("empty").hidden = first.images + first.captions > 0;
     const examples = first.examples.map((words) => {
       const button = element("button", { type: "button" }, words);
@@ -354,6 +356,20 @@ async function introduce() {
     showFault(error);
   }
 }
+
+/** The collections to choose from, where there are others: each has a service of its own. */
+function offer(ours, elsewhere) {
+  const others = elsewhere.map(({ name, url }) => element("option", { value: url }, name));
+  byId("collection").replaceChildren(element("option", { value: "", selected: true }, ours.name), ...others);
+  byId("collection").hidden = elsewhere.length === 0;
+}
+
+byId("collection").addEventListener("change", () => {
+  const { words, avoid, url } = state; // what means the same elsewhere
+  const there = byId("collection").value.replace(/\/$/, "");
+  byId("collection").value = ""; // as it is again when one comes back
+  location.assign(there + toAddress({ ...NOTHING, words, avoid, url }));
+});
 
 /** A service that can't draw any says so elsewhere: without captions, the part is not there. */
 async function drawCaptions() {

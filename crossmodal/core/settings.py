@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from crossmodal.core.types import Precision
 
@@ -12,6 +13,13 @@ MAX_OFFSET = 10_000
 MAX_MATCHES = MAX_OFFSET + MAX_TOP_K + 1
 """What is looked for at most: with the last page, one more than is shown."""
 DEFAULT_PORT = 45678
+
+
+class OtherService(NamedTuple):
+    """A service of another collection that the page leads to; `url` is where a browser finds it."""
+
+    name: str
+    url: str
 
 
 @dataclass(frozen=True)
@@ -44,5 +52,6 @@ class Settings:
     trust_proxy: tuple[str, ...] = ()
     trust_host: tuple[str, ...] = ()
     trust_origin: tuple[str, ...] = ()
+    also: tuple[OtherService, ...] = ()
     writable: bool = False
     allow_url_fetch: bool = False

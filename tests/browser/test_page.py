@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
-from conftest import TOY, Service
+from conftest import TOY, Service, started
 
 PICTURE = TOY / "images" / "test-00000.jpg"
 
@@ -592,3 +593,29 @@ def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> N
     assert axe_violations(page, axe) == []
     page.click("#grid .open >> nth=0")
     assert axe_violations(page, axe) == []
+
+
+def test_another_collection_is_chosen_and_searched(
+    browser: Any, query_service: Service, toy_workspace: Path, axe: str
+) -> None:
+    with started("query_restful", toy_workspace, "--also", f"the other={query_service.url}/") as service:
+        told = httpx.get(service.url + "/collections").json()
+        assert told["elsewhere"] == [{"name": "the other", "url": query_service.url + "/"}]
+        context = browser.new_context(base_url=service.url)
+        context.set_default_timeout(TIMEOUT_MS)
+        page = context.new_page()
+        page.goto("/?q=two+hearts&where=width+%3E+1")
+        page.wait_for_selector("#collection")
+        answered(page)
+        assert page.inner_text("#collection").split("\n") == ["toy-data", "the other"]
+        assert page.inner_text("#about").startswith("200 pictures")
+        assert axe_violations(page, axe) == []
+        page.select_option("#collection", label="the other")
+        page.wait_for_url(f"{query_service.url}/?q=two+hearts")
+        answered(page)
+        assert "best pictures for “two hearts”" in summary(page)
+        assert not page.is_visible("#collection")
+        page.go_back()
+        page.wait_for_selector("#collection")
+        assert page.input_value("#collection") == ""
+        context.close()

@@ -100,3 +100,10 @@ def test_the_small_vse_both_ways_without_a_network(run_app: RunApp, tmp_path: Pa
     assert json.loads(found.stdout)["matches"][0]["filename"] == PICTURE.name, found.stderr
     told = run_app("-t", "query-i2t", "-m", "vse", "-w", tmp_path, "-k", "1", "--json", PICTURE)
     assert f"{PICTURE.name},{json.loads(told.stdout)['matches'][0]['text']}" in CAPTIONS, told.stderr
+
+
+@pytest.mark.parametrize("given", ["photos", "=http://localhost:1", "photos=ftp://localhost", "a,b=http://localhost:1"])
+def test_another_service_needs_a_name_and_an_address(run_app: RunApp, given: str) -> None:
+    done = run_app("-t", "query_restful", "--also", given)
+    assert done.returncode == 2
+    assert "NAME=URL" in done.stderr
