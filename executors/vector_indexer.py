@@ -1,7 +1,7 @@
 """VectorIndexer: the vectors of one modality; follows the store, answers nearest neighbours."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.follower import Follower
 from crossmodal.index.following import FollowingIndex
-from crossmodal.retrieval.fusion import DEPTH
+from crossmodal.retrieval.fusion import depth_for
 from crossmodal.store.where import parse
 from executors.docs import MediaDoc, name_of_match, top_k_of
 from executors.generations import Generations
@@ -36,7 +36,7 @@ class VectorIndexer(Refusing):
         self.modality: Modality = "image" if modality == "image" else "text"
         model = Collection.open(Path(collection)).model
         self.of_images = "image" if model.family in IMAGE_ONLY else "text"
-        self.depth = DEPTH if model.base else 1  # a search by words joins so many
+        self.depth: Callable[[int], int] = depth_for if model.base else int  # a search by words joins more
         args = self.runtime_args
         self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
         self.indexes = Generations(collection, self._open, lambda opened: opened[0].store.close())
@@ -76,8 +76,7 @@ class VectorIndexer(Refusing):
         where = str(parameters.get("where") or "")
         for generation in {doc.generation for doc in asking}:
             same = [doc for doc in asking if doc.generation == generation]
-            top_k = max(self.depth, top_k_of(parameters))
-            self._find(self.indexes.named(generation)[0], same, top_k, where)
+            self._find(self.indexes.named(generation)[0], same, self.depth(top_k_of(parameters)), where)
         return docs
 
     def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:

@@ -105,11 +105,14 @@ def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None
                 job.captions_left_out(settings.data_set)
             else:
                 sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
-            if not is_up_to_date(collection):
+            if not prune and not is_up_to_date(collection):
                 job.calibrate(sender.encode)
         job.release()
         job.note_wordless()
         job.keep_books(prune=prune)
+        if prune and not is_up_to_date(collection):  # by what is left, and the Flow above was the writer till now
+            with Sender(private, collection, job.release) as sender:
+                job.calibrate(sender.encode)
     finally:
         job.release()
         job.report.write(collection.folder / REPORT_NAME)

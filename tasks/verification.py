@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.types import MODALITIES, Modality, image_id
 from crossmodal.hybrid.every_index import has_words
 from crossmodal.images.sources import from_file
+from crossmodal.index import picture_map
 from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
+from crossmodal.retrieval.relevance import Calibration
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 BATCH = 1_000
@@ -51,7 +53,21 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         from tasks.verification_of_words import problems_of_words
 
         problems += [Problem(*found) for found in problems_of_words(collection, store, SAMPLED)]
-    return problems
+    return [*problems, *_files_beside(collection)]
+
+
+def _files_beside(collection: Collection) -> Iterator[Problem]:
+    """The calibration and the map, where they are, can be read; each says how it is made anew."""
+    readers: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (collection.calibration_path, lambda: Calibration.from_bytes(collection.calibration_path.read_bytes())),
+        (collection.folder / picture_map.FILE, lambda: picture_map.read_map(collection.folder)),
+    )
+    for path, read in readers:
+        try:
+            if path.exists():
+                read()
+        except (StateError, OSError) as error:
+            yield Problem(str(path), str(error))
 
 
 def _database(store: DocumentStore) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.encoders.term_vocabulary import parse_query
 from crossmodal.hybrid.indexes import WordIndexes
-from crossmodal.retrieval.fusion import DEPTH, PARTS, Answer, Fusion, fuse, fusion_of_parts, name_of, part_alone
+from crossmodal.retrieval.fusion import PARTS, Answer, Fusion, depth_for, fuse, fusion_of_parts, name_of, part_alone
 
 DENSE = fusion_of_parts("dense")
 Words = list[tuple[str, float]]
@@ -78,7 +78,7 @@ class HybridSearch:
         Args:
             text: The query as it was written, `dog^2 -cat`.
             vector: (dim,) its vector, where the model weighs a query's words by it.
-            nearest: Cosines of the nearest pictures, by key, at least DEPTH of them where there are as many.
+            nearest: Cosines of the nearest pictures, by key, `depth_for(k)` of them where there are as many.
             k: How many, at least 1.
             asked: The fusion; the usual one where it is empty.
             allowed: If given, only pictures with these keys are found.
@@ -117,7 +117,7 @@ class HybridSearch:
     def _joined(
         self, query: _Query, nearest: dict[int, float], fusion: Fusion, k: int, allowed: Keys | None
     ) -> list[Match]:
-        alone, depth = part_alone(fusion), max(DEPTH, k)
+        alone, depth = part_alone(fusion), depth_for(k)
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
         answers: dict[str, Answer] = {"dense": _answer_of(nearest)}
         if weights["sparse"]:

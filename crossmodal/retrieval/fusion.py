@@ -17,16 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.core.types import Keys
 
 Method = Literal["rrf", "weighted"]
 PARTS = ("dense", "sparse", "bm25")
 """What a search may join, in the order of its weights."""
 DEPTH = 100
-"""Matches that are asked of each part, where several are joined."""
+"""Matches that are asked of each part, where several are joined and no more are wanted."""
 Scores = NDArray[np.float32]
 Answer = tuple[Scores, Keys]  # (q, k) each
 RRF_K = 60
+
+
+def depth_for(k: int) -> int:
+    """How many matches of each part are joined for the best `k`: 100, 1,000, or all that a search may ask for.
+
+    In steps, because the order depends on it: the pages of a search are cut from one and the same.
+    """
+    return next((depth for depth in (DEPTH, 10 * DEPTH) if k <= depth), max(k, MAX_MATCHES))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from conftest import TOY, RunApp
 
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.index.collection import Collection
+from crossmodal.retrieval.relevance import Calibration
 from crossmodal.store.files import SourceFiles
 from crossmodal.store.where import parse
 
@@ -175,11 +176,18 @@ def test_another_model_and_back(run_app: RunApp, folder: Path, tmp_path: Path) -
     assert Collection.open(workspace / "c") == before
 
 
+def calibration(workspace: Path) -> Calibration:
+    return Calibration.from_bytes(Collection.open(workspace / "c").calibration_path.read_bytes())
+
+
 def test_the_map_is_made_once_for_each_state(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     index(run_app, folder, workspace)
+    before = calibration(workspace)
     for outcome in ("made", "unchanged"):
         assert asked(run_app, workspace, "-t", "map") == {"pictures": 6, "method": "pca", "outcome": outcome}
     (folder / "images" / "5.jpg").unlink()
     index(run_app, folder, workspace, "--prune")
     assert asked(run_app, workspace, "-t", "map") == {"pictures": 5, "method": "pca", "outcome": "made"}
+    with Collection.open(workspace / "c").store() as store:  # what scores mean follows from what is left
+        assert before.last_seq < calibration(workspace).last_seq == store.last_seq()

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.retrieval.fusion import (
+    DEPTH,
     RRF_K,
     Answer,
     Fusion,
     candidates,
+    depth_for,
     fuse,
     fusion_of_parts,
     name_of,
@@ -130,3 +133,9 @@ def test_the_candidates_have_every_part_alone() -> None:
 def test_a_fusion_is_read_as_it_is_written() -> None:
     for fusion in candidates(3):
         assert Fusion.parse(str(fusion)) == fusion
+
+
+def test_pages_of_a_search_are_cut_from_one_order() -> None:
+    assert [depth_for(k) for k in (1, DEPTH, DEPTH + 1, 1_000, 1_001, MAX_MATCHES)] == [
+        DEPTH, DEPTH, 1_000, 1_000, MAX_MATCHES, MAX_MATCHES,
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import image_id
+from crossmodal.index import picture_map
 from crossmodal.index.collection import Collection
 from tasks.verification import verify_collection
 
@@ -43,6 +44,16 @@ def test_everything_is_there(golden: Path, caplog: pytest.LogCaptureFixture) -> 
         for modality in ("image", "text"):
             collection.index(store, modality).rebuild()
         assert verify_collection(collection, store, lambda _: None) == []
+
+
+def test_damaged_files_beside_the_store_are_named(golden: Path) -> None:
+    collection = Collection.open(golden)
+    collection.calibration_path.write_bytes(b"no calibration")
+    (collection.folder / picture_map.FILE).write_bytes(b"no map")
+    with collection.store(writable=True) as store:
+        told = {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
+    assert "-t calibrate" in told[str(collection.calibration_path)]
+    assert "-t map" in told[str(collection.folder / picture_map.FILE)]
 
 
 def test_an_old_format_is_brought_up_by_a_writer_only(golden: Path) -> None:
