@@ -54,6 +54,7 @@ T = TypeVar("T", bound=BaseModel)
 Legacy = Callable[[wire.Request, Request], Awaitable[Response]]
 
 READY_TIMEOUT_S = 10.0
+READY_HOLDS_S = 1.0
 N_EXAMPLES = 3
 _TYPED_FIELDS = set(SearchRequest.model_fields) - set(wire.Request.model_fields)
 _FORM = "multipart/form-data"
@@ -282,9 +283,7 @@ def _collection_info(generation: str, now: Opened) -> CollectionInfo:
 
 
 def _add_ready(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: Generations[Any]) -> None:
-    @router.get("/readyz", summary="Whether an encoding and a search go well now", responses={503: PROBLEMS[503]})
-    async def ready() -> ReadyAnswer:
-        """Encodes a text, or a picture where the model knows no texts, and searches with the vector."""
+    async def probed() -> ReadyAnswer:
         start = time.perf_counter()
         now = opened.current()[1]
         try:
@@ -299,6 +298,20 @@ def _add_ready(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: G
         if found.error or (not found.matches and now.store.counts()["image"]):
             raise StateError(f"the probe found nothing: {found.error or 'no matches'}")
         return ReadyAnswer(status="ready", took_ms=round((time.perf_counter() - start) * 1e3, 3))
+
+    latest: tuple[float, asyncio.Task[ReadyAnswer]] | None = None
+
+    @router.get("/readyz", summary="Whether an encoding and a search go well now", responses={503: PROBLEMS[503]})
+    async def ready() -> ReadyAnswer:
+        """Encodes a text, or a picture where the model knows no texts, and searches with the vector.
+
+        Who asks within a second of another gets the same answer: no key is needed here, and a search costs.
+        """
+        nonlocal latest
+        now = time.monotonic()
+        if latest is None or now - latest[0] > READY_HOLDS_S:
+            latest = now, asyncio.create_task(probed())
+        return await asyncio.shield(latest[1])
 
 
 def _probe(now: Opened) -> MediaDoc:

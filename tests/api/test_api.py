@@ -346,6 +346,11 @@ def test_ready(query_service: Service) -> None:
     assert answer.json()["took_ms"] > 0
 
 
+def test_who_asks_within_a_second_gets_the_answer_that_is_there(query_service: Service) -> None:
+    first, second = (get(query_service, "/readyz").json() for _ in range(2))
+    assert first == second
+
+
 def test_metrics(query_service: Service) -> None:
     def value(line: str) -> float:
         lines = get(query_service, "/metrics").text.splitlines()
