@@ -6,6 +6,7 @@ What it does for every request, whatever is in it (measured with py-spy, in CPU 
 - it calls the Executors of a branch whose documents all took the other one, and the join waits for them;
 - where branches meet, it parses and writes again all documents, also when only one branch has any;
 - for each `when:` it copies all documents, through a pickle, to leave some out;
+- it parses all documents of an answer, sorts them as they were in the request, and writes them again;
 - it copies its graph deeply, with every Executor's schemas and loggers, though only a few fields change.
 
 And as it starts, over a second for making the JSON schemas of the models it has just made from JSON schemas: pydantic
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 from jina.types.request.data import DataRequest
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
+
+from crossmodal.core.errors import StateError
 
 GenerateJsonSchema.encode_default = lambda self, dft: to_jsonable_python(dft)  # type: ignore[method-assign]
 
@@ -54,11 +57,13 @@ def spare(streamer: GatewayStreamer) -> None:
             return _unchanged(requests[0])
         if endpoint in PER_DOCUMENT and not any(map(_has_documents, requests)):
             return _unchanged(requests[0])
-        return send(requests=requests, deployment=deployment, endpoint=endpoint, **kwargs)
+        sent = send(requests=requests, deployment=deployment, endpoint=endpoint, **kwargs)
+        return _gone(deployment) if sent is None else sent  # Jina would wait for the None
 
     pool.send_requests_once = send_if_any
     WorkerRequestHandler.reduce_requests = staticmethod(_reduce)
     graph.__class__ = _Graph
+    graph.has_filter_conditions = False  # what Jina sorts by; `_Graph` does so where there is something to sort
     streamer._streamer.wait_floating_requests_end = _no_end_to_wait_for
     for node in graph.all_nodes:
         if node._filter_condition is not None:
@@ -88,12 +93,19 @@ async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[],
 
 
 class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
-    """A node with a `when:` that copies no documents to leave some out."""
+    """A node with a `when:` that copies no documents to leave some out.
+
+    `order` has the ids of a request whose documents part here, some this way and some another.
+    """
+
+    order: Sequence[str] = ()
 
     def _update_requests_with_filter_condition(self, need_copy: bool) -> None:
         for place, request in enumerate(self.parts_to_send):
             docs = request.docs
             kept = filter_docs(docs, self._filter_condition)
+            if 0 < len(kept) < len(docs):
+                self.order = [doc.id for doc in docs]
             if len(kept) < len(docs):
                 self.parts_to_send[place] = _with_documents(request, kept)
 
@@ -109,7 +121,18 @@ def _with_documents(request: DataRequest, docs: DocList[Any]) -> DataRequest:
 
 
 class _Graph(TopologyGraph):
-    """A graph whose deep copy, one a request, shares all that a request does not change."""
+    """A graph whose deep copy, one a request, shares all that a request does not change, and that puts documents
+    in order only where they had parted.
+    """
+
+    def add_routes(self, request: DataRequest) -> DataRequest:
+        """As Jina's, which calls it with the answer when it is whole."""
+        order = next(filter(None, (getattr(node, "order", ()) for node in self._origin_nodes)), ())
+        if order:
+            place = {document_id: number for number, document_id in enumerate(order)}
+            docs = request.data.docs
+            request.data.docs = type(docs)(sorted(docs, key=lambda doc: place.get(doc.id, len(place))))
+        return super().add_routes(request)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Graph:
         copies: dict[int, Any] = {}
@@ -135,6 +158,11 @@ async def _no_end_to_wait_for() -> None:
 async def _unchanged(request: Any) -> tuple[Any, dict[str, str]]:
     """What an Executor answers that does nothing: the request, and no metadata."""
     return request, {}
+
+
+async def _gone(deployment: str) -> Any:
+    """What is sent to an Executor that there is no connection to any more."""
+    raise StateError(f"{deployment} does not answer: it has ended")
 
 
 def _has_documents(request: Any) -> bool:

@@ -115,13 +115,15 @@ def test_a_dead_executor_is_told_and_the_service_comes_back(toy_workspace: Path)
     with started("query_restful", toy_workspace) as service:
         executors = executors_of(service)
         assert len(executors) == 7
-        executors[-1].kill()
+        executors[0].kill()
         time.sleep(0.5)
         health = httpx.get(service.url + "/healthz", timeout=20)
         assert health.status_code == 503
-        answer = httpx.post(service.url + "/search", json={"data": ["x"]}, timeout=20)
-        assert answer.status_code == 503
-        assert answer.json()["status"]["code"] == "ERROR"
+        answers = []
+        with suppress(httpx.TransportError):  # when it starts again
+            for _ in range(20):
+                answers.append(httpx.post(service.url + "/search", json={"data": ["x"]}, timeout=20))
+        assert {(answer.status_code, answer.json()["status"]["code"]) for answer in answers} == {(503, "ERROR")}
         assert wait_until_ready(service)
         assert service.process.poll() is None
         again = httpx.post(service.url + "/search", json={"data": ["a red ring"]}, timeout=20)
