@@ -144,6 +144,10 @@ class MediaDoc(_Doc):
     fusion: str = ""
     note: str = ""
 
+    def __init__(self, **values: Any) -> None:
+        # The usual list would be copied, which docarray does through a pickle, with a progress bar.
+        super().__init__(**{"matches": DocList[MatchDoc](), **values})
+
 
 Docs = DocList[MediaDoc]
 

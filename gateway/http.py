@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from jina.excepts import InternalNetworkError
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from crossmodal import __version__
@@ -126,7 +127,7 @@ class _Opened:
 def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Offer) -> Legacy | None:
     """POST /index, and what answers the legacy shapes of POST /search, which shares its path with the typed API."""
 
-    async def process(body: wire.Request, request: Request) -> JSONResponse:
+    async def process(body: wire.Request, request: Request) -> Response:
         base_url = str(request.base_url).rstrip("/")
         root = request.url.path.strip("/")
         items = body.items()
@@ -140,7 +141,8 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
         if failed and (root == "search" or len(failed) == len(docs)):
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
         from_page = "origin" in request.headers  # every browser sends it with a POST
-        return JSONResponse(wire.answer(body, items, docs, base_url, root, from_page=from_page))
+        told = wire.answer(body, items, docs, base_url, root, from_page=from_page)
+        return Response(to_json(told), media_type="application/json")
 
     if offer.writable:
         app.post("/index", summary="Take documents in", responses={200: {"model": wire.Answer}, **LEGACY_FAILURES})(

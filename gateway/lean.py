@@ -34,6 +34,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from crossmodal.core.errors import StateError
+from executors.docs import MediaDoc
 
 GenerateJsonSchema.encode_default = lambda self, dft: to_jsonable_python(dft)  # type: ignore[method-assign]
 
@@ -102,6 +103,12 @@ class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
 
     def _update_requests_with_filter_condition(self, need_copy: bool) -> None:
         for place, request in enumerate(self.parts_to_send):
+            modalities = {doc.data["modality"].text for doc in request.proto_with_data.data.docs.docs}
+            if len(modalities) == 1 and set(self._filter_condition) == {"modality"}:  # no need to read them
+                alike = DocList[MediaDoc]([MediaDoc(modality=modalities.pop())])
+                if not filter_docs(alike, self._filter_condition):
+                    self.parts_to_send[place] = _with_documents(request, request.document_array_cls([]))
+                continue
             docs = request.docs
             kept = filter_docs(docs, self._filter_condition)
             if 0 < len(kept) < len(docs):
