@@ -103,7 +103,7 @@ class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
 
     def _update_requests_with_filter_condition(self, need_copy: bool) -> None:
         for place, request in enumerate(self.parts_to_send):
-            modalities = {doc.data["modality"].text for doc in request.proto_with_data.data.docs.docs}
+            modalities = {_modality_of(doc) for doc in request.proto_with_data.data.docs.docs}
             if len(modalities) == 1 and set(self._filter_condition) == {"modality"}:  # no need to read them
                 alike = DocList[MediaDoc]([MediaDoc(modality=modalities.pop())])
                 if not filter_docs(alike, self._filter_condition):
@@ -115,6 +115,11 @@ class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
                 self.order = [doc.id for doc in docs]
             if len(kept) < len(docs):
                 self.parts_to_send[place] = _with_documents(request, kept)
+
+
+def _modality_of(doc: Any) -> str:
+    """Of a document's message; asking one that has none for it would give it one."""
+    return str(doc.data["modality"].text) if "modality" in doc.data else ""
 
 
 def _with_documents(request: DataRequest, docs: DocList[Any]) -> DataRequest:
