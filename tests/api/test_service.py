@@ -130,6 +130,20 @@ def test_a_dead_executor_is_told_and_the_service_comes_back(toy_workspace: Path)
         assert again.status_code == 200
 
 
+def test_a_gateway_that_was_killed_comes_back_on_its_port(toy_workspace: Path) -> None:
+    with started("query_restful", toy_workspace) as service:
+        (gateway,) = [
+            child
+            for child in psutil.Process(service.process.pid).children(recursive=True)
+            if service.port in {c.laddr.port for c in child.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        ]
+        gateway.kill()
+        gateway.wait(10)
+        assert wait_until_ready(service)
+        again = httpx.post(service.url + "/search", json={"data": ["a red ring"]}, timeout=20)
+        assert again.status_code == 200
+
+
 def test_what_ends_again_and_again_is_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSMODAL_STARTED_AGAIN", " ".join([f"{time.time():.0f}"] * 5))
     with pytest.raises(StateError, match="6 times within 10 minutes, the last was ranker"):

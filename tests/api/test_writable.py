@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from conftest import TOY, RunApp, Service, started
 
@@ -107,3 +108,21 @@ def test_an_old_client_reads_it_in_the_status(query_service: Service, path: str)
     assert told["status"]["code"] == "ERROR"
     assert "--writable" in told["status"]["description"]
     assert told["data"]["docs"] == told[path.strip("/")]["docs"] == []
+
+
+def test_a_full_disk_stops_writing_and_not_reading(tmp_path: Path) -> None:
+    with started("query_restful", tmp_path, "--writable") as service:
+        post(service, "/index", {"data": [picture(1), picture(2)]})
+        processes = psutil.Process(service.process.pid).children(recursive=True)
+        limits = [process.rlimit(psutil.RLIMIT_FSIZE) for process in processes]
+        for process in processes:  # files that may not grow stand for the full disk
+            process.rlimit(psutil.RLIMIT_FSIZE, (1, limits[0][1]))
+        refused = httpx.post(service.url + "/index", json={"data": [picture(3)]}, timeout=30)
+        assert refused.status_code == 503
+        assert "could not be written" in refused.json()["status"]["description"]
+        assert found(service) == {"test-00001.jpg", "test-00002.jpg"}
+        assert httpx.get(service.url + "/readyz", timeout=30).status_code == 200
+        for process, limit in zip(processes, limits, strict=True):
+            process.rlimit(psutil.RLIMIT_FSIZE, limit)
+        assert post(service, "/index", {"data": [picture(3)]})["data"]["docs"][0]["outcome"] == "indexed"
+        assert found(service) == {"test-00001.jpg", "test-00002.jpg", "test-00003.jpg"}
