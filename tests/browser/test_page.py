@@ -319,7 +319,7 @@ def test_a_picture_dragged_from_elsewhere_is_searched_by_its_address(page: Page)
 def test_an_empty_collection_says_how_to_fill_it(page: Page) -> None:
     assert page.locator("#empty").is_hidden()
     nothing = {"name": "new", "model": "m", "dim": 1, "images": 0, "captions": 0, "generation": "", "examples": []}
-    page.route("**/collections", lambda route: route.fulfill(json={"collections": [nothing]}))
+    page.route("**/collections", lambda route: route.fulfill(json={"collections": [nothing], "elsewhere": []}))
     page.route("**/captions/random**", lambda route: route.fulfill(json={"captions": []}))
     page.reload()
     page.wait_for_selector("#empty")
