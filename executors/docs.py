@@ -43,9 +43,9 @@ class _Doc(BaseDoc):
     @classmethod
     def from_protobuf(cls, pb_msg: Any) -> Any:
         """As docarray's: the document of a message; fields that are not the schema's are left out."""
-        values: Dict[str, Any] = {}
+        fields, values = cls._docarray_fields(), {}
         for name, node in pb_msg.data.items():
-            if name in cls.model_fields:
+            if name in fields:
                 kind = node.WhichOneof("content")
                 is_plain = kind in _PLAIN and node.WhichOneof("docarray_type") is None
                 values[name] = getattr(node, kind) if is_plain else cls._get_content_from_node_proto(node, name)

@@ -142,7 +142,7 @@ def _add_data_routes(app: FastAPI, flow: FlowCalls, urls: UrlPictures, offer: Of
             raise InputError("; ".join(f"data[{place}]: {reason}" for place, reason in failed))
         from_page = "origin" in request.headers  # every browser sends it with a POST
         told = wire.answer(body, items, docs, base_url, root, from_page=from_page)
-        return Response(to_json(told), media_type="application/json")
+        return Response(to_json(told, inf_nan_mode="null"), media_type="application/json")
 
     if offer.writable:
         app.post("/index", summary="Take documents in", responses={200: {"model": wire.Answer}, **LEGACY_FAILURES})(

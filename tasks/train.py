@@ -67,14 +67,15 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
     began = time.monotonic()
     # What is learnt from nothing on scenes stands 16 bits on a CPU too, and takes half the time.
     device = Device.here(True if name == "scenes" else None)
+    recipe: VseTraining | ClipFineTuning
     learner: Learner
     train: PairSource
     if settings.model == "vse" and name == "scenes":
-        own = _with(VSE_ON_SCENES, given)
+        recipe = own = _with(VSE_ON_SCENES, given)
         dev = _captioned(name, "dev")
         drawn = draw_pool(folder / "pool", own.n_scenes, own.image_size, own.seed)
         scenes = ScenePairs(*drawn, own.seed)
-        learner, schedule = VseLearner.start(own, scene_words(), settings.weights, device), own.schedule
+        learner = VseLearner.start(own, scene_words(), settings.weights, device)
         train = scenes
         if not (folder / CHECKPOINT).exists():
             learner.see(lambda step: scenes.to_see(step, own.batch_size), report)
@@ -83,16 +84,14 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
         captions = [caption for record in records for caption in record.captions]
         report(f"{len(records)} pictures with {len(captions)} captions to learn from, {len(dev)} pictures to choose by")
         if settings.model == "vse":
-            vse = _with(VseTraining(), given)
-            learner, schedule = VseLearner.start(vse, captions, settings.weights, device), vse.schedule
-            augmentation = vse.augmentation
+            recipe = _with(VseTraining(), given)
+            learner = VseLearner.start(recipe, captions, settings.weights, device)
         else:
             start = replace(ClipFineTuning(), weights=settings.weights) if settings.weights else ClipFineTuning()
-            clip = _with(start, given)
-            learner, schedule = ClipLearner.start(clip, captions, folder, device), clip.schedule
-            augmentation = clip.augmentation
-        train = CaptionedPictures(records, learner.preprocessing.size_px, schedule.seed, augmentation)
-    schedule = replace(schedule, n_workers=device.n_workers)
+            recipe = _with(start, given)
+            learner = ClipLearner.start(recipe, captions, folder, device)
+        train = CaptionedPictures(records, learner.preprocessing.size_px, recipe.seed, recipe.augmentation)
+    schedule = replace(recipe.schedule, n_workers=device.n_workers)
     history = fit(learner, train, dev, schedule, measure, folder, report)
     best = max(history, key=lambda entry: float(entry["rsum"]))
     minutes = (time.monotonic() - began) / 60

@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from crossmodal.core.errors import StateError  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders.clip import MERGES_NAME, build, encode_tokens, resolve  # noqa: E402
-from crossmodal.training.clip_folder import save_folder  # noqa: E402
+from crossmodal.training.clip_folder import completed, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402
     contrastive_with_twins,
@@ -64,11 +64,9 @@ TEXT_CHUNKS = 4
 
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 512,
-    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "width": 0, "head_width": 32},
-    "text_cfg": {"context_length": 48, "vocab_size": 0, "width": 192, "heads": 6, "layers": 3},
+    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "head_width": 32},
+    "text_cfg": {"context_length": 48, "width": 192, "heads": 6, "layers": 3},
 }
-
-
 PREPROCESSING = Preprocessing(MODEL_CONFIG["vision_cfg"]["image_size"], mean=MEAN, std=STD)
 
 
@@ -123,11 +121,7 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
     out.mkdir(parents=True, exist_ok=True)
     write_merges(scene_words(), out / MERGES_NAME)
     tokenizer = SimpleTokenizer(str(out / MERGES_NAME), context_length=MODEL_CONFIG["text_cfg"]["context_length"])
-    config = {
-        **MODEL_CONFIG,
-        "vision_cfg": {**MODEL_CONFIG["vision_cfg"], "width": settings.width},
-        "text_cfg": {**MODEL_CONFIG["text_cfg"], "vocab_size": tokenizer.vocab_size},
-    }
+    config = completed(MODEL_CONFIG, tokenizer.vocab_size, width=settings.width)
     torch.manual_seed(settings.seed)
     model = CLIP(**config)
     if settings.start:

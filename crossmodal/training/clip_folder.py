@@ -15,6 +15,15 @@ from crossmodal.core.types import Preprocessing
 from crossmodal.encoders.clip import CONFIG_NAME, WEIGHTS_NAME
 
 
+def completed(config: dict[str, Any], vocab_size: int, **vision: int) -> dict[str, Any]:
+    """A configuration with what a run decides: the number of tokens, and settings of its image tower."""
+    return {
+        **config,
+        "vision_cfg": {**config["vision_cfg"], **vision},
+        "text_cfg": {**config["text_cfg"], "vocab_size": vocab_size},
+    }
+
+
 def save_folder(model: torch.nn.Module, config: dict[str, Any], preprocessing: Preprocessing, folder: Path) -> None:
     """Writes weights in 16 bits and the configuration, in the layout open_clip calls `local-dir`; a file that is
     there stays whole until its successor is.

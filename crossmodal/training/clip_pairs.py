@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders import clip  # noqa: E402
 from crossmodal.encoders.vocabulary import SPECIAL_WORDS, Vocabulary  # noqa: E402
-from crossmodal.training.clip_folder import save_folder  # noqa: E402
+from crossmodal.training.clip_folder import completed, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
 from crossmodal.training.losses import contrastive  # noqa: E402
@@ -35,8 +35,8 @@ NOTHING = "nothing"
 
 SMALL: dict[str, Any] = {
     "embed_dim": 256,
-    "vision_cfg": {"image_size": 0, "layers": [1, 1, 1, 1], "width": 0, "head_width": 32},
-    "text_cfg": {"context_length": 48, "vocab_size": 0, "width": 192, "heads": 6, "layers": 3},
+    "vision_cfg": {"layers": [1, 1, 1, 1], "head_width": 32},
+    "text_cfg": {"context_length": 48, "width": 192, "heads": 6, "layers": 3},
 }
 
 
@@ -110,11 +110,7 @@ class ClipLearner:
         write_merges(words, out / clip.MERGES_NAME)
         length = SMALL["text_cfg"]["context_length"]
         tokenizer = SimpleTokenizer(str(out / clip.MERGES_NAME), context_length=length)
-        config = {
-            **SMALL,
-            "vision_cfg": {**SMALL["vision_cfg"], "image_size": settings.image_size, "width": settings.width},
-            "text_cfg": {**SMALL["text_cfg"], "vocab_size": tokenizer.vocab_size},
-        }
+        config = completed(SMALL, tokenizer.vocab_size, image_size=settings.image_size, width=settings.width)
         torch.manual_seed(settings.seed)
         preprocessing = Preprocessing(settings.image_size)
         return cls(settings, CLIP(**config), tokenizer, config, preprocessing, device)

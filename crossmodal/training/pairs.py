@@ -65,9 +65,8 @@ class CaptionedPictures(Dataset[Sample]):
         self, records: Sequence[ImageRecord], size_px: int, seed: int, augmentation: Augmentation = "light"
     ) -> None:
         self.records, self.seed = records, seed
-        least = 0.6 if augmentation == "light" else 0.3
+        least, more = (0.6, []) if augmentation == "light" else (0.3, [v2.TrivialAugmentWide()])
         crop = v2.RandomResizedCrop(size_px, scale=(least, 1.0), antialias=True)
-        more = [] if augmentation == "light" else [v2.TrivialAugmentWide()]
         self._augment = v2.Compose([crop, v2.RandomHorizontalFlip(), *more])
 
     def __len__(self) -> int:

@@ -39,7 +39,7 @@ class FactReading(torch.nn.Module):
             features: (n, channels, CELLS, CELLS).
             cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_batches.cell_targets`.
         """
-        loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1).to(features.device))
+        loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
         return loss
 
 
@@ -68,7 +68,7 @@ def teach(
     optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     for step in range(steps):
-        given = batch(step)
+        given = batch(step).to(seen.device)
         loss = reading.of_cells(features(given), given.cells)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -178,3 +178,10 @@ def test_indexing_is_refused_by_name(query_service: Service) -> None:
     response = post(query_service, {"data": ["x"]}, "/index")
     assert response.status_code == 403
     assert "index_restful" in response.json()["status"]["description"]
+
+
+def test_a_number_that_json_has_not_comes_back_as_null(query_service: Service) -> None:
+    body = '{"data": [{"text": "two hearts", "tags": {"a": NaN, "b": Infinity}}]}'
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(query_service.url + "/search", content=body, headers=headers, timeout=20)
+    assert (answer.status_code, answer.json()["data"]["docs"][0]["tags"]) == (200, {"a": None, "b": None})

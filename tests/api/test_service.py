@@ -100,15 +100,16 @@ def test_jina_client(query_service: Service, protocol: str, offset: int) -> None
         assert lines == [picture, text, "q3 modality '': expected 'image' or 'text'"], done.stderr
 
 
+def listening(service: Service) -> list[tuple[psutil.Process, set[int]]]:
+    """The processes that listen, each with its ports."""
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    ports = [{c.laddr.port for c in one.net_connections("tcp") if c.status == psutil.CONN_LISTEN} for one in children]
+    return [(child, own) for child, own in zip(children, ports, strict=True) if own]
+
+
 def executors_of(service: Service) -> list[psutil.Process]:
     """The processes that listen on a port of their own: all Executors but the gateway."""
-    own = {service.port, service.port + 1}
-    found = []
-    for child in psutil.Process(service.process.pid).children(recursive=True):
-        ports = {c.laddr.port for c in child.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-        if ports and not ports & own:
-            found.append(child)
-    return found
+    return [child for child, ports in listening(service) if not ports & {service.port, service.port + 1}]
 
 
 def test_a_dead_executor_is_told_and_the_service_comes_back(toy_workspace: Path) -> None:
@@ -132,11 +133,7 @@ def test_a_dead_executor_is_told_and_the_service_comes_back(toy_workspace: Path)
 
 def test_a_gateway_that_was_killed_comes_back_on_its_port(toy_workspace: Path) -> None:
     with started("query_restful", toy_workspace) as service:
-        (gateway,) = [
-            child
-            for child in psutil.Process(service.process.pid).children(recursive=True)
-            if service.port in {c.laddr.port for c in child.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-        ]
+        (gateway,) = [child for child, ports in listening(service) if service.port in ports]
         gateway.kill()
         gateway.wait(10)
         assert wait_until_ready(service)
