@@ -76,24 +76,9 @@ def free_ports() -> int:
             return port
 
 
-@contextmanager
-def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False) -> Iterator[Flow]:
-    """A started Flow; it and all its processes are gone when the block is left.
-
-    Args:
-        kind: Which of `flows/flow-index.yml` and `flows/flow-query.yml`.
-        collection: What it works on.
-        settings: Host, port (gRPC is on the next one), replicas, shards, threads, precision, time limit.
-        read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
-
-    Raises:
-        StateError: A port is taken, the YAML is wrong, the store can't be read, or an Executor did not start.
-    """
-    prepare_jina()
-    path = FLOWS / f"flow-{kind}.yml"
-    for port in (settings.port, settings.port + 1):
-        _check_port(settings.host, port)
-    context = {
+def flow_context(collection: Collection, settings: Settings, *, read_paths: bool) -> dict[str, Any]:
+    """What the `${{ CONTEXT.x }}` of a Flow's YAML stand for; the arguments are `running_flow`'s."""
+    return {
         "model": collection.model.family,
         "vector_indexer": _pod(collection.model.family, "vector_indexer"),
         "ranker": _pod(collection.model.family, "ranker"),
@@ -116,6 +101,26 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         "writable": settings.writable,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
     }
+
+
+@contextmanager
+def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False) -> Iterator[Flow]:
+    """A started Flow; it and all its processes are gone when the block is left.
+
+    Args:
+        kind: Which of `flows/flow-index.yml` and `flows/flow-query.yml`.
+        collection: What it works on.
+        settings: Host, port (gRPC is on the next one), replicas, shards, threads, precision, time limit.
+        read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
+
+    Raises:
+        StateError: A port is taken, the YAML is wrong, the store can't be read, or an Executor did not start.
+    """
+    prepare_jina()
+    path = FLOWS / f"flow-{kind}.yml"
+    for port in (settings.port, settings.port + 1):
+        _check_port(settings.host, port)
+    context = flow_context(collection, settings, read_paths=read_paths)
     check_topology(path, context)
     # Made where it is not there, or its Executors would race each other to it; and what is wrong with it is said here
     # in a line, by an Executor in a page.

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crossmodal.core.errors import StateError
-from gateway.flow import FLOWS
+from crossmodal.core.settings import Settings
+from crossmodal.core.types import ModelSpec, Preprocessing
+from crossmodal.index.collection import Collection
+from gateway.flow import FLOWS, flow_context
 from gateway.topology import check_topology
 
-CONTEXT = {
-    "model": "clip", "vector_indexer": "vector_indexer", "ranker": "ranker",
-    "collection": "c", "host": "h", "port": 1, "grpc_port": 2, "parallel": 1, "shards": 1, "threads": 0,
-    "precision": "fp32", "read_paths": False, "timeout_ready_ms": 1000, "keys": "", "rate_per_s": 0, "proxies": 0,
-    "hosts": "", "origins": "", "fetches": False, "writable": False,
-}  # fmt: skip
+
+@pytest.fixture
+def context(tmp_path: Path) -> dict[str, Any]:
+    collection = Collection.create(tmp_path, ModelSpec("clip", "scenes", "a" * 64, 256, Preprocessing(96)))
+    return flow_context(collection, Settings(), read_paths=False)
 
 
 @pytest.mark.parametrize("name", ["flow-index.yml", "flow-query.yml"])
-def test_our_own_flows_are_sound(name: str) -> None:
-    check_topology(FLOWS / name, CONTEXT)
+def test_our_own_flows_are_sound(name: str, context: dict[str, Any]) -> None:
+    check_topology(FLOWS / name, context)
     text = (FLOWS / name).read_text("utf8")
     assert "when: {modality: {$neq: text}}" in text
     assert "when: {modality: {$eq: text}}" in text
@@ -38,17 +41,17 @@ def test_our_own_flows_are_sound(name: str) -> None:
         ("jtype: Flow", "jtype: [Flow", "flow-index.yml"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, new: str, told: str) -> None:
     (tmp_path / "flows").mkdir()
     (tmp_path / "pods").symlink_to(FLOWS.parent / "pods")
     (tmp_path / "executors").symlink_to(FLOWS.parent / "executors")
     wrong = tmp_path / "flows" / "flow-index.yml"
     wrong.write_text((FLOWS / "flow-index.yml").read_text("utf8").replace(old, new), "utf8")
     with pytest.raises(StateError) as raised:
-        check_topology(wrong, CONTEXT)
+        check_topology(wrong, context)
     assert told in str(raised.value)
 
 
-def test_an_unknown_model_has_no_pods() -> None:
+def test_an_unknown_model_has_no_pods(context: dict[str, Any]) -> None:
     with pytest.raises(StateError, match="no such file"):
-        check_topology(FLOWS / "flow-query.yml", {**CONTEXT, "model": "clap"})
+        check_topology(FLOWS / "flow-query.yml", {**context, "model": "clap"})
