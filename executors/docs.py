@@ -11,6 +11,8 @@ from typing import Annotated, Any, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
+from docarray.base_doc.mixins.io import _type_to_protobuf
+from docarray.proto import DocProto
 from docarray.typing import NdArray
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import GenerateJsonSchema
@@ -28,28 +30,65 @@ class _PlainDefaults(GenerateJsonSchema):
         return to_jsonable_python(dft)
 
 
-_PLAIN = frozenset({"text", "integer", "float", "boolean"})
-"""Kinds of a protobuf node that are the value itself."""
+_PLAIN = {str: "text", int: "integer", float: "float", bool: "boolean"}
+"""Types whose values are in a protobuf node as they are, with the name they have there."""
+_PLAIN_NAMES = frozenset(_PLAIN.values())
+
+
+def _fill(node: Any, value: Any) -> None:
+    """Makes an empty node that of a value; None has an empty one."""
+    name = _PLAIN.get(type(value))
+    if name:
+        setattr(node, name, value)
+    elif type(value) is dict:
+        node.dict.SetInParent()
+        for key, one in value.items():
+            _fill(node.dict.data[key], one)
+    elif isinstance(value, DocList):
+        node.doc_array.SetInParent()
+        for doc in value:
+            doc.write_to(node.doc_array.docs.add())
+    elif value is not None:
+        node.CopyFrom(_type_to_protobuf(value))
 
 
 class _Doc(BaseDoc):
-    """A schema whose JSON form is made quickly: Jina asks for it for every endpoint of every Executor as a Flow
-    starts, and pydantic by itself makes a validator for every default value, half of that time.
+    """A schema whose JSON form is made quickly, and once: Jina asks for it for every endpoint of every Executor as a
+    Flow starts, and pydantic by itself makes a validator for every default value, half of that time.
 
-    It is also read quickly: docarray looks a field up several times before it takes a text or a number for what it is,
-    and reading answers is most of what the gateway does.
+    It is also read and written quickly: docarray looks a field up several times before it takes a text or a number for
+    what it is, and every part of a Flow reads and writes every document.
     """
+
+    def to_protobuf(self) -> Any:
+        """As docarray's: the message of the document, with all its fields."""
+        message = DocProto()
+        self.write_to(message)
+        return message
+
+    def write_to(self, message: Any) -> None:
+        """Writes all its fields into an empty message."""
+        data = message.data
+        for name, value in self.__dict__.items():
+            _fill(data[name], value)
 
     @classmethod
     def from_protobuf(cls, pb_msg: Any) -> Any:
         """As docarray's: the document of a message; fields that are not the schema's are left out."""
-        fields, values = cls._docarray_fields(), {}
-        for name, node in pb_msg.data.items():
-            if name in fields:
-                kind = node.WhichOneof("content")
-                is_plain = kind in _PLAIN and node.WhichOneof("docarray_type") is None
-                values[name] = getattr(node, kind) if is_plain else cls._get_content_from_node_proto(node, name)
+        fields = cls._docarray_fields()
+        values = {name: cls._read(node, name) for name, node in pb_msg.data.items() if name in fields}
         return cls(**values)
+
+    @classmethod
+    def _read(cls, node: Any, name: Optional[str] = None) -> Any:
+        """What is in a node, of the field of that name or inside of one."""
+        kind = node.WhichOneof("content")
+        if not node.type:
+            if kind in _PLAIN_NAMES:
+                return getattr(node, kind)
+            if kind == "dict":
+                return {key: cls._read(one) for key, one in node.dict.data.items()}
+        return None if kind is None else cls._get_content_from_node_proto(node, name)
 
     @classmethod
     @cache
@@ -62,6 +101,7 @@ class _Doc(BaseDoc):
         return super()._get_field_annotation(field)
 
     @classmethod
+    @cache
     def model_json_schema(cls, *args: Any, **options: Any) -> Dict[str, Any]:
         return super().model_json_schema(*args, **{"schema_generator": _PlainDefaults, **options})
 

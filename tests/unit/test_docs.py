@@ -6,11 +6,40 @@ from typing import Any
 
 import numpy as np
 import pytest
+from docarray import BaseDoc, DocList
 from docarray.typing import NdArray
 
 from crossmodal.core.errors import InputError
 from executors.docs import MatchDoc, MediaDoc, modality_and_key, name_of_match, top_k_of
 from gateway.hardening import harden
+
+FULL = MediaDoc(
+    modality="image", uri="data:,x", width=3, tags={"a": [1, 2.5, {"b": None, "c": True}], "d": {}, "e": "é", "f": 7},
+    content=np.arange(5, dtype=np.uint8), embedding=np.ones(4, np.float32), found={"image/1": 0.5},
+    matches=DocList[MatchDoc]([MatchDoc(id="m", scores={"cosine": 0.25}, why={"red": 1.0}, tags={"n": 1}), MatchDoc()]),
+    timings_ms={"encode": 1.5},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("doc", [FULL, MediaDoc(), MatchDoc(tags={"deep": {"er": [[1], ["x"]]}})])
+def test_documents_are_written_and_read_as_docarray_does(doc: Any) -> None:
+    theirs = BaseDoc.to_protobuf(doc)
+    assert doc.to_protobuf() == theirs
+    read, read_by_docarray = type(doc).from_protobuf(theirs), BaseDoc.from_protobuf.__func__(type(doc), theirs)
+    assert BaseDoc.to_protobuf(read) == BaseDoc.to_protobuf(read_by_docarray) == theirs
+
+
+def test_a_field_that_is_not_of_the_schema_is_left_out() -> None:
+    message = MatchDoc(id="m").to_protobuf()
+    message.data["extra"].text = "x"
+    assert MatchDoc.from_protobuf(message) == MatchDoc(id="m")
+
+
+def test_a_nested_document_where_none_belongs() -> None:
+    message = MatchDoc().to_protobuf()
+    message.data["tags"].dict.data["x"].doc.data["y"].text = "z"
+    with pytest.raises(ValueError, match="BaseDoc"):
+        MatchDoc.from_protobuf(message)
 
 
 @pytest.mark.parametrize("kind", [MediaDoc, MatchDoc])
