@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import maximum_filter  # type: ignore[import-untyped]
 
 from crossmodal.scenes.world import Scene, Thing, is_named, rgb_of
 
@@ -59,6 +58,8 @@ def _cluster(count: int, rng: np.random.Generator) -> list[Point]:
 
 
 def _draw_object(picture: Image.Image, thing: Thing, centre: Point, radius: float, turn: float, outline: Rgb) -> None:
+    from scipy.ndimage import maximum_filter  # type: ignore[import-untyped]  # takes a third of a second to import
+
     box = int(radius * 1.25) + 3
     mask = Image.new("L", (2 * box, 2 * box))
     _draw_mask(ImageDraw.Draw(mask), thing.shape, (box, box), radius, turn)
