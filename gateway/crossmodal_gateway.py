@@ -19,9 +19,10 @@ from gateway.entrance import Entrance
 from gateway.grpc_door import MAX_MESSAGE_BYTES, OnlyServed
 from gateway.hardening import harden
 from gateway.http import Offer, make_app
-from gateway.lean import all_listen, spare
+from gateway.lean import all_listen, spare, start_sparingly
 
 harden()  # this module is imported before the Executors are forked, and by Jina again
+start_sparingly()
 
 
 class HttpServer(FastAPIBaseServer):

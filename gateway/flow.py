@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import multiprocessing
 import os
@@ -52,6 +53,8 @@ def prepare_jina() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Where Executors listen. Jina's own default is all interfaces, whatever address the gateway is given.
     os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
+    # gRPC would ask the proxy of who sits behind one for its way to them.
+    os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "fork")
         # All four are Jina's own doing: our start method, that it can't be set once a process was spawned (it
@@ -131,6 +134,9 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         flow = flow.add(name="kv_indexer", uses=str(WRITER), uses_with=own, needs="ranker")
     from jina.excepts import RuntimeFailToStart
 
+    # All that is here by now stays till the end. Unfrozen, every collection of garbage reads it again, makes the forked
+    # Executors copies of its pages, and takes most of a second as the program exits.
+    gc.freeze()
     said = _Aside()
     # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
     # for that part.

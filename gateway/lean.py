@@ -6,11 +6,16 @@ What it does for every request, whatever is in it (measured with py-spy, in CPU 
 - it calls the Executors of a branch whose documents all took the other one, and the join waits for them;
 - where branches meet, it parses and writes again all documents, also when only one branch has any;
 - for each `when:` it copies all documents, through a pickle, to leave some out;
+- for each Executor it reads and writes the parameters of the request four times;
 - it parses all documents of an answer, sorts them as they were in the request, and writes them again;
 - it copies its graph deeply, with every Executor's schemas and loggers, though only a few fields change.
 
-And as it starts, over a second for making the JSON schemas of the models it has just made from JSON schemas: pydantic
-makes a validator for every default value, only to write it down.
+And as a Flow starts, three seconds of a slow core:
+
+- every Executor makes a model of our one schema, and its JSON form, twice for each endpoint;
+- the gateway makes models of these JSON schemas, and compares them by their JSON schemas, three times;
+- the parser of Jina's whole command line is built to look up the arguments of a Flow that nobody knows: there are none;
+- three services of the internet are asked for this machine's address, for a banner that nobody sees.
 
 `tests/api/test_lean.py` holds Jina to what this relies on.
 """
@@ -20,23 +25,24 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
+import jina.helper
 from docarray import DocList
+from docarray.utils import create_dynamic_doc_class as dynamic
 from docarray.utils.filter import filter_docs
+from jina import Flow
+from jina.serve.runtimes.gateway.graph import topology_graph
 from jina.serve.runtimes.gateway.graph.topology_graph import TopologyGraph
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler
 from jina.types.request.data import DataRequest
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import to_jsonable_python
 
 from crossmodal.core.errors import StateError
 from executors.docs import MediaDoc
-
-GenerateJsonSchema.encode_default = lambda self, dft: to_jsonable_python(dft)  # type: ignore[method-assign]
 
 PER_DOCUMENT = {"/index", "/search", "/encode", "/health"}
 """Endpoints that mean nothing to an Executor without a document; any other is called all the same."""
@@ -67,8 +73,23 @@ def spare(streamer: GatewayStreamer) -> None:
     graph.has_filter_conditions = False  # what Jina sorts by; `_Graph` does so where there is something to sort
     streamer._streamer.wait_floating_requests_end = _no_end_to_wait_for
     for node in graph.all_nodes:
-        if node._filter_condition is not None:
-            node.__class__ = _FilteringNode
+        if type(node) is TopologyGraph._ReqReplyNode:
+            node.__class__, node.takes = _Node, {}
+
+
+@cache
+def start_sparingly() -> None:
+    """Makes Flows start without the work that has no effect; a second call does nothing."""
+    make_model = topology_graph.create_base_doc_from_schema
+    warn = jina.helper.warn_unknown_args
+
+    def model_of(schema: Any, *given: Any, **options: Any) -> Any:
+        return MediaDoc if schema == MediaDoc.model_json_schema() else make_model(schema, *given, **options)
+
+    topology_graph.create_base_doc_from_schema = model_of
+    dynamic.create_pure_python_type_model = cache(dynamic.create_pure_python_type_model)
+    jina.helper.warn_unknown_args = lambda unknown: warn(unknown) if unknown else None
+    Flow._get_summary_table = lambda self, panels: None
 
 
 async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[], bool]) -> None:
@@ -93,21 +114,51 @@ async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[],
                 break
 
 
-class _FilteringNode(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
-    """A node with a `when:` that copies no documents to leave some out.
+class _Node(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
+    """A node that passes on what its Executor has no part in, and copies no documents to leave some out.
 
-    `order` has the ids of a request whose documents part here, some this way and some another.
+    `order` has the ids of a request whose documents part here, some this way and some another; `takes`, by modality,
+    what the condition has said.
     """
 
     order: Sequence[str] = ()
+    takes: dict[str, bool]
+
+    async def _wait_previous_and_send(
+        self, request: Any, previous_task: Any, connection_pool: Any, endpoint: str | None, **given: Any
+    ) -> Any:
+        """As Jina's, which reads and writes the parameters of the request four times, whether it is sent or not."""
+        if endpoint in PER_DOCUMENT and self.number_of_parts == 1:
+            found, metadata = await previous_task if previous_task else (request, {})
+            if found is not None and "is-error" not in (metadata or {}):
+                kept = self._none_of(found)
+                if kept is not None:
+                    return kept, {}
+        return await super()._wait_previous_and_send(request, previous_task, connection_pool, endpoint, **given)
+
+    def _none_of(self, request: DataRequest) -> DataRequest | None:
+        """The request without documents, where it has none that this node is for."""
+        if not _has_documents(request):
+            return request
+        if self._filter_condition is None or self._takes_all_or_none(request) is not False:
+            return None
+        return _with_documents(request, request.document_array_cls([]))
+
+    def _takes_all_or_none(self, request: DataRequest) -> bool | None:
+        """Whether the condition lets its documents through, as far as that is seen without reading them."""
+        modalities = {_modality_of(doc) for doc in request.proto_with_data.data.docs.docs}
+        if len(modalities) != 1 or set(self._filter_condition) != {"modality"}:
+            return None
+        (modality,) = modalities
+        if modality not in self.takes:
+            self.takes[modality] = bool(
+                filter_docs(DocList[MediaDoc]([MediaDoc(modality=modality)]), self._filter_condition)
+            )
+        return self.takes[modality]
 
     def _update_requests_with_filter_condition(self, need_copy: bool) -> None:
         for place, request in enumerate(self.parts_to_send):
-            modalities = {_modality_of(doc) for doc in request.proto_with_data.data.docs.docs}
-            if len(modalities) == 1 and set(self._filter_condition) == {"modality"}:  # no need to read them
-                alike = DocList[MediaDoc]([MediaDoc(modality=modalities.pop())])
-                if not filter_docs(alike, self._filter_condition):
-                    self.parts_to_send[place] = _with_documents(request, request.document_array_cls([]))
+            if self._takes_all_or_none(request):
                 continue
             docs = request.docs
             kept = filter_docs(docs, self._filter_condition)

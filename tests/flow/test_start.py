@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from conftest import RunApp
 from filelock import FileLock
 from jina.constants import __cache_path__
@@ -48,3 +51,14 @@ def test_a_flow_waits_for_no_other_of_the_machine(run_app: RunApp, toy_workspace
     with FileLock(locks / "TextEncoder.lock"), FileLock(locks / "Ranker.lock"):
         done = run_app("-t", "query-t2i", "a red ring", "-w", toy_workspace)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_flow_asks_nobody_outside(run_app: RunApp, toy_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jina asks three services of the internet for this machine's address; who has a proxy sees it there."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        done = run_app("-t", "query-t2i", "a red ring", "-w", toy_workspace)
+        asked, _, _ = select.select([proxy], [], [], 0)
+    assert done.returncode == 0, done.stderr
+    assert not asked
