@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import multiprocessing
@@ -36,6 +37,8 @@ CLOSE_BROKEN_S = 5.0
 """And one that has lost a part, or did not get it: there the others may wait for each other without end."""
 TOLD_S = 2.0
 """Seconds in which a service that has lost a part answers 503, so that who asks is told, before it is closed."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux: prctl(2)."""
 PODS = Path(__file__).resolve().parent.parent / "pods"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 WRITER = FLOWS.parent / "pods" / "kv_indexer.yml"
@@ -143,7 +146,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     flow.close = partial(_close, flow, within_s=CLOSE_BROKEN_S)  # type: ignore[method-assign]
     with _signals_as_interrupt(), _locks_of_its_own():
         try:
-            with redirect_stdout(said):
+            with redirect_stdout(said), _children_end_with_us():
                 flow.start()
             yield flow
         except RuntimeFailToStart as error:
@@ -151,6 +154,30 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
             raise StateError(_start_failure(flow, settings)) from error
         finally:
             _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
+
+
+@contextmanager
+def _children_end_with_us() -> Iterator[None]:
+    """Processes that are forked meanwhile get SIGTERM when this one has ended, also where it was killed.
+
+    Else its Executors would go on, with the port, and with the lock of who writes.
+    """
+    _forking.set()
+    try:
+        yield
+    finally:
+        _forking.clear()
+
+
+_forking = threading.Event()
+
+
+def _end_with_parent() -> None:
+    if _forking.is_set() and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+os.register_at_fork(after_in_child=_end_with_parent)
 
 
 @contextmanager

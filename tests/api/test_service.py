@@ -169,6 +169,15 @@ def test_sigterm_leaves_no_process_and_no_port(toy_workspace: Path) -> None:
             probe.bind(("127.0.0.1", service.port))
 
 
+def test_a_service_that_is_killed_leaves_no_process(toy_workspace: Path) -> None:
+    with started("query_restful", toy_workspace) as service:
+        children = psutil.Process(service.process.pid).children(recursive=True)
+        service.process.kill()
+        service.process.wait(10)
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == []
+
+
 def test_a_taken_port_is_said_at_once(run_app: RunApp, toy_workspace: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
