@@ -48,7 +48,8 @@ PER_DOCUMENT = {"/index", "/search", "/encode", "/health"}
 """Endpoints that mean nothing to an Executor without a document; any other is called all the same."""
 
 LOOK_AGAIN_S = 0.02
-
+SENT = ("image", "text", "vector")
+"""Modalities of documents on their way."""
 
 ONLY_CHANGES = {"kv_indexer": {"/search", "/encode"}}
 """Executors with the endpoints that they have no part in."""
@@ -74,7 +75,7 @@ def spare(streamer: GatewayStreamer) -> None:
     streamer._streamer.wait_floating_requests_end = _no_end_to_wait_for
     for node in graph.all_nodes:
         if type(node) is TopologyGraph._ReqReplyNode:
-            node.__class__, node.takes = _Node, {}
+            node.__class__, node.takes = _Node, _takes(node._filter_condition)
 
 
 @cache
@@ -117,8 +118,8 @@ async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[],
 class _Node(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
     """A node that passes on what its Executor has no part in, and copies no documents to leave some out.
 
-    `order` has the ids of a request whose documents part here, some this way and some another; `takes`, by modality,
-    what the condition has said.
+    `order` has the ids of a request whose documents part here, some this way and some another; `takes` has whether the
+    condition is true of a modality, where it is a matter of that.
     """
 
     order: Sequence[str] = ()
@@ -145,16 +146,9 @@ class _Node(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
         return _with_documents(request, request.document_array_cls([]))
 
     def _takes_all_or_none(self, request: DataRequest) -> bool | None:
-        """Whether the condition lets its documents through, as far as that is seen without reading them."""
+        """Whether the condition is true of all its documents or of none, where that is seen without reading them."""
         modalities = {_modality_of(doc) for doc in request.proto_with_data.data.docs.docs}
-        if len(modalities) != 1 or set(self._filter_condition) != {"modality"}:
-            return None
-        (modality,) = modalities
-        if modality not in self.takes:
-            self.takes[modality] = bool(
-                filter_docs(DocList[MediaDoc]([MediaDoc(modality=modality)]), self._filter_condition)
-            )
-        return self.takes[modality]
+        return self.takes.get(modalities.pop()) if len(modalities) == 1 else None
 
     def _update_requests_with_filter_condition(self, need_copy: bool) -> None:
         for place, request in enumerate(self.parts_to_send):
@@ -166,6 +160,12 @@ class _Node(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
                 self.order = [doc.id for doc in docs]
             if len(kept) < len(docs):
                 self.parts_to_send[place] = _with_documents(request, kept)
+
+
+def _takes(condition: dict[str, Any] | None) -> dict[str, bool]:
+    if not condition or set(condition) != {"modality"}:
+        return {}
+    return {name: bool(filter_docs(DocList[MediaDoc]([MediaDoc(modality=name)]), condition)) for name in SENT}
 
 
 def _modality_of(doc: Any) -> str:
