@@ -45,11 +45,6 @@ class FollowingWords(Follower[SparseIndex]):
         with self._lock:
             return self.index.contributions(query, keys, self.scoring)
 
-    def wordless(self) -> Keys:
-        """The pictures that have no word at all, by key."""
-        with self._lock:
-            return self.index.without_terms()
-
     def description(self) -> tuple[str, str]:
         """What is in it."""
         with self._lock:

@@ -330,11 +330,6 @@ class SparseIndex:
         """How many terms each picture has, by ascending key."""
         return self._active[self._alive]
 
-    def without_terms(self) -> Keys:
-        """The pictures that have no term, by key."""
-        keys: Keys = self._keys[self._alive & (self._active == 0)]
-        return keys
-
     def figures(self) -> Figures:
         """Posting lengths, active terms of a picture, and bytes, as `analyse` prints them."""
         stored = sum(array.nbytes for p in self.parts() for array in (p.starts, p.rows, p.weights))

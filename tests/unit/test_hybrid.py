@@ -112,7 +112,7 @@ def test_joined_parts_are_what_fusing_them_gives(world: World) -> None:
 
 def test_a_picture_without_words_is_found_by_its_vector(world: World) -> None:
     words = world.indexes().words
-    assert [world.store.by_keys([int(key)])[int(key)].id for key in words.wordless()] == ["d"]
+    assert [found.id for found in wordless(world.spec, world.store, list(PICTURES))] == ["d"]
     assert "d" not in names(world, ask(world, " ".join(WORDS), "sparse"))
     assert "d" in names(world, ask(world, " ".join(WORDS), "rrf"))
     assert words.description()[1].endswith("1 pictures have none")
