@@ -188,9 +188,10 @@ _forking = threading.Event()
 
 def _end_with_parent() -> None:
     if _forking.is_set() and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+_libc = ctypes.CDLL(None)  # now: a process that was just forked is no place to load anything
 os.register_at_fork(after_in_child=_end_with_parent)
 
 
