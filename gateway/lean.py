@@ -106,7 +106,7 @@ async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[],
     """
     for address in chain.from_iterable(addresses.values()):
         place = urlsplit(address)
-        # Not from the address that is asked: a connection to a port where nobody listens yet can be given that very port
+        # Not from the address that is asked: a connection to a port where nobody listens yet can be given that port
         # to come from, and is then one with itself, in the way of the Executor.
         source = ("127.0.0.2", 0) if sys.platform == "linux" and place.hostname == "127.0.0.1" else None
         while not is_cancelled():
