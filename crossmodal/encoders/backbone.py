@@ -26,7 +26,7 @@ import numpy as np
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
 from crossmodal.encoders.hub import repository_file
-from crossmodal.encoders.pixels import check_pixels, laid_out, to_tensor
+from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "timm"
@@ -86,7 +86,7 @@ class Backbone:
             torch.set_num_threads(threads)
         self.spec, self.towers = spec, towers
         self._asked = _asked(spec.weights)
-        self._model = laid_out(_build(self._asked).eval()) if "image" in towers else None
+        self._model = channels_last(_build(self._asked).eval()) if "image" in towers else None
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""

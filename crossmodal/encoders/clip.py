@@ -33,7 +33,7 @@ from crossmodal.encoders.clip_names import (
     with_tag,
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
-from crossmodal.encoders.pixels import check_pixels, laid_out, to_tensor
+from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "clip"
@@ -110,7 +110,7 @@ class ClipEncoder:
         self.spec, self.towers = spec, towers
         self._torch, self._dtype = torch, torch.float32
         self._model = build(spec.weights).eval()
-        self._model.visual = laid_out(self._model.visual) if "image" in towers else None
+        self._model.visual = channels_last(self._model.visual) if "image" in towers else None
         if "text" in towers:
             self._tokenizer = tokenizer_of(spec.weights)
         else:
@@ -193,6 +193,8 @@ def encode_alike(model: Any, ids: Any, group_size: int) -> Any:
     """
     import torch
 
+    if len(ids) <= group_size:
+        return encode_tokens(model, ids)
     by_length = ids.argmax(dim=-1).argsort()
     parts = [encode_tokens(model, ids[group]) for group in by_length.split(group_size)]
     return torch.cat(parts)[by_length.argsort()]

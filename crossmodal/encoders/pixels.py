@@ -32,7 +32,7 @@ def to_tensor(pixels: Pixels, wanted: Preprocessing) -> Any:
     return batch.sub_(mean).div_(std)
 
 
-def laid_out(image_tower: Any) -> Any:
+def channels_last(image_tower: Any) -> Any:
     """The image tower with the weights of its convolutions in channels-last order: the same but for rounding.
 
     It takes two thirds of the time here for ResNet-50, VGG16 and EfficientNet, four fifths for the small CLIP, and as

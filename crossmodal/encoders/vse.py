@@ -21,7 +21,7 @@ import numpy as np
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
-from crossmodal.encoders.pixels import check_pixels, laid_out, to_tensor
+from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_unchanged, unit_rows
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class VseEncoder:
         self.spec, self.towers = spec, towers
         self._torch = torch
         model = _build(spec.weights)
-        self._image_tower = laid_out(model.image_tower) if "image" in towers else None
+        self._image_tower = channels_last(model.image_tower) if "image" in towers else None
         self._text_tower = model.text_tower if "text" in towers else None
         self._vocabulary = model.vocabulary
 
