@@ -32,7 +32,8 @@ from random import Random
 import psutil
 from common import ROOT, write_figures
 
-from gateway.flow import free_ports, prepare_jina
+from gateway.flow import prepare_jina
+from gateway.ports import free_ports
 
 prepare_jina()
 

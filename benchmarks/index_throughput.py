@@ -111,7 +111,8 @@ def index_flow(
     from crossmodal.core.settings import Settings
     from crossmodal.encoders import registry
     from crossmodal.index.collection import Collection
-    from gateway.flow import free_ports, prepare_jina, running_flow
+    from gateway.flow import prepare_jina, running_flow
+    from gateway.ports import free_ports
 
     # The name is resolved by another process: this one must not import torch, so that it can fork.
     prepare_jina()

@@ -37,7 +37,7 @@ import psutil
 from common import ROOT, write_figures
 
 from crossmodal.scenes.world import COLOURS, SHAPES
-from gateway.flow import free_ports
+from gateway.ports import free_ports
 
 START_LIMIT_S, ANSWER_LIMIT_S, PHASE_S, IN_TIME_S = 120.0, 20.0, 10.0, 1.0
 NO_ANSWER, BROKEN = -1, -2

@@ -23,7 +23,7 @@ from typing import Any
 from common import ROOT, write_figures
 from playwright.sync_api import sync_playwright
 
-from gateway.flow import free_ports
+from gateway.ports import free_ports
 
 START_LIMIT_S = 120
 N_WARM_UP = 3

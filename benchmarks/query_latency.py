@@ -22,7 +22,7 @@ from common import ROOT, write_figures
 
 from crossmodal.core.settings import Settings
 from crossmodal.scenes.world import COLOURS, SHAPES
-from gateway.flow import free_ports
+from gateway.ports import free_ports
 
 START_LIMIT_S = 120
 

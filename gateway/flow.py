@@ -25,6 +25,7 @@ import yaml
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.index.collection import Collection
+from gateway.ports import LOOPBACK, held
 from gateway.topology import check_topology
 
 if TYPE_CHECKING:
@@ -83,19 +84,6 @@ def prepare_jina() -> None:
         import docarray  # noqa: F401
 
 
-def free_ports() -> int:
-    """A port that nobody listens on at the moment, and neither on the one after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 def flow_context(collection: Collection, settings: Settings, *, read_paths: bool) -> dict[str, Any]:
     """What the `${{ CONTEXT.x }}` of a Flow's YAML stand for; the arguments are `running_flow`'s."""
     return {
@@ -137,37 +125,36 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         StateError: A port is taken, the YAML is wrong, the store can't be read, or an Executor did not start.
     """
     prepare_jina()
-    path = FLOWS / f"flow-{kind}.yml"
-    for port in (settings.port, settings.port + 1):
-        _check_port(settings.host, port)
-    context = flow_context(collection, settings, read_paths=read_paths)
-    check_topology(path, context)
-    # Made where it is not there, or its Executors would race each other to it; and what is wrong with it is said here
-    # in a line, by an Executor in a page.
-    collection.store(writable=kind == "index" or settings.writable).close()
-    flow = _load(path, context)
-    if kind == "query" and settings.writable:
-        own = {"collection": context["collection"]}
-        flow = flow.add(name="kv_indexer", uses=str(WRITER), uses_with=own, needs="ranker")
-    from jina.excepts import RuntimeFailToStart
+    with ExitStack() as ports:
+        for port in (settings.port, settings.port + 1):
+            ports.enter_context(_asked_for(settings.host, port))
+        path = FLOWS / f"flow-{kind}.yml"
+        context = flow_context(collection, settings, read_paths=read_paths)
+        check_topology(path, context)
+        writes = settings.writable or kind == "index"
+        # Made where it is not there, or its Executors would race each other to it; and what is wrong with it is said
+        # here in a line, by an Executor in a page.
+        collection.store(writable=writes).close()
+        flow = _load(path, context, ports, also_writes=writes and kind == "query")
+        from jina.excepts import RuntimeFailToStart
 
-    # All that is here by now stays till the end. Unfrozen, every collection of garbage reads it again, makes the forked
-    # Executors copies of its pages, and takes most of a second as the program exits.
-    gc.freeze()
-    said = _Aside()
-    # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
-    # for that part.
-    flow.close = partial(_close, flow, within_s=CLOSE_BROKEN_S)  # type: ignore[method-assign]
-    with _signals_as_interrupt(), _locks_of_its_own():
-        try:
-            with redirect_stdout(said), _children_end_with_us():
-                flow.start()
-            yield flow
-        except RuntimeFailToStart as error:
-            sys.stderr.write(said.getvalue())
-            raise StateError(_start_failure(flow, settings)) from error
-        finally:
-            _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
+        # All that is here by now stays till the end. Unfrozen, every collection of garbage reads it again, makes the
+        # forked Executors copies of its pages, and takes most of a second as the program exits.
+        gc.freeze()
+        said = _Aside()
+        # Where a part fails to start, Jina closes the Flow itself, and waits without end for the gateway, which waits
+        # for that part.
+        flow.close = partial(_close, flow, within_s=CLOSE_BROKEN_S)  # type: ignore[method-assign]
+        with _signals_as_interrupt(), _locks_of_its_own():
+            try:
+                with redirect_stdout(said), _children_end_with_us():
+                    flow.start()
+                yield flow
+            except RuntimeFailToStart as error:
+                sys.stderr.write(said.getvalue())
+                raise StateError(_start_failure(flow, settings)) from error
+            finally:
+                _close(flow, CLOSE_S if _is_whole(flow) else CLOSE_BROKEN_S)
 
 
 @contextmanager
@@ -250,7 +237,8 @@ class _Aside(io.StringIO):
             sys.stderr.flush()
 
 
-def _load(path: Path, context: dict[str, Any]) -> Flow:
+def _load(path: Path, context: dict[str, Any], ports: ExitStack, *, also_writes: bool) -> Flow:
+    """The Flow of a YAML, with the Executor that writes where one is asked for; its ports are held by `ports`."""
     root = str(FLOWS.parent)
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -260,11 +248,24 @@ def _load(path: Path, context: dict[str, Any]) -> Flow:
 
         import gateway.crossmodal_gateway  # noqa: F401
 
-    try:
-        loaded: Flow = Flow.load_config(str(path), context=context)
-    except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
-        raise StateError(f"{path.name} could not be loaded: {error}") from error
-    return loaded
+    while True:
+        try:
+            flow: Flow = Flow.load_config(str(path), context=context)
+        except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
+            raise StateError(f"{path.name} could not be loaded: {error}") from error
+        if also_writes:
+            own = {"collection": context["collection"]}
+            flow = flow.add(name="kv_indexer", uses=str(WRITER), uses_with=own, needs="ranker")
+        # Jina chose each Executor's port by chance.
+        chosen = [port for _, executor in flow for pod in executor.all_args for port in pod.port]
+        with ExitStack() as holders:
+            try:
+                for port in chosen:
+                    holders.enter_context(held(LOOPBACK, port))
+            except OSError:
+                continue
+            ports.push(holders.pop_all())
+            return flow
 
 
 def _start_failure(flow: Flow, settings: Settings) -> str:
@@ -276,16 +277,14 @@ def _start_failure(flow: Flow, settings: Settings) -> str:
     )
 
 
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StateError(
-                f"port {port} on {host} can't be used ({error.strerror}): "
-                f"stop what listens there, or choose another with --port"
-            ) from error
+def _asked_for(host: str, port: int) -> socket.socket:
+    try:
+        return held(host, port, alone=False)
+    except OSError as error:
+        raise StateError(
+            f"port {port} on {host} can't be used ({error.strerror}): "
+            f"stop what listens there, or choose another with --port"
+        ) from error
 
 
 _stop_asked = threading.Event()

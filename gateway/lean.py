@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
@@ -106,12 +105,9 @@ async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[],
     """
     for address in chain.from_iterable(addresses.values()):
         place = urlsplit(address)
-        # Not from the address that is asked: a connection to a port where nobody listens yet can be given that port
-        # to come from, and is then one with itself, in the way of the Executor.
-        source = ("127.0.0.2", 0) if sys.platform == "linux" and place.hostname == "127.0.0.1" else None
         while not is_cancelled():
             try:
-                _, writer = await asyncio.open_connection(place.hostname, place.port, local_addr=source)
+                _, writer = await asyncio.open_connection(place.hostname, place.port)
             except OSError:
                 await asyncio.sleep(LOOK_AGAIN_S)
             else:

@@ -19,7 +19,8 @@ from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
 from crossmodal.retrieval.relevance import Calibration
 from crossmodal.store.sqlite import DocumentStore
-from gateway.flow import free_ports, prepare_jina
+from gateway.flow import prepare_jina
+from gateway.ports import free_ports
 
 log = logging.getLogger(__name__)
 Encode = Callable[[Sequence[str]], Vectors]

@@ -19,7 +19,8 @@ from crossmodal.core.settings import MAX_TOP_K, Settings
 from crossmodal.core.types import Modality, Vectors, caption_id, image_id
 from crossmodal.evaluation import classes, recall
 from crossmodal.index.collection import Collection
-from gateway.flow import free_ports, prepare_jina, running_flow
+from gateway.flow import prepare_jina, running_flow
+from gateway.ports import free_ports
 from tasks.evaluation_set import EvaluationSet
 from tasks.index import folder_of
 from tasks.misses import ClassesRanked, Direction, Ranked

@@ -25,7 +25,8 @@ from crossmodal.index.collection import Collection, collection_folder, collectio
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
-from gateway.flow import free_ports, prepare_jina, running_flow
+from gateway.flow import prepare_jina, running_flow
+from gateway.ports import free_ports
 from tasks.calibrate import Encode, calibrate, is_up_to_date
 from tasks.progress import Meter
 

@@ -22,7 +22,8 @@ from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from crossmodal.retrieval.relevance import fits
 from crossmodal.store.where import parse
-from gateway.flow import free_ports, prepare_jina, running_flow
+from gateway.flow import prepare_jina, running_flow
+from gateway.ports import free_ports
 from tasks.index import folder_of, resolve
 
 if TYPE_CHECKING:

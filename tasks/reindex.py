@@ -20,7 +20,8 @@ from crossmodal.index.collection import Collection
 from crossmodal.store.database import writer_lock
 from crossmodal.store.files import SourceFiles
 from crossmodal.store.sqlite import DocumentStore, NewDocument
-from gateway.flow import free_ports, prepare_jina
+from gateway.flow import prepare_jina
+from gateway.ports import free_ports
 from tasks.calibrate import calibrate
 from tasks.index import CAPTIONS_A_REQUEST, Sender, folder_of, resolve
 

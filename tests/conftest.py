@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.flow import free_ports
+from gateway.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "data" / "toy-data"

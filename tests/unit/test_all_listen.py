@@ -3,8 +3,8 @@
 import asyncio
 import socket
 
-from gateway.flow import free_ports
 from gateway.lean import all_listen
+from gateway.ports import free_ports
 
 
 def test_it_ends_when_the_last_one_listens() -> None:
