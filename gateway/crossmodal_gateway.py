@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ class HttpServer(FastAPIBaseServer):
     offer: Offer
     entrance: Entrance
 
-    @property
+    @cached_property
     def app(self) -> FastAPI:
-        """The application; Jina asks for it once. The streamer is the one that gRPC uses, too."""
+        """The application. The streamer is the one that gRPC uses, too."""
         streamer = self._request_handler.streamer
         spare(streamer)
         return make_app(streamer, Collection.open(Path(self.collection)), self.offer, self.entrance)
@@ -91,10 +92,18 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         self.servers = [http, GrpcServer(http.offer, **grpc_kwargs)]
 
     async def setup_server(self) -> None:
-        """Learns the Executors' schemas once they are there; by itself each of the two servers asks for them."""
+        """Makes the application while the Executors load, and asks for their schemas once, not for each server."""
+        http, _ = self.servers
+        http.app  # noqa: B018 -- it is kept
         await all_listen(json.loads(self.runtime_args.deployments_addresses), self.is_cancel.is_set)
-        await self._request_handler.streamer._get_endpoints_input_output_models(is_cancel=self.is_cancel)
+        streamer = self._request_handler.streamer
+        await streamer._get_endpoints_input_output_models(is_cancel=self.is_cancel)
+        streamer._get_endpoints_input_output_models = _are_known
         await super().setup_server()
+
+
+async def _are_known(**_: Any) -> None:
+    pass
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -244,6 +244,7 @@ def _load(path: Path, context: dict[str, Any], ports: ExitStack, *, also_writes:
         sys.path.insert(0, root)
     # What every Executor imports, once, before they are forked.
     with _uncollected():
+        import filelock  # noqa: F401
         from jina import Flow
 
         import gateway.crossmodal_gateway  # noqa: F401

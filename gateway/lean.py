@@ -2,7 +2,8 @@
 
 What it does for every request, whatever is in it (measured with py-spy, in CPU time of the gateway):
 
-- it calls the Executor that writes for a search, too, since Jina has no chain whose last part may be left out;
+- it calls the Executor that writes for a search, and all that search where only vectors are asked for, since Jina has
+  no chain whose last part may be left out;
 - it calls the Executors of a branch whose documents all took the other one, and the join waits for them;
 - where branches meet, it parses and writes again all documents, also when only one branch has any;
 - for each `when:` it copies all documents, through a pickle, to leave some out;
@@ -13,6 +14,7 @@ What it does for every request, whatever is in it (measured with py-spy, in CPU 
 And as a Flow starts, three seconds of a slow core:
 
 - every Executor makes a model of our one schema, and its JSON form, twice for each endpoint;
+- the gateway makes the JSON form of the schema of Jina 2, which nobody uses, 50 times;
 - the gateway makes models of these JSON schemas, and compares them by their JSON schemas, three times;
 - the parser of Jina's whole command line is built to look up the arguments of a Flow that nobody knows: there are none;
 - three services of the internet are asked for this machine's address, for a banner that nobody sees.
@@ -35,6 +37,7 @@ from docarray import DocList
 from docarray.utils import create_dynamic_doc_class as dynamic
 from docarray.utils.filter import filter_docs
 from jina import Flow
+from jina._docarray_legacy import LegacyDocumentJina
 from jina.serve.runtimes.gateway.graph import topology_graph
 from jina.serve.runtimes.gateway.graph.topology_graph import TopologyGraph
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
@@ -51,8 +54,13 @@ LOOK_AGAIN_S = 0.02
 SENT = ("image", "text", "vector")
 """Modalities of documents on their way."""
 
-ONLY_CHANGES = {"kv_indexer": {"/search", "/encode"}}
-"""Executors with the endpoints that they have no part in."""
+NO_PART = {
+    "kv_indexer": {"/search", "/encode"},
+    "image_vector_indexer": {"/encode"},
+    "text_vector_indexer": {"/encode"},
+    "ranker": {"/encode"},
+}
+"""Executors with the endpoints that they would pass all documents through."""
 
 
 def spare(streamer: GatewayStreamer) -> None:
@@ -61,7 +69,7 @@ def spare(streamer: GatewayStreamer) -> None:
     send = pool.send_requests_once
 
     def send_if_any(requests: list[Any], deployment: str, *, endpoint: str | None = None, **kwargs: Any) -> Any:
-        if endpoint in ONLY_CHANGES.get(deployment, ()):
+        if endpoint in NO_PART.get(deployment, ()):
             return _unchanged(requests[0])
         if endpoint in PER_DOCUMENT and not any(map(_has_documents, requests)):
             return _unchanged(requests[0])
@@ -89,6 +97,7 @@ def start_sparingly() -> None:
 
     topology_graph.create_base_doc_from_schema = model_of
     dynamic.create_pure_python_type_model = cache(dynamic.create_pure_python_type_model)
+    LegacyDocumentJina.model_json_schema = staticmethod(cache(LegacyDocumentJina.model_json_schema))
     jina.helper.warn_unknown_args = lambda unknown: warn(unknown) if unknown else None
     Flow._get_summary_table = lambda self, panels: None
 

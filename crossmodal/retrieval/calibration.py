@@ -177,7 +177,8 @@ def _minimised(features: Floats, is_right: Floats, weights: Floats, penalty: Flo
     for _ in range(STEPS):
         chance = logistic(features @ beta)
         gradient = features.T @ (weights * (chance - is_right)) + penalty * beta
-        curvature = (features * (weights * chance * (1 - chance))[:, None]).T @ features
+        scaled = features * np.sqrt(weights * chance * (1 - chance))[:, None]
+        curvature = scaled.T @ scaled  # of one array with itself: half the work
         curvature[np.diag_indices_from(curvature)] += penalty + 1e-12
         step = np.linalg.solve(curvature, gradient)
         while (after := loss(beta - step)) > now and np.abs(step).max() > CLOSE_ENOUGH:
