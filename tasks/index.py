@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -209,6 +209,14 @@ class Sender:
         call(self._settings, "/snapshot", iter([MediaDoc(id="snapshot")]), lambda _: None)
 
 
+def _doc(**values: Any) -> MediaDoc:
+    """A document to send. Where there is none, all that it takes to make one is not imported: seconds."""
+    prepare_jina()
+    from executors.docs import MediaDoc
+
+    return MediaDoc(**values)
+
+
 class _Job:
     """The bookkeeping of a run: which record is which document, and what became of it."""
 
@@ -239,9 +247,6 @@ class _Job:
 
     def images(self, records: Iterable[ImageRecord | Failure]) -> Iterator[MediaDoc]:
         """The pictures that have to be sent; the others are accounted for on the way."""
-        prepare_jina()
-        from executors.docs import MediaDoc
-
         for record in records:
             if isinstance(record, Failure):
                 self.report.fail(record)
@@ -256,7 +261,7 @@ class _Job:
             if self._is_known(key, path, record):
                 continue
             self._sent[path] = record
-            yield MediaDoc(id=key, modality="image", uri=path, tags=record.tags)
+            yield _doc(id=key, modality="image", uri=path, tags=record.tags)
 
     def _id_of(self, path: str) -> str:
         """The id of a picture; a file that looks as it did when it was taken in is not read again."""
@@ -377,8 +382,6 @@ class _Job:
 
     def captions(self) -> Iterator[MediaDoc]:
         """The captions that have to be sent, of pictures that are in the index."""
-        from executors.docs import MediaDoc
-
         for key, records in self._taken.items():
             told = {caption: record for record in records for caption in record.captions}
             ids = {caption_id(caption, key): caption for caption in told}
@@ -389,7 +392,7 @@ class _Job:
                     continue
                 record = told[caption]
                 self._captions[own_id] = record.path.name
-                yield MediaDoc(
+                yield _doc(
                     id=own_id, modality="text", text=caption, image_id=key,
                     uri=str(record.path.resolve()), tags=record.tags,
                 )  # fmt: skip
