@@ -76,7 +76,14 @@ class _Doc(BaseDoc):
     def from_protobuf(cls, pb_msg: Any) -> Any:
         """As docarray's: the document of a message; fields that are not the schema's are left out."""
         fields = cls._docarray_fields()
-        values = {name: cls._read(node, name) for name, node in pb_msg.data.items() if name in fields}
+        data = pb_msg.data
+        values = {}
+        for name in data:
+            if name in fields:
+                node = data[name]
+                kind = node.WhichOneof("content")
+                is_plain = kind in _PLAIN_NAMES and not node.type
+                values[name] = getattr(node, kind) if is_plain else cls._read(node, name)
         return cls(**values)
 
     @classmethod
@@ -87,7 +94,11 @@ class _Doc(BaseDoc):
             if kind in _PLAIN_NAMES:
                 return getattr(node, kind)
             if kind == "dict":
-                return {key: cls._read(one) for key, one in node.dict.data.items()}
+                data = node.dict.data
+                return {key: cls._read(data[key]) for key in data}
+            if kind == "doc_array" and name:
+                array = cls._get_field_annotation(name)
+                return array.construct([array.doc_type.from_protobuf(one) for one in node.doc_array.docs])
         return None if kind is None else cls._get_content_from_node_proto(node, name)
 
     @classmethod
@@ -146,6 +157,9 @@ class MatchDoc(_Doc):
     why: Dict[str, float] = {}
 
 
+Matches = DocList[MatchDoc]  # each such expression makes its class anew
+
+
 def _new_id() -> str:
     return os.urandom(16).hex()
 
@@ -175,7 +189,7 @@ class MediaDoc(_Doc):
     thumbnail: Optional[NdArray] = None
     embedding: Optional[NdArray] = None
     found: Dict[str, float] = {}
-    matches: DocList[MatchDoc] = DocList[MatchDoc]()
+    matches: Matches = Matches()
     scores: Dict[str, float] = {}
     timings_ms: Dict[str, float] = {}
     outcome: str = ""
@@ -186,7 +200,7 @@ class MediaDoc(_Doc):
 
     def __init__(self, **values: Any) -> None:
         # The usual list would be copied, which docarray does through a pickle, with a progress bar.
-        super().__init__(**{"matches": DocList[MatchDoc](), **values})
+        super().__init__(**{"matches": Matches(), **values})
 
 
 Docs = DocList[MediaDoc]

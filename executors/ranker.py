@@ -11,7 +11,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
 from crossmodal.retrieval.relevance import CalibrationFile
-from executors.docs import MatchDoc, MediaDoc, modality_and_key, top_k_of
+from executors.docs import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
 
@@ -48,10 +48,12 @@ class Ranker(Refusing):
         stored = self._stored(docs, ranked)
         for doc, keys in zip(docs, ranked, strict=True):
             of_generation = stored.get(doc.generation, {})
-            doc.matches = DocList[MatchDoc](
-                MatchDoc(scores=scores, why=why, **vars(of_generation[key]))
-                for key, scores, why in keys
-                if key in of_generation
+            doc.matches = Matches.construct(
+                [
+                    MatchDoc(scores=scores, why=why, **vars(of_generation[key]))
+                    for key, scores, why in keys
+                    if key in of_generation
+                ]
             )
             self.complete(doc)
             self._add_relevance(doc)
@@ -92,7 +94,7 @@ class Ranker(Refusing):
             if matches and rule is not None:
                 relevance = rule.of(query, np.array([match.scores["cosine"] for match in matches]))
                 for match, value in zip(matches, relevance.tolist(), strict=True):
-                    match.scores = {**match.scores, "relevance": round(value, 4)}
+                    match.scores["relevance"] = round(value, 4)
 
     def close(self) -> None:
         """Closes the stores."""

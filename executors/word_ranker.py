@@ -82,7 +82,7 @@ class WordRanker(Ranker):
         query = np.asarray(doc.embedding, np.float32)
         for match in without:
             if match.id in vectors:
-                match.scores = {**match.scores, "cosine": float(query @ vectors[match.id])}
+                match.scores["cosine"] = float(query @ vectors[match.id])
 
     def _allowed(self, search: HybridSearch, where: str) -> Keys | None:
         return search.indexes.words.store.keys_where(parse(where), "image") if where else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from docarray import DocList
 from jina.proto.jina_pb2 import StatusProto
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
 from crossmodal.core.errors import InputError, StateError
-from executors.docs import MediaDoc
+from executors.docs import Docs, MediaDoc
+from gateway.lean import PER_DOCUMENT
 
 REQUEST_SIZE = 32
 
@@ -21,6 +21,7 @@ class FlowCalls:
 
     def __init__(self, streamer: GatewayStreamer) -> None:
         self._streamer = streamer
+        self._ways: dict[tuple[str, str], list[Any] | None] = {}
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """Sends all documents through the Flow and returns the answers in their order.
@@ -44,30 +45,48 @@ class FlowCalls:
         """All that comes back, which may be more than was sent; raises as a call does."""
         parts = [docs[start : start + request_size] for start in range(0, len(docs), request_size)] or [[]]
         try:
-            requests = [_request(part, endpoint, parameters) for part in parts]
-            answered = await asyncio.gather(*map(self._through, requests))
+            answered = await asyncio.gather(*(self._through(part, endpoint, parameters) for part in parts))
         except (ValueError, OverflowError) as error:  # half a character, or a number without end
             raise InputError(f"something in the request can't be passed on: {error}") from error
         return [doc for part in answered for doc in part]
 
-    async def _through(self, request: DataRequest) -> list[MediaDoc]:
-        """The documents of a request as they come out of the Flow.
+    async def _through(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+        """The documents of a request as they come out of the Flow."""
+        request = _request(docs, endpoint, parameters)
+        way = self._way({doc.modality for doc in docs}, endpoint)
+        if way is None:
+            answer = await self._by_the_graph(request)
+        else:
+            answer = await self._streamer.topology_graph.along(way, request)
+        if answer.status.code == StatusProto.ERROR:
+            raise _as_ours(answer.status.exception)
+        return [MediaDoc.from_protobuf(message) for message in answer.proto_with_data.data.docs.docs]
 
-        Not by Jina's stream, which takes requests out of an iterator in a thread, and has five tasks and three queues
-        for one answer.
+    def _way(self, modalities: set[str], endpoint: str) -> list[Any] | None:
+        """The Executors that have work with it, where they are one after the other."""
+        if len(modalities) != 1 or endpoint not in PER_DOCUMENT:
+            return None
+        (modality,) = modalities
+        if (modality, endpoint) not in self._ways:
+            self._ways[modality, endpoint] = self._streamer.topology_graph.way(modality, endpoint)
+        return self._ways[modality, endpoint]
+
+    async def _by_the_graph(self, request: DataRequest) -> DataRequest:
+        """By Jina's graph, and not its stream, which takes requests out of an iterator in a thread, and has five tasks
+        and three queues for one answer.
         """
         stream = self._streamer._streamer
-        answer, _ = stream._request_handler(request=request, return_type=DocList[MediaDoc])
-        result = stream._result_handler(await answer)
-        if result.status.code == StatusProto.ERROR:
-            raise _as_ours(result.status.exception)
-        return list(result.docs)
+        answer, _ = stream._request_handler(request=request, return_type=Docs)
+        return stream._result_handler(await answer)
 
 
 def _request(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> DataRequest:
     request = DataRequest()
-    request.document_array_cls = DocList[MediaDoc]
-    request.data.docs = DocList[MediaDoc](docs)
+    request.document_array_cls = Docs
+    written = request.proto_with_data.data.docs
+    written.SetInParent()
+    for doc in docs:
+        doc.write_to(written.docs.add())
     request.header.exec_endpoint = endpoint
     request.parameters = parameters
     return request
