@@ -58,9 +58,10 @@ class FlowCalls:
             answer = await self._by_the_graph(request)
         else:
             answer = await self._streamer.topology_graph.along(way, request)
-        if answer.status.code == StatusProto.ERROR:
-            raise _as_ours(answer.status.exception)
-        return [MediaDoc.from_protobuf(message) for message in answer.proto_with_data.data.docs.docs]
+        told = answer.proto_with_data  # all of it at once: asking for the status first reads all but the documents
+        if told.header.status.code == StatusProto.ERROR:
+            raise _as_ours(told.header.status.exception)
+        return [MediaDoc.from_protobuf(message) for message in told.data.docs.docs]
 
     def _way(self, modalities: set[str], endpoint: str) -> list[Any] | None:
         """The Executors that have work with it, where they are one after the other."""
