@@ -52,15 +52,11 @@ def held(host: str, port: int, *, alone: bool = True) -> socket.socket:
     with ExitStack() as until_it_is_bound:
         holder = until_it_is_bound.enter_context(socket.socket())
         if not alone:
-            _share(holder)
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((host, port))
         if sys.platform == "linux":
-            _share(holder)
+            # Only now: a service that listens for gRPC shares its port with all that had asked for it before.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             until_it_is_bound.pop_all()
     return holder
-
-
-def _share(holder: socket.socket) -> None:
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if sys.platform == "linux":
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -189,6 +189,15 @@ def test_a_taken_port_is_said_at_once(run_app: RunApp, toy_workspace: Path) -> N
     assert "--port" in done.stderr
 
 
+def test_so_is_one_that_another_service_has_for_grpc(
+    run_app: RunApp, toy_workspace: Path, query_service: Service
+) -> None:
+    done = run_app("-t", "query_restful", "-w", toy_workspace, "--port", str(query_service.port + 1))
+    assert done.returncode == 1
+    assert f"port {query_service.port + 1} on 127.0.0.1 can't be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_nothing_listens_to_other_machines(query_service: Service) -> None:
     processes = [query_service.process.pid, *(p.pid for p in psutil.Process(query_service.process.pid).children(True))]
     listening = [c.laddr for pid in processes for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]

@@ -48,7 +48,8 @@ def test_no_outgoing_connection_gets_a_held_port() -> None:
             _come_from(kept, to)
 
 
-def test_a_port_is_held_once() -> None:
+@pytest.mark.parametrize("server", ["asyncio", "grpc"])
+def test_a_port_is_held_once(server: str) -> None:
     port = free_ports()
     with socket.socket() as other, pytest.raises(OSError, match=TAKEN):
         other.bind((LOOPBACK, port))
@@ -56,6 +57,7 @@ def test_a_port_is_held_once() -> None:
         held(LOOPBACK, port)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, server == "grpc")
         listening.bind((LOOPBACK, port))
         held(LOOPBACK, port, alone=False).close()
         listening.listen()
