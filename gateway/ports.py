@@ -6,6 +6,7 @@ listen: by another Flow that chose the same one, or by any outgoing connection, 
 
 from __future__ import annotations
 
+import atexit
 import socket
 import sys
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 _kept = ExitStack()
 """The ports of `free_ports`, until the process ends."""
+atexit.register(_kept.close)
 
 
 def free_ports() -> int:
