@@ -11,7 +11,6 @@ from jina.types.request.data import DataRequest
 
 from crossmodal.core.errors import InputError, StateError
 from executors.docs import Docs, MediaDoc
-from gateway.lean import PER_DOCUMENT
 
 REQUEST_SIZE = 32
 
@@ -21,7 +20,6 @@ class FlowCalls:
 
     def __init__(self, streamer: GatewayStreamer) -> None:
         self._streamer = streamer
-        self._ways: dict[tuple[str, str], list[Any] | None] = {}
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """Sends all documents through the Flow and returns the answers in their order.
@@ -53,7 +51,8 @@ class FlowCalls:
     async def _through(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """The documents of a request as they come out of the Flow."""
         request = _request(docs, endpoint, parameters)
-        way = self._way({doc.modality for doc in docs}, endpoint)
+        modalities = {doc.modality for doc in docs}
+        way = self._streamer.topology_graph.way(modalities.pop(), endpoint) if len(modalities) == 1 else None
         if way is None:
             answer = await self._by_the_graph(request)
         else:
@@ -62,15 +61,6 @@ class FlowCalls:
         if told.header.status.code == StatusProto.ERROR:
             raise _as_ours(told.header.status.exception)
         return [MediaDoc.from_protobuf(message) for message in told.data.docs.docs]
-
-    def _way(self, modalities: set[str], endpoint: str) -> list[Any] | None:
-        """The Executors that have work with it, where they are one after the other."""
-        if len(modalities) != 1 or endpoint not in PER_DOCUMENT:
-            return None
-        (modality,) = modalities
-        if (modality, endpoint) not in self._ways:
-            self._ways[modality, endpoint] = self._streamer.topology_graph.way(modality, endpoint)
-        return self._ways[modality, endpoint]
 
     async def _by_the_graph(self, request: DataRequest) -> DataRequest:
         """By Jina's graph, and not its stream, which takes requests out of an iterator in a thread, and has five tasks

@@ -186,7 +186,9 @@ class _Node(TopologyGraph._ReqReplyNode):  # type: ignore[misc]
 
 
 def _takes(condition: dict[str, Any] | None) -> dict[str, bool]:
-    if not condition or set(condition) != {"modality"}:
+    if not condition:
+        return dict.fromkeys(SENT, True)
+    if set(condition) != {"modality"}:
         return {}
     return {name: bool(filter_docs(DocList[MediaDoc]([MediaDoc(modality=name)]), condition)) for name in SENT}
 
@@ -216,10 +218,12 @@ class _Graph(TopologyGraph):
 
     def way(self, modality: str, endpoint: str) -> list[Any] | None:
         """The nodes that have work with documents of a modality, where that is one after the other, else None."""
+        if endpoint not in PER_DOCUMENT:
+            return None
         way = []
         following = self._origin_nodes
         while following:
-            takes = [node.takes.get(modality) if node._filter_condition else True for node in following]
+            takes = [node.takes.get(modality) for node in following]
             if takes.count(True) != 1 or None in takes:
                 return None
             node = following[takes.index(True)]
