@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -209,12 +210,13 @@ class Sender:
         call(self._settings, "/snapshot", iter([MediaDoc(id="snapshot")]), lambda _: None)
 
 
-def _doc(**values: Any) -> MediaDoc:
-    """A document to send. Where there is none, all that it takes to make one is not imported: seconds."""
+@cache
+def _media_doc() -> type[MediaDoc]:
+    """What is sent. Where nothing is, all that it takes to make one is not imported: seconds."""
     prepare_jina()
     from executors.docs import MediaDoc
 
-    return MediaDoc(**values)
+    return MediaDoc
 
 
 class _Job:
@@ -261,7 +263,7 @@ class _Job:
             if self._is_known(key, path, record):
                 continue
             self._sent[path] = record
-            yield _doc(id=key, modality="image", uri=path, tags=record.tags)
+            yield _media_doc()(id=key, modality="image", uri=path, tags=record.tags)
 
     def _id_of(self, path: str) -> str:
         """The id of a picture; a file that looks as it did when it was taken in is not read again."""
@@ -392,7 +394,7 @@ class _Job:
                     continue
                 record = told[caption]
                 self._captions[own_id] = record.path.name
-                yield _doc(
+                yield _media_doc()(
                     id=own_id, modality="text", text=caption, image_id=key,
                     uri=str(record.path.resolve()), tags=record.tags,
                 )  # fmt: skip
