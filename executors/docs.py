@@ -77,14 +77,7 @@ class _Doc(BaseDoc):
         """As docarray's: the document of a message; fields that are not the schema's are left out."""
         fields = cls._docarray_fields()
         data = pb_msg.data
-        values = {}
-        for name in data:
-            if name in fields:
-                node = data[name]
-                kind = node.WhichOneof("content")
-                is_plain = kind in _PLAIN_NAMES and not node.type
-                values[name] = getattr(node, kind) if is_plain else cls._read(node, name)
-        return cls(**values)
+        return cls(**{name: cls._read(data[name], name) for name in data if name in fields})
 
     @classmethod
     def _read(cls, node: Any, name: Optional[str] = None) -> Any:
