@@ -24,7 +24,7 @@ COPY --from=builder /venv /venv
 USER crossmodal
 WORKDIR /app
 COPY --chown=crossmodal:crossmodal . .
-RUN python app.py -t index
+RUN python app.py -t index && python app.py -t map
 
 EXPOSE 45678 45679
 # /healthz asks every Executor and answers within 10 seconds; anything but 200 raises. No proxy in between.

@@ -77,7 +77,7 @@ def calibrate(settings: Settings, own: Own) -> int:
 
 def draw_map(settings: Settings, own: Own) -> int:
     """Lays the pictures out on a plane."""
-    told = lifecycle.draw_map(settings)
+    told = lifecycle.draw_map(settings, lambda line: click.echo(line, err=True))
     line = f"map: {told['pictures']} pictures by {told['method']}, {told['outcome']}; a service shows it at /map.html"
     _print(own, told, [line])
     return 0

@@ -107,8 +107,12 @@ def _index_bytes(collection: Collection) -> int:
     return sum(path.stat().st_size for path in (collection.folder / "index").glob("*"))
 
 
-def draw_map(settings: Settings) -> Figures:
+def draw_map(settings: Settings, say: Callable[[str], None]) -> Figures:
     """Computes where each picture lies on the map of the collection, unless that is known.
+
+    Args:
+        settings: Which collection.
+        say: Called with a line before the work, which can be long.
 
     Returns:
         `pictures`, `method`, and `outcome`: made, or unchanged where the map is of the collection as it is.
@@ -121,6 +125,7 @@ def draw_map(settings: Settings) -> Figures:
             known = None
         if known is not None and known.is_current(store):
             return {"pictures": len(known.keys), "method": known.method, "outcome": "unchanged"}
+        say(f"laying out {store.counts()['image']} pictures; the first time, UMAP is compiled: up to a minute more")
         made = make_map(store)
     made.write(collection.folder)
     return {"pictures": len(made.keys), "method": made.method, "outcome": "made"}

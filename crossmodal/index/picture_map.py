@@ -9,7 +9,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,10 +102,22 @@ def laid_out(vectors: Vectors) -> tuple[Points, Method]:
     """
     if len(vectors) <= N_NEIGHBOURS or np.ptp(vectors, axis=0).max() < _SAME:
         return _fitted(_principal(vectors)), "pca"
-    from umap import UMAP  # seconds, and nothing else needs it
-
-    umap = UMAP(n_neighbors=N_NEIGHBOURS, metric="cosine", random_state=0, n_jobs=1)
+    umap = _umap_compiled_once()(n_neighbors=N_NEIGHBOURS, metric="cosine", random_state=0, n_jobs=1)
     return _fitted(np.asarray(umap.fit_transform(vectors))), "umap"
+
+
+def _umap_compiled_once() -> type[Any]:
+    """UMAP, with its functions kept on disk as numba has compiled them: half a minute, once instead of each time."""
+    import umap.layouts  # seconds, and nothing else needs it
+    import umap.umap_
+    from numba.core.dispatcher import Dispatcher
+
+    for module in (umap.umap_, umap.layouts):
+        for function in vars(module).values():
+            if isinstance(function, Dispatcher):
+                function.enable_caching()
+    found: type[Any] = umap.umap_.UMAP
+    return found
 
 
 def _principal(vectors: Vectors) -> NDArray[np.float64]:

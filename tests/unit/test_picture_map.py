@@ -49,9 +49,12 @@ def test_groups_stay_together(n: int) -> None:
     vectors = centres + 0.01 * unit(n)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     points, method = laid_out(vectors)
+    from umap.umap_ import smooth_knn_dist
+
     assert method == "umap"
     assert np.abs(points).max() == pytest.approx(1)
     assert np.array_equal(points, laid_out(vectors)[0]), "the same each time"
+    assert smooth_knn_dist.stats.cache_path, "what numba has compiled is kept"
     if n > 2 * N_NEIGHBOURS:
         one, other = points[::2], points[1::2]
         within = max(np.ptp(one, axis=0).max(), np.ptp(other, axis=0).max())
