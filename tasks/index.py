@@ -62,11 +62,12 @@ def _own_weights(folder: Path, family: str) -> str | None:
 def resolve(model: str, weights: str) -> ModelSpec:
     """`registry.resolve`; all but the bundled weights in a process of its own.
 
-    Finding out about them loads open_clip, and a process in which torch has run can't fork a Flow.
+    Finding out about them runs torch, and a process in which it has run can't fork a Flow.
     """
     if weights == models.BUNDLED:
         return models.resolve(model, weights)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    prepare_jina()  # the Flow needs what it imports, and so does that process, which has it from here
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         return pool.submit(models.resolve, model, weights).result()
 
 
