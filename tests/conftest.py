@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -10,14 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryFile
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers share the cores: a thread that waits leaves its own
 
 import httpx
 import pytest
+from fork_server import ForkServer, Program
 
 from gateway.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
+APP = ROOT / "app.py"
 TOY = ROOT / "data" / "toy-data"
 START_LIMIT_S = 120
 COMMAND_LIMIT_S = 180
@@ -25,29 +32,48 @@ COMMAND_LIMIT_S = 180
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def _run_app(*arguments: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "app.py"), *map(str, arguments)],
-        cwd=ROOT,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_LIMIT_S,
-        env={**os.environ, **env},
-    )
+@cache
+def fork_server() -> ForkServer:
+    """The process that the tests of this worker start programs from."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+def run_script(script: Path, *arguments: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python SCRIPT ARGUMENTS...` to its end, with a time limit."""
+    command = [str(script), *map(str, arguments)]
+    environ = {**os.environ, **env}
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        given.write(stdin)
+        given.seek(0)
+        program: Program | subprocess.Popen[bytes]
+        if any(name.startswith("HF_") for name in env):  # the hub's client reads these as it is imported
+            program = subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, stdin=given, stdout=out, stderr=err, env=environ
+            )
+        else:
+            program = fork_server().start(command, environ, [given.fileno(), out.fileno(), err.fileno()])
+        try:
+            code = program.wait(COMMAND_LIMIT_S)
+        finally:
+            program.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command, code, out.read(), err.read())
 
 
 @pytest.fixture(scope="session")
 def run_app() -> RunApp:
-    """Runs `python app.py ...` to its end, with a time limit."""
-    return _run_app
+    """Runs `python app.py ...` to its end."""
+    return partial(run_script, APP)
 
 
 @pytest.fixture(scope="session")
 def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the toy data in it. Tests read it; one that writes makes its own."""
     workspace = tmp_path_factory.mktemp("workspace")
-    done = _run_app("-t", "index", "-w", workspace)
+    done = run_script(APP, "-t", "index", "-w", workspace)
     assert done.returncode == 0, done.stderr
     return workspace
 
@@ -58,17 +84,16 @@ class Service:
 
     url: str
     port: int
-    process: subprocess.Popen[bytes]
+    process: Program
 
 
 @contextmanager
-def started(
-    task: str, workspace: Path, *arguments: str, key: str = "", app: Path = ROOT / "app.py"
-) -> Iterator[Service]:
+def started(task: str, workspace: Path, *arguments: str, key: str = "", app: Path = APP) -> Iterator[Service]:
     """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
     port = free_ports()
-    command = [sys.executable, str(app), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [str(app), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
+    with open(os.devnull, "r+b") as nothing:
+        process = fork_server().start(command, dict(os.environ), [nothing.fileno(), nothing.fileno(), 2])
     try:
         _wait_for(f"http://127.0.0.1:{port}/status", process, {"X-API-Key": key} if key else {})
         yield Service(f"http://127.0.0.1:{port}", port, process)
@@ -78,7 +103,7 @@ def started(
         process.wait(30)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], headers: dict[str, str]) -> None:
+def _wait_for(url: str, process: Program, headers: dict[str, str]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the service ended with {process.returncode}"
@@ -100,7 +125,7 @@ def query_service(toy_workspace: Path) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def toy_map(toy_workspace: Path) -> None:
     """The map of the toy data, which changes nothing else in the workspace."""
-    done = _run_app("-t", "map", "-w", toy_workspace)
+    done = run_script(APP, "-t", "map", "-w", toy_workspace)
     assert done.returncode == 0, done.stderr
 
 
@@ -119,12 +144,8 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """One thread for torch: tiny models are too small for two."""
+def pytest_collection_finish() -> None:
+    """One thread for torch: processes that run tests side by side share the cores, and most models are tiny."""
     import torch
 
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

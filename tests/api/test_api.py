@@ -6,8 +6,6 @@ import asyncio
 import base64
 import csv
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import ROOT, TOY, Service, started
+from conftest import TOY, Service, run_script, started
 
 from crossmodal.client import AsyncClient, Client, NewItem, RefusedError
 
@@ -470,9 +468,8 @@ for vector, generation in ((right, ""), (right[:5], ""), (2 * right, ""), (right
 """
 
 
-def test_vectors_over_grpc_are_looked_at(query_service: Service) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", VECTORS_OVER_GRPC, str(query_service.port + 1)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+def test_vectors_over_grpc_are_looked_at(query_service: Service, tmp_path: Path) -> None:
+    script = tmp_path / "client.py"
+    script.write_text(VECTORS_OVER_GRPC)
+    done = run_script(script, str(query_service.port + 1))
     assert done.stdout.splitlines() == ["['image', 'image', 'text', 'text']", *["refused"] * 4], done.stderr

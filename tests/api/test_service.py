@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +12,7 @@ import grpc
 import httpx
 import psutil
 import pytest
-from conftest import ROOT, START_LIMIT_S, TOY, RunApp, Service, started
+from conftest import START_LIMIT_S, TOY, RunApp, Service, run_script, started
 from PIL import Image
 
 from crossmodal.core.errors import StateError
@@ -85,12 +83,10 @@ for doc in found:
 
 
 @pytest.mark.parametrize(("protocol", "offset"), [("http", 0), ("grpc", 1), ("websocket", 0)])
-def test_jina_client(query_service: Service, protocol: str, offset: int) -> None:
-    picture = TOY / "images" / "test-00003.jpg"
-    done = subprocess.run(
-        [sys.executable, "-c", JINA_CLIENT, str(query_service.port + offset), protocol, str(picture)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+def test_jina_client(query_service: Service, tmp_path: Path, protocol: str, offset: int) -> None:
+    script, picture = tmp_path / "client.py", TOY / "images" / "test-00003.jpg"
+    script.write_text(JINA_CLIENT)
+    done = run_script(script, str(query_service.port + offset), protocol, picture)
     lines = done.stdout.splitlines()
     text = "q1 ['image', 'image', 'image'] True"
     if protocol == "http":

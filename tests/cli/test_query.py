@@ -46,7 +46,7 @@ def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
     done = run_app("-t", "query-t2i", "-w", toy_workspace, "-k", "3", query)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "nothing here fits; these are the nearest"
-    assert done.stdout.splitlines()[2].split() == ["rank", "score", "picture", "relevance"]
+    assert ["rank", "score", "picture", "relevance"] in [line.split() for line in done.stdout.splitlines()]
     done = run_app("-t", "query-t2i", "-w", toy_workspace, "--min_relevance", "0.5", "--json", query)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)

@@ -3,16 +3,12 @@
 import tempfile
 from pathlib import Path
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossmodal.encoders.vocabulary import MAX_WORDS, SPECIAL_WORDS, Vocabulary, tokens
 from crossmodal.encoders.vse_towers import TextTower
-
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 captions = st.lists(
     st.one_of(st.text(max_size=30), st.lists(st.sampled_from(["a", "b", "c", "d", ","]), max_size=12).map(" ".join)),

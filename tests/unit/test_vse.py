@@ -34,9 +34,6 @@ WORDS = Vocabulary(["a", "the", "red", "blue", "star", "heart", "left", "of", ".
 TEXTS = ["a red star", "", "the blue heart left of a red star.", "a zebra", "star", "🎈", "word " * 900, "Star?"]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def model() -> VseModel:
     torch.manual_seed(1)

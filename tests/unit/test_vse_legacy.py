@@ -47,10 +47,7 @@ def small_vgg() -> Iterator[None]:
 
     entries = timm.models._registry._model_entrypoints
     entries["vgg_small"] = vgg_small
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
     del entries["vgg_small"]
 
 

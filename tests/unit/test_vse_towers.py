@@ -29,9 +29,6 @@ CONFIG = VseConfig("test_resnet", image_size=64, joint_dim=24, word_dim=8, resiz
 WORDS = Vocabulary(["a", "red", "star", "left", "of", "the", "heart"])
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def model() -> VseModel:
     torch.manual_seed(1)

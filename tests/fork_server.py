@@ -1,0 +1,179 @@
+"""Starts the command line by fork from a process that has imported what it imports.
+
+To import torch, Jina and open_clip takes six CPU seconds on a slow core, and the suite starts the program a hundred
+times. A program started here runs `app.py` as `__main__` with its own arguments, environment, streams, process id and
+exit status; only that it finds its modules imported, and leaves them as they are.
+
+    fork server --fork--> keeper --fork--> the program
+         ^                  | its pid, then its exit status
+         +-- requests -- the tests
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_REQUEST = 100_000
+"""Bytes of arguments and environment."""
+IMPORTED = (
+    "jina",
+    "open_clip",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+    "gateway.crossmodal_gateway",
+    "tasks.index",
+    "tasks.query",
+    "tasks.serve",
+)
+
+
+class Program:
+    """A program that the server started: as much of `subprocess.Popen` as the tests use."""
+
+    def __init__(self, keeper: socket.socket) -> None:
+        self._keeper = keeper
+        self.pid = int(keeper.recv(100))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once it has ended; subprocess.TimeoutExpired where it has not by then."""
+        if self.returncode is None:
+            self._keeper.settimeout(timeout)
+            try:
+                self.returncode = int(self._keeper.recv(100))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0) from None
+            self._keeper.close()
+        return self.returncode
+
+    def terminate(self) -> None:
+        """SIGTERM, where it still runs."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, where it still runs."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, signal_: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal_)
+
+
+class ForkServer:
+    """The process that forks programs off; it ends when this object is closed, or with its owner."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
+
+    def start(self, argv: Sequence[str], environ: Mapping[str, str], streams: Sequence[int]) -> Program:
+        """`python ARGV...` in the repository's root; `streams` are its stdin, stdout and stderr."""
+        request = json.dumps({"argv": [*argv], "environ": {**environ}}).encode()
+        keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            socket.send_fds(self._requests, [request], [*streams, theirs.fileno()])
+        return Program(keeper)
+
+    def close(self) -> None:
+        """Ends the server, not what it has started."""
+        self._requests.close()
+        self._process.wait(10)
+
+
+def _import_all() -> None:
+    """What the program imports on its way to a Flow that answers, in the order in which it does."""
+    sys.path[0] = str(ROOT)
+    from crossmodal.encoders.torchvision_guard import prepare_torchvision
+    from gateway.flow import prepare_jina
+
+    prepare_jina()
+    prepare_torchvision()
+    for name in IMPORTED:
+        import_module(name)
+
+
+def _serve(requests: socket.socket) -> None:
+    """Forks a program for each request, until nobody is left to send one."""
+    before = set(os.environ)
+    atexit.register(_leave)  # before anybody else, so that it comes last
+    _import_all()
+    gc.freeze()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests to act on
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are waited for by nobody
+    while True:
+        message, fds, _, _ = socket.recv_fds(requests, MAX_REQUEST, 4)
+        if not message:
+            return
+        if os.fork() == 0:
+            requests.close()
+            break
+        for fd in fds:
+            os.close(fd)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with socket.socket(fileno=fds.pop()) as tests:
+        pid = os.fork()
+        if pid:
+            for fd in fds:
+                os.close(fd)
+            tests.send(str(pid).encode())
+            _, status = os.waitpid(pid, 0)
+            tests.send(str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for place, fd in enumerate(fds):
+        os.dup2(fd, place)
+        os.close(fd)
+    _run(**json.loads(message), before=before)
+
+
+def _run(argv: list[str], environ: dict[str, str], before: set[str]) -> None:
+    for name in before - set(environ):
+        del os.environ[name]
+    os.environ.update(environ)
+    sys.argv = argv
+    sys.orig_argv = [sys.executable, *argv]
+    sys.path.insert(0, str(Path(argv[0]).parent))
+    global _status
+    try:
+        runpy.run_path(argv[0], run_name="__main__")
+    except SystemExit as ended:
+        _status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        raise
+    except BaseException:
+        _status = 1
+        raise
+
+
+_status = 0
+
+
+def _leave() -> None:
+    """Leaves out the last that Python does: to take torch and all others apart, most of a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_status)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
