@@ -27,7 +27,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
 from crossmodal.encoders.hub import repository_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
-from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
+from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "timm"
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
@@ -222,9 +222,10 @@ def _build(asked: Asked) -> Any:
         first = classifier if isinstance(classifier, str) else classifier[0]
         n_classes = len(state.get(f"{first}.weight", ()))
         own = {"state_dict": state, "num_classes": n_classes, "label_offset": 0, "custom_load": False}
-        model = timm.create_model(
-            asked.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
-        )
+        with unfilled():
+            model = timm.create_model(
+                asked.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
+            )
     except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
             IndexError, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]

@@ -34,7 +34,7 @@ from crossmodal.encoders.clip_names import (
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
-from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
+from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "clip"
 BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "clip-scenes"
@@ -210,7 +210,8 @@ def build(weights: str) -> Any:
     architecture, _, tag = weights.partition("/")
     try:
         if folder.is_dir():
-            return open_clip.create_model(f"local-dir:{folder}", precision="fp32", device="cpu")
+            with unfilled():
+                return open_clip.create_model(f"local-dir:{folder}", precision="fp32", device="cpu")
         if tag == RANDOM:
             with torch.random.fork_rng():
                 torch.manual_seed(RANDOM_SEED)
@@ -224,10 +225,11 @@ def build(weights: str) -> Any:
         else:
             pretrained = pretrained_config(architecture, tag)
             file, quick_gelu = weights_file(weights, pretrained), bool(pretrained.get("quick_gelu"))
-        return open_clip.create_model(
-            architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu,
-            **clip_tokens.text_tower_options(architecture),
-        )  # fmt: skip
+        with unfilled():
+            return open_clip.create_model(
+                architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu,
+                **clip_tokens.text_tower_options(architecture),
+            )  # fmt: skip
     except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
             StopIteration, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:300]

@@ -26,6 +26,7 @@ from torch import Tensor
 from crossmodal.core.errors import InputError
 from crossmodal.encoders.vocabulary import SPECIAL_WORDS, Vocabulary
 from crossmodal.encoders.vse_towers import VseConfig, VseModel, new_model
+from crossmodal.encoders.weights import unfilled
 
 State = dict[str, Tensor]
 
@@ -54,7 +55,8 @@ def load_published(checkpoint: Path, vocabulary: Path) -> VseModel:
             don't belong together.
     """
     config, words, image_state, text_state = read_published(checkpoint, vocabulary)
-    model = new_model(config, words)
+    with unfilled():
+        model = new_model(config, words)
     image_state = _to_our_keys(image_state, model.image_tower.state_dict())
     for name, tower, state in (("image", model.image_tower, image_state), ("text", model.text_tower, text_state)):
         try:

@@ -28,6 +28,7 @@ from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
 from crossmodal.core.errors import InputError  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
+from crossmodal.encoders.weights import unfilled  # noqa: E402
 
 CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME = "vse_config.json", "vocab.json", "model.safetensors"
 
@@ -234,7 +235,8 @@ def load_folder(folder: Path) -> VseModel:
         InputError: A file is missing, damaged, or doesn't fit the others.
     """
     config = read_config(folder)
-    model = new_model(config, Vocabulary.load(folder / VOCABULARY_NAME))
+    with unfilled():
+        model = new_model(config, Vocabulary.load(folder / VOCABULARY_NAME))
     path = folder / WEIGHTS_NAME
     try:
         state = load_file(path)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +35,30 @@ def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
     """
     if weights_hash != spec.weights_hash:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Modules of torch that are made in here have no random numbers in their weights, but what lies in the memory.
+
+    For one whose weights are then all loaded. To draw those of ViT-B-32 first takes four seconds.
+    """
+    from torch import Tensor
+    from torch.nn import init
+    from torch.overrides import TorchFunctionMode
+
+    drawing = {Tensor.normal_, Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_}
+
+    class Unfilled(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            if function in drawing:
+                return args[0] if args else (kwargs or {})["tensor"]
+            return function(*args, **(kwargs or {}))
+
+    with Unfilled():
+        yield
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
