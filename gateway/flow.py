@@ -73,9 +73,11 @@ def prepare_jina() -> None:
     os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "fork")
-        # All three are Jina's own doing: our start method, a package its hub client uses, and an Executor's module
-        # loaded by path in a process that has it already.
+        # All four are Jina's own doing: our start method, that it can't be set once a process was spawned, as some
+        # benchmarks do (it is fork all the same), a package its hub client uses, and an Executor's module loaded by
+        # path in a process that has it already.
         warnings.filterwarnings("ignore", message="multiprocessing start method is set")
+        warnings.filterwarnings("ignore", message="failed to set multiprocessing start_method")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         warnings.filterwarnings("ignore", message=r"\s*\w+ shadows one of built-in Python module name")
     with _uncollected():
