@@ -147,25 +147,24 @@ def _serve(requests: socket.socket) -> None:
     _run(**json.loads(message), before=before)
 
 
+_status = 1
+"""Of the program, as it ends; whatever fails before it has begun is a failure."""
+
+
 def _run(argv: list[str], environ: dict[str, str], before: set[str]) -> None:
+    global _status
     for name in before - set(environ):
         del os.environ[name]
     os.environ.update(environ)
     sys.argv = argv
     sys.orig_argv = [sys.executable, *argv]
     sys.path.insert(0, str(Path(argv[0]).parent))
-    global _status
     try:
         runpy.run_path(argv[0], run_name="__main__")
+        _status = 0
     except SystemExit as ended:
         _status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         raise
-    except BaseException:
-        _status = 1
-        raise
-
-
-_status = 0
 
 
 def _leave() -> None:

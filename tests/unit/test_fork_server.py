@@ -19,7 +19,7 @@ from conftest import ROOT, fork_server, run_script
         "raise SystemExit('said as it ends')",
         "import sys; sys.exit(None)",
         "import atexit; atexit.register(print, 'at exit'); 1 / 0",
-        "import os; print(os.environ['OF_THIS_ONE'], 'OF_THE_TESTS' in os.environ, os.getcwd())",
+        "import os; print(os.environ['OF_THIS_ONE'], 'PATH' in os.environ, os.getcwd())",
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
         "import threading, time; threading.Thread(target=lambda: (time.sleep(0.2), print('waited for'))).start()",
         "import os, sys; os.environ.pop('AGAIN', '') or (os.environ.update(AGAIN='1'),"
@@ -29,9 +29,8 @@ from conftest import ROOT, fork_server, run_script
 def test_it_ends_as_it_would(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "script.py"
     script.write_text(text)
-    monkeypatch.setenv("OF_THE_TESTS", "1")
-    fork_server()  # which has that variable, where this test is the first
-    monkeypatch.delenv("OF_THE_TESTS")
+    fork_server()  # which has PATH
+    monkeypatch.delenv("PATH")
     forked = run_script(script, "an argument", stdin="typed", OF_THIS_ONE="x")
     anew = subprocess.run(
         [sys.executable, script, "an argument"], cwd=ROOT, input="typed", capture_output=True, text=True, timeout=60,
