@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,7 @@ def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
 
 
-@contextmanager
-def unfilled() -> Iterator[None]:
+def unfilled() -> AbstractContextManager[Any]:
     """Modules of torch that are made in here have no random numbers in their weights, but what lies in the memory.
 
     For one whose weights are then all loaded. To draw those of ViT-B-32 first takes four seconds.
@@ -53,12 +51,12 @@ def unfilled() -> Iterator[None]:
         def __torch_function__(
             self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
+            named = kwargs or {}
             if function in drawing:
-                return args[0] if args else (kwargs or {})["tensor"]
-            return function(*args, **(kwargs or {}))
+                return args[0] if args else named["tensor"]
+            return function(*args, **named)
 
-    with Unfilled():
-        yield
+    return Unfilled()
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
