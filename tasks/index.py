@@ -18,7 +18,7 @@ import numpy as np
 from crossmodal.core.errors import CrossModalError, InputError, PictureError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, Vectors, caption_id, image_id
+from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, Skipped, Vectors, caption_id, image_id
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
@@ -129,7 +129,7 @@ def _source(data_set: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def _limited(records: Iterable[ImageRecord | Failure], at_most: int | None) -> Iterator[ImageRecord | Failure]:
+def _limited(records: Iterable[ImageRecord | Failure | Skipped], at_most: int | None) -> Iterator[ImageRecord | Failure | Skipped]:
     n_images = 0
     for record in records:
         if isinstance(record, ImageRecord):
@@ -248,11 +248,14 @@ class _Job:
             self._opened.close()
             self._opened = None
 
-    def images(self, records: Iterable[ImageRecord | Failure]) -> Iterator[MediaDoc]:
+    def images(self, records: Iterable[ImageRecord | Failure | Skipped]) -> Iterator[MediaDoc]:
         """The pictures that have to be sent; the others are accounted for on the way."""
         for record in records:
             if isinstance(record, Failure):
                 self.report.fail(record)
+                continue
+            if isinstance(record, Skipped):
+                self.report.skipped.append(record)
                 continue
             path = os.path.realpath(record.path)
             self._paths.add(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.types import MODALITIES, Failure, Modality
+from crossmodal.core.types import MODALITIES, Failure, Modality, Skipped
 
 OUTCOMES = ("indexed", "unchanged", "failed")
 _PLURAL: dict[Modality, str] = {"image": "images", "text": "captions"}
@@ -16,11 +16,12 @@ _PLURAL: dict[Modality, str] = {"image": "images", "text": "captions"}
 
 @dataclass
 class Report:
-    """Counts by modality and outcome, the failures by name, and notes on what was taken in all the same."""
+    """Counts by modality and outcome, failures by name, notes on what was taken in, and what was passed over."""
 
     counts: dict[Modality, Counter[str]] = field(default_factory=lambda: {m: Counter() for m in MODALITIES})
     failures: list[Failure] = field(default_factory=list)
     notes: list[Failure] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def count(self, modality: Modality, outcome: str) -> None:
         """Counts a record that was indexed or unchanged, or a document that was removed."""
@@ -48,6 +49,7 @@ class Report:
             "removed": {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES},
             "failures": [{"path": f.path, "reason": f.reason} for f in self.failures],
             "notes": [{"path": n.path, "reason": n.reason} for n in self.notes],
+            "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
         }
 
     def write(self, path: Path) -> None:
@@ -60,6 +62,8 @@ class Report:
         told = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
         if removed := {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES if self.counts[m]["removed"]}:
             told.append("removed: " + ", ".join(f"{n} {what}" for what, n in removed.items()))
+        if self.skipped:
+            told.append("skipped: " + "; ".join(f"{s.n} {s.reason}, as {s.example}" for s in self.skipped))
         for title, items in (("failed", self.failures), ("note", self.notes)):
             told += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
             if len(items) > at_most:

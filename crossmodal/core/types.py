@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,11 +32,16 @@ def caption_id(text: str, image: str) -> str:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """A picture of a data set with its captions, as a reader yields it: nothing is opened yet."""
+    """A picture of a data set with its captions, as a reader yields it: nothing is opened yet.
+
+    `content` reads the encoded bytes of a picture that lies inside another file, such as a Parquet file; `path` is then
+    that file's path with the picture's name below it. Where `content` is None, `path` is a file of its own.
+    """
 
     path: Path
     captions: tuple[str, ...] = ()
     tags: dict[str, Any] = field(default_factory=dict)
+    content: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,15 @@ class Failure:
     path: str
     reason: str
     modality: Modality = "image"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Files of a data set that a reader passes over for one and the same reason, with one of them as an example."""
+
+    reason: str
+    n: int
+    example: str
 
 
 @dataclass(frozen=True)
