@@ -131,6 +131,7 @@ class OtherServiceType(click.ParamType[OtherService]):
 @click.option(
     "--prune", is_flag=True, help="For `index`: take out what the data set has no more. For `reindex`: leave it behind."
 )
+@click.option("--yes", "confirmed", is_flag=True, help="For `--prune`: remove even more than a quarter of all.")
 @click.option(
     "--index",
     "index_kind",
@@ -281,7 +282,7 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.index import run
     from tasks.lifecycle import describe_index
 
-    collection, report = run(settings, prune=own["prune"], wanted=wanted_index(own))
+    collection, report = run(settings, prune=own["prune"], confirmed=own["confirmed"], wanted=wanted_index(own))
     if own["report"]:
         report.write(own["report"])
     if own["as_json"]:

@@ -1,5 +1,6 @@
 """ImageNormalizer: encoded bytes to pixels at the model's input size, upright, uint8."""
 
+import os
 import time
 from typing import Any
 
@@ -46,6 +47,6 @@ class ImageNormalizer(Executor):
         doc.pixels = fit(picture, preprocessing)
         if keep:
             doc.thumbnail = to_array(thumbnail(picture))
-        if not keep or doc.uri:
+        if not keep or os.path.isfile(doc.uri):
             doc.content = None
         doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -15,20 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossmodal.core.errors import CrossModalError, InputError, PictureError, StateError
+from crossmodal.core.errors import CrossModalError, InputError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Document, Failure, ImageRecord, ModelSpec, Skipped, Vectors, caption_id, image_id
+from crossmodal.core.types import Document, ImageRecord, ModelSpec, Record, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
-from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection, collection_folder, collections
 from crossmodal.index.wanted import Wanted
-from crossmodal.store.files import SourceFile, SourceFiles
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.ingest.job import IndexJob, Pending
 from gateway.flow import prepare_jina, running_flow
 from gateway.ports import free_ports
-from tasks.calibrate import Encode, calibrate, is_up_to_date
+from tasks.calibrate import calibrate, is_up_to_date
 from tasks.progress import Meter
 
 if TYPE_CHECKING:
@@ -77,49 +74,98 @@ def folder_of(settings: Settings) -> Path:
     return collection_folder(settings.workspace, name)
 
 
-def run(settings: Settings, *, prune: bool = False, wanted: Wanted | None = None) -> tuple[Collection, Report]:
+def run(
+    settings: Settings, *, prune: bool = False, confirmed: bool = False, wanted: Wanted | None = None
+) -> tuple[Collection, Report]:
     """Indexes the data set; pictures first, then the captions of those that were taken in.
 
     Args:
         settings: The data set, the model, the collection.
         prune: Whether pictures and captions go that the data set had, and has no more.
+        confirmed: Whether `prune` may remove a large part of the collection.
         wanted: What kind of index it is to have; by default, what it has.
 
     Returns:
         The collection, and what became of every record; the report is also kept in the collection.
 
     Raises:
-        InputError: The data set is not there.
+        InputError: The data set is not there, or `prune` would remove a large part and is not confirmed.
         StateError: The collection is of another model, or the Flow failed. What was acknowledged is kept.
     """
     if prune and (settings.num_docs or settings.split):
         raise InputError("--prune takes the whole data set: leave out --num_docs and --split")
+    if confirmed and not prune:
+        raise InputError("--yes confirms what --prune removes: give both, or leave it out")
     records = list(_limited(data_sets.read(settings.data_set, settings.split), settings.num_docs))
     collection = open_collection(settings)
     collection = collection.wanting(wanted or collection.wanted)
     collection.store(writable=True).close()
-    job = _Job(collection, _source(settings.data_set))
+    job = IndexJob(collection, _source(settings.data_set))
     private = replace(settings, port=free_ports(), host="127.0.0.1")
     try:
         with Sender(private, collection, job.release) as sender:
-            sender.send("pictures", job.images(records), job.image_done, len(records))
+            sender.send("pictures", map(_picture_doc, job.images(records)), _picture_done(job), len(records))
             job.duplicates_done()
             if collection.model.family in models.IMAGE_ONLY:
-                job.captions_left_out(settings.data_set)
+                job.describe_unused_captions(settings.data_set, collection.model)
             else:
-                sender.send("captions", job.captions(), job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
+                captions = map(_caption_doc, job.captions())
+                sender.send("captions", captions, _caption_done(job), job.n_captions(), CAPTIONS_A_REQUEST)
             if not prune and not is_up_to_date(collection):
-                job.calibrate(sender.encode)
+                _calibrate(job, collection, sender)
         job.release()
-        job.note_wordless()
-        job.keep_books(prune=prune)
+        _note_wordless(job, collection)
+        job.release()
+        job.keep_books(prune=prune, confirmed=confirmed)
         if prune and not is_up_to_date(collection):  # by what is left, and the Flow above was the writer till now
             with Sender(private, collection, job.release) as sender:
-                job.calibrate(sender.encode)
+                _calibrate(job, collection, sender)
     finally:
         job.release()
         job.report.write(collection.folder / REPORT_NAME)
     return collection, job.report
+
+
+def _picture_doc(pending: Pending) -> MediaDoc:
+    doc = _media_doc()(id=pending.document.id, modality="image", uri=pending.document.uri, tags=pending.document.tags)
+    if pending.content is not None:
+        from executors.docs import to_array
+
+        doc.content = to_array(pending.content)
+    return doc
+
+
+def _caption_doc(caption: Document) -> MediaDoc:
+    return _media_doc()(
+        id=caption.id, modality="text", text=caption.text, image_id=caption.image_id, uri=caption.uri, tags=caption.tags
+    )
+
+
+def _picture_done(job: IndexJob) -> Callable[[MediaDoc], None]:
+    return lambda doc: job.image_done(doc.uri, doc.id or "", doc.outcome, doc.error)
+
+
+def _caption_done(job: IndexJob) -> Callable[[MediaDoc], None]:
+    return lambda doc: job.caption_done(doc.id or "", doc.text, doc.outcome, doc.error)
+
+
+def _calibrate(job: IndexJob, collection: Collection, sender: Sender) -> None:
+    """Finds out what the scores mean; where that fails, all that was indexed stays, and it is noted."""
+    try:
+        calibrate(collection, sender.encode)
+    except CrossModalError as error:
+        job.report.note(str(collection.root), f"not calibrated, so results have no relevance: {error}")
+
+
+def _note_wordless(job: IndexJob, collection: Collection) -> None:
+    """Names the new pictures of a sparse collection that have no word."""
+    if collection.model.base is None or not job.new:
+        return
+    from tasks.words import wordless
+
+    for picture in wordless(collection.model, job.store, job.new):
+        reason = "none of the model's words fits it: it is found by its vector and its captions"
+        job.report.note(picture.uri, reason)
 
 
 def _source(data_set: str) -> str:
@@ -129,7 +175,7 @@ def _source(data_set: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def _limited(records: Iterable[ImageRecord | Failure | Skipped], at_most: int | None) -> Iterator[ImageRecord | Failure | Skipped]:
+def _limited(records: Iterable[Record], at_most: int | None) -> Iterator[Record]:
     n_images = 0
     for record in records:
         if isinstance(record, ImageRecord):
@@ -218,195 +264,3 @@ def _media_doc() -> type[MediaDoc]:
     from executors.docs import MediaDoc
 
     return MediaDoc
-
-
-class _Job:
-    """The bookkeeping of a run: which record is which document, and what became of it."""
-
-    def __init__(self, collection: Collection, source: str) -> None:
-        self.report = Report()
-        self._collection, self._source = collection, source
-        self._opened: DocumentStore | None = None
-        self._sent: dict[str, ImageRecord] = {}  # by path, on their way
-        self._taken: dict[str, list[ImageRecord]] = {}  # by image id: in the index now
-        self._captions: dict[str, str] = {}  # by caption id: file name, on their way
-        self._known_files = SourceFiles(self._store).of_source(source)
-        self._files: dict[str, SourceFile] = {}  # by path, as they are now
-        self._said_again: list[Document] = []  # known documents with another uri or other tags
-        self._paths: set[str] = set()  # of all records
-        self._new: list[str] = []  # ids of pictures that came in
-
-    @property
-    def _store(self) -> DocumentStore:
-        if self._opened is None:
-            self._opened = self._collection.store()
-        return self._opened
-
-    def release(self) -> None:
-        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-    def images(self, records: Iterable[ImageRecord | Failure | Skipped]) -> Iterator[MediaDoc]:
-        """The pictures that have to be sent; the others are accounted for on the way."""
-        for record in records:
-            if isinstance(record, Failure):
-                self.report.fail(record)
-                continue
-            if isinstance(record, Skipped):
-                self.report.skipped.append(record)
-                continue
-            path = os.path.realpath(record.path)
-            self._paths.add(path)
-            try:
-                key = self._id_of(path)
-            except PictureError as error:
-                self._fail(record, str(error))
-                continue
-            if self._is_known(key, path, record):
-                continue
-            self._sent[path] = record
-            yield _media_doc()(id=key, modality="image", uri=path, tags=record.tags)
-
-    def _id_of(self, path: str) -> str:
-        """The id of a picture; a file that looks as it did when it was taken in is not read again."""
-        now, before = SourceFile.on_disk(path), self._known_files.get(path)
-        if now is not None and before is not None and now.is_like(before):
-            key = before.image_id
-        else:
-            key = image_id(from_file(Path(path)))
-        if now is not None:
-            self._files[path] = replace(now, image_id=key)
-        return key
-
-    def _is_known(self, key: str, uri: str, record: ImageRecord) -> bool:
-        """Whether the record need not be sent: it is in the store, or the same picture came before it."""
-        if key in self._taken:
-            self._taken[key].append(record)
-            return True
-        self._taken[key] = [record]
-        known = self._store.document(key)
-        if known is None:
-            return False
-        is_here = known.uri == uri or not Path(known.uri).exists()
-        tags = {**known.tags, **record.tags}
-        if is_here and (known.uri, known.tags) != (uri, tags):
-            self._said_again.append(replace(known, uri=uri, tags=tags))
-        self.report.count("image", "unchanged")
-        return True
-
-    def image_done(self, doc: MediaDoc) -> None:
-        """Accounts for a picture that came back; a failure is one of all files with that content."""
-        record = self._sent.pop(doc.uri)
-        if not doc.error:
-            self.report.count("image", doc.outcome)
-            self._new.append(doc.id)
-            return
-        for same in self._taken.pop(doc.id or "", [record]):
-            self._fail(same, doc.error)
-
-    def duplicates_done(self) -> None:
-        """Accounts for files with the content of another."""
-        for first, *others in self._taken.values():
-            for record in others:
-                self.report.count("image", "unchanged")
-                self.report.note(str(record.path), f"the same picture as {first.path}")
-
-    def note_wordless(self) -> None:
-        """Names the new pictures of a sparse collection that have no word."""
-        if self._collection.model.base is None or not self._new:
-            return
-        from tasks.words import wordless
-
-        for picture in wordless(self._collection.model, self._store, self._new):
-            reason = "none of the model's words fits it: it is found by its vector and its captions"
-            self.report.note(picture.uri, reason)
-
-    def _fail(self, record: ImageRecord, reason: str) -> None:
-        self.report.fail(Failure(str(record.path), reason))
-        for _ in record.captions:
-            self.report.fail(Failure(str(record.path), "a caption of a picture that could not be taken in", "text"))
-
-    def keep_books(self, *, prune: bool) -> None:
-        """Keeps where each picture is now, and removes the old picture where a file has a new one.
-
-        With `prune`, what the data set had and has no more is removed as well.
-        """
-        with self._collection.store(writable=True) as store:
-            store.describe(self._said_again)
-            taken_in = store.known(file.image_id for file in self._files.values())
-            files = {path: file for path, file in self._files.items() if file.image_id in taken_in}
-            gone = {path for path, before in self._known_files.items() if self._is_gone(before, files, prune=prune)}
-            left_without = self._left_without_a_file(store, gone)
-            stale = self._stale_captions(store) if prune else []
-            for document in store.remove([*left_without, *stale]):
-                self.report.count(document.modality, "removed")
-                if document.modality == "image":
-                    reason = "the file has another picture now" if document.uri in files else "the file is gone"
-                    self.report.note(document.uri, f"removed from the index: {reason}")
-            SourceFiles(store).forget(gone)
-            SourceFiles(store).put(self._source, files.values())
-
-    def _is_gone(self, before: SourceFile, files: dict[str, SourceFile], *, prune: bool) -> bool:
-        now = files.get(before.path)
-        if now is not None:
-            return now.image_id != before.image_id
-        return prune and before.path not in self._paths
-
-    def _left_without_a_file(self, store: DocumentStore, gone: set[str]) -> list[str]:
-        """The pictures that no file has any more once these are gone, and that none has now."""
-        here = {file.image_id for file in self._files.values()}
-        candidates = {self._known_files[path].image_id for path in gone} - here
-        known = SourceFiles(store)
-        return [image for image in candidates if not set(known.paths_of(image)) - gone]
-
-    def _stale_captions(self, store: DocumentStore) -> list[str]:
-        """Captions that came with the data set, of pictures that it still has, and that it has no more."""
-        stale = []
-        for key, records in self._taken.items():
-            told = {caption for record in records for caption in record.captions}
-            stale += [known.id for known in store.captions_of(key) if known.uri and known.text not in told]
-        return stale
-
-    def calibrate(self, encode: Encode) -> None:
-        """Finds out what the scores mean; where that fails, all that was indexed stays, and it is noted."""
-        try:
-            calibrate(self._collection, encode)
-        except CrossModalError as error:
-            self.report.note(str(self._collection.root), f"not calibrated, so results have no relevance: {error}")
-
-    def n_captions(self) -> int:
-        """How many captions there are to look at."""
-        return sum(len(record.captions) for records in self._taken.values() for record in records)
-
-    def captions_left_out(self, data_set: str) -> None:
-        """Notes how many captions the model has no use for."""
-        if self.n_captions():
-            model = self._collection.model
-            self.report.note(data_set, f"{self.n_captions()} captions left out: {model} knows pictures only")
-
-    def captions(self) -> Iterator[MediaDoc]:
-        """The captions that have to be sent, of pictures that are in the index."""
-        for key, records in self._taken.items():
-            told = {caption: record for record in records for caption in record.captions}
-            ids = {caption_id(caption, key): caption for caption in told}
-            known = self._store.known(ids)
-            for own_id, caption in ids.items():
-                if own_id in known:
-                    self.report.count("text", "unchanged")
-                    continue
-                record = told[caption]
-                self._captions[own_id] = record.path.name
-                yield _media_doc()(
-                    id=own_id, modality="text", text=caption, image_id=key,
-                    uri=str(record.path.resolve()), tags=record.tags,
-                )  # fmt: skip
-
-    def caption_done(self, doc: MediaDoc) -> None:
-        """Accounts for a caption that came back."""
-        name = self._captions.pop(doc.id or "")
-        if doc.error:
-            self.report.fail(Failure(name, f"caption {doc.text!r}: {doc.error}", "text"))
-        else:
-            self.report.count("text", doc.outcome)

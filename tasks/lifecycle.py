@@ -49,10 +49,11 @@ def delete(settings: Settings, ids: tuple[str, ...], uri: str | None, where: str
 
 
 def _under(uri: str) -> Condition:
-    """True of the pictures and captions of a file, or of all files in a folder."""
+    """True of the picture of a file, or of all files in a folder; captions go with their pictures."""
     path = os.path.realpath(os.path.expanduser(uri))
     below = path.rstrip("/") + "/"
-    return Condition("uri IN (?, ?) OR substr(uri, 1, ?) = ?", (uri, path, len(below), below))
+    is_there = "(uri IN (?, ?) OR substr(uri, 1, ?) = ?) AND (modality = 'image' OR image_id = '')"
+    return Condition(is_there, (uri, path, len(below), below))
 
 
 def compact(settings: Settings) -> Figures:

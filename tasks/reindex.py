@@ -17,6 +17,7 @@ from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
+from crossmodal.ingest.presence import Disk
 from crossmodal.store.database import writer_lock
 from crossmodal.store.files import SourceFiles
 from crossmodal.store.sqlite import DocumentStore, NewDocument
@@ -38,8 +39,9 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
 
     Args:
         settings: The collection, and the model it gets.
-        without_failures: Whether pictures that can't be read any more are left behind; otherwise nothing changes
-            where there are any.
+        without_failures: Whether pictures are left behind whose files are gone, have another picture now, or can't be
+            decoded; otherwise nothing changes where there are any. Those whose files could not be looked at are never
+            left behind.
 
     Returns:
         The new state, and what became of every document.
@@ -63,11 +65,13 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
                 sender.send("captions", job.captions(), job.done, job.count("text"), CAPTIONS_A_REQUEST)
             calibrate(made, sender.encode)
         job.release()
-        if job.report.failures and not without_failures:
+        if job.unproven or (job.report.failures and not without_failures):
             listed = "\n".join(job.report.lines())
+            unproven = f"{job.unproven} of them may still be there: mount their disks and make the files readable; "
             raise StateError(
                 f"{len(job.report.failures)} documents can't be taken along, so nothing was changed:\n{listed}\n"
-                "bring the files back, or leave them behind with --prune"
+                + (unproven if job.unproven else "")
+                + "bring the files back, or leave behind those that are gone with --prune"
             )
         with before.store() as old, made.store(writable=True) as new:
             for source, files in SourceFiles(old).by_source().items():
@@ -81,6 +85,8 @@ class _Job:
 
     def __init__(self, before: Collection) -> None:
         self.report = Report()
+        self.unproven = 0
+        """How many pictures could not be read, though their files are not gone."""
         self._before = before
         self._opened: DocumentStore | None = None
 
@@ -116,9 +122,12 @@ class _Job:
             doc = MediaDoc(id=document.id, modality="image", uri=document.uri, tags=document.tags)
             if item.content is not None:
                 doc.content = to_array(item.content)
-            elif reason := _what_is_wrong(document):
-                self.report.fail(Failure(document.uri, reason))
-                continue
+            else:
+                reason, is_proven = _what_is_wrong(document)
+                if reason:
+                    self.report.fail(Failure(document.uri, reason))
+                    self.unproven += not is_proven
+                    continue
             yield doc
 
     def captions(self) -> Iterator[MediaDoc]:
@@ -140,10 +149,10 @@ class _Job:
             self.report.count(modality, doc.outcome)
 
 
-def _what_is_wrong(document: Document) -> str:
-    """Why a picture can't be taken from its file, or nothing."""
+def _what_is_wrong(document: Document) -> tuple[str, bool]:
+    """Why a picture can't be taken from its file, or nothing; and whether its file was seen to have it no more."""
     try:
         same = image_id(from_file(Path(document.uri))) == document.id
     except PictureError as error:
-        return str(error)
-    return "" if same else "has another picture now"
+        return str(error), Disk().look_at(document.uri).state == "gone"
+    return "" if same else "has another picture now", True

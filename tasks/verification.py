@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from crossmodal.core.errors import PictureError, StateError
-from crossmodal.core.types import MODALITIES, Modality, image_id
+from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.hybrid.every_index import has_words
 from crossmodal.images.sources import from_file
 from crossmodal.index import picture_map
 from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
+from crossmodal.ingest.presence import Disk
 from crossmodal.retrieval.relevance import Calibration
+from crossmodal.store.files import SourceFiles
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 BATCH = 1_000
@@ -40,12 +43,14 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         progress: Called with how many more documents were looked at.
     """
     problems = list(_database(store))
+    files = SourceFiles(store)
     after = 0
     while batch := store.everything(after, BATCH):
         after = batch[-1][0]
         known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
         for _, item in batch:
             problems += _document(item, collection.model.dim, set(known))
+            problems += _place(item.document, known, files)
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
@@ -96,10 +101,33 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
     try:
         content = from_file(Path(document.uri)) if item.content is None else item.content
     except PictureError as error:
-        yield Problem(document.uri or document.id, f"{error}: index the data set again with --prune")
+        yield Problem(document.uri or document.id, f"{error}: {_next_step(document.uri)}")
         return
     if image_id(content) != document.id:
         yield Problem(document.uri or document.id, "is not the picture that was taken in: index the data set again")
+
+
+def _next_step(path: str) -> str:
+    """What helps where a picture can't be read from its file."""
+    presence = Disk().look_at(path)
+    if presence.state == "gone":
+        return "its file is gone: index the data set again, with --prune to take it out"
+    if presence.state == "there":
+        return "its file is there: make it readable, and keep it in the collection until then"
+    return f"{presence.reason}: mount the disk or permit reading; it stays in the collection until then"
+
+
+def _place(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
+    """Paths and file names that are not the current ones."""
+    again = "index the data set again to bring it up to date"
+    name = document.tags.get("filename")
+    if document.uri and name is not None and name != os.path.basename(document.uri):
+        yield Problem(document.id, f"its tag filename is {name!r}, its path {document.uri}: {again}")
+    picture = pictures.get(document.image_id)
+    if picture is None or not (document.uri and picture.uri) or document.uri == picture.uri:
+        return
+    if document.uri not in files.paths_of(picture.id):
+        yield Problem(document.id, f"a caption with the path {document.uri}, its picture has {picture.uri}: {again}")
 
 
 def _index(collection: Collection, store: DocumentStore, modality: Modality) -> Iterator[Problem]:

@@ -30,6 +30,10 @@ def caption_id(text: str, image: str) -> str:
     return hashlib.sha1(f"text\0{text}\0{image}".encode(), usedforsecurity=False).hexdigest()
 
 
+DERIVED_TAGS = frozenset({"filename", "folder", "split"})
+"""Tags that follow from where a picture lies in its data set; a reader gives them anew each time."""
+
+
 @dataclass(frozen=True)
 class ImageRecord:
     """A picture of a data set with its captions, as a reader yields it: nothing is opened yet.
@@ -60,6 +64,10 @@ class Skipped:
     reason: str
     n: int
     example: str
+
+
+Record = ImageRecord | Failure | Skipped
+"""What a reader of a data set yields."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from itertools import chain
 from pathlib import Path
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Failure, ImageRecord, Skipped
+from crossmodal.core.types import Failure, ImageRecord, Record
 from crossmodal.datasets.captions import SUFFIXES, CaptionTable, read_captions
 from crossmodal.images.decode import EXTENSIONS
 
-Records = Iterator[ImageRecord | Failure | Skipped]
+Records = Iterator[Record]
 
 
 def read_path(path: Path, split: str | None = None) -> Records:

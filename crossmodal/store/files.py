@@ -19,11 +19,11 @@ class SourceFile:
     image_id: str
 
     @classmethod
-    def on_disk(cls, path: str) -> SourceFile | None:
-        """What the file is like now, its picture not known; None where it can't be looked at."""
+    def on_disk(cls, path: str, container: str = "") -> SourceFile | None:
+        """What the file, or the container of an embedded picture, is like now; None where it can't be looked at."""
         try:
-            found = os.stat(path)
-        except OSError:
+            found = os.stat(container or path)
+        except (OSError, ValueError):
             return None
         return cls(path, found.st_size, found.st_mtime_ns, "")
 

@@ -97,6 +97,20 @@ def test_pruning_a_part_of_a_data_set_is_refused(run_app: RunApp, folder: Path, 
     assert "--prune takes the whole data set" in done.stderr
 
 
+def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    index(run_app, folder, workspace)
+    for n in range(3):
+        (folder / "images" / f"{n}.jpg").unlink()
+    own = ("-d", folder, "--weights", "scenes", "-w", workspace, "--collection", "c", "--prune")
+    done = run_app("-t", "index", *own)
+    assert done.returncode == 1
+    assert "3 of 6 pictures" in done.stderr
+    assert "--yes" in done.stderr
+    assert len(names(workspace)) == 6
+    assert index(run_app, folder, workspace, "--prune", "--yes")["removed"] == {"images": 3, "captions": 6}
+
+
 def test_copies_of_a_picture_go_with_the_last_of_them(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "w"
     shutil.copy(folder / "images" / "0.jpg", folder / "images" / "copy.jpg")

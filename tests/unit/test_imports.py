@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "index": {"core", "store"},
     "encoders": {"core"},
     "datasets": {"core", "images", "scenes"},
+    "ingest": {"core", "images", "store", "index"},
     "training": {"core", "scenes", "images", "encoders"},
     "evaluation": {"core", "scenes"},
     "hybrid": {"core", "store", "index", "encoders", "retrieval"},

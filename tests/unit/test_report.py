@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crossmodal.core.report import Report
-from crossmodal.core.types import Failure
+from crossmodal.core.types import Failure, Skipped
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def test_to_dict_has_the_documented_shape(report: Report) -> None:
             {"path": "captions.txt:4", "reason": "not UTF-8"},
         ],
         "notes": [{"path": "huge.png", "reason": "scaled down"}],
+        "skipped": [],
     }
 
 
@@ -42,6 +43,7 @@ def test_an_empty_report_has_the_same_keys() -> None:
         "removed": {"images": 0, "captions": 0},
         "failures": [],
         "notes": [],
+        "skipped": [],
     }
 
 
@@ -98,3 +100,9 @@ def test_what_was_removed_is_told(report: Report) -> None:
     report.count("image", "removed")
     assert report.to_dict()["removed"] == {"images": 1, "captions": 0}
     assert "removed: 1 images" in report.lines()
+
+
+def test_what_was_passed_over_is_told_by_reason(report: Report) -> None:
+    report.skipped += [Skipped("files ending in .mov", 3, "clip.mov"), Skipped("system folders", 1, "@eaDir")]
+    assert "skipped: 3 files ending in .mov, as clip.mov; 1 system folders, as @eaDir" in report.lines()
+    assert report.to_dict()["skipped"][0] == {"reason": "files ending in .mov", "n": 3, "example": "clip.mov"}

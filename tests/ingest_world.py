@@ -1,0 +1,94 @@
+"""Indexing without an encoder: what tests of the ingest share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from crossmodal.core.errors import PictureError
+from crossmodal.core.report import Report
+from crossmodal.core.types import Document, ImageRecord, ModelSpec, Preprocessing
+from crossmodal.datasets.folder import read_path
+from crossmodal.images.decode import decode
+from crossmodal.images.sources import from_file
+from crossmodal.index.collection import Collection
+from crossmodal.ingest.job import IndexJob
+from crossmodal.store.files import SourceFiles
+from crossmodal.store.sqlite import NewDocument
+
+SOMEBODY = 12_345
+MODEL = ModelSpec("clip", "test", "0" * 40, 4, Preprocessing(8))
+VECTOR = np.array([1, 0, 0, 0], np.float32)
+_ENCODED: dict[int, bytes] = {}
+
+
+def encoded(number: int) -> bytes:
+    if number not in _ENCODED:
+        with tempfile.TemporaryFile() as file:
+            Image.new("RGB", (2, 2), (number, 255 - number, 7)).save(file, "PNG")
+            file.seek(0)
+            _ENCODED[number] = file.read()
+    return _ENCODED[number]
+
+
+@cache
+def _import_all() -> None:
+    """Has a run import what it needs: an ordinary user may not be allowed to read the packages."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "1.png").write_bytes(encoded(1))
+        (Path(folder) / "captions.csv").write_text("image,caption\n1.png,é\n2.png,none\n", "utf8")
+        for record in read_path(Path(folder)):
+            if isinstance(record, ImageRecord):
+                decode(from_file(record.path))
+
+
+@contextmanager
+def as_somebody() -> Iterator[None]:
+    """Without root's rights, where the tests run as root."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        _import_all()
+        os.seteuid(SOMEBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def indexed(collection: Collection, root: Path, *, prune: bool = False, confirmed: bool = True) -> Report:
+    """An indexing run of an ordinary user, with one and the same vector for everything."""
+    with as_somebody():
+        records = list(read_path(root))
+        job = IndexJob(collection, str(root))
+        with collection.store(writable=True) as store:
+            for pending in job.images(records):
+                document, error, outcome = pending.document, "", ""
+                try:
+                    decode(pending.content or from_file(Path(document.uri)))
+                    (outcome,) = store.put([NewDocument(document, VECTOR, content=pending.content)])
+                except PictureError as failure:
+                    error = str(failure)
+                job.image_done(document.uri, document.id, outcome, error)
+            job.duplicates_done()
+            for caption in list(job.captions()):
+                (outcome,) = store.put([NewDocument(caption, VECTOR)])
+                job.caption_done(caption.id, caption.text, outcome)
+        job.release()
+        job.keep_books(prune=prune, confirmed=confirmed)
+    return job.report
+
+
+def documents(collection: Collection) -> tuple[dict[str, Document], dict[str, list[str]]]:
+    """All documents by id, and the paths of each picture."""
+    with collection.store() as store:
+        found = {item.document.id: item.document for _, item in store.everything(0, 1000)}
+        files = SourceFiles(store)
+        return found, {own: files.paths_of(own) for own, document in found.items() if document.modality == "image"}

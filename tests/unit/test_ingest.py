@@ -1,0 +1,187 @@
+"""An indexing run without a Flow: what follows a file that moves, what is removed and what is not."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from ingest_world import MODEL, as_somebody, documents, encoded, indexed
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Document, ImageRecord, image_id
+from crossmodal.index.collection import Collection
+from crossmodal.ingest.job import IndexJob
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    tmp_path.chmod(0o777)
+    made = tmp_path / "pictures"
+    made.mkdir(mode=0o777)
+    return made
+
+
+@pytest.fixture
+def collection(tmp_path: Path, folder: Path) -> Collection:
+    with as_somebody():
+        made = Collection.create(tmp_path / "c", MODEL)
+        made.store(writable=True).close()
+    return made
+
+
+def put(folder: Path, pictures: dict[str, int], captions: dict[str, str] | None = None) -> None:
+    for place, number in pictures.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(encoded(number))
+    if captions is not None:
+        with (folder / "captions.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "caption"), *captions.items()])
+
+
+def found(collection: Collection, number: int) -> tuple[Document, list[Document]]:
+    """A picture with its captions."""
+    own = image_id(encoded(number))
+    known, _ = documents(collection)
+    return known[own], [document for document in known.values() if document.image_id == own]
+
+
+def test_a_picture_that_moved_takes_its_captions_along(collection: Collection, folder: Path) -> None:
+    put(folder, {"old/one.png": 1, "two.png": 2}, {"old/one.png": "the first"})
+    indexed(collection, folder)
+    (folder / "new").mkdir()
+    (folder / "old" / "one.png").rename(folder / "new" / "other.png")
+    put(folder, {}, {"new/other.png": "the first"})
+    report = indexed(collection, folder, prune=True)
+    assert report.counts["image"]["removed"] == report.counts["text"]["removed"] == 0
+    picture, [caption] = found(collection, 1)
+    for document in (picture, caption):
+        assert document.uri == str(folder / "new" / "other.png")
+        assert document.tags == {"filename": "other.png", "folder": "new"}
+    (folder / "new" / "other.png").rename(folder / "other.png")
+    put(folder, {}, {"other.png": "the first"})
+    indexed(collection, folder)
+    assert [document.tags for document in (*found(collection, 1)[1], found(collection, 1)[0])] == [
+        {"filename": "other.png"}
+    ] * 2
+
+
+def test_two_pictures_that_change_places_change_their_paths(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "b/2.png": 2})
+    indexed(collection, folder)
+    put(folder, {"a/1.png": 2, "b/2.png": 1})
+    report = indexed(collection, folder)
+    assert report.counts["image"] == {"unchanged": 2}
+    assert [found(collection, n)[0].uri for n in (1, 2)] == [str(folder / "b" / "2.png"), str(folder / "a" / "1.png")]
+
+
+def test_tags_that_do_not_follow_from_the_place_stay(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1})
+    indexed(collection, folder)
+    with collection.store(writable=True) as store:
+        store.update([(image_id(encoded(1)), {"year": 1999, "folder": "wrong"})])
+    indexed(collection, folder)
+    assert found(collection, 1)[0].tags == {"filename": "1.png", "folder": "a", "year": 1999}
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_what_can_not_be_looked_at_is_kept_and_named(collection: Collection, folder: Path, mode: int) -> None:
+    put(folder, {"a/1.png": 1, "a/2.png": 2, "b/3.png": 3}, {"a/1.png": "one"})
+    indexed(collection, folder)
+    (folder / "a").chmod(mode)
+    report = indexed(collection, folder, prune=True)
+    (folder / "a").chmod(0o755)
+    assert report.counts["image"]["removed"] == report.counts["text"]["removed"] == 0
+    assert set(documents(collection)[1]) == {image_id(encoded(n)) for n in (1, 2, 3)}
+    assert str(folder / "a") in " ".join(f"{item.path} {item.reason}" for item in (*report.failures, *report.notes))
+
+
+def test_an_empty_mount_point_is_no_proof(collection: Collection, folder: Path) -> None:
+    put(folder, {"disk/1.png": 1, "disk/sub/2.png": 2, "3.png": 3})
+    indexed(collection, folder)
+    for path in ("disk/1.png", "disk/sub/2.png"):
+        (folder / path).unlink()
+    (folder / "disk" / "sub").rmdir()
+    report = indexed(collection, folder, prune=True)
+    assert report.counts["image"]["removed"] == 0
+    assert any("not mounted" in note.reason and "1 more" in note.path for note in report.notes)
+    (folder / "disk").rmdir()
+    assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 2
+
+
+def test_a_file_that_is_there_but_passed_over_is_kept(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1, "2.png": 2})
+    indexed(collection, folder)
+    job = IndexJob(collection, str(folder))
+    list(job.images([ImageRecord(folder / "1.png")]))
+    job.release()
+    job.keep_books(prune=True, confirmed=True)
+    assert image_id(encoded(2)) in documents(collection)[1]
+    assert any("does not list it" in note.reason for note in job.report.notes)
+
+
+def test_captions_are_kept_where_some_could_not_be_read(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1, "2.png": 2}, {"1.png": "one", "2.png": "two"})
+    indexed(collection, folder)
+    (folder / "captions.csv").write_bytes(b"image,caption\n1.png,one\n2.png,tw\xff\n")
+    report = indexed(collection, folder, prune=True)
+    assert (report.counts["text"]["removed"], len(found(collection, 2)[1])) == (0, 1)
+    assert any("could not be read" in note.reason for note in report.notes)
+    (folder / "captions.csv").write_bytes(b"image,caption\n1.png,one\n")
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
+
+
+def test_a_large_part_goes_only_when_confirmed(collection: Collection, folder: Path) -> None:
+    put(folder, {f"{n}.png": n for n in range(8)})
+    indexed(collection, folder)
+    for n in range(3):
+        (folder / f"{n}.png").unlink()
+    put(folder, {"3.png": 9, "new.png": 10})
+    with pytest.raises(InputError, match="3 of 10 pictures") as refusal:
+        indexed(collection, folder, prune=True, confirmed=False)
+    assert all(str(folder / f"{n}.png") in str(refusal.value) for n in range(3))
+    assert "--yes" in str(refusal.value)
+    pictures = set(documents(collection)[1])
+    assert pictures == {image_id(encoded(n)) for n in (0, 1, 2, 4, 5, 6, 7, 9, 10)}  # 3.png was replaced
+    assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 3
+    assert indexed(collection, folder, prune=True, confirmed=False).counts["image"]["removed"] == 0
+
+
+def test_all_captions_go_only_when_confirmed(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1, "2.png": 2}, {"1.png": "one", "2.png": "two"})
+    indexed(collection, folder)
+    (folder / "captions.csv").unlink()
+    with pytest.raises(InputError, match="2 of 2 captions"):
+        indexed(collection, folder, prune=True, confirmed=False)
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 2
+
+
+def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collection: Collection, folder: Path) -> None:
+    container = folder / "all.parquet"
+    container.write_bytes(b"first")
+
+    def run(numbers: list[int], *, failing: bool = False) -> IndexJob:
+        from ingest_world import VECTOR
+
+        from crossmodal.core.types import Failure
+        from crossmodal.store.sqlite import NewDocument
+
+        job = IndexJob(collection, str(container))
+        records = [ImageRecord(container / f"{n}.png", content=lambda n=n: encoded(n)) for n in numbers]
+        failures = [Failure("row 9", "no picture", "text")] if failing else []
+        with collection.store(writable=True) as store:
+            for pending in job.images([*records, *failures]):
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                job.image_done(pending.document.uri, pending.document.id, outcome)
+        job.release()
+        job.keep_books(prune=True, confirmed=True)
+        return job
+
+    assert run([1, 2]).report.counts["image"] == {"indexed": 2}
+    assert run([1, 2]).report.counts["image"] == {"unchanged": 2}
+    assert run([1], failing=True).report.counts["image"]["removed"] == 0
+    assert run([1]).report.counts["image"]["removed"] == 1
+    with collection.store() as store:
+        assert store.content(image_id(encoded(1))) == encoded(1)

@@ -1,0 +1,81 @@
+"""What `verify` says of unreadable pictures and of stale paths; what `reindex` leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ingest_world import MODEL, as_somebody, documents, encoded, indexed
+
+from crossmodal.core.types import image_id
+from crossmodal.index.collection import Collection
+from tasks.reindex import _Job as ReindexJob
+from tasks.verification import verify_collection
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Collection:
+    """Three pictures, one in a folder of its own, with a caption."""
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    tmp_path.chmod(0o777)
+    folder = tmp_path / "pictures"
+    for place, number in {"a/1.png": 1, "b/2.png": 2, "3.png": 3}.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(encoded(number))
+    (folder / "captions.csv").write_text("image,caption\na/1.png,one\n")
+    with as_somebody():
+        made = Collection.create(tmp_path / "c", MODEL)
+        made.store(writable=True).close()
+    indexed(made, folder)
+    return made
+
+
+def problems(collection: Collection) -> dict[str, str]:
+    with as_somebody(), collection.store(writable=True) as store:
+        return {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
+
+
+def test_a_picture_whose_file_is_gone_may_be_pruned(collection: Collection, tmp_path: Path) -> None:
+    assert problems(collection) == {}
+    lost = tmp_path / "pictures" / "3.png"
+    lost.unlink()
+    assert "--prune" in problems(collection)[str(lost)]
+
+
+def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collection, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "a").chmod(0o000)
+    (folder / "3.png").chmod(0o000)
+    (folder / "b" / "2.png").unlink()  # and leaves an empty folder
+    found = problems(collection)
+    (folder / "a").chmod(0o755)
+    assert set(found) == {str(folder / place) for place in ("a/1.png", "b/2.png", "3.png")}
+    assert not any("--prune" in reason or "gone" in reason for reason in found.values())
+    assert "mounted" in found[str(folder / "b" / "2.png")]
+    assert "make it readable" in found[str(folder / "3.png")]
+
+
+def test_stale_paths_are_found_and_indexing_mends_them(collection: Collection, tmp_path: Path) -> None:
+    known, _ = documents(collection)
+    [caption] = [document for document in known.values() if document.modality == "text"]
+    picture = known[image_id(encoded(3))]
+    with collection.store(writable=True) as store:
+        store.describe([replace(caption, uri="/old/1.png"), replace(picture, tags={"filename": "old.png"})])
+    found = problems(collection)
+    assert "/old/1.png" in found[caption.id]
+    assert "old.png" in found[picture.id]
+    indexed(collection, tmp_path / "pictures")
+    assert problems(collection) == {}
+
+
+def test_reindex_counts_pictures_that_are_not_proven_to_be_gone(collection: Collection, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "a" / "1.png").unlink()
+    (folder / "a").rmdir()
+    (folder / "b" / "2.png").unlink()  # and leaves an empty folder
+    job = ReindexJob(collection)
+    assert [doc.uri for doc in job.pictures()] == [str(folder / "3.png")]
+    job.release()
+    assert (len(job.report.failures), job.unproven) == (2, 1)
