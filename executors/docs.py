@@ -6,6 +6,7 @@ reason the annotations here are real types, not strings: no `from __future__ imp
 """
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Dict, Optional
 
@@ -164,8 +165,8 @@ class MediaDoc(_Doc):
     (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
     float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
     under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
-    and every Executor passes such a document on untouched. `fusion` and `note` are of a search by words: how its
-    parts were joined, and what the person who asked should know.
+    and every Executor passes such a document on untouched. `note` is what its sender should know all the same, such as
+    words that were not read. `fusion` is of a search by words: how its parts were joined.
     """
 
     id: str = Field(default_factory=_new_id)
@@ -241,6 +242,11 @@ def modality_and_key(name: str) -> tuple[str, int]:
 def score_of(match: MatchDoc) -> float:
     """What a match is ranked by."""
     return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
+
+
+def joined_notes(notes: Iterable[str]) -> str:
+    """Several notes about one document as one; empty ones are left out."""
+    return "; ".join(dict.fromkeys(note for note in notes if note))
 
 
 def document_of(doc: MediaDoc) -> Document:

@@ -48,5 +48,7 @@ class TextEncoder(Executor):
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(texts, vectors, strict=True):
             doc.embedding, doc.generation = vector, generation
+            if unread := encoder.unread(doc.text):
+                doc.note = f"beyond the length that the model reads, so it changes nothing: {unread!r}"
             doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
         return docs

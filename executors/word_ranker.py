@@ -15,7 +15,7 @@ from crossmodal.hybrid.indexes import WordIndexes, fusion_of
 from crossmodal.hybrid.search import HybridSearch, Match
 from crossmodal.index.collection import Collection
 from crossmodal.store.where import parse
-from executors.docs import MediaDoc, modality_and_key, top_k_of
+from executors.docs import MediaDoc, joined_notes, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.ranker import Ranked, Ranker, in_order, refuse_fusion
 
@@ -70,7 +70,7 @@ class WordRanker(Ranker):
         vector = None if doc.embedding is None else np.asarray(doc.embedding, np.float32)
         allowed = self._allowed(search, str(parameters.get("where") or ""))
         found = search.answer(doc.text, vector, nearest, top_k, asked, allowed)
-        doc.fusion, doc.note = found.fusion, found.note
+        doc.fusion, doc.note = found.fusion, joined_notes([doc.note, found.note])
         return [_told(match, found.fusion) for match in found.matches] + in_order(captions, top_k)
 
     def complete(self, doc: MediaDoc) -> None:

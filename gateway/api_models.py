@@ -134,7 +134,9 @@ class SearchAnswer(BaseModel):
     )
     results: list[Result]
     query: Asked
-    note: str | None = Field(None, description="what whoever asks should know: words that are not known here")
+    note: str | None = Field(
+        None, description="What the answer leaves out: words that are not known here, or that the model does not read."
+    )
 
 
 class EncodeRequest(_Asked):

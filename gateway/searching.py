@@ -20,7 +20,7 @@ from crossmodal.retrieval.fusion import fusion_of_parts
 from crossmodal.retrieval.relevance import fits
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import parse
-from executors.docs import MatchDoc, MediaDoc, score_of, to_array
+from executors.docs import MatchDoc, MediaDoc, joined_notes, score_of, to_array
 from executors.generations import Generations
 from gateway.api_models import MAX_AVOIDED, Asked, Result, SearchAnswer, SearchRequest, Took, Word
 from gateway.calls import FlowCalls
@@ -201,7 +201,8 @@ class Searcher:
             spent_ms += max((d.timings_ms.get("encode", 0.0) for d in encoded if d.modality == modality), default=0.0)
         words = " ".join([query.text, *(f"-{word}" for phrase in query.avoided for word in phrase.split())])
         text = words if query.text else ""  # a search by words needs it
-        return MediaDoc(modality="vector", embedding=vector, generation=generation, text=text), spent_ms
+        note = joined_notes(doc.note for doc in encoded)
+        return MediaDoc(modality="vector", embedding=vector, generation=generation, text=text, note=note), spent_ms
 
     def _vector_of(self, document_id: str, generation: str) -> Vectors:
         found = self._opened.named(generation).store.vectors_of([document_id])

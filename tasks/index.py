@@ -142,11 +142,11 @@ def _caption_doc(caption: Document) -> MediaDoc:
 
 
 def _picture_done(job: IndexJob) -> Callable[[MediaDoc], None]:
-    return lambda doc: job.image_done(doc.uri, doc.id or "", doc.outcome, doc.error)
+    return lambda doc: job.image_done(doc.uri, doc.id or "", doc.outcome, doc.error, doc.note)
 
 
 def _caption_done(job: IndexJob) -> Callable[[MediaDoc], None]:
-    return lambda doc: job.caption_done(doc.id or "", doc.text, doc.outcome, doc.error)
+    return lambda doc: job.caption_done(doc.id or "", doc.text, doc.outcome, doc.error, doc.note)
 
 
 def _calibrate(job: IndexJob, collection: Collection, sender: Sender) -> None:

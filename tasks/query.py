@@ -46,7 +46,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """A query and its matches, best first; `fusion` and `note` are of a search by words."""
+    """A query and its matches, best first; `fusion` is of a search by words, `note` what the answer leaves out."""
 
     query: str
     modality: Modality
@@ -69,7 +69,9 @@ class Answer:
         if self.fusion:
             for match, hit in zip(told["matches"], self.hits, strict=True):
                 match["why"] = list(hit.why)
-            told |= {"fusion": self.fusion, "note": self.note}
+            told["fusion"] = self.fusion
+        if self.fusion or self.note:
+            told["note"] = self.note
         return told
 
 

@@ -25,6 +25,10 @@ class Encoder(Protocol):
         """Encodes n texts to (n, dim) float32, rows of length 1, in order."""
         ...
 
+    def unread(self, text: str) -> str:
+        """The end of a text that is beyond the model's context and changes nothing, empty where all is read."""
+        ...
+
 
 class VectorIndex(Protocol):
     """Nearest neighbours by inner product over int64 keys."""

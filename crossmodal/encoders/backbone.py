@@ -107,6 +107,10 @@ class Backbone:
         """
         raise InputError(f"{self.spec} knows pictures only, no texts: search with a picture, or index with `-m clip`")
 
+    def unread(self, text: str) -> str:
+        """All of it: a backbone reads no texts."""
+        return text
+
 
 def _asked(weights: str) -> Asked:
     """The parts of a name, its architecture with the tag of the weights; downloads where it has to."""

@@ -34,6 +34,7 @@ from crossmodal.encoders.clip_names import (
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
+from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "clip"
@@ -152,6 +153,10 @@ class ClipEncoder:
             return np.empty((0, self.spec.dim), np.float32)
         with self._torch.inference_mode():
             return unit_rows(encode_alike(self._model, self._tokenizer(list(texts)), TEXT_GROUP).float().numpy())
+
+    def unread(self, text: str) -> str:
+        """As `Encoder.unread`."""
+        return unread_part(lambda part: self._tokenizer([part])[0].tolist(), text)
 
 
 def _drop(model: Any, *names: str) -> None:

@@ -279,6 +279,10 @@ class SparseEncoder:
         """As `encode_texts`, of what is left of queries as a person writes them: of `dog^2 -cat`, dog."""
         return self.base.encode_texts([spoken_part(text) for text in texts])
 
+    def unread(self, text: str) -> str:
+        """As the encoder underneath."""
+        return self.base.unread(text)
+
 
 def resolve(weights: str) -> ModelSpec:
     """The spec of a folder that training wrote; its vectors are those of the encoder it stands on.

@@ -22,6 +22,7 @@ import numpy as np
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
+from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.weights import check_unchanged, unit_rows
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ class VseEncoder:
         with self._torch.inference_mode():
             vectors = self._text_tower(self._torch.from_numpy(ids), self._torch.from_numpy(lengths))
             return unit_rows(vectors.numpy())
+
+    def unread(self, text: str) -> str:
+        """As `Encoder.unread`."""
+        return unread_part(lambda part: self._vocabulary.encode_batch([part])[0][0].tolist(), text)
 
 
 def _build(weights: str) -> VseModel:

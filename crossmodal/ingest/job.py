@@ -121,12 +121,14 @@ class IndexJob:
         self.report.count("image", "unchanged")
         return True
 
-    def image_done(self, uri: str, document_id: str, outcome: str, error: str = "") -> None:
+    def image_done(self, uri: str, document_id: str, outcome: str, error: str = "", note: str = "") -> None:
         """Accounts for a picture that was encoded; a failure is one of all files with that content."""
         record = self._sent.pop(uri)
         if not error:
             self.report.count("image", outcome)
             self.new.append(document_id)
+            if note:
+                self.report.note(str(record.path), note)
             return
         for same in self._taken.pop(document_id, [record]):
             self._fail(same, error)
@@ -165,13 +167,15 @@ class IndexJob:
                     own_id, "text", uri=path_of(record), text=caption, image_id=key, tags=record.tags
                 )  # fmt: skip
 
-    def caption_done(self, document_id: str, text: str, outcome: str, error: str = "") -> None:
+    def caption_done(self, document_id: str, text: str, outcome: str, error: str = "", note: str = "") -> None:
         """Accounts for a caption that was encoded."""
         name = self._captions.pop(document_id)
         if error:
             self.report.fail(Failure(name, f"caption {text!r}: {error}", "text"))
-        else:
-            self.report.count("text", outcome)
+            return
+        self.report.count("text", outcome)
+        if note:
+            self.report.note(name, f"caption {text[:60]!r}: {note}")
 
     # -- the books
 

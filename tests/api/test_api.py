@@ -108,6 +108,17 @@ def test_pictures_and_combined_queries_have_a_relevance_too(query_service: Servi
     assert all(0 <= result["relevance"] <= 1 for result in combined["results"])
 
 
+def test_words_that_the_model_does_not_read_are_named(query_service: Service) -> None:
+    text = "three green stars above a red circle and " * 10 + "nothing more"
+    told = found(query_service, text=text, top_k=2)
+    assert told["note"].endswith("nothing more'")
+    assert found(query_service, text=text, exclude=["hearts"], top_k=2)["note"] == told["note"]
+    assert ids(told) == ids(found(query_service, text=text[:-12] + "something else", top_k=2))
+    assert "note" not in found(query_service, text="three green stars")
+    legacy = post(query_service, {"data": [text, "a star"], "parameters": {"top_k": 1}}).json()["data"]["docs"]
+    assert [doc.get("note", "")[-13:] for doc in legacy] == ["nothing more'", ""]
+
+
 def test_pages_have_no_gap_and_no_overlap(query_service: Service) -> None:
     whole = found(query_service, text="stars", top_k=200)
     assert (whole["n"], whole["more"]) == (200, False)

@@ -49,6 +49,7 @@ def broken_folder(tmp_path: Path) -> Path:
         "test-00000.jpg,a first caption, with a comma",
         "test-00000.jpg,a second caption",
         "test-00001.jpg,",
+        "test-00002.jpg," + "a long caption " * 30 + "to its end",
         "cut.jpg,the caption of a broken picture",
         "gone.jpg,a caption without a picture",
     ]
@@ -64,7 +65,7 @@ def test_every_broken_file_is_named_and_nothing_else_is_lost(
     code, report = report_of(run_app, *arguments, "--report", tmp_path / "report.json")
     assert code == 0
     assert report["images"] == {"indexed": 3, "unchanged": 1, "failed": 6}
-    assert report["captions"] == {"indexed": 2, "unchanged": 0, "failed": 4}
+    assert report["captions"] == {"indexed": 3, "unchanged": 0, "failed": 4}
     named = {Path(failure["path"]).name: failure["reason"] for failure in report["failures"]}
     assert "empty" in named["empty.jpg"]
     assert "not a picture" in named["words.png"]
@@ -73,9 +74,10 @@ def test_every_broken_file_is_named_and_nothing_else_is_lost(
     assert "can't be read" in named["loop.jpg"]
     assert "no such picture" in named["gone.jpg"]
     assert "empty" in named["captions.txt:4"]
-    assert "UTF-8" in named["captions.txt:7"]
+    assert "UTF-8" in named["captions.txt:8"]
     assert {"cut.jpg"} <= set(named)
-    assert [Path(note["path"]).name for note in report["notes"]] == ["twin.jpg"]
+    assert [Path(note["path"]).name for note in report["notes"]] == ["twin.jpg", "test-00002.jpg"]
+    assert report["notes"][1]["reason"].endswith("to its end'")
     assert json.loads((tmp_path / "report.json").read_text()) == report
 
     code, again = report_of(run_app, *arguments, "--strict")
