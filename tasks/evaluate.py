@@ -47,7 +47,9 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
     Returns:
         With captions `{"model", "images", "captions", "t2i", "i2t", "rsum"}`, `"folds_1k"` where there are
         folds, and `"skills"` on scenes. Without captions `{"model", "images", "classes"}` with the figures
-        by class folder. Where several models are compared, `"models"` has these keys of each, the first too.
+        by class folder and, of a model that knows texts, `"class_name_p10"`, the mean of `"class_names"`:
+        precision at 10 of the pictures that the name of each class finds. Where several models are compared,
+        `"models"` has these keys of each, the first too.
 
     Raises:
         InputError: Nothing to evaluate on, one class only, a picture that can't be read, an unknown model.
@@ -67,7 +69,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
         specs = [models.resolve(family, name) for family, name in names]  # a wrong name is told before the work
         told, rankings = [], []
         for spec in specs:
-            towers: tuple[Modality, ...] = ("image", "text") if subject.captions else ("image",)
+            towers: tuple[Modality, ...] = ("image",) if spec.family in models.IMAGE_ONLY else ("image", "text")
             encoder = models.load(spec, towers, threads=settings.threads or None, precision=settings.precision)
             figures, ranking = _exactly(encoder, subject, options)
             told.append({"model": str(spec), **figures})
@@ -115,12 +117,18 @@ def _exactly(
     if not subject.captions:
         names, class_of = classes.number_classes(subject.class_names)
         hits = classes.hits_among_best(images, class_of)
-        found = classes.figures(hits, names, class_of)
-        return {"images": len(images), "classes": found}, ClassesRanked(hits, lambda i: _nearest(images, i))
+        figures: dict[str, Any] = {"images": len(images), "classes": classes.figures(hits, names, class_of)}
+        if encoder.spec.family not in models.IMAGE_ONLY:
+            texts = _encode_texts(encoder, [classes.name_query(name) for name in names])
+            precisions = classes.name_precisions(images, texts, class_of)
+            figures["class_name_p10"] = round(float(precisions.mean()), 4)
+            of_names = zip(names, precisions, strict=True)
+            figures["class_names"] = {name: round(float(value), 4) for name, value in of_names}
+        return figures, ClassesRanked(hits, lambda i: _nearest(images, i))
     texts, image_of = _encode_texts(encoder, subject.captions), subject.image_of
     t2i = recall.text_to_image_ranks(images, texts, image_of)
     i2t = recall.image_to_text_ranks(images, texts, image_of)
-    figures: dict[str, Any] = {"images": len(images), "captions": len(texts)}
+    figures = {"images": len(images), "captions": len(texts)}
     figures |= recall.figures(recall.summarise(t2i), recall.summarise(i2t))
     n_folds = options.folds or (COCO_FOLDS if len(images) == COCO_5K else 0)
     if n_folds:

@@ -1,4 +1,7 @@
-"""How well pictures find others of their class: precision at k, and the search score of ConvNet Playground."""
+"""How well pictures find others of their class, and class names the pictures of the class: precision at k.
+
+Also the search score of ConvNet Playground.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from crossmodal.core.types import Vectors
 KS = (1, 5, 10)
 DEPTH = 15
 """How many of the best other pictures count: the top 15 of the search score."""
+
+NAME_K = 10
+"""How many of the best pictures count where class names are searched for."""
 
 CHUNK = 512
 
@@ -77,6 +83,43 @@ def hits_among_best(images: Vectors, class_of: NDArray[np.int64], depth: int = D
         best = np.lexsort((same, -scores), axis=1)[:, :-1][:, :depth]
         found[part, : best.shape[1]] = np.take_along_axis(same, best, axis=1)
     return found
+
+
+def name_query(name: str) -> str:
+    """The text that a class is searched for with.
+
+    Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4 (the default prompt).
+
+    Example:
+        >>> name_query("grand_piano")
+        'a photo of a grand piano'
+    """
+    return f"a photo of a {' '.join(name.replace('_', ' ').split())}"
+
+
+def name_precisions(
+    images: Vectors, texts: Vectors, class_of: NDArray[np.int64], k: int = NAME_K
+) -> NDArray[np.float64]:
+    """Of the k pictures that are nearest to a class's name, the share that is of the class.
+
+    Args:
+        images: (n, dim) unit vectors.
+        texts: (number of classes, dim) unit vectors of the names.
+        class_of: (n,) number of each picture's class.
+        k: How many of the best to look at; a class of fewer pictures can't reach 1.
+
+    Returns:
+        (number of classes,) in [0, 1]. A tie counts against us, as in `hits_among_best`.
+
+    Example:
+        >>> images = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> name_precisions(images, np.array([[1, 0], [0.6, 0.8]], np.float32), np.array([0, 0, 1]), k=1)
+        array([1., 0.])
+    """
+    same = class_of[None, :] == np.arange(len(texts))[:, None]
+    best = np.lexsort((same, -(texts @ images.T)), axis=1)[:, :k]
+    shares: NDArray[np.float64] = np.take_along_axis(same, best, axis=1).sum(axis=1) / k
+    return shares
 
 
 def precision_at(hits: Hits, k: int) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ def tables(result: Mapping[str, Any]) -> list[FigureTable]:
     Args:
         result: What `tasks.evaluate.run` returns.
     """
-    found = [_recall(result), _skills(result), _classes(result), _per_class(result)]
+    found = [_recall(result), _skills(result), _classes(result), _per_class(result), _class_names(result)]
     return [table for table in found if table.rows]
 
 
@@ -70,6 +70,16 @@ def _per_class(result: Mapping[str, Any]) -> FigureTable:
     names = list(models[0]["classes"]["per_class"]) if models else []
     rows = [(name, *(_word(model["classes"]["per_class"][name]["search_score"]) for model in models)) for name in names]
     return FigureTable("Search score by class", ("class", *(model["model"] for model in models)), tuple(rows))
+
+
+def _class_names(result: Mapping[str, Any]) -> FigureTable:
+    """Precision at 10 of what the name of each class finds, a column a model; the mean comes first."""
+    models = [model for model in _models(result) if "class_names" in model]
+    names = list(models[0]["class_names"]) if models else []
+    means = [("all", *(_word(model["class_name_p10"]) for model in models))] if models else []
+    rows = [(name, *(_word(model["class_names"][name]) for model in models)) for name in names]
+    headings = ("a photo of a ...", *(model["model"] for model in models))
+    return FigureTable("Precision at 10 by class name", headings, (*means, *rows))
 
 
 def _word(value: float | None) -> str:

@@ -103,6 +103,10 @@ def test_class_folders_exactly_and_through_the_flow(run_app: RunApp, class_folde
     assert (exact["images"], found["queries"], found["alone"]) == (10, 10, 0)
     assert set(found["per_class"]) == {"even", "odd"}
     assert {"P@1", "P@5", "P@10", "search_score"} <= set(found)
+    ours, backbone = exact["models"]
+    assert set(ours["class_names"]) == {"even", "odd"}
+    assert ours["class_name_p10"] == exact["class_name_p10"] == 0.5  # there are ten pictures, five of each
+    assert "class_names" not in backbone
     assert "Pictures that found the least of their class" in (tmp_path / "report.html").read_text()
     indexed = run_app("-t", "index", "-d", class_folders, "--weights", "scenes", "-w", tmp_path)
     assert indexed.returncode == 0, indexed.stderr

@@ -5,7 +5,14 @@ import pytest
 
 from crossmodal.core.errors import InputError
 from crossmodal.evaluation import classes
-from crossmodal.evaluation.classes import figures, hits_among_best, number_classes, precision_at, search_score
+from crossmodal.evaluation.classes import (
+    figures,
+    hits_among_best,
+    name_precisions,
+    number_classes,
+    precision_at,
+    search_score,
+)
 
 
 def by_hand(images: np.ndarray, class_of: np.ndarray) -> tuple[list[float], list[float]]:
@@ -71,3 +78,18 @@ def test_a_picture_alone_in_its_class_is_no_query() -> None:
 def test_nothing_to_tell_apart(names: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
         number_classes(names)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_find_pictures_as_by_hand(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images, texts = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    class_of = rng.integers(0, 3, 30)
+    for number, share in enumerate(name_precisions(images, texts, class_of)):
+        best = sorted(range(30), key=lambda i: -float(texts[number] @ images[i]))[:10]
+        assert share == sum(class_of[i] == number for i in best) / 10
+
+
+def test_a_tie_of_pictures_counts_against_the_name() -> None:
+    images, texts = np.ones((20, 2), np.float32), np.ones((2, 2), np.float32)
+    assert name_precisions(images, texts, np.repeat([0, 1], 10)).tolist() == [0, 0]

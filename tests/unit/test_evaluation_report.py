@@ -30,6 +30,13 @@ def test_one_model_has_a_row_a_direction() -> None:
     )
 
 
+def test_precision_by_class_name_has_a_column_a_model_that_knows_texts() -> None:
+    of_names = {"model": "clip scenes", "class_name_p10": 0.75, "class_names": {"cup": 0.5, "dog": 1.0}}
+    (table,) = tables({"models": [of_names, {"model": "timm"}]})
+    assert table.headings == ("a photo of a ...", "clip scenes")
+    assert table.rows == (("all", "0.75"), ("cup", "0.5"), ("dog", "1"))
+
+
 def test_several_models_folds_and_skills_stand_side_by_side() -> None:
     second = {**MODEL, "model": "other", "skills": {"flip": 0.5}}
     folds = {"folds": 5, "t2i": WAY, "i2t": WAY, "rsum": 451.5}
