@@ -36,24 +36,23 @@ CAPTIONS_A_REQUEST = 128
 
 
 def open_collection(settings: Settings) -> Collection:
-    """The collection of the settings, made for adding to where it is not there."""
+    """The collection of the settings, made for adding to where it is not there.
+
+    One that is there keeps its model unless another is asked for, which is refused.
+    """
     folder = folder_of(settings)
-    weights = settings.weights or _own_weights(folder, settings.model)
-    weights = weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
-    spec = resolve(settings.model, weights)
+    family, weights = settings.model, settings.weights
+    if weights is None and folder.name in collections(folder.parent):
+        own = Collection.open(folder).model
+        if own.family == family or not settings.model_named:
+            family, weights = own.family, own.weights
+    weights = weights or models.default_weights(family, data_sets.canonical(settings.data_set))
+    spec = resolve(family, weights)
     if spec.base and settings.vocabulary:
         from crossmodal.encoders.sparse import SparseModel
 
         SparseModel.load(Path(spec.weights), settings.vocabulary)
     return Collection.create(folder, spec)
-
-
-def _own_weights(folder: Path, family: str) -> str | None:
-    """The weights that a collection of a family without default ones has already."""
-    if family != "sparse" or folder.name not in collections(folder.parent):
-        return None
-    model = Collection.open(folder).model
-    return model.weights if model.family == family else None
 
 
 def resolve(model: str, weights: str) -> ModelSpec:

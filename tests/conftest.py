@@ -25,9 +25,13 @@ from gateway.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app.py"
-TOY = ROOT / "data" / "toy-data"
+TOY = ROOT / "tests" / "data" / "drawn"
+"""Two hundred drawn scenes with five captions each, which the bundled weights `scenes` know."""
 START_LIMIT_S = 120
 COMMAND_LIMIT_S = 180
+
+DRAWN = ("-d", TOY, "--collection", "toy-data", "--weights", "scenes")
+"""The options that index them into the collection that every task takes by default."""
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -71,9 +75,9 @@ def run_app() -> RunApp:
 
 @pytest.fixture(scope="session")
 def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the toy data in it. Tests read it; one that writes makes its own."""
+    """A workspace with the drawn scenes in it. Tests read it; one that writes makes its own."""
     workspace = tmp_path_factory.mktemp("workspace")
-    done = run_script(APP, "-t", "index", "-w", workspace)
+    done = run_script(APP, "-t", "index", "-w", workspace, *DRAWN)
     assert done.returncode == 0, done.stderr
     return workspace
 

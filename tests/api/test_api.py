@@ -443,7 +443,10 @@ def test_the_client_against_the_service(query_service: Service) -> None:
 
 
 def test_the_client_against_the_service_that_writes(tmp_path: Path) -> None:
-    with started("index_restful", tmp_path) as writer, Client(writer.url, timeout_s=TIMEOUT_S) as client:
+    with (
+        started("index_restful", tmp_path, "--weights", "scenes") as writer,
+        Client(writer.url, timeout_s=TIMEOUT_S) as client,
+    ):
         picture, broken = client.index([NewItem(PICTURE, tags={"year": 2020}), NewItem(b"no picture")])
         assert (picture.outcome, broken.outcome) == ("indexed", "failed")
         assert "not a picture" in broken.error

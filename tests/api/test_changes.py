@@ -41,7 +41,10 @@ def found(service: Service, **parameters: Any) -> dict[str, Any]:
 
 
 def test_deleting_and_updating_while_queries_are_served(tmp_path: Path) -> None:
-    with started("index_restful", tmp_path) as writer, started("query_restful", tmp_path) as reader:
+    with (
+        started("index_restful", tmp_path, "--weights", "scenes") as writer,
+        started("query_restful", tmp_path) as reader,
+    ):
         ids = fill(writer, 4)
         assert set(found(reader)) == {f"test-0000{i}.jpg" for i in range(4)}
         told = post(writer, "/delete", {"ids": [ids[0], "nobody"]}).json()

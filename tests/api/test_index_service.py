@@ -24,7 +24,7 @@ def index(service: Service, data: list[Any]) -> httpx.Response:
 
 def test_index_then_search_while_both_run(tmp_path: Path) -> None:
     first, second = TOY / "images" / "test-00001.jpg", TOY / "images" / "test-00002.jpg"
-    with started("index_restful", tmp_path) as writer:
+    with started("index_restful", tmp_path, "--weights", "scenes") as writer:
         item = {"uri": data_uri(first), "tags": {"filename": first.name}}
         answer = index(writer, [item, item, "data:image/png;base64,AAAA"]).json()
         docs = answer["data"]["docs"]

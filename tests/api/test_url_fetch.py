@@ -77,7 +77,7 @@ def fetching(web: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     """A service that fetches, and writes, with one picture and a caption in it."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("WEB_PORT", str(web))
-        flags = ("--writable", "--allow-url-fetch")
+        flags = ("--writable", "--allow-url-fetch", "--weights", "scenes")
         with started("query_restful", tmp_path_factory.mktemp("w"), *flags, app=APP) as service:
             uri = "data:image/jpeg;base64," + base64.b64encode(PICTURE).decode()
             (doc,) = post(service, {"data": [uri]}, "/index").json()["data"]["docs"]

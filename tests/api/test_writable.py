@@ -33,7 +33,7 @@ def found(service: Service, **asked: Any) -> set[str]:
 
 
 def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
-    with started("query_restful", tmp_path, "--writable", "--shards", "2") as service:
+    with started("query_restful", tmp_path, "--writable", "--shards", "2", "--weights", "scenes") as service:
         assert httpx.get(service.url + "/status").json()["writable"] is True
         assert httpx.get(service.url + "/healthz", timeout=30).status_code == 200
         docs = post(service, "/index", {"data": [picture(1), picture(2), picture(1)]})["data"]["docs"]
@@ -64,7 +64,7 @@ def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
 
 
 def test_one_writer_and_searches_that_go_on(run_app: RunApp, tmp_path: Path) -> None:
-    with started("query_restful", tmp_path, "--writable") as service:
+    with started("query_restful", tmp_path, "--writable", "--weights", "scenes") as service:
         post(service, "/index", {"data": [picture(0)]})
         for task in ("query_restful", "index_restful"):
             second = run_app("-t", task, "--writable", "-w", tmp_path, "--port", service.port + 2)
@@ -111,7 +111,7 @@ def test_an_old_client_reads_it_in_the_status(query_service: Service, path: str)
 
 
 def test_a_full_disk_stops_writing_and_not_reading(tmp_path: Path) -> None:
-    with started("query_restful", tmp_path, "--writable") as service:
+    with started("query_restful", tmp_path, "--writable", "--weights", "scenes") as service:
         post(service, "/index", {"data": [picture(1), picture(2)]})
         processes = psutil.Process(service.process.pid).children(recursive=True)
         limits = [process.rlimit(psutil.RLIMIT_FSIZE) for process in processes]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOY, RunApp
+from conftest import DRAWN, TOY, RunApp
 from PIL import Image
 
 from crossmodal.encoders.clip import BUNDLED_FOLDER
@@ -23,7 +23,7 @@ def report_of(run_app: RunApp, *arguments: Any) -> tuple[int, dict[str, Any]]:
 
 
 def test_indexing_again_changes_nothing(run_app: RunApp, toy_workspace: Path) -> None:
-    code, report = report_of(run_app, "-w", toy_workspace)
+    code, report = report_of(run_app, "-w", toy_workspace, *DRAWN)
     assert code == 0
     assert report["images"] == {"indexed": 0, "unchanged": 200, "failed": 0}
     assert report["captions"] == {"indexed": 0, "unchanged": 1000, "failed": 0}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import TOY, RunApp
+from conftest import DRAWN, TOY, RunApp
 from PIL import Image
 
 PICTURE = TOY / "images" / "test-00005.jpg"
@@ -56,7 +56,7 @@ def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
 
 
 def test_a_collection_of_few_pictures_has_no_relevance(run_app: RunApp, tmp_path: Path) -> None:
-    assert run_app("-t", "index", "-w", tmp_path, "-n", "5").returncode == 0
+    assert run_app("-t", "index", "-w", tmp_path, "-n", "5", *DRAWN).returncode == 0
     done = run_app("-t", "query-t2i", "-w", tmp_path, "--json", "hearts")
     answer = json.loads(done.stdout)
     assert answer["fits"] is None
@@ -86,7 +86,7 @@ def test_query_without_a_query(run_app: RunApp, toy_workspace: Path, arguments: 
 
 
 def test_evaluate_prints_json_and_nothing_else(run_app: RunApp) -> None:
-    done = run_app("-t", "evaluate", "-d", "toy-data", "--json")
+    done = run_app("-t", "evaluate", "-d", TOY, "--weights", "scenes", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert {"t2i", "i2t", "rsum", "skills"} <= set(told)
@@ -95,7 +95,7 @@ def test_evaluate_prints_json_and_nothing_else(run_app: RunApp) -> None:
 
 
 def test_the_small_vse_both_ways_without_a_network(run_app: RunApp, tmp_path: Path) -> None:
-    done = run_app("-t", "index", "-m", "vse", "-w", tmp_path, "-n", "20")
+    done = run_app("-t", "index", "-m", "vse", "-w", tmp_path, "-n", "20", *DRAWN)
     assert done.returncode == 0, done.stderr
     caption = next(line.split(",", 1)[1] for line in CAPTIONS if line.startswith(PICTURE.name))
     found = run_app("-t", "query-t2i", "-m", "vse", "-w", tmp_path, "-k", "1", "--json", caption)

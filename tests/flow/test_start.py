@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import RunApp
+from conftest import TOY, RunApp
 from filelock import FileLock
 from jina.constants import __cache_path__
 
@@ -22,7 +22,9 @@ from crossmodal.index.collection import Collection
 def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
     weights, workspace = tmp_path / "weights", tmp_path / "w"
     shutil.copytree(BUNDLED_FOLDER, weights)
-    done = run_app("-t", "index", "-n", "2", "-w", workspace, "--weights", weights)
+    done = run_app(
+        "-t", "index", "-n", "2", "-w", workspace, "-d", TOY, "--collection", "toy-data", "--weights", weights
+    )
     assert done.returncode == 0, done.stderr
     os.truncate(weights / "open_clip_model.safetensors", 1_000_000)
     done = run_app("-t", "query-t2i", "a red ring", "-w", workspace)

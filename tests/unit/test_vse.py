@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import TOY
 from PIL import Image
 
 from crossmodal.core.errors import InputError, StateError
@@ -167,7 +168,7 @@ def test_the_bundled_weights_have_their_place(folder: Path, monkeypatch: pytest.
 def test_the_bundled_weights_find_the_captions_of_toy_data() -> None:
     assert sum(file.stat().st_size for file in vse.BUNDLED_FOLDER.iterdir()) < 15e6
     encoder = registry.load(registry.resolve("vse", registry.BUNDLED))
-    records = [r for r in data_sets.read("toy-data", None) if isinstance(r, ImageRecord)][:100]
+    records = [r for r in data_sets.read(str(TOY), None) if isinstance(r, ImageRecord)][:100]
     images = encoder.encode_images(evaluation_pixels(records, encoder.spec.preprocessing))
     texts = encoder.encode_texts([record.captions[0] for record in records])
     assert np.mean((texts @ images.T).argmax(axis=1) == np.arange(len(records))) >= 0.95
