@@ -59,7 +59,8 @@ function facts(result) {
 
 function tag(name, value) {
   const condition = conditionOf(name, value);
-  const described = element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value));
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  const described = element("dd", {}, /^https?:\/\/\S+$/.test(text) ? linkTo(text) : text);
   if (condition) {
     const only = element("button", { type: "button" }, "only these");
     only.setAttribute("aria-label", `Only pictures where ${name} is ${value}`);
@@ -70,6 +71,10 @@ function tag(name, value) {
     described.append(only);
   }
   return described;
+}
+
+function linkTo(address) {
+  return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
 }
 
 /** A condition that is true of what has this tag, or "" where the language has none for it. */
