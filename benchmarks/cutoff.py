@@ -38,7 +38,7 @@ from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import of_record
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
 from crossmodal.retrieval.relevance import FITS_FROM, Rule
@@ -243,7 +243,7 @@ def of_pictures(sample: Sample, known: Vectors, others: Vectors) -> float:
 def on_photographs(model: Model, folder: Path, n_collections: int) -> Figures:
     read = [record for record in data_sets.read(str(folder), None) if isinstance(record, ImageRecord)]
     records = [record for record in read if len(record.captions) > 1]
-    images = model.images([decode(from_file(record.path))[0] for record in records])
+    images = model.images([decode(of_record(record))[0] for record in records])
     found = []
     for number in range(n_collections):
         order = Random(f"photographs-{number}").sample(range(len(records)), len(records))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.evaluation.recall import CAPTIONS_AN_IMAGE
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import thumbnail
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import of_record
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class EvaluationSet:
             InputError: It can't be read; no picture is left out, as the figures would be of another set.
         """
         try:
-            return from_file(self.records[picture].path)
+            return of_record(self.records[picture])
         except PictureError as error:
             raise InputError(self.unreadable(picture, error)) from error
 
@@ -83,7 +83,7 @@ def read_set(settings: Settings) -> EvaluationSet:
     Raises:
         InputError: The data set is not there, or has no pictures in that split.
     """
-    found = list(data_sets.read(data_sets.canonical(settings.data_set), settings.split))
+    found = list(data_sets.read(data_sets.canonical(settings.data_set), settings.split, settings.columns))
     records = [record for record in found if isinstance(record, ImageRecord)]
     failures = [record for record in found if isinstance(record, Failure)]
     if not records:
@@ -101,5 +101,5 @@ def read_set(settings: Settings) -> EvaluationSet:
         left_out["without_captions"] = len(records) - len(captioned)
     kept = (captioned or records)[: settings.num_docs]
     left_out["captions_beyond_five"] = sum(max(0, len(r.captions) - CAPTIONS_AN_IMAGE) for r in kept)
-    kept = [ImageRecord(r.path, r.captions[:CAPTIONS_AN_IMAGE], r.tags) for r in kept]
+    kept = [replace(record, captions=record.captions[:CAPTIONS_AN_IMAGE]) for record in kept]
     return EvaluationSet(settings.data_set, settings.split, kept, {why: n for why, n in left_out.items() if n})

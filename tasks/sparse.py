@@ -27,7 +27,7 @@ from crossmodal.evaluation import sparse as measures
 from crossmodal.evaluation.recall import Ranks
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import of_record
 from crossmodal.index.sparse import Scoring, SparseIndex
 from crossmodal.retrieval.fusion import DEPTH, Answer, Fusion, candidates, shares
 from crossmodal.scenes import language
@@ -277,7 +277,7 @@ def training_features(encoder: Encoder, settings: Settings, n_scenes: int, pool:
     if name == "scenes":
         dev = [record for record in data_sets.read("scenes", "dev") if isinstance(record, ImageRecord)]
         return scene_features(encoder, settings.num_docs or n_scenes, pool), record_features(encoder, dev)
-    records, dev = splits(name, settings.num_docs)
+    records, dev = splits(name, settings.num_docs, settings.columns)
     return record_features(encoder, records), record_features(encoder, dev)
 
 
@@ -334,7 +334,7 @@ def _encode(encoder: Encoder, batches: Iterable[Pixels], n: int) -> Vectors:
 
 def _pixels(encoder: Encoder, record: ImageRecord) -> Pixels:
     try:
-        return fit(decode(from_file(record.path))[0], encoder.spec.preprocessing)
+        return fit(decode(of_record(record))[0], encoder.spec.preprocessing)
     except PictureError as error:
         raise InputError(f"{record.path}: {error}: mend it or take it out of the data set") from error
 

@@ -31,6 +31,7 @@ class Settings:
 
     data_set: str = "toy-data"
     split: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
     model: str = "clip"
     model_named: bool = True
     weights: str | None = None

@@ -1,185 +1,228 @@
 """Caption files to one table: which picture has which captions, and in which split it is.
 
-Read are: Flickr8k's captions.txt (`image,caption`), Kaggle's Flickr30k results.csv (`|` between columns),
-Karpathy's dataset_*.json, COCO's captions_*.json, and plain JSON, JSONL, CSV and Parquet with a column
-for the picture and one for the caption.
+Read are: Flickr8k's captions.txt (`image,caption`) and Flickr8k.token.txt (`image#0<TAB>caption`), Kaggle's Flickr30k
+results.csv (`|` between columns), Karpathy's dataset_*.json, COCO's captions_*.json, and plain JSON, JSONL, CSV and
+Parquet with a column for the picture and one for the caption. All take the same column names, and the same values
+for a caption.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Failure
+from crossmodal.datasets.columns import Columns
+from crossmodal.datasets.names import listed
+from crossmodal.datasets.parquet import read_parquet
+from crossmodal.datasets.rows import DELIMITERS, read_rows, split_row
+from crossmodal.datasets.table import CaptionTable, Rows, captions_of, name_of
+from crossmodal.datasets.text import Unusable, printable, read_text, split_lines
+from crossmodal.images.decode import EXTENSIONS
 
-IMAGE_COLUMNS = ("image", "filename", "file_name", "image_name", "path", "name")
-CAPTION_COLUMNS = ("caption", "captions", "text", "comment", "raw", "sentences")
-SUFFIXES = (".txt", ".csv", ".json", ".jsonl", ".parquet")
-
-
-@dataclass
-class CaptionTable:
-    """Captions and splits by the picture's name as the file writes it, and what could not be read."""
-
-    captions: dict[str, list[str]] = field(default_factory=dict)
-    splits: dict[str, str] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-
-    def add(self, image: str, caption: str, where: str) -> None:
-        """Adds one caption; an empty one, or one that names no picture, is a failure with its place."""
-        image, caption = image.strip(), " ".join(caption.split())
-        if not image:
-            self.failures.append(Failure(where, "the caption names no picture", "text"))
-            return
-        known = self.captions.setdefault(image, [])
-        if not caption:
-            self.failures.append(Failure(where, f"the caption of {image} is empty", "text"))
-        else:
-            known.append(caption)
+SPLITS = "splits.csv"
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-def read_captions(path: Path) -> CaptionTable:
-    """Reads a caption file, told apart by its suffix and its content.
+def read_captions(path: Path, columns: Columns | None = None) -> CaptionTable:
+    """Reads a caption file, told apart by its suffix and its content, and the `splits.csv` beside it.
 
     Raises:
-        InputError: Not there, or not of a kind that is known.
+        InputError: Not there, not of a kind that is known, or without the columns that are needed.
     """
-    readers: dict[str, Callable[[Path, CaptionTable], None]] = {
-        ".txt": _read_lines, ".csv": _read_csv, ".json": _read_json, ".jsonl": _read_jsonl, ".parquet": _read_parquet,
-    }  # fmt: skip
-    if path.suffix.lower() not in readers:
-        raise InputError(f"{path}: captions are read from {', '.join(readers)}")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: captions are read from {', '.join(READERS)}")
     table = CaptionTable()
     try:
-        readers[path.suffix.lower()](path, table)
-    except _MALFORMED as error:
-        raise InputError(f"{path} can't be read as captions: {error}") from error
-    splits = path.parent / "splits.csv"
+        reader(path, Rows(table, columns or Columns()))
+    except (InputError, *_MALFORMED) as error:
+        raise InputError(f"{path} can't be read as captions: {_told(error)}") from error
+    splits = path.parent / SPLITS
     if splits.exists():
         try:
-            with splits.open(encoding="utf8", newline="") as file:
-                table.splits |= {row["image"]: row["split"] for row in csv.DictReader(file)}
-        except _MALFORMED as error:
-            raise InputError(f"{splits} can't be read as image,split: {error!r}") from error
+            _read_splits(splits, table)
+        except (InputError, *_MALFORMED) as error:
+            raise InputError(f"{splits} can't be read as image,split: {_told(error)}") from error
     return table
 
 
-_MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)
+def _told(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON there, or fetch the file again"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return printable(str(error)) if isinstance(error, (InputError, ValueError)) else repr(error)
 
 
-def _text_lines(path: Path, table: CaptionTable) -> Iterator[tuple[str, str]]:
-    """Lines with their place; a line that is not UTF-8 is a failure, the others are read all the same."""
-    for number, raw in enumerate(path.read_bytes().splitlines(), 1):
-        where = f"{path.name}:{number}"
-        try:
-            yield where, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            table.failures.append(Failure(where, f"not UTF-8 ({error.reason}): save the file as UTF-8", "text"))
-
-
-def _read_lines(path: Path, table: CaptionTable) -> None:
-    """`image,caption`, split at the first comma; a header line is passed over."""
-    for where, line in _text_lines(path, table):
-        if not line.strip() or line.strip().lower() == "image,caption":
-            continue
-        image, comma, caption = line.partition(",")
-        if not comma:
-            table.failures.append(Failure(where, "expected image,caption", "text"))
-            continue
-        table.add(image, _unquote(caption.strip()), where)
-
-
-def _unquote(text: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        return text[1:-1].replace('""', '"')
-    return text
-
-
-def _read_csv(path: Path, table: CaptionTable) -> None:
-    """CSV with a header; the delimiter is `|` where the header has one, else a comma."""
-    lines = list(_text_lines(path, table))
-    if not lines:
+def _read_lines(path: Path, rows: Rows) -> None:
+    """`image,caption` or `image<TAB>caption`, split at the first; with a header of other columns, as CSV."""
+    lines = split_lines(read_text(path))
+    first = next((line for line in lines if line.strip()), "")
+    delimiter, header = _header(first, rows.columns)
+    found = rows.columns.find(header)
+    is_header = bool(found.image and found.captions)
+    if rows.columns != Columns() or (is_header and (len(header) != 2 or header[0] != found.image[0])):
+        _read_csv(path, rows)
         return
-    delimiter = "|" if "|" in lines[0][1] else ","
-    places = [where for where, _ in lines]
-    reader = csv.reader(
-        io.StringIO("\n".join(text for _, text in lines)),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL,
-    )
-    header = [name.strip().lower() for name in next(reader, [])]
-    image, caption = _column(header, IMAGE_COLUMNS, path), _column(header, CAPTION_COLUMNS, path)
-    for row in reader:
-        if not row:
-            continue
-        where = places[min(reader.line_num, len(places)) - 1]
-        if len(row) <= max(image, caption):
-            table.failures.append(Failure(where, f"expected {len(header)} columns, found {len(row)}", "text"))
-            continue
-        table.add(row[image], row[caption], where)
-
-
-def _column(header: list[str], names: Iterable[str], path: Path) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise InputError(f"{path}: no column {' or '.join(names)} among {', '.join(header)}")
-
-
-def _read_json(path: Path, table: CaptionTable) -> None:
-    content = json.loads(path.read_text("utf8"))
-    if isinstance(content, dict) and "images" in content and "annotations" in content:
-        _read_coco(content, table)
-    elif isinstance(content, dict) and "images" in content:
-        _read_objects(content["images"], path, table)
-    elif isinstance(content, list):
-        _read_objects(content, path, table)
-    else:
-        _read_objects([{"image": name, "captions": told} for name, told in content.items()], path, table)
-
-
-def _read_coco(content: dict[str, Any], table: CaptionTable) -> None:
-    names = {image["id"]: image["file_name"] for image in content["images"]}
-    for name in names.values():
-        table.captions.setdefault(name, [])
-    for annotation in content["annotations"]:
-        where = f"annotation {annotation.get('id', '?')}"
-        table.add(names.get(annotation["image_id"], ""), annotation["caption"], where)
-
-
-def _read_jsonl(path: Path, table: CaptionTable) -> None:
-    for where, line in _text_lines(path, table):
+    if not is_header:
+        delimiter = "\t" if "\t" in first and "," not in first.partition("\t")[0] else ","
+    start = lines.index(first) + 1 if is_header else 0
+    for number, line in enumerate(lines[start:], start + 1):
         if not line.strip():
             continue
+        where = f"{path.name}:{number}"
+        image, there, caption = line.partition(delimiter)
+        if not there:
+            expected = "image<TAB>caption" if delimiter == "\t" else f"image{delimiter}caption"
+            rows.table.fail(where, f"expected {expected}")
+            continue
+        quoted = split_row(caption.strip(), "\n")
+        if quoted is None:
+            rows.table.fail(where, f"the quote before the caption of {image} is not closed: close it, or take it away")
+        else:
+            rows.table.add(image, quoted[0], where)
+
+
+def _read_csv(path: Path, rows: Rows) -> None:
+    """CSV with a header; the delimiter is the one that parts the header into known columns."""
+    lines = split_lines(read_text(path))
+    if not lines and not path.stat().st_size:
+        return
+    start, delimiter, header = _start(lines, rows.columns)
+    rows.look_at(header)
+    rows.require("image", "caption")
+    for where, cells in _cells(path, rows.columns, lines[start:], start, delimiter, header):
+        if isinstance(cells, Unusable):
+            rows.table.fail(where, cells.reason)
+        else:
+            rows.add(cells, where)
+
+
+def _read_splits(path: Path, table: CaptionTable) -> None:
+    """The splits of pictures, from the columns for the picture and `split`."""
+    columns = Columns(captions=("split",), split="split")  # the header is found by both
+    lines = split_lines(read_text(path))
+    start, delimiter, header = _start(lines, columns)
+    if not columns.find(header).image or not columns.find(header).split:
+        raise ValueError(f"expected the columns image and split, found {', '.join(map(repr, header)) or 'none'}")
+    own = CaptionTable()
+    rows = Rows(own, columns)
+    for where, cells in _cells(path, columns, lines[start:], start, delimiter, header):
+        if isinstance(cells, Unusable):
+            own.fail(where, cells.reason)
+        else:
+            rows.add(cells, where, captions=())
+    table.failures += [replace(failure, modality="image") for failure in own.failures]
+    table.splits |= own.splits
+
+
+def _cells(
+    path: Path, columns: Columns, lines: Sequence[str], start: int, delimiter: str, header: list[str]
+) -> Iterator[tuple[str, dict[str, str] | Unusable]]:
+    """Rows with their place, as cells by column."""
+    places = {column: header.index(column) for column in header}  # of two columns of one name the first counts
+    image = places[columns.find(header).image[0]]
+
+    def is_record(cells: list[str]) -> bool:
+        return len(cells) >= len(header) and _is_picture_name(cells[image])
+
+    for index, cells in read_rows(lines, delimiter, len(header), is_record):
+        where = f"{path.name}:{start + index + 1}"
+        if isinstance(cells, Unusable):
+            yield where, cells
+        else:
+            yield where, {column: cells[place] for column, place in places.items()}
+
+
+def _is_picture_name(cell: str) -> bool:
+    return PurePosixPath(cell.strip(' "').partition("#")[0]).suffix.lower() in EXTENSIONS
+
+
+def _start(lines: Sequence[str], columns: Columns) -> tuple[int, str, list[str]]:
+    """The index of the first row, the delimiter and the header; `sep=;` may stand above it, as Excel writes it."""
+    start = next((index for index, line in enumerate(lines) if line.strip("\ufeff \t")), 0)
+    first = lines[start].strip() if lines else ""
+    if first.lower().startswith("sep=") and len(first) == 5 and len(lines) > start + 1:
+        return start + 2, first[4], [cell.strip() for cell in split_row(lines[start + 1], first[4]) or []]
+    return start + 1, *_header(lines[start] if lines else "", columns)
+
+
+def _header(line: str, columns: Columns) -> tuple[str, list[str]]:
+    """The delimiter that parts a header into the most known columns, then into the most columns, and these."""
+
+    def known(delimiter: str) -> tuple[int, int]:
+        found = columns.find(headers[delimiter])
+        return bool(found.image) + bool(found.captions), len(headers[delimiter])
+
+    headers = {d: [cell.strip(" \ufeff") for cell in split_row(line, d) or line.split(d)] for d in DELIMITERS}
+    delimiter = max(DELIMITERS, key=known)
+    return delimiter, headers[delimiter]
+
+
+def _read_json(path: Path, rows: Rows) -> None:
+    content = json.loads(read_text(path))
+    if isinstance(content, dict) and "images" in content and "annotations" in content:
+        _read_coco(content, rows)
+        return
+    if isinstance(content, dict):
+        lists = [told for told in content.values() if isinstance(told, list) and told and isinstance(told[0], dict)]
+        named = next((told for told in lists if rows.columns.find(tuple(told[0])).image), None)
+        if "images" in content:
+            named = content["images"]
+        if named is None:
+            for number, (name, told) in enumerate(content.items(), 1):
+                rows.table.add(name, told, f"{path.name}, entry {number}")
+            return
+        content = named
+    if not isinstance(content, list):
+        raise ValueError(f"expected a list or an object, found {type(content).__name__}")
+    for number, given in enumerate(content, 1):
+        rows.add(given, f"{path.name}, entry {number}")
+    rows.require("image", "caption", given=bool(content))
+
+
+def _read_coco(content: dict[str, Any], rows: Rows) -> None:
+    """Pictures and annotations, joined by the picture's id; an id of several pictures is nobody's."""
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for image in content["images"]:
+        name = name_of(image, rows.found_in(image))
+        if isinstance(name, str):
+            names[str(image["id"])][name] = None
+            rows.table.add(name, None, f"image {image['id']}")
+    rows.require("image", given=bool(content["images"]))
+    for number, annotation in enumerate(content["annotations"], 1):
+        where = f"annotation {annotation.get('id', f'number {number}')}"
+        known = list(names.get(str(annotation.get("image_id")), ()))
+        if len(known) > 1:
+            rows.table.fail(where, f"its image_id {annotation['image_id']} is of several pictures: {listed(known)}")
+        else:
+            rows.table.add(known[0] if known else "", captions_of(annotation, rows.found_in(annotation)), where)
+    rows.require("caption", given=bool(content["annotations"]))
+
+
+def _read_jsonl(path: Path, rows: Rows) -> None:
+    n_read = 0
+    for number, line in enumerate(split_lines(read_text(path)), 1):
+        where, line = f"{path.name}:{number}", line.strip("\ufeff \t")
+        if not line:
+            continue
         try:
-            _read_objects([json.loads(line)], path, table)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            table.failures.append(Failure(where, f"not a JSON object with a picture and captions: {error}", "text"))
+            given = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            rows.table.fail(where, f"not a JSON object with a picture and captions: {printable(str(error))}")
+            continue
+        rows.add(given, where)
+        n_read += isinstance(given, dict)
+    rows.require("image", "caption", given=n_read > 0)
 
 
-def _read_parquet(path: Path, table: CaptionTable) -> None:
-    import pyarrow.parquet as parquet
-
-    _read_objects(parquet.read_table(path).to_pylist(), path, table)
-
-
-def _read_objects(objects: Iterable[dict[str, Any]], path: Path, table: CaptionTable) -> None:
-    """Objects with a picture and one caption, a list of captions, or Karpathy's list of sentences."""
-    for number, given in enumerate(objects, 1):
-        where = f"{path.name}, entry {number}"
-        image = next((str(given[name]) for name in IMAGE_COLUMNS if given.get(name)), "")
-        folder = given.get("filepath")  # Karpathy's COCO file: the folder of the picture
-        image = f"{folder}/{image}" if folder and image else image
-        told: Any = next((given[name] for name in CAPTION_COLUMNS if given.get(name) is not None), [])
-        for caption in [told] if isinstance(told, str) else told:
-            table.add(image, caption["raw"] if isinstance(caption, dict) else str(caption), where)
-        if image and not told:
-            table.captions.setdefault(image, [])
-        if given.get("split"):
-            table.splits[image] = "train" if given["split"] == "restval" else str(given["split"])
+READERS: dict[str, Callable[[Path, Rows], None]] = {
+    ".txt": _read_lines, ".csv": _read_csv, ".json": _read_json, ".jsonl": _read_jsonl, ".parquet": read_parquet,
+    ".tsv": _read_csv, ".token": _read_lines,
+}  # fmt: skip
+"""By the suffix of the file, in lower case."""

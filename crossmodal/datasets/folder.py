@@ -2,119 +2,182 @@
 
 from __future__ import annotations
 
-import os
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, ImageRecord, Record
-from crossmodal.datasets.captions import SUFFIXES, CaptionTable, read_captions
+from crossmodal.datasets.captions import READERS, SPLITS, read_captions
+from crossmodal.datasets.columns import Columns
+from crossmodal.datasets.names import PictureNames, difference, fold, listed
+from crossmodal.datasets.selection import Selection, select
+from crossmodal.datasets.table import CaptionTable
+from crossmodal.datasets.text import Unusable, captions_in, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
 Records = Iterator[Record]
 
 
-def read_path(path: Path, split: str | None = None) -> Records:
+def read_path(path: Path, split: str | None = None, columns: Columns | None = None) -> Records:
     """The pictures of a folder, or of a caption file, with their captions.
 
     Args:
         path: A folder (searched recursively; a caption file called captions.* in it is used), or a
-            caption file (its pictures are in `images/` beside it, or beside it).
+            caption file (its pictures are in it, or in `images/` beside it, or beside it).
         split: Keep only the pictures of that split.
+        columns: The caption file's columns, where they are not called as usual.
 
     Raises:
         InputError: No such path, no pictures, or no such split.
     """
-    if not path.exists():
-        raise InputError(f"{path} is neither a data set nor a folder nor a caption file")
-    if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.stem == "captions" and f.suffix.lower() in SUFFIXES)
-        return read_folder(path, files[0] if files else None, split)
-    return read_folder(path.parent, path, split)
+    try:
+        if not path.exists():
+            raise InputError(f"{path} is neither a data set nor a folder nor a caption file")
+        if path.is_dir():
+            return read_folder(path, _caption_file(path), split, columns)
+        return read_folder(path.parent, path, split, columns, only_embedded=True)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def read_folder(folder: Path, caption_file: Path | None, split: str | None = None) -> Records:
-    """The pictures under `folder` (under its `images/` where there is one and captions name pictures)."""
+def _caption_file(folder: Path) -> Path | None:
+    found = (file for file in sorted(folder.iterdir()) if file.stem.lower() == "captions" and not file.is_dir())
+    return next((file for file in found if file.suffix.lower() in READERS), None)
+
+
+def read_folder(
+    folder: Path,
+    caption_file: Path | None,
+    split: str | None = None,
+    columns: Columns | None = None,
+    *,
+    only_embedded: bool = False,
+) -> Records:
+    """The pictures under `folder` (under its `images/` where there is one and captions name pictures).
+
+    With `only_embedded`, a caption file that holds all of its pictures itself is read alone.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist")
-    table = read_captions(caption_file) if caption_file else None
-    images = folder / "images" if table is not None and (folder / "images").is_dir() else folder
-    failures: list[Failure] = []
-    paths = sorted(_pictures(images, failures))
-    if not paths and not (table and table.captions):
-        raise InputError(f"no pictures in {images}: looked for {', '.join(sorted(EXTENSIONS))}")
-    if split is not None:
-        known = sorted(set(table.splits.values())) if table else []
-        if split not in known:
-            raise InputError(f"{folder} has no split {split!r}: it has {', '.join(known) or 'none'}")
-    records = _with_table(images, paths, table, split) if table else _with_side_files(images, paths)
-    return chain(failures, records)
+    if columns is not None and columns != Columns() and caption_file is None:
+        raise InputError(f"{folder} has no caption file that could have columns: name one with -d")
+    table = read_captions(caption_file, columns) if caption_file else CaptionTable()
+    images = folder / "images" if caption_file is not None and (folder / "images").is_dir() else folder
+    if only_embedded and table.pictures and not table.captions:
+        chosen = Selection(images)
+    else:
+        chosen = select(images, *([caption_file, folder / SPLITS] if caption_file else []))
+    _beside(folder, images, chosen)
+    if not chosen.pictures and not table.captions and not table.pictures:
+        found = f"; found: {chosen}" if str(chosen) else ""
+        raise InputError(f"no pictures in {images}: looked for {', '.join(sorted(EXTENSIONS))}{found}")
+    _require_split(folder, table, split)
+    if caption_file is None:
+        records = _with_side_files(chosen)
+    else:
+        for text in chosen.texts:
+            chosen.skip("files ending in .txt", text)
+        records = _with_table(folder, chosen, table, split)
+    return chain(chosen.failures, records)
 
 
-def _pictures(folder: Path, failures: list[Failure]) -> Iterator[Path]:
-    """Every file with a picture's ending. Links to folders are not followed, so no loop is walked."""
-
-    def unreadable(error: OSError) -> None:
-        failures.append(Failure(_printable(str(error.filename)), f"the folder can't be read: {error.strerror}"))
-
-    for parent, folders, files in os.walk(folder, onerror=unreadable):
-        folders.sort()
-        for name in files:
-            if Path(name).suffix.lower() not in EXTENSIONS:
-                continue
-            path = Path(parent) / name
-            if _printable(str(path)) != str(path):
-                failures.append(Failure(_printable(str(path)), "its name is not UTF-8: rename it"))
-            else:
-                yield path
+def _beside(folder: Path, images: Path, chosen: Selection) -> None:
+    """Counts what is not searched where the pictures are in `images/`."""
+    if images == folder:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path != images and not path.name.startswith("."):
+            chosen.skip("folders beside images/, which is the one searched", path.name)
+        elif path.suffix.lower() in EXTENSIONS:
+            chosen.skip("pictures beside images/, which is the folder searched", path.name)
 
 
-def _printable(name: str) -> str:
-    """A file name with the bytes that are no UTF-8 written as escapes."""
-    return name.encode("utf8", "backslashreplace").decode("utf8")
+def _require_split(folder: Path, table: CaptionTable, split: str | None) -> None:
+    known = {*table.splits.values(), *(picture.tags["split"] for picture in table.pictures if "split" in picture.tags)}
+    if split is not None and split not in known:
+        raise InputError(f"{folder} has no split {split!r}: it has {', '.join(sorted(known)) or 'none'}")
 
 
-def _with_table(images: Path, paths: list[Path], table: CaptionTable, split: str | None) -> Records:
+def _with_table(folder: Path, chosen: Selection, table: CaptionTable, split: str | None) -> Records:
     yield from table.failures
-    by_name = {path.name: name for name in table.captions for path in [Path(name)]}
-    used = set()
-    for path in paths:
-        relative = path.relative_to(images).as_posix()
-        name = relative if relative in table.captions else by_name.get(path.name)
-        if name is not None:
-            used.add(name)
-        own_split = table.splits.get(name or relative, table.splits.get(path.name))
-        if split is not None and own_split != split:
+    yield from chosen.skipped
+    found, refused = PictureNames(chosen.pictures, chosen.root, folder).resolve(
+        dict.fromkeys([*table.captions, *table.splits])
+    )
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, picture in found.items():
+        names[picture].append(name)
+    for picture, path in enumerate(chosen.pictures):
+        splits = {table.splits[name] for name in names[picture] if name in table.splits}
+        if len(splits) > 1:
+            yield Failure(str(chosen.root / path), f"it is in several splits, so in none: {', '.join(sorted(splits))}")
+        own_split = splits.pop() if len(splits) == 1 else None
+        if split is None or own_split == split:
+            captions = dict.fromkeys(caption for name in names[picture] for caption in table.captions.get(name, ()))
+            yield ImageRecord(chosen.root / path, tuple(captions), _tags(path, own_split))
+    yield from (picture for picture in table.pictures if split is None or picture.tags.get("split") == split)
+    for name, reason in refused.items():
+        if split is not None and table.splits.get(name) != split:
             continue
-        own_captions = tuple(dict.fromkeys(table.captions.get(name or "", ())))
-        yield ImageRecord(path, own_captions, _tags(images, path, own_split))
-    for name, captions in table.captions.items():
-        if name not in used and (split is None or table.splits.get(name) == split):
-            reason = f"the captions name it, but there is no such picture in {images}"
-            yield from [Failure(name, reason, "text")] * max(1, len(captions))
+        if name in table.captions:
+            n_captions = len(table.captions[name]) or int(name not in table.given_up)
+            yield from [Failure(name, f"the captions name it, but {reason}", "text")] * n_captions
+        else:
+            yield Failure(name, f"{SPLITS} names it, but {reason}")
 
 
-def _with_side_files(images: Path, paths: list[Path]) -> Records:
-    for path in paths:
-        side = path.with_suffix(".txt")
-        captions: tuple[str, ...] = ()
-        if side.is_file():
-            try:
-                lines = side.read_text("utf-8-sig").splitlines()
-                captions = tuple(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
-                if not captions:
-                    yield Failure(str(side), "the caption is empty", "text")
-            except (OSError, UnicodeDecodeError) as error:
-                yield Failure(str(side), f"can't be read as UTF-8: {error}", "text")
-        yield ImageRecord(path, captions, _tags(images, path, None))
+def _with_side_files(chosen: Selection) -> Records:
+    """Pictures with the lines of `photo.txt` or `photo.jpg.txt` beside them."""
+    by_name, by_stem = _by_name(chosen.pictures), _by_name(chosen.pictures, without_suffix=True)
+    captions: dict[str, dict[str, None]] = defaultdict(dict)
+    for text in chosen.texts:
+        bare = str(PurePosixPath(text).with_suffix(""))
+        fits = _most_alike(bare, by_name) or _most_alike(bare, by_stem)
+        if not fits:
+            chosen.skip("files ending in .txt without a picture of that name", text)
+            continue
+        side = chosen.root / text
+        for caption in _lines(side):
+            if isinstance(caption, Unusable):
+                yield Failure(str(side), f"the caption {caption.reason}", "text")
+            elif len(fits) > 1:
+                yield Failure(str(side), f"it may be of several pictures: {listed(fits)}", "text")
+            else:
+                captions[fits[0]][caption] = None
+    yield from chosen.skipped
+    for path in chosen.pictures:
+        yield ImageRecord(chosen.root / path, tuple(captions[path]), _tags(path, None))
 
 
-def _tags(images: Path, path: Path, split: str | None) -> dict[str, str]:
-    tags = {"filename": path.name}
-    folder = path.relative_to(images).parent.as_posix()
-    if folder != ".":
-        tags["folder"] = folder
+def _by_name(pictures: list[str], *, without_suffix: bool = False) -> dict[str, list[tuple[str, str]]]:
+    """Pictures under what their names have in common, each with the name it is compared by."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in pictures:
+        name = str(PurePosixPath(path).with_suffix("")) if without_suffix else path
+        found[fold(name)].append((name, path))
+    return found
+
+
+def _most_alike(written: str, names: dict[str, list[tuple[str, str]]]) -> list[str]:
+    fits = [(difference(written, name), path) for name, path in names.get(fold(written), ())]
+    return [path for level, path in fits if level == min(fits)[0]]
+
+
+def _lines(side: Path) -> list[str | Unusable]:
+    try:
+        lines = [line for line in split_lines(read_text(side)) if line.strip("\ufeff \t")]
+    except (OSError, ValueError) as error:
+        return [Unusable(f"can't be read: {error}")]
+    return [*captions_in(lines)] or [Unusable("is empty")]
+
+
+def _tags(path: str, split: str | None) -> dict[str, str]:
+    parent, _, name = path.rpartition("/")
+    tags = {"filename": name}
+    if parent:
+        tags["folder"] = parent
     if split is not None:
         tags["split"] = split
     return tags

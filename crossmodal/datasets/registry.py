@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from hashlib import sha1
 from pathlib import Path
 
 from crossmodal.core.errors import InputError
+from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.folder import Records, read_folder, read_path
 from crossmodal.datasets.scenes import write_scenes
 from crossmodal.scenes.world import SPLITS
@@ -16,7 +18,7 @@ from crossmodal.scenes.world import SPLITS
 ALIASES = {"8k": "f8k", "30k": "f30k", "toy": "toy-data"}
 CAPTION_FILES = {
     "toy-data": ("captions.txt",),
-    "f8k": ("captions.txt", "dataset_flickr8k.json"),
+    "f8k": ("captions.txt", "dataset_flickr8k.json", "Flickr8k.token.txt"),
     "f30k": ("dataset_flickr30k.json", "results.csv", "captions.txt"),
     "coco": ("dataset_coco.json", "captions_val2017.json", "annotations/captions_val2017.json"),
 }
@@ -42,8 +44,10 @@ def collection_name(name: str) -> str:
     return f"{slug[:60]}-{sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
 
 
-def read(name: str, split: str | None = None) -> Records:
+def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]] = ()) -> Records:
     """The records of a data set: a name (`toy-data`, `f8k`, `f30k`, `coco`, `scenes`) or a path.
+
+    `columns` says of the caption file which column is (`image`, NAME), (`caption`, NAME) and (`split`, NAME).
 
     Raises:
         InputError: It is not there; the message says how to get it.
@@ -52,13 +56,13 @@ def read(name: str, split: str | None = None) -> Records:
     if name == "scenes":
         return read_path(scenes_folder(split or "test"))
     if name not in CAPTION_FILES:
-        return read_path(Path(name), split)
+        return read_path(Path(name), split, Columns.of_pairs(columns))
     folder = DATA / name
     found = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
     if not found:
         how = f"run `./get_data.sh {name}`" if name in FETCHED else f"put {CAPTION_FILES[name][0]} and images/ there"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
-    return read_folder(folder, found[0], split)
+    return read_folder(folder, found[0], split, Columns.of_pairs(columns))
 
 
 def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:

@@ -1,4 +1,4 @@
-"""Where the bytes of a picture come from: a data URI or a regular file."""
+"""Where the bytes of a picture come from: a data URI, a regular file, or a record of a data set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from crossmodal.core.errors import PictureError
+from crossmodal.core.types import ImageRecord
 from crossmodal.images.decode import MAX_BYTES
 
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII | re.IGNORECASE)
@@ -39,6 +40,20 @@ def from_data_uri(uri: str) -> bytes:
         return base64.b64decode("".join(payload.split()), validate=True)
     except ValueError as error:  # binascii.Error, and text that is no ASCII
         raise PictureError(f"invalid {'base64' if match[3] else 'data URI'}: {error}") from error
+
+
+def of_record(record: ImageRecord) -> bytes:
+    """The encoded bytes of a picture of a data set: of its file, or out of the file that it lies in.
+
+    Raises:
+        PictureError: It can't be read, or is too large.
+    """
+    if record.content is None:
+        return from_file(record.path)
+    content = record.content()
+    if len(content) > MAX_BYTES:
+        raise PictureError(f"{len(content):,} bytes, and the limit is {MAX_BYTES:,}")
+    return content
 
 
 def from_file(path: Path) -> bytes:

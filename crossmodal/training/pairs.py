@@ -25,7 +25,7 @@ from crossmodal.core.errors import PictureError  # noqa: E402
 from crossmodal.core.types import Failure, ImageRecord, Pixels, Preprocessing  # noqa: E402
 from crossmodal.images.decode import decode  # noqa: E402
 from crossmodal.images.geometry import fit  # noqa: E402
-from crossmodal.images.sources import from_file  # noqa: E402
+from crossmodal.images.sources import of_record  # noqa: E402
 
 CaptionsAnEpoch = Literal["one", "all"]
 Augmentation = Literal["light", "strong"]
@@ -76,7 +76,7 @@ class CaptionedPictures(Dataset[Sample]):
         record = self.records[key.picture]
         caption = record.captions[key.caption]
         try:
-            picture, _ = decode(from_file(record.path))
+            picture, _ = decode(of_record(record))
         except PictureError as error:
             return Failure(str(record.path), str(error)), caption
         with torch.random.fork_rng(devices=[]):
@@ -130,7 +130,7 @@ def evaluation_pixels(records: Sequence[ImageRecord], preprocessing: Preprocessi
     pixels = []
     for record in records:
         try:
-            pixels.append(fit(decode(from_file(record.path))[0], preprocessing))
+            pixels.append(fit(decode(of_record(record))[0], preprocessing))
         except PictureError as error:
             raise PictureError(f"{record.path}: {error}") from error
     return np.stack(pixels)

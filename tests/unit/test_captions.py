@@ -1,6 +1,8 @@
 """Caption files of every kind, and what is wrong in them."""
 
+import csv
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +10,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from crossmodal.core.errors import InputError
-from crossmodal.datasets.captions import CaptionTable, read_captions
+from crossmodal.datasets.captions import read_captions
+from crossmodal.datasets.columns import Columns
+from crossmodal.datasets.table import CaptionTable
 
 
 def read(tmp_path: Path, name: str, content: str | bytes | object) -> CaptionTable:
@@ -170,7 +174,7 @@ def test_no_split_is_not_a_split_called_none(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_line_that_is_not_utf8_is_one_failure(tmp_path: Path, name: str, lines: list[bytes]) -> None:
     table = read(tmp_path, name, b"\n".join(lines))
-    assert table.captions == {"a.jpg": ["One"], "c.jpg": ["Three"]}
+    assert {image: told for image, told in table.captions.items() if told} == {"a.jpg": ["One"], "c.jpg": ["Three"]}
     [failure] = table.failures
     assert failure.path == f"{name}:3"
     assert "not UTF-8" in failure.reason
@@ -200,11 +204,20 @@ def test_splits_beside_the_captions(tmp_path: Path) -> None:
     assert read(tmp_path, "captions.txt", "a.jpg,One\n").splits == {"a.jpg": "train", "b.jpg": "test"}
 
 
-@pytest.mark.parametrize("content", [b"name,part\na.jpg,train\n", b"image,split\ncaf\xe9.jpg,train\n"])
-def test_damaged_splits(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"name,part\na.jpg,train\n", b"who,split\na.jpg,train\n", b""])
+def test_splits_without_their_columns(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "splits.csv").write_bytes(content)
-    with pytest.raises(InputError, match="splits"):
+    with pytest.raises(InputError, match=r"splits\.csv .* expected the columns image and split, found"):
         read(tmp_path, "captions.txt", "a.jpg,One\n")
+
+
+def test_damaged_rows_of_splits_are_named_and_the_others_kept(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_bytes(
+        b'\xef\xbb\xbfImage;Split\ncaf\xe9.jpg;train\na.jpg;"train\nb.jpg;test\nb.jpg;dev\n;test\nc.jpg;\nd.jpg;restval\n'
+    )
+    table = read(tmp_path, "captions.txt", "a.jpg,One\n")
+    assert table.splits == {"b.jpg": "test", "d.jpg": "train"}
+    assert [(f.path, f.modality) for f in table.failures] == [(f"splits.csv:{n}", "image") for n in (2, 3, 5, 6)]
 
 
 @pytest.mark.parametrize("name", ["captions.txt", "captions.csv", "captions.jsonl"])
@@ -219,9 +232,260 @@ def test_a_csv_of_blank_lines(tmp_path: Path, content: bytes) -> None:
         read(tmp_path, "captions.csv", content)
 
 
-def test_a_csv_with_a_quote_that_never_ends(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"captions\.csv"):
-        read(tmp_path, "captions.csv", 'image,caption\na.jpg,"One\n' + "b.jpg,some more words\n" * 10_000)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("bad", ['"One', 'x,"One', '"One ""two', '"One" and "two, three'])
+def test_a_quote_that_is_never_closed_is_one_failure(tmp_path: Path, ending: str, bad: str) -> None:
+    lines = ["image,caption", f"a.jpg,{bad}", *["b.jpg,some more words"] * 3, 'c.jpg,"red, blue"', 'd.jpg,5" long']
+    table = read(tmp_path, "captions.csv", ending.join(lines))
+    assert {image: told for image, told in table.captions.items() if told} == {
+        "b.jpg": ["some more words"] * 3, "c.jpg": ["red, blue"], "d.jpg": ['5" long'],
+    }  # fmt: skip
+    assert [f.path for f in table.failures] == ["captions.csv:2"]
+
+
+def test_each_of_many_unclosed_quotes_is_named(tmp_path: Path) -> None:
+    table = read(tmp_path, "captions.csv", "image,caption\n" + "".join(f'{i}.jpg,"One\n' for i in range(500)))
+    assert (table.captions, len(table.failures)) == ({}, 500)
+
+
+@pytest.mark.parametrize("names", ["b.jpg", '"b.jpg"', "pics/b.jpg", "b.jpg#0"])
+def test_an_open_quote_ends_before_a_record_even_where_it_could_be_closed(tmp_path: Path, names: str) -> None:
+    """The second line ends in a quote, so both are one caption by the letter of RFC 4180."""
+    table = read(tmp_path, "captions.csv", f'image,caption\na.jpg,"One\n{names},Two"\nc.jpg,Three\n')
+    assert [*table.captions.values()] == [['Two"'], ["Three"]]
+    assert [f.path for f in table.failures] == ["captions.csv:2"]
+
+
+def test_quoted_captions_over_lines(tmp_path: Path) -> None:
+    content = 'image,caption\na.jpg,"One\r\n\r\nand, ""so"" on"\n"b.jpg","\nTwo\n"\nc.jpg,"Three, 5"" long\n5"" wide"\n'
+    assert read(tmp_path, "captions.csv", content).captions == {
+        "a.jpg": ['One and, "so" on'], "b.jpg": ["Two"], "c.jpg": ['Three, 5" long 5" wide'],
+    }  # fmt: skip
+
+
+def test_rows_of_another_width_are_named(tmp_path: Path) -> None:
+    content = "image,caption,split\na.jpg,One,dev\nb.jpg,Two, and more,dev\nc.jpg\nd.jpg,Three,dev,,\n"
+    table = read(tmp_path, "captions.csv", content)
+    assert table.captions == {"a.jpg": ["One"], "d.jpg": ["Three"]}
+    assert [f.path for f in table.failures] == ["captions.csv:3", "captions.csv:4"]
+    assert "expected 3 columns, found 4: quote text that has ',' in it" in table.failures[0].reason
+
+
+def test_a_field_of_any_length_and_a_nul(tmp_path: Path) -> None:
+    long = "word " * 50_000
+    table = read(tmp_path, "captions.csv", f"image,caption\na.jpg,{long}\nb.jpg,nul\0\nc.jpg,Three\n")
+    assert table.captions == {"a.jpg": [long.strip()], "b.jpg": [], "c.jpg": ["Three"]}
+    assert [(f.path, f.reason) for f in table.failures] == [
+        ("captions.csv:3", "the caption of b.jpg has a NUL character")
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["captions.csv", "captions.tsv", "captions.txt"])
+def test_delimiters_and_encodings(tmp_path: Path, name: str, delimiter: str, encoding: str) -> None:
+    content = "image,caption\nä.jpg,größer\nb.jpg,Two\n".replace(",", delimiter)
+    assert read(tmp_path, name, content.encode(encoding)).captions == {"ä.jpg": ["größer"], "b.jpg": ["Two"]}
+
+
+def test_big_endian_and_a_half_character(tmp_path: Path) -> None:
+    content = b"\xfe\xff" + "image,caption\na.jpg,One\nb.jpg,Two".encode("utf-16-be") + b"\0"
+    table = read(tmp_path, "captions.csv", content)
+    assert table.captions == {"a.jpg": ["One"], "b.jpg": []}
+    assert [f.path for f in table.failures] == ["captions.csv:3"]
+
+
+def test_the_line_that_spreadsheets_write_above(tmp_path: Path) -> None:
+    assert read(tmp_path, "captions.csv", "sep=^\nimage^caption\na.jpg^One\n").captions == {"a.jpg": ["One"]}
+
+
+def test_flickr8k_tokens(tmp_path: Path) -> None:
+    content = "a.jpg#0\tA dog , running .\na.jpg#1\tTwo dogs .\nb.jpg#0\tA cat\nno tab here\n"
+    for name in ("Flickr8k.token.txt", "results.token"):
+        table = read(tmp_path, name, content)
+        assert table.captions == {"a.jpg": ["A dog , running .", "Two dogs ."], "b.jpg": ["A cat"]}
+        assert [(f.path, f.reason) for f in table.failures] == [(f"{name}:4", "expected image<TAB>caption")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    for name, content in (("captions.json", '[{"image": "a.jpg", "caption": "One"}]'),
+                          ("captions.jsonl", '{"image": "a.jpg", "caption": "One"}\n')):  # fmt: skip
+        assert read(tmp_path, name, content.encode(encoding)).captions == {"a.jpg": ["One"]}
+
+
+def test_json_that_is_cut_off_says_where(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"captions\.json .* line 2, column 11: .*: mend the JSON there"):
+        read(tmp_path, "captions.json", '[{"image": "a.jpg", "caption": "One"},\n{"image": "b.')
+
+
+def test_json_with_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    rows = [{"image": f"{name}.jpg", "caption": caption} for name, caption in (("a", "café"), ("é", "x"), ("b", "Two"))]
+    content = json.dumps(rows, ensure_ascii=False).encode("cp1252")
+    table = read(tmp_path, "captions.json", content)
+    assert table.captions == {"a.jpg": [], "b.jpg": ["Two"]}
+    assert [f.path for f in table.failures] == ["captions.json, entry 1", "captions.json, entry 2"]
+    assert all("not UTF-8: save the file as UTF-8" in f.reason for f in table.failures)
+
+
+def test_nested_too_deep(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be read"):
+        read(tmp_path, "captions.json", "[" * 100_000)
+    table = read(tmp_path, "captions.jsonl", "[" * 100_000 + '\n{"image": "a.jpg", "caption": "One"}\n')
+    assert table.captions == {"a.jpg": ["One"]}
+    assert [f.path for f in table.failures] == ["captions.jsonl:1"]
+
+
+def test_an_id_of_two_pictures_is_of_none(tmp_path: Path) -> None:
+    table = read(
+        tmp_path,
+        "captions.json",
+        {
+            "images": [
+                {"id": 7, "file_name": "a.jpg"},
+                {"id": 7, "file_name": "b.jpg"},
+                {"id": 8, "file_name": "c.jpg"},
+            ],
+            "annotations": [
+                {"id": 1, "image_id": 7, "caption": "whose?"},
+                {"id": 2, "image_id": "8", "caption": "One"},
+            ],
+        },
+    )
+    assert table.captions == {"a.jpg": [], "b.jpg": [], "c.jpg": ["One"]}
+    assert [f.path for f in table.failures] == ["annotation 1"]
+    assert "a.jpg, b.jpg" in table.failures[0].reason
+
+
+def test_rows_under_any_key(tmp_path: Path) -> None:
+    content = {"version": 1, "rows": [{"image": "a.jpg", "caption": "One"}]}
+    assert read(tmp_path, "captions.json", content).captions == {"a.jpg": ["One"]}
+
+
+def test_a_caption_file_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "captions.csv")
+    with pytest.raises(InputError, match=r"captions\.csv .* not a regular file"):
+        read_captions(tmp_path / "captions.csv")
+
+
+CELLS: list[tuple[object, list[str], str]] = [
+    ("One", ["One"], ""),
+    ([" One ", "Two"], ["One", "Two"], ""),
+    (None, [], ""),
+    (["One", None], ["One"], ""),
+    ({"raw": "One", "tokens": ["one"]}, ["One"], ""),
+    ([{"caption": "One"}, {"text": "Two"}, {"raw": None}], ["One", "Two"], ""),
+    ([{"words": "One"}], [], "is an object without raw"),
+    (3, [], "is a number, not text: 3"),
+    (["One", 2.5], ["One"], "is a number, not text: 2.5"),
+    (True, [], "is bool, not text: True"),
+    ("", [], "is empty"),
+    (["One", "  "], ["One"], "is empty"),
+    ("half \ud83d", [], "half of a surrogate pair"),
+    ("nul \0", [], "has a NUL"),
+]
+
+
+@pytest.mark.parametrize(("value", "captions", "reason"), CELLS)
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "csv"])
+def test_a_value_is_the_same_caption_in_every_kind_of_file(
+    tmp_path: Path, ending: str, value: object, captions: list[str], reason: str
+) -> None:
+    rows = [{"IMAGE-Path": "a.jpg", " Caption ": value}, {"IMAGE-Path": "b.jpg", " Caption ": value}]
+    path = tmp_path / f"captions.{ending}"
+    if ending == "json":
+        path.write_text(json.dumps(rows))
+    elif ending == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    elif ending == "csv":
+        if not isinstance(value, str) or "\ud83d" in value:
+            pytest.skip("CSV can't hold it")
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([list(rows[0]), *(list(row.values()) for row in rows)])
+    else:
+        try:
+            parquet.write_table(pa.Table.from_pylist(rows), path)
+        except (pa.ArrowException, UnicodeEncodeError):
+            pytest.skip("Parquet can't hold it")
+    table = read_captions(path)
+    assert table.captions == {"a.jpg": captions, "b.jpg": captions}
+    assert [reason in f.reason for f in table.failures] == ([True, True] if reason else [])
+
+
+def test_nan_is_no_caption(tmp_path: Path) -> None:
+    assert read(tmp_path, "captions.json", '[{"image": "a.jpg", "caption": NaN}]').captions == {"a.jpg": []}
+    parquet.write_table(pa.table({"image": ["a.jpg"], "caption": [float("nan")]}), tmp_path / "captions.parquet")
+    assert read_captions(tmp_path / "captions.parquet").captions == {"a.jpg": []}
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    content = [{"image": 7, "caption": "One"}, {"image": "x\ud83d.jpg", "captions": ["a", "b"]}, {"caption": "Two"}, {}]
+    table = read(tmp_path, "captions.json", content)
+    assert table.captions == {}
+    assert [f.path[-1] for f in table.failures] == ["1", "2", "2", "3", "4"]
+    assert "its name is a number" in table.failures[0].reason
+
+
+def write_rows(path: Path, header: list[str], rows: list[list[str]]) -> None:
+    """The same table as CSV, JSON, JSONL or Parquet."""
+    objects = [dict(zip(header, row, strict=True)) for row in rows]
+    if path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf8") as file:
+            csv.writer(file).writerows([header, *rows])
+    elif path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(objects), path)
+    else:
+        lines = [json.dumps(row) for row in objects]
+        path.write_text("\n".join(lines) if path.suffix == ".jsonl" else f"[{','.join(lines)}]")
+
+
+KINDS = pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["IMAGE", "CAPTION"],
+        ["File_Name", "Text"],
+        ["image-path", " comment "],
+        ["Image Name", "RAW"],
+        ["path", "Sentence"],
+    ],
+)
+def test_columns_are_found_however_they_are_written(tmp_path: Path, kind: str, header: list[str]) -> None:
+    write_rows(tmp_path / f"captions.{kind}", ["id", *header], [["1", "a.jpg", "One"], ["2", "b.jpg", "Two"]])
+    assert read_captions(tmp_path / f"captions.{kind}").captions == {"a.jpg": ["One"], "b.jpg": ["Two"]}
+
+
+@KINDS
+def test_numbered_captions(tmp_path: Path, kind: str) -> None:
+    write_rows(tmp_path / f"captions.{kind}", ["image", "caption_0", "caption_1"], [["a.jpg", "One", "Two"]])
+    assert read_captions(tmp_path / f"captions.{kind}").captions == {"a.jpg": ["One", "Two"]}
+
+
+@KINDS
+def test_unknown_columns_are_listed_with_the_option_that_names_them(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"captions.{kind}"
+    write_rows(path, ["Bild", "Worte", "Mehr", "Teil"], [["a.jpg", "One", "Two", "dev"]])
+    with pytest.raises(
+        InputError, match=r"no column image or .* among 'Bild', 'Worte', .*--columns image=NAME"
+    ) as caught:
+        read_captions(path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(InputError, match=r"no column caption or .* among"):
+        read_captions(path, Columns(image="Bild"))
+    with pytest.raises(InputError, match=r"no column Wort among"):
+        read_captions(path, Columns(image="Bild", captions=("Wort",)))
+    table = read_captions(path, Columns.of_pairs([("image", "bild"), ("caption", "Worte"), ("caption", "Mehr")]))
+    assert (table.captions, table.splits) == ({"a.jpg": ["One", "Two"]}, {})
+    assert read_captions(path, Columns("Bild", ("Worte",), "Teil")).splits == {"a.jpg": "dev"}
+
+
+@pytest.mark.parametrize("pairs", [[("picture", "x")], [("image", "")], [("image", "a"), ("image", "b")]])
+def test_columns_that_make_no_sense(pairs: list[tuple[str, str]]) -> None:
+    with pytest.raises(InputError, match="--columns"):
+        Columns.of_pairs(pairs)
 
 
 @pytest.mark.parametrize(
