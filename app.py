@@ -72,6 +72,20 @@ class OtherServiceType(click.ParamType[OtherService]):
         return OtherService(name, url)
 
 
+class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
+    """image=NAME,caption=NAME."""
+
+    name = "columns"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What each column holds, and its name."""
+        if not isinstance(value, str):
+            return value
+        return tuple(
+            (what.strip(), name) for what, _, name in (part.partition("=") for part in value.split(",") if part)
+        )
+
+
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("query", required=False)
 @click.option(
@@ -93,6 +107,13 @@ class OtherServiceType(click.ParamType[OtherService]):
     help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.",
 )
 @click.option("--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, where the data set has splits.")
+@click.option(
+    "--columns",
+    type=ColumnNames(),
+    default="",
+    metavar="image=NAME,caption=NAME",
+    help="The columns of the caption file, where they are not called as usual; also split=NAME.",
+)
 @click.option("-m", "--model", default="clip", show_default=True, help="The model family.")
 @click.option("--weights", help="A name the family knows, or a local checkpoint.  [default: by data set]")
 @click.option(

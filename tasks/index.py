@@ -95,7 +95,7 @@ def run(
         raise InputError("--prune takes the whole data set: leave out --num_docs and --split")
     if confirmed and not prune:
         raise InputError("--yes confirms what --prune removes: give both, or leave it out")
-    records = list(_limited(data_sets.read(settings.data_set, settings.split), settings.num_docs))
+    records = list(_limited(data_sets.read(settings.data_set, settings.split, settings.columns), settings.num_docs))
     collection = open_collection(settings)
     collection = collection.wanting(wanted or collection.wanted)
     collection.store(writable=True).close()

@@ -80,7 +80,7 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
         if not (folder / CHECKPOINT).exists():
             learner.see(lambda step: scenes.to_see(step, own.batch_size), report)
     else:
-        records, dev = splits(name, settings.num_docs)
+        records, dev = splits(name, settings.num_docs, settings.columns)
         captions = [caption for record in records for caption in record.captions]
         report(f"{len(records)} pictures with {len(captions)} captions to learn from, {len(dev)} pictures to choose by")
         if settings.model == "vse":
@@ -98,21 +98,24 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
     report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")
 
 
-def splits(name: str, at_most: int | None) -> tuple[list[ImageRecord], list[ImageRecord]]:
+Named = tuple[tuple[str, str], ...]
+
+
+def splits(name: str, at_most: int | None, columns: Named = ()) -> tuple[list[ImageRecord], list[ImageRecord]]:
     """The train and dev records of a data set that has captions and splits; `dev` may also be called `val`.
 
     Raises:
         InputError: It has no such split; the message names those it has.
     """
-    train = _captioned(name, "train")
+    train = _captioned(name, "train", columns)
     try:
-        return train[:at_most], _captioned(name, "dev")
+        return train[:at_most], _captioned(name, "dev", columns)
     except InputError:
-        return train[:at_most], _captioned(name, "val")
+        return train[:at_most], _captioned(name, "val", columns)
 
 
-def _captioned(name: str, split: str) -> list[ImageRecord]:
-    return [r for r in data_sets.read(name, split) if isinstance(r, ImageRecord) and r.captions]
+def _captioned(name: str, split: str, columns: Named = ()) -> list[ImageRecord]:
+    return [r for r in data_sets.read(name, split, columns) if isinstance(r, ImageRecord) and r.captions]
 
 
 def measure(images: Vectors, texts: Vectors, image_of: NDArray[np.int64]) -> dict[str, Any]:
