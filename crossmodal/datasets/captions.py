@@ -161,11 +161,21 @@ def _header(line: str, columns: Columns) -> tuple[str, list[str]]:
 
     headers = {d: [cell.strip(" \ufeff") for cell in split_row(line, d) or line.split(d)] for d in DELIMITERS}
     delimiter = max(DELIMITERS, key=known)
-    return delimiter, headers[delimiter]
+    header = headers[delimiter]
+    while len(header) > 1 and not header[-1]:
+        header.pop()
+    return delimiter, header
 
 
 def _read_json(path: Path, rows: Rows) -> None:
-    content = json.loads(read_text(path))
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        _read_jsonl(path, rows)  # an object a line, under the name of plain JSON
+        return
     if isinstance(content, dict) and "images" in content and "annotations" in content:
         _read_coco(content, rows)
         return

@@ -14,7 +14,7 @@ from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import PictureNames, difference, fold, listed
 from crossmodal.datasets.selection import Selection, select
 from crossmodal.datasets.table import CaptionTable
-from crossmodal.datasets.text import Unusable, captions_in, read_text, split_lines
+from crossmodal.datasets.text import Unusable, captions_in, printable, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
 Records = Iterator[Record]
@@ -71,8 +71,7 @@ def read_folder(
         chosen = select(images, *([caption_file, folder / SPLITS] if caption_file else []))
     _beside(folder, images, chosen)
     if not chosen.pictures and not table.captions and not table.pictures:
-        found = f"; found: {chosen}" if str(chosen) else ""
-        raise InputError(f"no pictures in {images}: looked for {', '.join(sorted(EXTENSIONS))}{found}")
+        raise InputError(_nothing(chosen, table))
     _require_split(folder, table, split)
     if caption_file is None:
         records = _with_side_files(chosen)
@@ -81,6 +80,16 @@ def read_folder(
             chosen.skip("files ending in .txt", text)
         records = _with_table(folder, chosen, table, split)
     return chain(chosen.failures, records)
+
+
+def _nothing(chosen: Selection, table: CaptionTable) -> str:
+    """What to say where there is no picture."""
+    found = [str(chosen)] if str(chosen) else []
+    if table.failures:
+        first = table.failures[0]
+        found.append(f"{len(table.failures)} rows of captions can't be read, first {first.path}: {first.reason}")
+    told = f"; found: {'; '.join(found)}" if found else ""
+    return f"no pictures in {chosen.root}: looked for {', '.join(sorted(EXTENSIONS))}{told}"
 
 
 def _beside(folder: Path, images: Path, chosen: Selection) -> None:
@@ -141,9 +150,9 @@ def _with_side_files(chosen: Selection) -> Records:
         side = chosen.root / text
         for caption in _lines(side):
             if isinstance(caption, Unusable):
-                yield Failure(str(side), f"the caption {caption.reason}", "text")
+                yield Failure(printable(str(side)), f"the caption {caption.reason}", "text")
             elif len(fits) > 1:
-                yield Failure(str(side), f"it may be of several pictures: {listed(fits)}", "text")
+                yield Failure(printable(str(side)), f"it may be of several pictures: {listed(fits)}", "text")
             else:
                 captions[fits[0]][caption] = None
     yield from chosen.skipped

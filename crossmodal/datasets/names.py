@@ -11,6 +11,7 @@ shorter (`a.jpg` for `cats/a.jpg`) where only one picture fits. An ending that i
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -94,8 +95,9 @@ class PictureNames:
 
     def __init__(self, paths: Sequence[str], root: Path, base: Path) -> None:
         self._paths, self._root = paths, root
-        self._root_parts = [fold(part) for part in root.absolute().parts[1:]]
-        self._from_base = [fold(part) for part in root.absolute().relative_to(base.absolute()).parts]
+        top = Path(os.path.abspath(root))
+        self._root_parts = [fold(part) for part in top.parts[1:]]
+        self._from_base = [fold(part) for part in top.relative_to(os.path.abspath(base)).parts]
         self._by_path: dict[str, list[int]] = defaultdict(list)
         self._by_end: dict[str, list[int]] = defaultdict(list)
         for picture, path in enumerate(paths):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crossmodal.core.types import Failure, Skipped
@@ -33,16 +33,17 @@ class Selection:
     pictures: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    _skipped: dict[str, list[str]] = field(default_factory=dict)
+    _skipped: dict[str, Skipped] = field(default_factory=dict)
 
     def skip(self, reason: str, name: str) -> None:
         """Counts something that is passed over."""
-        self._skipped.setdefault(reason, []).append(name)
+        known = self._skipped.get(reason)
+        self._skipped[reason] = replace(known, n=known.n + 1) if known else Skipped(reason, 1, printable(name))
 
     @property
     def skipped(self) -> list[Skipped]:
         """What is passed over, by reason."""
-        return [Skipped(why, len(names), printable(names[0])) for why, names in sorted(self._skipped.items())]
+        return [self._skipped[reason] for reason in sorted(self._skipped)]
 
     def __str__(self) -> str:
         told = [f"{skipped.n} {skipped.reason}" for skipped in self.skipped]
@@ -96,7 +97,7 @@ def _system_folder(name: str) -> str:
 
 
 def _take(found: Selection, parent: str, at: str, name: str) -> None:
-    suffix = Path(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     if name.startswith("._"):
         found.skip("system files named ._*", at + name)
     elif name.lower() in SYSTEM_FILES:
@@ -106,7 +107,9 @@ def _take(found: Selection, parent: str, at: str, name: str) -> None:
     elif suffix == ".txt":
         found.texts.append(at + name)
     elif suffix not in EXTENSIONS:
-        found.skip(f"files ending in {printable(suffix)}" if suffix else "files without an ending", at + name)
+        found.skip(
+            f"files ending in {printable(suffix)}" if suffix.strip(".") else "files without an ending", at + name
+        )
     elif printable(at + name) != at + name or printable(parent) != parent:
         found.failures.append(Failure(printable(os.path.join(parent, name)), "its name is not UTF-8: rename it"))
     else:

@@ -17,6 +17,7 @@ _MARKS = (
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _UNDECODED = re.compile("[\udc80-\udcff]")  # as `surrogateescape` keeps a byte that is no UTF-8
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DEEPEST = 3  # a list of objects with lists
 _CAPTION_KEYS = ("raw", "caption", "text", "sentence")
 NOT_UTF8 = "not UTF-8: save the file as UTF-8 (`iconv -f CP1252 -t UTF-8` converts Windows text)"
 
@@ -55,7 +56,7 @@ def split_lines(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def captions_in(value: object) -> Iterator[str | Unusable]:
+def captions_in(value: object, depth: int = 0) -> Iterator[str | Unusable]:
     """The captions of a value: of a text, of a list of texts, or of an object with the text as `raw`, `caption`,
     `text` or `sentence`.
 
@@ -64,14 +65,16 @@ def captions_in(value: object) -> Iterator[str | Unusable]:
     """
     if value is None or value != value:
         return
-    if isinstance(value, (list, tuple)):
+    if depth > _DEEPEST:
+        yield Unusable("is nested too deep")
+    elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from captions_in(item)
+            yield from captions_in(item, depth + 1)
     elif isinstance(value, Mapping):
         told = next((value[key] for key in _CAPTION_KEYS if value.get(key) is not None), None)
         if told is None and not any(key in value for key in _CAPTION_KEYS):
             yield Unusable(f"is an object without {', '.join(_CAPTION_KEYS)}")
-        yield from captions_in(told)
+        yield from captions_in(told, depth + 1)
     else:
         found = as_text(value)
         yield found if isinstance(found, Unusable) else " ".join(found.split()) or Unusable("is empty")
@@ -81,9 +84,10 @@ def as_text(value: object) -> str | Unusable:
     """A text or the bytes of one; unusable is what is no text, or could not be stored as UTF-8."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Unusable(f"is a number, not text: {value!r:.40}")
     if not isinstance(value, str):
-        kind = "a number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
-        return Unusable(f"is {kind}, not text: {str(value)[:40]}")
+        return Unusable(f"is of type {type(value).__name__}, not text")
     if value.isascii() and "\0" not in value:
         return value
     if _UNDECODED.search(value):

@@ -378,11 +378,13 @@ CELLS: list[tuple[object, list[str], str]] = [
     ([{"words": "One"}], [], "is an object without raw"),
     (3, [], "is a number, not text: 3"),
     (["One", 2.5], ["One"], "is a number, not text: 2.5"),
-    (True, [], "is bool, not text: True"),
+    (True, [], "is of type bool, not text"),
     ("", [], "is empty"),
     (["One", "  "], ["One"], "is empty"),
     ("half \ud83d", [], "half of a surrogate pair"),
     ("nul \0", [], "has a NUL"),
+    ([{"text": ["One", "Two"]}], ["One", "Two"], ""),
+    ([[[[["One"]]]]], [], "is nested too deep"),
 ]
 
 
@@ -515,3 +517,23 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_suffix_in_capitals(tmp_path: Path) -> None:
     assert read(tmp_path, "CAPTIONS.TXT", "a.jpg,One\n").captions == {"a.jpg": ["One"]}
+
+
+def test_objects_by_line_under_the_name_of_plain_json(tmp_path: Path) -> None:
+    table = read(
+        tmp_path, "captions.json", '{"image": "a.jpg", "text": "One"}\n{"image": \n{"image": "b.jpg", "text": "Two"}\n'
+    )
+    assert table.captions == {"a.jpg": ["One"], "b.jpg": ["Two"]}
+    assert [f.path for f in table.failures] == ["captions.json:2"]
+
+
+def test_a_header_that_ends_in_delimiters(tmp_path: Path) -> None:
+    content = "image;caption;;\na.jpg;One;;\nb.jpg;Two\n"
+    assert read(tmp_path, "captions.csv", content).captions == {"a.jpg": ["One"], "b.jpg": ["Two"]}
+
+
+def test_bytes_are_not_shown(tmp_path: Path) -> None:
+    images = [[{"bytes": b"\x89PNG", "path": "a.png"}]]
+    parquet.write_table(pa.table({"image": images, "caption": ["One"]}), tmp_path / "captions.parquet")
+    [failure] = read_captions(tmp_path / "captions.parquet").failures
+    assert failure.reason == "the row names no picture: its name is of type list, not text"

@@ -341,3 +341,19 @@ def test_each_caption_is_counted_once(tmp_path: Path) -> None:
     images, failures = parted(read_path(tmp_path))
     assert images["a.jpg"].captions == ("One",)
     assert [f.path for f in failures] == ["captions.csv:3", "captions.csv:5", "captions.csv:6", "gone.jpg"]
+
+
+def test_no_picture_and_no_row_that_can_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text('image,caption\na.jpg,"One\nb.jpg\n')
+    with pytest.raises(
+        InputError, match=r"no pictures .* 2 rows .* can't be read, first captions\.csv:2: a quote"
+    ):
+        read_path(tmp_path)
+
+
+def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "album/1.jpg", "album/x/1.jpg", "album/deep/a.txt")
+    (tmp_path / "album" / "captions.csv").write_text("image,caption\nalbum/1.jpg,One\n")
+    monkeypatch.chdir(tmp_path / "album" / "deep")
+    images = {r.path: r.captions for r in read_path(Path("..")) if isinstance(r, ImageRecord)}
+    assert images == {Path("../1.jpg"): ("One",), Path("../x/1.jpg"): ()}
