@@ -20,7 +20,7 @@ from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import listed
 from crossmodal.datasets.parquet import read_parquet
 from crossmodal.datasets.rows import DELIMITERS, read_rows, split_row
-from crossmodal.datasets.table import CaptionTable, Rows, captions_of, name_of
+from crossmodal.datasets.table import CAPTION_NUMBER, CaptionTable, Rows, captions_of, name_of
 from crossmodal.datasets.text import Unusable, printable, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
@@ -70,7 +70,7 @@ def _read_lines(path: Path, rows: Rows) -> None:
         _read_csv(path, rows)
         return
     if not is_header:
-        delimiter = "\t" if "\t" in first and "," not in first.partition("\t")[0] else ","
+        delimiter = next((d for d in DELIMITERS if _is_picture_name(first.partition(d)[0])), ",")
     start = lines.index(first) + 1 if is_header else 0
     for number, line in enumerate(lines[start:], start + 1):
         if not line.strip():
@@ -127,11 +127,7 @@ def _cells(
     """Rows with their place, as cells by column."""
     places = {column: header.index(column) for column in header}  # of two columns of one name the first counts
     image = places[columns.find(header).image[0]]
-
-    def is_record(cells: list[str]) -> bool:
-        return len(cells) >= len(header) and _is_picture_name(cells[image])
-
-    for index, cells in read_rows(lines, delimiter, len(header), is_record):
+    for index, cells in read_rows(lines, delimiter, len(header), image, _is_picture_name):
         where = f"{path.name}:{start + index + 1}"
         if isinstance(cells, Unusable):
             yield where, cells
@@ -140,7 +136,7 @@ def _cells(
 
 
 def _is_picture_name(cell: str) -> bool:
-    return PurePosixPath(cell.strip(' "').partition("#")[0]).suffix.lower() in EXTENSIONS
+    return PurePosixPath(CAPTION_NUMBER.sub("", cell.strip(' "'))).suffix.lower() in EXTENSIONS
 
 
 def _start(lines: Sequence[str], columns: Columns) -> tuple[int, str, list[str]]:

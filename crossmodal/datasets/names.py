@@ -115,7 +115,7 @@ class PictureNames:
         for name in names:
             fits = self._fits(name)
             if not fits:
-                refused[name] = f"there is no such picture in {self._root}"
+                refused[name] = f"there is no such picture in {self._root}{self._of_that_name(name)}"
             elif len(fits) > 1:
                 several = listed([self._paths[fit.picture] for fit in fits])
                 refused[name] = f"it fits several pictures ({several}): write more of its path"
@@ -132,6 +132,11 @@ class PictureNames:
                     refused[name] = f"only its end fits {self._paths[picture]}, and so does that of {others}"
                     del found[name]
         return found, refused
+
+    def _of_that_name(self, name: str) -> str:
+        """The pictures in other folders whose files are called so, for a message."""
+        same = self._by_end.get(fold(name).rpartition("/")[2], [])
+        return f"; the file name is that of {listed([self._paths[picture] for picture in same])}" if same else ""
 
     def _fits(self, name: str) -> list[_Fit]:
         """The pictures that a name fits best: one, or several where that is not clear."""

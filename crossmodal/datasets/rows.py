@@ -50,7 +50,7 @@ def _cells(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def read_rows(
-    lines: Sequence[str], delimiter: str, width: int, is_record: Callable[[list[str]], bool]
+    lines: Sequence[str], delimiter: str, width: int, key: int, is_key: Callable[[str], bool]
 ) -> Iterator[tuple[int, list[str] | Unusable]]:
     """Rows with the index of the line they begin in; a cell in quotes may hold line ends.
 
@@ -58,8 +58,16 @@ def read_rows(
         lines: The lines behind the header.
         delimiter: What stands between cells.
         width: How many cells a row has; further ones may be there where they are empty.
-        is_record: Whether the cells of a line that an open quote would take in are those of a record by itself.
+        key: The column of the picture's name.
+        is_key: Whether a cell looks like such a name. In an open quote it shows that the quote is a stray one.
     """
+
+    def stray(line: str, is_open: bool) -> bool:
+        cells = line.split(delimiter)
+        if len(cells) < width or not is_key(cells[key]):
+            return False
+        return is_open == (delimiter.join(cells[:key]).count('"') % 2 == 0)
+
     start = 0
     while start < len(lines):
         if not lines[start].strip():
@@ -67,26 +75,30 @@ def read_rows(
             continue
         cells, end = split_row(lines[start], delimiter), start + 1
         if cells is None:
-            cells, end = _over_lines(lines, start, delimiter, width, is_record)
+            cells, end = _over_lines(lines, start, delimiter, width, stray)
         if cells is None:
             yield start, Unusable("a quote is opened and not closed: close it, or double it if it belongs to the text")
             start += 1
             continue
         if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-            advice = f"quote text that has {delimiter!r} in it"
-            yield start, Unusable(f"expected {width} columns, found {len(cells)}: {advice}")
+            advice = f": quote text that has {delimiter!r} in it" if len(cells) > width else ""
+            yield start, Unusable(f"expected {width} columns, found {len(cells)}{advice}")
         else:
             yield start, cells[:width]
         start = end
 
 
 def _over_lines(
-    lines: Sequence[str], start: int, delimiter: str, width: int, is_record: Callable[[list[str]], bool]
+    lines: Sequence[str], start: int, delimiter: str, width: int, stray: Callable[[str, bool], bool]
 ) -> tuple[list[str] | None, int]:
-    """The cells of a row whose quote is closed in a later line, and the line behind it."""
+    """The cells of a row whose quote is closed in a later line, and the line behind it; None where it is a stray one:
+    the name of a picture stands in it, in the column for names.
+    """
+    if stray(lines[start], False):
+        return None, start + 1
     n_quotes = lines[start].count('"')
     for end in range(start + 1, len(lines)):
-        if is_record(lines[end].split(delimiter)):
+        if stray(lines[end], True):
             break
         n = lines[end].count('"')
         n_quotes += n

@@ -12,7 +12,7 @@ from crossmodal.core.types import Failure, ImageRecord
 from crossmodal.datasets.columns import Columns, Found
 from crossmodal.datasets.text import Unusable, as_text, captions_in, printable
 
-_CAPTION_NUMBER = re.compile(r"(?<=\w)#\d+$")  # Flickr8k.token.txt: a.jpg#0
+CAPTION_NUMBER = re.compile(r"(?<=\w)#\d+$")  # Flickr8k.token.txt: a.jpg#0
 
 
 @dataclass
@@ -34,7 +34,7 @@ class CaptionTable:
         A caption that is empty or no text, or that names no picture, is a failure with its place.
         """
         written = as_text("" if name is None else name)
-        image = "" if isinstance(written, Unusable) else _CAPTION_NUMBER.sub("", written.lstrip("\ufeff").rstrip())
+        image = "" if isinstance(written, Unusable) else CAPTION_NUMBER.sub("", written.lstrip("\ufeff").rstrip())
         if not image.strip():
             why = f": its name {written.reason}" if isinstance(written, Unusable) else ""
             for _ in range(max(1, len(list(captions_in(captions))))):
@@ -104,6 +104,8 @@ class Rows:
             InputError: With the columns there are, and the option that names them.
         """
         for what in needed:
+            if given and not self._seen:
+                raise InputError("expected objects with a picture and captions")
             if given and what not in self._has:
                 raise InputError(self.columns.missing(what, self._seen))
 

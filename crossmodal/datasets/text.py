@@ -30,7 +30,8 @@ class Unusable:
 
 
 def read_text(path: Path) -> str:
-    """The text of a regular file: UTF-8, or UTF-16 or UTF-32 where it begins with their byte order mark.
+    """The text of a regular file: UTF-8; UTF-16 or UTF-32 where it begins with their byte order mark; UTF-16 where
+    it begins with a letter of it.
 
     Bytes that are no text become surrogates, so that only the captions with them have to be given up.
 
@@ -40,14 +41,14 @@ def read_text(path: Path) -> str:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError("not a regular file")
     raw = path.read_bytes()
-    for mark, encoding, width in _MARKS:
-        if raw.startswith(mark):
-            raw = raw[len(mark) :]
-            if width > 1:
-                whole = len(raw) - len(raw) % width
-                return raw[:whole].decode(encoding, "surrogatepass") + ("\udcff" if raw[whole:] else "")
-            break
-    return raw.decode("utf-8", "surrogateescape")
+    mark, encoding, width = next((known for known in _MARKS if raw.startswith(known[0])), (b"", "utf-8", 1))
+    if not mark and raw[:2].count(0) == 1:
+        encoding, width = "utf-16-le" if raw[0] else "utf-16-be", 2
+    raw = raw[len(mark) :]
+    if width == 1:
+        return raw.decode("utf-8", "surrogateescape")
+    whole = len(raw) - len(raw) % width
+    return raw[:whole].decode(encoding, "surrogatepass") + ("\udcff" if raw[whole:] else "")
 
 
 def split_lines(text: str) -> list[str]:

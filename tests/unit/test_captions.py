@@ -537,3 +537,22 @@ def test_bytes_are_not_shown(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"image": images, "caption": ["One"]}), tmp_path / "captions.parquet")
     [failure] = read_captions(tmp_path / "captions.parquet").failures
     assert failure.reason == "the row names no picture: its name is of type list, not text"
+
+
+def test_quotes_where_the_caption_comes_first(tmp_path: Path) -> None:
+    content = 'caption,image\n"One,a.jpg\nTwo,b.jpg\n"Three\nlines",c.jpg\n"Four,d.jpg\nFive",e.jpg\nSix,f.jpg\n'
+    table = read(tmp_path, "captions.csv", content)
+    assert table.captions == {"b.jpg": ["Two"], "c.jpg": ["Three lines"], "e.jpg": ['Five"'], "f.jpg": ["Six"]}
+    assert [f.path for f in table.failures] == ["captions.csv:2", "captions.csv:6"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_lines_without_a_header(tmp_path: Path, delimiter: str) -> None:
+    content = f"a.jpg{delimiter}One, two; three\nb.jpg{delimiter}Four\n"
+    assert read(tmp_path, "captions.txt", content).captions == {"a.jpg": ["One, two; three"], "b.jpg": ["Four"]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    content = "image,caption\na.jpg,größer\n"
+    assert read(tmp_path, "captions.csv", content.encode(encoding)).captions == {"a.jpg": ["größer"]}

@@ -345,9 +345,7 @@ def test_each_caption_is_counted_once(tmp_path: Path) -> None:
 
 def test_no_picture_and_no_row_that_can_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "captions.csv").write_text('image,caption\na.jpg,"One\nb.jpg\n')
-    with pytest.raises(
-        InputError, match=r"no pictures .* 2 rows .* can't be read, first captions\.csv:2: a quote"
-    ):
+    with pytest.raises(InputError, match=r"no pictures .* 2 rows .* can't be read, first captions\.csv:2: a quote"):
         read_path(tmp_path)
 
 
