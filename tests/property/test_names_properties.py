@@ -186,20 +186,23 @@ damage = st.sampled_from(["", "", "open quote", "quote behind", "comma", "short"
 
 
 @many
-@given(st.lists(st.tuples(captions, damage), max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_a_damaged_row_of_csv_costs_no_other_row(rows: list[tuple[str, str]], ending: str, quoted: bool) -> None:
-    lines, kept, failed, number = ["image,caption"], {}, [], 2
+@given(st.lists(st.tuples(captions, damage), max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_a_damaged_row_of_csv_costs_no_other_row(
+    rows: list[tuple[str, str]], ending: str, quoted: bool, caption_first: bool
+) -> None:
+    lines, kept, failed, number = ["caption,image" if caption_first else "image,caption"], {}, [], 2
     for i, (caption, kind) in enumerate(rows):
-        name = f"{i}.jpg"
-        cell = '"' + caption.replace('"', '""') + '"' if quoted or set(caption) & set(',"\n') else caption
-        line = {
-            "": f"{name},{cell}", "open quote": f'{name},"open', "quote behind": f'{name},"open, ""and',
-            "comma": f"{name},one, two", "short": name, "byte": f"{name},caf\udce9",
-        }[kind]  # fmt: skip
+        is_quoted = quoted or set(caption) & set(',"\n')
+        cell = {
+            "": '"' + caption.replace('"', '""') + '"' if is_quoted else caption,
+            "open quote": '"open', "quote behind": '"open, ""and', "comma": "one, two", "byte": "caf\udce9",
+        }.get(kind)  # fmt: skip
+        cells = [f"{i}.jpg"] if cell is None else [f"{i}.jpg", cell]
+        line = ",".join(reversed(cells) if caption_first else cells)
         if kind:
             failed.append(f"captions.csv:{number}")
         else:
-            kept[name] = [" ".join(caption.split())]
+            kept[f"{i}.jpg"] = [" ".join(caption.split())]
         lines.append(line)
         number += 1 + line.count("\n")
     with TemporaryDirectory() as place:
