@@ -173,7 +173,7 @@ def _read_json(path: Path, rows: Rows) -> None:
         _read_jsonl(path, rows)  # an object a line, under the name of plain JSON
         return
     if isinstance(content, dict) and "images" in content and "annotations" in content:
-        _read_coco(content, rows)
+        _read_coco(content, path, rows)
         return
     if isinstance(content, dict):
         lists = [told for told in content.values() if isinstance(told, list) and told and isinstance(told[0], dict)]
@@ -192,22 +192,25 @@ def _read_json(path: Path, rows: Rows) -> None:
     rows.require("image", "caption", given=bool(content))
 
 
-def _read_coco(content: dict[str, Any], rows: Rows) -> None:
+def _read_coco(content: dict[str, Any], path: Path, rows: Rows) -> None:
     """Pictures and annotations, joined by the picture's id; an id of several pictures is nobody's."""
     names: dict[str, dict[str, None]] = defaultdict(dict)
-    for image in content["images"]:
-        name = name_of(image, rows.found_in(image))
-        if isinstance(name, str):
-            names[str(image["id"])][name] = None
-            rows.table.add(name, None, f"image {image['id']}")
+    for number, image in enumerate(content["images"], 1):
+        name = name_of(image, rows.found_in(image)) if isinstance(image, dict) else None
+        known = rows.table.add(name, None, f"{path.name}, image {number}")
+        if known is not None:
+            names[str(image.get("id"))][known] = None
     rows.require("image", given=bool(content["images"]))
     for number, annotation in enumerate(content["annotations"], 1):
-        where = f"annotation {annotation.get('id', f'number {number}')}"
-        known = list(names.get(str(annotation.get("image_id")), ()))
-        if len(known) > 1:
-            rows.table.fail(where, f"its image_id {annotation['image_id']} is of several pictures: {listed(known)}")
+        if not isinstance(annotation, dict):
+            rows.table.fail(f"{path.name}, annotation {number}", "expected an object with image_id and caption")
+            continue
+        where, image_id = f"annotation {annotation.get('id', f'number {number}')}", annotation.get("image_id")
+        pictures = list(names.get(str(image_id), ()))
+        if len(pictures) > 1:
+            rows.table.fail(where, f"its image_id {image_id} is of several pictures: {listed(pictures)}")
         else:
-            rows.table.add(known[0] if known else "", captions_of(annotation, rows.found_in(annotation)), where)
+            rows.table.add(pictures[0] if pictures else "", captions_of(annotation, rows.found_in(annotation)), where)
     rows.require("caption", given=bool(content["annotations"]))
 
 

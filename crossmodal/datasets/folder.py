@@ -69,7 +69,7 @@ def read_folder(
         chosen = Selection(images)
     else:
         chosen = select(images, *([caption_file, folder / SPLITS] if caption_file else []))
-    _beside(folder, images, chosen)
+        _beside(folder, images, chosen)
     if not chosen.pictures and not table.captions and not table.pictures:
         raise InputError(_nothing(chosen, table))
     _require_split(folder, table, split)

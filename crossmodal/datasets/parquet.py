@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import accumulate, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import ImageRecord
 from crossmodal.datasets.names import parts_of
 from crossmodal.datasets.table import Rows, captions_of, first, name_of, split_name
@@ -55,7 +56,7 @@ class _Column:
     def __init__(self, file: Path, column: str) -> None:
         self._file, self._column = _open(file), column
         sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
-        self._starts = [sum(sizes[:group]) for group in range(len(sizes) + 1)]
+        self._starts = [0, *accumulate(sizes)]
         self._restart(0)
 
     def _restart(self, group: int) -> None:
@@ -66,7 +67,7 @@ class _Column:
 
     def at(self, row: int) -> bytes | None:
         """The value of a row."""
-        group = max(g for g, start in enumerate(self._starts) if start <= row)
+        group = bisect(self._starts, row) - 1
         if row < self._first or self._starts[group] > self._first + _PICTURES_AT_ONCE:
             self._restart(group)
         while self._values is None or row >= self._first + len(self._values):
@@ -109,7 +110,20 @@ def _open(file: Path) -> Any:
 
 
 def read_parquet(path: Path, rows: Rows) -> None:
-    """Rows with a picture's name, or with the picture itself as `image: {bytes, path}` or as plain bytes."""
+    """Rows with a picture's name, or with the picture itself as `image: {bytes, path}` or as plain bytes.
+
+    Raises:
+        InputError: No Parquet, damaged, or without the columns that are needed.
+    """
+    import pyarrow
+
+    try:
+        _read(path, rows)
+    except pyarrow.ArrowException as error:
+        raise InputError(f"damaged, or no Parquet: {error}") from error
+
+
+def _read(path: Path, rows: Rows) -> None:
     file = _open(path)
     schema = file.schema_arrow
     rows.look_at(schema.names)

@@ -80,7 +80,7 @@ def read_rows(
             yield start, Unusable("a quote is opened and not closed: close it, or double it if it belongs to the text")
             start += 1
             continue
-        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+        if not _is_as_wide(cells, width):
             advice = f": quote text that has {delimiter!r} in it" if len(cells) > width else ""
             yield start, Unusable(f"expected {width} columns, found {len(cells)}{advice}")
         else:
@@ -105,5 +105,9 @@ def _over_lines(
         if n and n_quotes % 2 == 0:
             cells = split_row("\n".join(lines[start : end + 1]), delimiter)
             if cells is not None:
-                return (cells, end + 1) if len(cells) == width else (None, start + 1)
+                return (cells, end + 1) if _is_as_wide(cells, width) else (None, start + 1)
     return None, start + 1
+
+
+def _is_as_wide(cells: Sequence[str], width: int) -> bool:
+    return len(cells) >= width and not any(cell.strip() for cell in cells[width:])

@@ -556,3 +556,22 @@ def test_lines_without_a_header(tmp_path: Path, delimiter: str) -> None:
 def test_utf16_without_a_mark(tmp_path: Path, encoding: str) -> None:
     content = "image,caption\na.jpg,größer\n"
     assert read(tmp_path, "captions.csv", content.encode(encoding)).captions == {"a.jpg": ["größer"]}
+
+
+def test_damaged_parts_of_coco_are_named(tmp_path: Path) -> None:
+    table = read(
+        tmp_path,
+        "captions.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2}, None],
+            "annotations": [None, {"image_id": 1, "caption": "One"}, {"image_id": 2, "caption": "x"}, {"id": 9}],
+        },
+    )
+    assert table.captions == {"a.jpg": ["One"]}
+    places = ["image 2", "image 3", "annotation 1", "annotation number 3", "annotation 9"]
+    assert [f.path.removeprefix("captions.json, ") for f in table.failures] == places
+
+
+def test_a_caption_over_lines_with_empty_cells_behind_it(tmp_path: Path) -> None:
+    content = 'image,caption,,\na.jpg,"One\nand",,\nb.jpg,Two,,\n'
+    assert read(tmp_path, "captions.csv", content).captions == {"a.jpg": ["One and"], "b.jpg": ["Two"]}
