@@ -64,9 +64,10 @@ def read_rows(
 
     def stray(line: str, is_open: bool) -> bool:
         cells = line.split(delimiter)
-        if len(cells) < width or not is_key(cells[key]):
+        place = key if key < width - 1 else len(cells) - 1  # the text in front of a last column may have delimiters
+        if len(cells) < width or not is_key(cells[place]):
             return False
-        return is_open == (delimiter.join(cells[:key]).count('"') % 2 == 0)
+        return is_open == (delimiter.join(cells[:place]).count('"') % 2 == 0)
 
     start = 0
     while start < len(lines):

@@ -95,3 +95,18 @@ def test_written_scenes_can_be_read_and_opened(tmp_path: Path) -> None:
         assert len(record.captions) == CAPTION_STYLES
         with Image.open(record.path) as picture:
             assert picture.size == (256, 256)
+
+
+def test_columns_are_named_on_the_command_line(tmp_path: Path) -> None:
+    from app import ColumnNames
+
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "captions.csv").write_text("Bild,Worte,Mehr\na.jpg,One,Two\n")
+    with pytest.raises(InputError, match="--columns image=NAME,caption=NAME"):
+        registry.read(str(tmp_path))
+    named = ColumnNames().convert("image=Bild, caption=Worte,caption=Mehr", None, None)
+    [record] = registry.read(str(tmp_path), columns=named)
+    assert isinstance(record, ImageRecord)
+    assert record.captions == ("One", "Two")
+    with pytest.raises(InputError, match="picture=Bild"):
+        registry.read(str(tmp_path), columns=ColumnNames().convert("picture=Bild", None, None))
