@@ -8,7 +8,7 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.core.errors import PictureError
-from crossmodal.images.decode import decode
+from crossmodal.images.decode import read
 from crossmodal.images.geometry import fit, thumbnail
 from executors.docs import MediaDoc, sound, to_array, to_bytes
 from executors.generations import Generations
@@ -39,7 +39,7 @@ class ImageNormalizer(Executor):
         start = time.perf_counter()
         doc.generation, preprocessing = self.preprocessing.current()
         try:
-            picture, doc.mime_type = decode(to_bytes(doc.content))
+            picture, doc.mime_type, notes = read(to_bytes(doc.content))
         except PictureError as error:
             doc.error, doc.content = str(error), None
             return
@@ -47,6 +47,7 @@ class ImageNormalizer(Executor):
         doc.pixels = fit(picture, preprocessing)
         if keep:
             doc.thumbnail = to_array(thumbnail(picture))
+            doc.note = "; ".join(notes)
         if not keep or os.path.isfile(doc.uri):
             doc.content = None
         doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}

@@ -53,8 +53,9 @@ def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
 
 def thumbnail(picture: Image.Image) -> bytes:
     """A JPEG of the whole picture, at most `THUMBNAIL_PX` a side, never enlarged."""
-    small = picture.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    scale = min(1.0, THUMBNAIL_PX / max(picture.size))
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)  # Pillow's thumbnail() wants a whole copy
     small.info.clear()  # comments and profiles of the original have no place in it
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)

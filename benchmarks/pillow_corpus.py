@@ -1,0 +1,115 @@
+"""Decodes every file of a folder, such as the test pictures of Pillow's source distribution, beside Pillow itself.
+
+    pip download --no-binary :all: --no-deps pillow==13.0.0 && tar xf pillow-13.0.0.tar.gz
+    python benchmarks/pillow_corpus.py pillow-13.0.0/Tests/images [--list] [--json PATH]
+
+Files of formats that are not read are counted apart, by what Pillow says they are. Figures:
+
+- `decoded`, `refused`: files of the accepted formats, and how many of the refused Pillow opens (`refused_alone`);
+- `other_formats`: files of formats that are not accepted, or no pictures;
+- `differ`: decoded files whose pixels are not those of Pillow's own conversion to RGB over white, by more than a level
+  on average: profiles, deep samples and orientation are expected there;
+- `tracebacks`: anything raised but a refusal; `noise_bytes`: what was written to standard error meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from common import write_figures
+from PIL import Image, ImageOps
+
+from crossmodal.core.errors import PictureError
+from crossmodal.images.decode import FORMATS, decode, read
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--list", action="store_true", help="name every refused, noted and differing file")
+    parser.add_argument("--json")
+    given = parser.parse_args()
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for path in sorted(path for path in given.folder.rglob("*") if path.is_file()):
+        told = examine(path, counts, reasons)
+        if told and given.list:
+            print(f"{path.relative_to(given.folder)}: {told}")
+    for reason, n in reasons.most_common():
+        print(f"{n:5}  {reason}")
+    names = ("decoded", "refused", "refused_alone", "other_formats", "differ", "noted", "tracebacks", "noise_bytes")
+    write_figures(given.json, {name: float(counts[name]) for name in names})
+
+
+def examine(path: Path, counts: Counter[str], reasons: Counter[str]) -> str:
+    """Decodes one file and counts what became of it; says what is worth a line."""
+    content = path.read_bytes()
+    with tempfile.TemporaryFile() as written:
+        kept = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        try:
+            decoded = read(content)
+        except PictureError as error:
+            decoded, refusal = None, str(error)
+        except Exception as error:  # noqa: BLE001 - the point is to find them
+            counts["tracebacks"] += 1
+            return f"traceback: {error!r}"
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        noise = written.tell()
+    counts["noise_bytes"] += noise
+    theirs, kind = by_pillow(content)
+    said = f" ({noise} bytes of noise)" if noise else ""
+    if decoded is None:
+        if kind not in FORMATS:
+            counts["other_formats"] += 1
+            reasons[f"not accepted: {kind or 'no picture to Pillow either'}"] += 1
+            return said
+        counts["refused"] += 1
+        counts["refused_alone"] += theirs is not None
+        reasons[f"refused{' alone' if theirs else ''}: {refusal.split(':')[0][:60]}"] += 1
+        return f"refused{', and Pillow opens it' if theirs else ''}: {refusal}{said}"
+    counts["decoded"] += 1
+    counts["noted"] += bool(decoded.notes)
+    if theirs is None:
+        return f"decoded, and Pillow does not{said} {decoded.notes}"
+    if theirs.size != decoded.picture.size:
+        difference = 255.0
+    else:
+        difference = float(np.abs(np.asarray(theirs, np.int16) - np.asarray(decoded.picture, np.int16)).mean())
+    counts["differ"] += difference > 1
+    return f"differs by {difference:.1f} {decoded.notes}{said}" if difference > 1 or decoded.notes or noise else ""
+
+
+def by_pillow(content: bytes) -> tuple[Image.Image | None, str]:
+    """Pillow's own conversion, upright and over white, and the name of the format; None where it fails."""
+    import io
+
+    kind = ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened = Image.open(io.BytesIO(content))
+            kind = {"MPO": "JPEG"}.get(str(opened.format), str(opened.format))
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+            rgba = upright.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"), kind
+    except Exception:  # noqa: BLE001 - whatever its plugins raise
+        return None, kind or ("TIFF" if content[:2] in (b"II", b"MM") else "")
+
+
+if __name__ == "__main__":
+    try:
+        decode(b"")
+    except PictureError:
+        main()
+    sys.exit()

@@ -1,0 +1,254 @@
+"""Pixels of any colour space and sample format to 8-bit sRGB, as a viewer shows them.
+
+Everything is done in place or in strips: a picture of 99 megapixels is 396 MB as RGB in Pillow, and a second one of
+that size would be too much.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+_STRIP_PIXELS = 1_000_000
+_SAME_MEAN, _SAME_MAX = 0.4, 8  # levels by which profiles of sRGB differ from it: their numbers are rounded
+_SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _SMALLEST, _LARGEST = 262, 258, 339, 340, 341  # TIFF tags
+
+Key = int | tuple[int, ...]
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any Pillow mode to 8-bit RGB, as `to_srgb` does without a profile; the picture stays as it is."""
+    return to_srgb(picture.copy())[0]
+
+
+def to_srgb(
+    picture: Image.Image, profile: bytes = b"", key: Key | None = None, low: Image.Image | None = None
+) -> tuple[Image.Image, str]:
+    """The picture as 8-bit sRGB, transparency laid over white.
+
+    Deep grey becomes 8 bits by its range: of 16-bit samples the whole range; of 32-bit integers 0..255 or 0..65535,
+    of floating point 0..1, 0..255 or 0..65535, whichever the samples fit in; else, and where samples are negative, the
+    smallest sample becomes black and the largest white. What has no profile is taken as sRGB.
+
+    Args:
+        picture: Of any mode. It is used up: changed in place and returned, or closed.
+        profile: An ICC profile, which is applied if it is of the picture's kind: grey, RGB or CMYK.
+        key: The samples, grey or RGB, that mean "transparent".
+        low: The low bytes of an RGB picture of 16 bits, for a key of 16 bits.
+
+    Returns:
+        An RGB picture, and why the profile was not used, or nothing.
+    """
+    if key is None and picture.mode in ("1", "L", "RGB") and isinstance(picture.info.get("transparency"), int | tuple):
+        key = picture.info["transparency"]
+    if picture.mode in ("La", "RGBa"):
+        picture = picture.convert(picture.mode.upper())
+    elif picture.mode in ("P", "PA"):
+        picture = picture.convert("RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB")
+    if picture.mode in ("1", "L", *_DEEP):
+        grey, note = _grey(picture, profile, key if isinstance(key, int) else None)
+        if grey is not picture:
+            picture.close()
+        return grey.convert("RGB"), note
+    if picture.mode == "LA":
+        grey, note = _grey(picture.getchannel("L"), profile, None)
+        return _over_white(grey.convert("RGB"), picture.getchannel("A")), note
+    if picture.mode == "RGBA":
+        alpha, opaque = picture.getchannel("A"), picture.convert("RGB")
+        picture.close()
+        rgb, note = _coloured(opaque, profile)
+        return _over_white(rgb, alpha), note
+    mask = _equal(picture, key, low) if isinstance(key, tuple) and picture.mode == "RGB" else None
+    rgb, note = _coloured(picture, profile)
+    if mask is not None:
+        rgb.paste((255, 255, 255), mask=mask)
+    return rgb, note
+
+
+def _over_white(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Equal to Pillow's `alpha_composite` over white to the bit (a test compares them)."""
+    rgb.paste((255, 255, 255), mask=alpha.point([255 - value for value in range(256)]))
+    return rgb
+
+
+def _equal(picture: Image.Image, key: tuple[int, ...], low: Image.Image | None) -> Image.Image:
+    """A mask of the pixels that have the key's samples."""
+    mask = Image.new("L", picture.size)
+    high = [value >> 8 if low is not None else value & 255 for value in key]
+    for box in _strips(picture.size):
+        same = (np.asarray(picture.crop(box)) == high).all(axis=-1)
+        if low is not None:
+            same &= (np.asarray(low.crop(box)) == [value & 255 for value in key]).all(axis=-1)
+        mask.paste(Image.fromarray(same.astype(np.uint8) * 255), box)
+    return mask
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    width, height = size
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(height, top + rows)
+
+
+def _coloured(picture: Image.Image, profile: bytes) -> tuple[Image.Image, str]:
+    """A picture of several channels as sRGB."""
+    if picture.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return _required(ImageCms.buildTransform(lab, ImageCms.createProfile("sRGB"), "LAB", "RGB").apply(picture)), ""
+    if picture.mode not in ("RGB", "CMYK"):
+        picture = picture.convert("RGB")
+    if not profile:
+        return picture if picture.mode == "RGB" else picture.convert("RGB"), ""
+    transform, note = _conversion(profile, picture.mode)
+    if transform is None:
+        return picture if picture.mode == "RGB" else picture.convert("RGB"), note
+    converted = transform.apply_in_place(picture) if picture.mode == "RGB" else transform.apply(picture)
+    return _required(converted), note
+
+
+def _required(picture: Image.Image | None) -> Image.Image:
+    assert picture is not None  # Pillow's stubs allow it
+    return picture
+
+
+@lru_cache(maxsize=16)
+def _conversion(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """How pixels of a mode become sRGB, None where they are sRGB already or the profile can't be used; and why not."""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = str(opened.profile.xcolor_space).strip()
+        if space != _SPACES[mode]:
+            return None, f"the colour profile is one of {space} and the picture is {_SPACES[mode]}: it was not used"
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        if mode == "I;16":
+            flags |= ImageCms.Flags.NOOPTIMIZE  # the shortened curve is too coarse for shadows
+        transform = ImageCms.buildTransform(
+            opened, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        return None, f"the colour profile can't be used, the picture is taken as sRGB: {error}"
+    assert isinstance(transform, ImageCms.ImageCmsTransform)
+    return (None if mode != "CMYK" and _is_srgb(transform, mode) else transform), ""
+
+
+def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether the colours stay what they are, whatever the profile calls itself."""
+    ramp = np.arange(256, dtype=np.uint8)
+    if mode == "L":
+        before = np.repeat(ramp[None, :, None], 3, axis=2)
+    elif mode == "I;16":
+        return False  # the table is made anew, at no cost
+    else:
+        steps = ramp[::17]
+        grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+        before = np.concatenate([grid, np.repeat(ramp[None, :, None], 3, axis=2)], axis=1)
+    picture = Image.fromarray(before if mode == "RGB" else before[..., 0])
+    after = np.asarray(_required(transform.apply(picture)), np.int16)
+    difference = np.abs(after - before)
+    return bool(difference.mean() <= _SAME_MEAN and difference.max() <= _SAME_MAX)
+
+
+def _grey(picture: Image.Image, profile: bytes, key: int | None) -> tuple[Image.Image, str]:
+    """A picture of one channel as 8-bit grey, key and profile applied."""
+    if picture.mode == "1":
+        picture = picture.convert("L")
+    table, note = _grey_table(profile, picture.mode)
+    if picture.mode != "L":
+        return _eight_bits(picture, table, key), note
+    found = picture if table is None else picture.point(table.tolist())
+    if key is not None:
+        found.paste(255, mask=picture.point([255 * (value == key) for value in range(256)]))
+    return found, note
+
+
+def _grey_table(profile: bytes, mode: str) -> tuple[NDArray[np.uint8] | None, str]:
+    """(256,) or, for deep samples, (65536,) levels of sRGB; None for 8-bit samples that are so already."""
+    plain = None if mode == "L" else (np.arange(65536) // 257).astype(np.uint8)
+    if not profile:
+        return plain, ""
+    transform, note = _conversion(profile, "L")
+    if transform is None:
+        return plain, note
+    if mode == "L":
+        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    else:
+        transform, note = _conversion(profile, "I;16")
+        ramp = Image.frombytes("I;16", (256, 256), np.arange(65536, dtype="<u2").tobytes())
+    if transform is None:
+        return plain, note
+    return np.asarray(_required(transform.apply(ramp)))[..., 1].reshape(-1).copy(), note
+
+
+def _eight_bits(picture: Image.Image, table: NDArray[np.uint8] | None, key: int | None) -> Image.Image:
+    """Deep grey by way of its place in a table of 65,536 levels."""
+    assert table is not None
+    tags: Any = getattr(picture, "tag_v2", {})
+    is_unsigned = picture.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
+    low, high = _range(picture, tags, is_unsigned)
+    if tags.get(_PHOTOMETRIC) == 0:
+        table = table[::-1]
+    grey = Image.new("L", picture.size)
+    for box in _strips(picture.size):
+        values = np.asarray(picture.crop(box))
+        if is_unsigned:
+            values = values.view(np.uint32)
+        if values.dtype.itemsize == 2 and (low, high) == (0, 65535):
+            levels = table[values]
+        else:
+            scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (65535 / (high - low))
+            levels = table[np.rint(scaled.clip(0, 65535)).astype(np.uint16)]
+        if key is not None:
+            levels = np.where(values == key, np.uint8(255), levels)
+        grey.paste(Image.fromarray(levels), box)
+    return grey
+
+
+def _range(picture: Image.Image, tags: Any, is_unsigned: bool) -> tuple[float, float]:
+    """The samples that mean black and white."""
+    if picture.mode.startswith("I;16"):
+        bits = tags.get(_BITS, (16,))[0]
+        return 0, 2**bits - 1 if 8 < bits < 16 else 65535
+    if picture.mode == "F":
+        return _float_range(picture, tags)
+    low, high = (float(value) for value in picture.getextrema())  # type: ignore[arg-type]
+    if is_unsigned and low < 0:
+        return 0, 2**32 - 1
+    if low >= 0 and tags.get(_BITS) == (16,):
+        return 0, 32767  # signed
+    if low >= 0 and high <= 65535:
+        return 0, 255 if high <= 255 else 65535
+    return low, high
+
+
+def _float_range(picture: Image.Image, tags: Any) -> tuple[float, float]:
+    """By what the file says, or by most of its samples: a few above white are highlights, a few below 0 ringing."""
+    smallest, largest = (_number(tags.get(tag)) for tag in (_SMALLEST, _LARGEST))
+    if smallest is not None and largest is not None and smallest < largest:
+        return smallest, largest
+    step = max(1, picture.width * picture.height // _STRIP_PIXELS)
+    sample = np.concatenate([np.asarray(picture.crop(box)).reshape(-1)[::step] for box in _strips(picture.size)])
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0, 1
+    low, high = float(sample.min()), float(np.percentile(sample, 99.5))
+    for white in (1, 255, 65535):
+        if high <= 1.2 * white and (white == 1 or high >= white / 16):
+            if low >= -0.05 * white:
+                return 0, white
+            break
+    high = float(sample.max())
+    return (low, high) if low < high else (low - 1, low)
+
+
+def _number(value: Any) -> float | None:
+    while isinstance(value, tuple) and value:
+        value = value[0]
+    return float(value) if isinstance(value, int | float) else None
