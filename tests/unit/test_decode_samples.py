@@ -83,8 +83,10 @@ def test_every_mode_in_every_format(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "mode", "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I I;16 I;16B I;16L I;16N F".split()
-)
+    "mode",
+    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "I;16",
+     "I;16B", "I;16L", "I;16N", "F"],
+)  # fmt: skip
 def test_every_mode_of_pillow(mode: str) -> None:
     tolerance = 2.5 if mode == "LAB" else 1.5
     assert distance(to_rgb(in_mode(mode)), expected_of(mode)) <= tolerance
