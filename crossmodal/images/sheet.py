@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from crossmodal.images.lettering import draw_lines, wrap
 
 CELL_PX, MARGIN_PX, COLUMNS = 220, 16, 5
+TITLE_PX, LABEL_PX = 22, 14
 INK, FAINT, PAPER = (25, 25, 30), (95, 95, 105), (250, 250, 248)
 
 
@@ -21,7 +23,6 @@ def contact_sheet(
         pictures: (picture, score, name), best first.
         query: The picture that was searched with, shown beside the title.
     """
-    large, small = ImageFont.load_default(22), ImageFont.load_default(14)
     columns = max(1, min(COLUMNS, len(pictures)))
     rows = max(1, -(-len(pictures) // COLUMNS))
     head = 64 if query is None else CELL_PX + 2 * MARGIN_PX
@@ -33,14 +34,14 @@ def contact_sheet(
     if query is not None:
         _paste(sheet, query, left, MARGIN_PX)
         left += CELL_PX + MARGIN_PX
-    lines = textwrap.wrap(title, max(20, (width - left) // 12))[:3]
-    draw.multiline_text((left, 20), "\n".join(lines), INK, large)
+    lines = wrap(title, TITLE_PX, width - left - MARGIN_PX, at_most=2 if query is None else 3)
+    draw_lines(draw, (left, 8), lines, INK, TITLE_PX)
     for place, (picture, score, name) in enumerate(pictures):
         x = MARGIN_PX + place % COLUMNS * (CELL_PX + MARGIN_PX)
         y = head + place // COLUMNS * cell_height
         _paste(sheet, picture, x, y)
-        draw.text((x, y + CELL_PX + 6), score, INK, small)
-        draw.multiline_text((x, y + CELL_PX + 24), "\n".join(textwrap.wrap(name, 30)[:2]), FAINT, small)
+        draw_lines(draw, (x, y + CELL_PX + 4), wrap(score, LABEL_PX, CELL_PX, 1), INK, LABEL_PX)
+        draw_lines(draw, (x, y + CELL_PX + 22), wrap(name, LABEL_PX, CELL_PX, 2), FAINT, LABEL_PX)
     return sheet
 
 
