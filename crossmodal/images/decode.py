@@ -138,7 +138,7 @@ def _read(parts: Parts) -> Decoded:
 
 def _unidentified(content: bytes) -> str:
     if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "a TIFF file that is damaged, or whose samples are of a kind that is not read: save it with 8 or 16 bits"
+        return "a TIFF file that is damaged, or of a sample format that is not read: save it as RGB with 8 bits"
     return f"not a picture of a known kind ({', '.join(sorted(set(MIME_TYPES.values())))})"
 
 
