@@ -75,6 +75,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "plain JPEG", encoded(colours, "JPEG", quality=95)
     vips = pyvips.Image.new_from_array(hues()).copy(interpretation="srgb")
     yield "CMYK", vips.icc_export(output_profile="cmyk", intent="relative").write_to_buffer(".tif")
+    yield "CMYK JPEG", vips.icc_export(output_profile="cmyk", intent="relative").write_to_buffer(".jpg", Q=95)
     deep = vips.icc_export(output_profile="p3", depth=16)
     yield "RGB16 PNG P3", deep.write_to_buffer(".png")
     yield "RGB16 TIFF P3", deep.write_to_buffer(".tif")

@@ -119,13 +119,15 @@ def _required(picture: Image.Image | None) -> Image.Image:
     return picture
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _conversion(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """How pixels of a mode become sRGB, None where they are sRGB already or the profile can't be used; and why not."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = str(opened.profile.xcolor_space).strip()
         if space != _SPACES[mode]:
+            if space == "RGB" and _SPACES[mode] == "GRAY" and _conversion(profile, "RGB") == (None, ""):
+                return None, ""  # sRGB has sRGB's grey
             return None, f"the colour profile is one of {space} and the picture is {_SPACES[mode]}: it was not used"
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
         if mode == "I;16":

@@ -46,6 +46,7 @@ class Parts:
         transparent: The grey level or the three colour values that mean "transparent" in a PNG file without alpha, in
             the file's own depth.
         bits: Bits per sample of a PNG file.
+        is_grey: Whether a PNG file has grey samples, with or without alpha.
         gamma: The exponent of encoding (0.45455 and the like) of a PNG file that has no better statement.
         chromaticity: CIE x, y of white, red, green and blue of the same.
         cicp: Code points of primaries and of the transfer function (ITU-T H.273).
@@ -56,6 +57,7 @@ class Parts:
     info: dict[str, bytes] = field(default_factory=dict)
     transparent: tuple[int, ...] = ()
     bits: int = 0
+    is_grey: bool = False
     gamma: float = 0.0
     chromaticity: tuple[float, ...] = ()
     cicp: tuple[int, int] | None = None
@@ -113,6 +115,7 @@ class _Png:
         kept.append(view[at:])
         if sum(map(len, kept)) < len(view):
             self.parts.content = b"".join(kept)
+        self.parts.is_grey = self.colour_type in (0, 4)
         self._colour()
 
     def _ancillary(self, kind: bytes, body: memoryview) -> None:

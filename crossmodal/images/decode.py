@@ -121,7 +121,7 @@ def read(content: bytes) -> Decoded:
 
 
 def _read(parts: Parts) -> Decoded:
-    picture = Image.open(io.BytesIO(parts.content), formats=list(FORMATS))
+    picture: Image.Image = Image.open(io.BytesIO(parts.content), formats=list(FORMATS))
     if picture.width * picture.height > MAX_PIXELS:
         raise PictureError(
             f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: make it smaller"
@@ -131,7 +131,10 @@ def _read(parts: Parts) -> Decoded:
     key, low = _transparent_colour(parts)
     picture.load()
     orientation, damage = _orientation(picture)
-    rgb, unused = to_srgb(picture, _profile(picture, parts), key, low)
+    profile = _profile(picture, parts)
+    if profile and parts.is_grey and picture.mode == "RGBA":  # Pillow's mode for 16-bit grey with alpha
+        picture = picture.convert("LA")
+    rgb, unused = to_srgb(picture, profile, key, low)
     upright = rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
     return Decoded(upright, mime_type, tuple(note for note in (*parts.notes, damage, unused) if note))
 
@@ -174,8 +177,7 @@ def _profile(picture: Image.Image, parts: Parts) -> bytes:
     if points is not None:
         return icc.from_code_points(*points)
     if parts.gamma:
-        is_grey = picture.mode in ("1", "L", "LA", "I;16")
-        return icc.from_gamma(parts.gamma, parts.chromaticity, is_grey)
+        return icc.from_gamma(parts.gamma, parts.chromaticity, parts.is_grey)
     return b""
 
 

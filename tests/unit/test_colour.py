@@ -252,6 +252,11 @@ def test_a_profile_of_another_kind_is_not_used(mode: str, space: bytes) -> None:
     assert "was not used" in read(content).notes[0]
 
 
+def test_a_grey_picture_with_an_rgb_profile_of_srgb_needs_no_note() -> None:
+    content = encoded(Image.fromarray(ramp()), "JPEG", icc_profile=profile_of(b"RGB ", SRGB_D50, srgb_curve))
+    assert read(content).notes == ()
+
+
 def with_chunks(content: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG file with more chunks after its header."""
     from zlib import crc32
@@ -302,6 +307,23 @@ def test_png_chunks_that_say_srgb_or_nothing(chunks: list[tuple[bytes, bytes]]) 
 def test_a_grey_png_of_linear_light() -> None:
     content = with_chunks(encoded(Image.fromarray(ramp())), (b"gAMA", GAMMA_1))
     assert mean_difference(content, grey_by_hand(ramp() / 255, gamma(1.0))) <= 0.6
+
+
+@pytest.mark.parametrize("where", ["iCCP", "gAMA"])
+def test_grey_of_sixteen_bits_with_alpha(where: str) -> None:
+    """Pillow reads it as RGBA, and its profile is one of grey."""
+    from zlib import compress, crc32
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc32(kind + body))
+
+    values, opaque = ramp("uint16"), np.full((16, 64), 65535)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.stack([values, opaque], axis=-1).astype(">u2"))
+    profile = b"grey\0\0" + compress(profile_of(b"GRAY", None, gamma(1.0)))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 16, 16, 4, 0, 0, 0))
+    stated = chunk(where.encode(), profile if where == "iCCP" else GAMMA_1)
+    content = b"\x89PNG\r\n\x1a\n" + header + stated + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+    assert mean_difference(content, grey_by_hand(values / 65535, gamma(1.0))) <= 1
 
 
 @pytest.mark.parametrize("transfer", [16, 18])

@@ -1,0 +1,46 @@
+"""The normalizer's part in what a picture's file says: notes travel with the document where it is indexed."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from docarray import DocList
+from PIL import Image
+
+from crossmodal.core.types import Preprocessing
+from executors import image_normalizer
+from executors.docs import MediaDoc, to_array
+from executors.image_normalizer import ImageNormalizer
+
+
+class OneGeneration:
+    def __init__(self, *_: Any) -> None: ...
+
+    def current(self) -> tuple[str, Preprocessing]:
+        return "1", Preprocessing(32)
+
+
+@pytest.fixture
+def normalizer(monkeypatch: pytest.MonkeyPatch) -> ImageNormalizer:
+    monkeypatch.setattr(image_normalizer, "Generations", OneGeneration)
+    return ImageNormalizer("anywhere")
+
+
+def document(**options: Any) -> MediaDoc:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(buffer, "PNG", **options)
+    return MediaDoc(modality="image", uri="a.png", content=to_array(buffer.getvalue()))
+
+
+def test_a_note_on_the_file_travels_with_a_picture_that_is_indexed(normalizer: ImageNormalizer) -> None:
+    docs = normalizer.normalize_to_store(DocList[MediaDoc]([document(icc_profile=b"no profile"), document()]))
+    assert "profile" in docs[0].note
+    assert (docs[0].error, docs[1].note) == ("", "")
+    assert np.array_equal(docs[0].pixels, docs[1].pixels)
+
+
+def test_a_query_has_no_note_on_its_file(normalizer: ImageNormalizer) -> None:
+    assert normalizer.normalize(DocList[MediaDoc]([document(icc_profile=b"no profile")]))[0].note == ""
