@@ -42,7 +42,12 @@ def main() -> None:
     given = parser.parse_args()
     figures = {f"diff_{name.replace(' ', '_')}": difference(content) for name, content in pictures()}
     if not given.no_memory:
-        for name, colour_type, n_samples in (("grey16", 0, 1), ("rgb16", 2, 3), ("rgba16", 6, 4)):
+        for name, colour_type, n_samples in (
+            ("grey16", 0, 1),
+            ("rgb16", 2, 3),
+            ("grey16_alpha", 4, 2),
+            ("rgb16_alpha", 6, 4),
+        ):
             figures[f"peak_mb_{name}"] = in_own_process(peak_mb, colour_type, n_samples)
     write_figures(given.json, figures)
 

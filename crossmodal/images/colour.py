@@ -1,7 +1,7 @@
 """Pixels of any colour space and sample format to 8-bit sRGB, as a viewer shows them.
 
-Everything is done in place or in strips: a picture of 99 megapixels is 396 MB as RGB in Pillow, and a second one of
-that size would be too much.
+A picture of 99 megapixels is 396 MB as RGB in Pillow, so grey and RGB are converted in place or in strips. Only colours
+with alpha, and those that come in other channels (CMYK, a palette), are there twice for a while.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def to_srgb(
-    picture: Image.Image, profile: bytes = b"", key: Key | None = None, low: Image.Image | None = None
+    picture: Image.Image,
+    profile: bytes = b"",
+    key: Key | None = None,
+    low: Image.Image | None = None,
+    is_grey: bool = False,
 ) -> tuple[Image.Image, str]:
     """The picture as 8-bit sRGB, transparency laid over white.
 
@@ -43,6 +47,7 @@ def to_srgb(
         profile: An ICC profile, which is applied if it is of the picture's kind: grey, RGB or CMYK.
         key: The samples, grey or RGB, that mean "transparent".
         low: The low bytes of an RGB picture of 16 bits, for a key of 16 bits.
+        is_grey: Whether an RGBA picture is a grey one: Pillow reads 16-bit grey with alpha so.
 
     Returns:
         An RGB picture, and why the profile was not used, or nothing.
@@ -58,25 +63,23 @@ def to_srgb(
         if grey is not picture:
             picture.close()
         return grey.convert("RGB"), note
-    if picture.mode == "LA":
-        grey, note = _grey(picture.getchannel("L"), profile, None)
-        return _over_white(grey.convert("RGB"), picture.getchannel("A")), note
-    if picture.mode == "RGBA":
-        alpha, opaque = picture.getchannel("A"), picture.convert("RGB")
+    if picture.mode in ("LA", "RGBA"):
+        one_channel = is_grey or picture.mode == "LA"
+        alpha, opaque = picture.getchannel("A"), picture.getchannel(0) if one_channel else picture.convert("RGB")
         picture.close()
-        rgb, note = _coloured(opaque, profile)
-        return _over_white(rgb, alpha), note
+        opaque, note = _grey(opaque, profile, None) if one_channel else _coloured(opaque, profile)
+        return _over_white(opaque, alpha).convert("RGB") if one_channel else _over_white(opaque, alpha), note
     mask = _equal(picture, key, low) if isinstance(key, tuple) and picture.mode == "RGB" else None
     rgb, note = _coloured(picture, profile)
     if mask is not None:
-        rgb.paste((255, 255, 255), mask=mask)
+        rgb.paste("white", mask=mask)
     return rgb, note
 
 
-def _over_white(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+def _over_white(opaque: Image.Image, alpha: Image.Image) -> Image.Image:
     """Equal to Pillow's `alpha_composite` over white to the bit (a test compares them)."""
-    rgb.paste((255, 255, 255), mask=alpha.point([255 - value for value in range(256)]))
-    return rgb
+    opaque.paste("white", mask=alpha.point([255 - value for value in range(256)]))
+    return opaque
 
 
 def _equal(picture: Image.Image, key: tuple[int, ...], low: Image.Image | None) -> Image.Image:

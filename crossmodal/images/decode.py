@@ -19,7 +19,7 @@ from crossmodal.images.colour import to_rgb, to_srgb
 from crossmodal.images.containers import Parts, split
 from crossmodal.images.libtiff import silence_libtiff
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "MAX_PIXELS", "MIME_TYPES", "Decoded", "decode", "read", "to_pixels", "to_rgb"]
+__all__ = ["EXTENSIONS", "FORMATS", "MAX_BYTES", "MAX_PIXELS", "MIME_TYPES", "decode", "read", "to_pixels", "to_rgb"]
 
 FORMATS = {
     "JPEG": ("image/jpeg", ".jpg .jpeg .jpe .jfif .jif .mpo"),
@@ -121,7 +121,7 @@ def read(content: bytes) -> Decoded:
 
 
 def _read(parts: Parts) -> Decoded:
-    picture: Image.Image = Image.open(io.BytesIO(parts.content), formats=list(FORMATS))
+    picture = Image.open(io.BytesIO(parts.content), formats=list(FORMATS))
     if picture.width * picture.height > MAX_PIXELS:
         raise PictureError(
             f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: make it smaller"
@@ -131,10 +131,7 @@ def _read(parts: Parts) -> Decoded:
     key, low = _transparent_colour(parts)
     picture.load()
     orientation, damage = _orientation(picture)
-    profile = _profile(picture, parts)
-    if profile and parts.is_grey and picture.mode == "RGBA":  # Pillow's mode for 16-bit grey with alpha
-        picture = picture.convert("LA")
-    rgb, unused = to_srgb(picture, profile, key, low)
+    rgb, unused = to_srgb(picture, _profile(picture, parts), key, low, parts.is_grey)
     upright = rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
     return Decoded(upright, mime_type, tuple(note for note in (*parts.notes, damage, unused) if note))
 

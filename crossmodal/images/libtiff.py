@@ -17,4 +17,6 @@ def silence_libtiff() -> None:
         return
     lines = maps.read_text("utf8", "surrogateescape").splitlines()
     for path in {line.split(maxsplit=5)[-1] for line in lines if "/libtiff" in line}:
+        if not Path(path).exists():
+            continue  # replaced since it was loaded
         ctypes.CDLL(path).TIFFSetErrorHandler(None)
