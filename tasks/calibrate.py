@@ -11,6 +11,7 @@ import numpy as np
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
+from crossmodal.core.trouble import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, Vectors
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
@@ -18,6 +19,7 @@ from crossmodal.index.files import write_atomically
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
 from crossmodal.retrieval.relevance import Calibration
+from crossmodal.store.database import check_writable
 from crossmodal.store.sqlite import DocumentStore
 from gateway.flow import prepare_jina
 from gateway.ports import free_ports
@@ -41,6 +43,7 @@ def run(settings: Settings) -> dict[str, Any]:
     from tasks.index import Sender, folder_of  # which calibrates as it ends, so it imports this module
 
     collection = Collection.open(folder_of(settings))
+    check_writable(collection.folder)
     prepare_jina()
     private = replace(settings, port=free_ports(), host="127.0.0.1")
     with Sender(private, collection, lambda: None) as sender:
@@ -95,7 +98,7 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
     try:
         write_atomically(collection.calibration_path, made.to_bytes())
     except OSError as error:
-        raise StateError(f"{collection.calibration_path} can't be written ({error}): free some space") from error
+        raise StateError(f"{collection.calibration_path} can't be written: {reason(error)}") from error
     return made
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.hybrid.every_index import every_index
 from crossmodal.index.collection import Collection, collections
 from crossmodal.index.picture_map import make_map, read_map
 from crossmodal.index.wanted import Wanted
+from crossmodal.store.database import check_writable
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import Condition, parse
 from tasks.index import folder_of
@@ -126,6 +127,7 @@ def draw_map(settings: Settings, say: Callable[[str], None]) -> Figures:
             known = None
         if known is not None and known.is_current(store):
             return {"pictures": len(known.keys), "method": known.method, "outcome": "unchanged"}
+        check_writable(collection.folder)
         say(f"laying out {store.counts()['image']} pictures; the first time, UMAP is compiled: up to a minute more")
         made = make_map(store)
     made.write(collection.folder)
@@ -149,10 +151,18 @@ def verify(settings: Settings, progress: Callable[[int], None]) -> Figures:
         `images`, `captions`, and `problems`: for each the `item` and the `reason`.
     """
     collection = Collection.open(folder_of(settings))
-    with collection.store(writable=True) as store:
+    with _quiet_store(collection) as store:
         problems = verify_collection(collection, store, progress)
         counts = store.counts()
     return {"images": counts["image"], "captions": counts["text"], "problems": [vars(found) for found in problems]}
+
+
+def _quiet_store(collection: Collection) -> DocumentStore:
+    """The store with its lock, so that nobody writes meanwhile; without, where this user may only read."""
+    try:
+        return collection.store(writable=True)
+    except NotWritableError:
+        return collection.store()
 
 
 def roll_back(settings: Settings) -> Collection:

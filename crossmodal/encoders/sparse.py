@@ -26,6 +26,7 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.protocols import Encoder
+from crossmodal.core.trouble import fault
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.term_vocabulary import TermVocabulary
 from crossmodal.encoders.weights import check_unchanged, sha256
@@ -343,4 +344,4 @@ def _read_config(folder: Path) -> tuple[SparseConfig, str]:
         limits = int(told["max_terms"]), int(told["max_query_terms"])
         return SparseConfig(told["recipe"], base, told["query"], *limits), str(told["words_hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path} is damaged: {error}; train the model again") from error
+        raise StateError(f"{path} {fault(error, path)}; train the model again") from error

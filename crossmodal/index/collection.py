@@ -8,6 +8,7 @@ from one to the next happens all at once.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -15,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError, NotWritableError, StateError
+from crossmodal.core.trouble import reason, why_not_writable
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.files import write_atomically
 from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
-from crossmodal.store.database import writer_lock
+from crossmodal.store.database import check_writable, writer_lock
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1
@@ -46,13 +48,18 @@ class Collection:
         """Makes the collection, or opens it for adding to.
 
         Raises:
-            StateError: It was made with another model.
+            StateError: It was made with another model, or can't be made.
         """
-        if (_home(folder) / MANIFEST).exists():
+        if _is_one(folder):
             found = cls.open(folder)
             found.check_model(model)
             return found
-        folder.mkdir(parents=True, exist_ok=True)
+        if why := why_not_writable(folder, makes_folders=True):
+            raise NotWritableError(f"the collection {folder} can't be made: {why}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"the collection {folder} can't be made: {reason(error, folder)}") from error
         made = cls(folder, model, root=folder)
         made.write_manifest()
         return made
@@ -74,14 +81,16 @@ class Collection:
             StateError: There is none, or its format is not ours.
         """
         path = root / name / MANIFEST
-        if not path.exists():
-            raise StateError(f"no index in {path.parent}: run `python app.py -t index` first")
         try:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             if manifest["format"] != FORMAT:
                 raise StateError(f"{path} has format {manifest['format']}, this program reads {FORMAT}")
             wanted = Wanted(**manifest.get("index", {}))
             return cls(path.parent, ModelSpec.from_dict(manifest["model"]), wanted, root)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise StateError(f"no index in {path.parent}: run `python app.py -t index` first") from error
+        except OSError as error:
+            raise StateError(f"{path} can't be read: {reason(error, path)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(f"{path} is damaged ({error!r}): move the folder away and index again") from error
 
@@ -111,13 +120,15 @@ class Collection:
         try:
             write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
         except OSError as error:
-            raise StateError(f"{self.folder / MANIFEST} can't be written ({error}): free some space") from error
+            path = self.folder / MANIFEST
+            raise StateError(f"{path} can't be written: {reason(error, path)}") from error
 
     def wanting(self, wanted: Wanted) -> Collection:
         """The collection with another kind of index, from its next snapshot on; the manifest says so."""
         if wanted == self.wanted:
             return self
         wanted.choice(0, self.model.dim)
+        check_writable(self.folder)
         changed = replace(self, wanted=wanted)
         changed.write_manifest()
         return changed
@@ -196,7 +207,10 @@ def collections(workspace: Path) -> list[str]:
     """The names of the collections of a workspace, in alphabetical order."""
     if not workspace.is_dir():
         return []
-    return sorted(path.name for path in workspace.iterdir() if path.is_dir() and (_home(path) / MANIFEST).exists())
+    try:
+        return sorted(path.name for path in workspace.iterdir() if _NAME.fullmatch(path.name) and _is_one(path))
+    except OSError as error:
+        raise StateError(f"the workspace {workspace} can't be read: {reason(error, workspace)}") from error
 
 
 def generations(folder: Path) -> list[Path]:
@@ -213,8 +227,11 @@ def generation_mark(folder: Path) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
-def _home(folder: Path) -> Path:
-    return folder / _read_current(folder).get("current", "")
+def _is_one(folder: Path) -> bool:
+    """Whether a folder is a collection, as far as this user may know."""
+    if not os.access(folder, os.X_OK):
+        return False
+    return (folder / _read_current(folder).get("current", "") / MANIFEST).exists()
 
 
 def _read_current(folder: Path) -> dict[str, str]:
@@ -222,7 +239,11 @@ def _read_current(folder: Path) -> dict[str, str]:
         named = json.loads((folder / CURRENT).read_bytes())
     except FileNotFoundError:
         return {}
-    except (ValueError, NotADirectoryError) as error:
+    except NotADirectoryError:
+        return {}
+    except OSError as error:
+        raise StateError(f"{folder / CURRENT} can't be read: {reason(error, folder / CURRENT)}") from error
+    except ValueError as error:
         raise StateError(f"{folder / CURRENT} is damaged ({error}): it names the generation that counts") from error
     if not isinstance(named, dict) or not all(
         name == "" or (isinstance(name, str) and _GENERATION.fullmatch(name)) for name in named.values()

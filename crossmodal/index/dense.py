@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.files import written
 from crossmodal.index.flat import FlatIndex, Rows
@@ -218,7 +219,7 @@ def _read(path: Path, size: int | None = None) -> Iterator[Path]:
     except FileNotFoundError as error:
         raise StateError(f"{path} is missing") from error
     except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, InputError) as error:
-        raise StateError(f"{path} is damaged: {error}") from error
+        raise StateError(f"{path} {fault(error, path)}") from error
 
 
 def _check(expected: object, found: object) -> None:

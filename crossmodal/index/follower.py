@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.trouble import reason
 from crossmodal.core.types import Keys, Modality
 from crossmodal.index.files import checksum, signature, write_atomically
 from crossmodal.store.sqlite import Changes, DocumentStore
@@ -190,9 +191,9 @@ class Follower(ABC, Generic[I]):
 
     def _write(self, *, compact: bool) -> None:
         index = self._to_write(compact=compact)
-        self.folder.mkdir(parents=True, exist_ok=True)
         stem = f"{self.pointer.stem}-{self.last_seq}-{os.urandom(3).hex()}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             names = index.save(self.folder, stem)
             pointer = {
                 "format": FORMAT,
@@ -208,7 +209,7 @@ class Follower(ABC, Generic[I]):
             for path in self.folder.glob(f"*{stem}*"):
                 path.unlink(missing_ok=True)
             raise StateError(
-                f"the index could not be written to {self.folder} ({error}): free some space and run "
+                f"the index could not be written to {self.folder}: {_why(error, self.folder)}. Then run "
                 "`python app.py -t rebuild`; no document is lost, and the last snapshot is still used"
             ) from error
         self._open_snapshot()
@@ -247,3 +248,7 @@ class Follower(ABC, Generic[I]):
         if len(index) != pointer["count"]:
             raise StateError(f"{self.pointer.name} counts {pointer['count']} vectors, there are {len(index)}")
         return index, int(pointer["last_seq"])
+
+
+def _why(error: OSError | RuntimeError, folder: Path) -> str:
+    return reason(error, folder) if isinstance(error, OSError) else f"{error}; free some space"

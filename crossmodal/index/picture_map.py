@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.trouble import fault, reason
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.files import write_atomically
 from crossmodal.store.sqlite import DocumentStore
@@ -61,7 +62,7 @@ class PictureMap:
         try:
             write_atomically(folder / FILE, content.getvalue())
         except OSError as error:
-            raise StateError(f"{folder / FILE} can't be written ({error}): free some space") from error
+            raise StateError(f"{folder / FILE} can't be written: {reason(error, folder / FILE)}") from error
 
 
 def read_map(folder: Path) -> PictureMap:
@@ -80,7 +81,9 @@ def read_map(folder: Path) -> PictureMap:
     except FileNotFoundError as error:
         raise StateError("there is no map of this collection: make one with `python app.py -t map`") from error
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise StateError(f"{folder / FILE} is damaged ({error}): make it anew with `python app.py -t map`") from error
+        raise StateError(
+            f"{folder / FILE} {fault(error, folder / FILE)}: make it anew with `python app.py -t map`"
+        ) from error
 
 
 def make_map(store: DocumentStore) -> PictureMap:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import MAX_MATCHES
+from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys
 
 Method = Literal["rrf", "weighted"]
@@ -141,7 +142,7 @@ def read_fusion(path: Path) -> Fusion:
     except FileNotFoundError:
         return fusion_of_parts("rrf")
     except (OSError, InputError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path} is damaged: {error}; run `-t tune` again, or remove it") from error
+        raise StateError(f"{path} {fault(error, path)}; run `-t tune` again, or remove it") from error
 
 
 def shares(answer: Answer, method: Method) -> Scores:

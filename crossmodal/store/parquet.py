@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.trouble import OF_THE_MACHINE, reason
 from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.store.sqlite import NewDocument
 
@@ -77,7 +78,7 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise StateError(f"{path} can't be written: {error}") from error
+        raise StateError(f"{path} can't be written: {reason(error, path)}") from error
     finally:
         temporary.unlink(missing_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY)
@@ -185,6 +186,8 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise InputError(f"{path} can't be read: {reason(error, path)}") from error
         raise InputError(f"{path} is damaged or no Parquet file: {error}") from error
 
 

@@ -26,6 +26,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.trouble import reason
 from gateway.doors.problem import Answer, Problem, problem_json, refuse
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,9 @@ def read_keys(path: Path) -> list[KeyRecord]:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o022:
                 raise StateError(f"{path}: others than its owner may write it, and so let themselves in: chmod go-w")
             records = [KeyRecord(**record) for record in json.load(file)["keys"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        raise StateError(f"{path} can't be read: {reason(error, path)}") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise StateError(f"{path} is no keys file: {error}") from error
     damaged = [record.id for record in records if not record.is_sound()]
     if damaged:
@@ -131,7 +134,7 @@ class KeyRing:
         try:
             status = self._path.stat()
         except OSError as error:
-            raise StateError(f"{self._path} can't be read: {error.strerror}") from error
+            raise StateError(f"{self._path} can't be read: {reason(error, self._path)}") from error
         version = (status.st_ino, status.st_mtime_ns, status.st_size)
         if version != self._version:
             self._records = {record.id: record for record in read_keys(self._path)}

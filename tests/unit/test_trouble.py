@@ -1,0 +1,73 @@
+"""What is said of a file that the operating system refuses, and what is found out before anything is written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from others import as_another_user
+
+from crossmodal.core.trouble import OF_THE_MACHINE, fault, reason, why_not_readable, why_not_writable
+
+
+@pytest.mark.parametrize("number", sorted(OF_THE_MACHINE))
+def test_every_refusal_has_a_reason_and_a_next_step(number: int, tmp_path: Path) -> None:
+    told = reason(OSError(number, os.strerror(number)), tmp_path / "a")
+    assert "\n" not in told
+    assert len(told.split()) >= 6, told
+
+
+def test_any_other_error_is_told_by_its_name() -> None:
+    assert reason(OSError(errno.ENOTTY, "Inappropriate ioctl")) == "Inappropriate ioctl"
+    assert reason(OSError("only words")) == "only words"
+
+
+def test_only_what_cannot_be_understood_is_damaged(tmp_path: Path) -> None:
+    assert fault(ValueError("no JSON"), tmp_path) == "is damaged: no JSON"
+    assert fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith("can't be read: the disk failed")
+
+
+def test_places_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    assert why_not_writable(tmp_path / "file") is None
+    assert why_not_writable(tmp_path / "new") is None
+    assert why_not_writable(tmp_path / "a" / "b" / "new", makes_folders=True) is None
+    assert why_not_writable(Path(os.devnull)) is None
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_places_that_cannot_be_written_whoever_asks(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for name, told in {
+        "none/new": "there is no folder",
+        "file/new": "a file, not a folder",
+        "nowhere": "symbolic link",
+        "round/new": "circle",
+        "x" * 300: "too long",
+    }.items():
+        assert told in str(why_not_writable(tmp_path / name)), name
+    assert "too long" in str(why_not_writable(tmp_path / ("x" * 300) / "a", makes_folders=True))
+    assert "a file, not a folder" in str(why_not_writable(tmp_path / "file" / "a" / "b", makes_folders=True))
+
+
+def test_who_may_is_told_to_another_user(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "file").write_text("x")
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0o600)
+    me = f"(uid {os.getuid()})"
+
+    def ask() -> None:
+        assert me in str(why_not_writable(closed / "new"))
+        assert me in str(why_not_writable(closed / "file"))
+        assert me in str(why_not_writable(closed / "a" / "b", makes_folders=True))
+        assert why_not_readable(closed / "file") is None
+        assert "-rw-------" in str(why_not_readable(tmp_path / "secret"))
+
+    as_another_user(ask, tmp_path)
