@@ -48,7 +48,8 @@ class Generations(Generic[T]):
             self._mark = mark
             self._opening = threading.Thread(target=self._change, daemon=True)
             self._opening.start()
-        return self._current, self._held[self._current]
+        with self._lock:  # or it might close what is named here, before it is looked up
+            return self._current, self._held[self._current]
 
     def named(self, name: str) -> T:
         """What is held of a generation; opened where it is not yet."""

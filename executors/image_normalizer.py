@@ -10,6 +10,7 @@ from jina import Executor, requests
 from crossmodal.core.errors import PictureError
 from crossmodal.images.decode import read
 from crossmodal.images.geometry import fit, thumbnail
+from executors.context import unescaped
 from executors.docs import MediaDoc, sound, to_array, to_bytes
 from executors.generations import Generations
 
@@ -19,7 +20,7 @@ class ImageNormalizer(Executor):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.preprocessing = Generations(collection, lambda opened: opened.model.preprocessing)
+        self.preprocessing = Generations(unescaped(collection), lambda opened: opened.model.preprocessing)
 
     @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:

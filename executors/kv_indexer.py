@@ -11,6 +11,7 @@ from crossmodal.core.types import caption_id
 from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
+from executors.context import unescaped
 from executors.docs import MediaDoc, document_of, to_bytes
 from executors.refusal import Refusing
 
@@ -24,7 +25,7 @@ class KeyValueIndexer(Refusing):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.store = Collection.open(Path(collection)).store(writable=True)
+        self.store = Collection.open(Path(unescaped(collection))).store(writable=True)
 
     @requests(on="/index")
     def index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:

@@ -11,6 +11,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document
 from crossmodal.retrieval.ranking import best
 from crossmodal.retrieval.relevance import CalibrationFile
+from executors.context import unescaped
 from executors.docs import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
@@ -29,6 +30,7 @@ class Ranker(Refusing):
     def __init__(self, collection: str, writable: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.writable = writable
+        collection = unescaped(collection)
         self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
         self.calibrations = Generations(collection, lambda opened: CalibrationFile(opened.calibration_path))
 

@@ -12,6 +12,7 @@ from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Precision, Vectors
 from crossmodal.encoders import registry
 from crossmodal.index.collection import Collection
+from executors.context import unescaped
 from executors.docs import MediaDoc, sound
 from executors.generations import Generations
 from executors.model_check import check_family
@@ -24,6 +25,7 @@ class TextEncoder(Executor):
         self, model: str, collection: str, threads: int = 0, precision: Precision = "fp32", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        collection = unescaped(collection)
         check_family(model, Collection.open(Path(collection)).model)
         self.encoders = Generations(
             collection, lambda opened: registry.load(opened.model, ("text",), threads or None, precision)

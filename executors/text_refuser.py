@@ -7,6 +7,7 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.index.collection import Collection
+from executors.context import unescaped
 from executors.docs import MediaDoc, sound
 from executors.model_check import check_family
 
@@ -16,7 +17,7 @@ class TextRefuser(Executor):
 
     def __init__(self, model: str, collection: str, threads: int = 0, precision: str = "fp32", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.spec = Collection.open(Path(collection)).model
+        self.spec = Collection.open(Path(unescaped(collection))).model
         check_family(model, self.spec)
 
     @requests(on=["/index", "/search", "/encode"])

@@ -17,6 +17,7 @@ from crossmodal.index.follower import Follower
 from crossmodal.index.following import FollowingIndex
 from crossmodal.retrieval.fusion import depth_for
 from crossmodal.store.where import parse
+from executors.context import unescaped
 from executors.docs import MediaDoc, name_of_match, top_k_of
 from executors.generations import Generations
 from executors.refusal import Refusing
@@ -34,6 +35,7 @@ class VectorIndexer(Refusing):
     def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.modality: Modality = "image" if modality == "image" else "text"
+        collection = unescaped(collection)
         model = Collection.open(Path(collection)).model
         self.of_images = "image" if model.family in IMAGE_ONLY else "text"
         self.depth: Callable[[int], int] = depth_for if model.base else int  # a search by words joins more

@@ -15,6 +15,7 @@ from crossmodal.hybrid.indexes import WordIndexes, fusion_of
 from crossmodal.hybrid.search import HybridSearch, Match
 from crossmodal.index.collection import Collection
 from crossmodal.store.where import parse
+from executors.context import unescaped
 from executors.docs import MediaDoc, joined_notes, modality_and_key, top_k_of
 from executors.generations import Generations
 from executors.ranker import Ranked, Ranker, in_order, refuse_fusion
@@ -30,7 +31,7 @@ class WordRanker(Ranker):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(collection, **kwargs)
-        self.searches = Generations(collection, _open, _close)
+        self.searches = Generations(unescaped(collection), _open, _close)
         words_of("the list of lemmas takes a moment to be read")
 
     @requests(on="/search")

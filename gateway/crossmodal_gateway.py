@@ -16,11 +16,13 @@ from jina.serve.runtimes.servers.http import FastAPIBaseServer
 from crossmodal.core.settings import OtherService
 from crossmodal.images import fetch
 from crossmodal.index.collection import Collection
+from executors.context import unescaped
 from gateway.entrance import Entrance
 from gateway.grpc_door import MAX_MESSAGE_BYTES, OnlyServed
 from gateway.hardening import harden
 from gateway.http import Offer, make_app
 from gateway.lean import all_listen, spare, start_sparingly
+from gateway.ports import LOOPBACK, grpc_address, in_url
 
 harden()  # this module is imported before the Executors are forked, and by Jina again
 start_sparingly()
@@ -71,10 +73,14 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
         also: str = "",
         fetches: bool = False,
         writable: bool = False,
+        address: str = LOOPBACK,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         http_kwargs, grpc_kwargs = self._server_kwargs
+        # "::" is all addresses of both families: to gRPC by itself, to asyncio by the name of None.
+        http_kwargs["runtime_args"]["host"] = None if address == "::" else address
+        grpc_kwargs["runtime_args"]["host"] = in_url(grpc_address(address, has_keys=bool(keys)))
         trusted = _names(proxies)
         http_kwargs["uvicorn_kwargs"] = {
             **(http_kwargs.get("uvicorn_kwargs") or {}),
@@ -83,12 +89,10 @@ class CrossModalGateway(CompositeBaseServer, BaseGateway):
             "server_header": False,
         }
         http = HttpServer(**http_kwargs)
-        http.collection = collection
+        http.collection = unescaped(collection)
         others = tuple(OtherService(*pair.split("=", 1)) for pair in _names(also))
         http.offer = Offer(endpoint, writable, fetch.DEFAULT_RULES if fetches else None, others)
-        http.entrance = Entrance(keys or "", float(rate_per_s or 0), trusted, _names(hosts), _names(origins))
-        if keys:
-            grpc_kwargs["runtime_args"]["host"] = "127.0.0.1"
+        http.entrance = Entrance(unescaped(keys or ""), float(rate_per_s or 0), trusted, _names(hosts), _names(origins))
         self.servers = [http, GrpcServer(http.offer, **grpc_kwargs)]
 
     async def setup_server(self) -> None:
@@ -107,4 +111,4 @@ async def _are_known(**_: Any) -> None:
 
 
 def _names(listed: str) -> tuple[str, ...]:
-    return tuple(filter(None, (listed or "").split(",")))
+    return tuple(filter(None, unescaped(listed or "").split(",")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import io
 import multiprocessing
@@ -24,8 +25,10 @@ import yaml
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
+from crossmodal.core.trouble import reason
 from crossmodal.index.collection import Collection
-from gateway.ports import LOOPBACK, held
+from executors.context import escaped
+from gateway.ports import LOOPBACK, TAKEN, TRIES, addresses_of, grpc_address, held
 from gateway.topology import check_topology
 
 if TYPE_CHECKING:
@@ -56,9 +59,10 @@ def _uncollected() -> Iterator[None]:
 
 
 def prepare_jina() -> None:
-    """Sets what Jina reads from the environment when it is imported, and imports docarray, and torch with it.
+    """Sets what Jina reads from the environment when it is imported, and imports docarray, torch with it, and Jina.
 
-    Call it before the first import of either.
+    Call it before the first import of any of them: Jina makes folders in the home folder as it is imported, and fails
+    where there is none that may be written.
 
     Executors are started by fork, which shares what is imported already and starts a Flow in seconds. It
     asks for one thing: this process must not have run torch, or a forked Executor hangs in its first OpenMP
@@ -83,6 +87,46 @@ def prepare_jina() -> None:
     with _uncollected():
         import docarray  # noqa: F401
 
+        if "jina" not in sys.modules:
+            with _home_for_a_moment():
+                import jina  # noqa: F401
+
+
+@contextmanager
+def _home_for_a_moment() -> Iterator[None]:
+    """A home folder for what makes folders there that nobody needs; it is gone when the block is left.
+
+    Raises:
+        StateError: No temporary folder can be made.
+    """
+    before = os.environ.get("HOME")
+    with _temporary_folder("home") as folder:
+        os.environ["HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["HOME"]
+            if before is not None:
+                os.environ["HOME"] = before
+
+
+@contextmanager
+def _temporary_folder(what: str) -> Iterator[str]:
+    """A folder that is gone when the block is left.
+
+    Raises:
+        StateError: It can't be made.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix=f"crossmodal-{what}-"))
+        except OSError as error:
+            why = reason(error) if error.filename else error.strerror
+            raise StateError(
+                f"no temporary folder can be made ({why}): set TMPDIR to one that may be written"
+            ) from error
+        yield folder
+
 
 def flow_context(collection: Collection, settings: Settings, *, read_paths: bool) -> dict[str, Any]:
     """What the `${{ CONTEXT.x }}` of a Flow's YAML stand for; the arguments are `running_flow`'s."""
@@ -90,7 +134,7 @@ def flow_context(collection: Collection, settings: Settings, *, read_paths: bool
         "model": collection.model.family,
         "vector_indexer": _pod(collection.model.family, "vector_indexer"),
         "ranker": _pod(collection.model.family, "ranker"),
-        "collection": str(collection.root.resolve()),
+        "collection": escaped(str(collection.root.resolve())),
         "host": settings.host,
         "port": settings.port,
         "grpc_port": settings.port + 1,
@@ -99,12 +143,12 @@ def flow_context(collection: Collection, settings: Settings, *, read_paths: bool
         "threads": settings.threads,
         "precision": settings.precision,
         "read_paths": read_paths,
-        "keys": str(settings.keys.resolve()) if settings.keys else "",
+        "keys": escaped(str(settings.keys.resolve())) if settings.keys else "",
         "rate_per_s": settings.rate_per_s,
-        "proxies": ",".join(settings.trust_proxy),
-        "hosts": ",".join(settings.trust_host),
-        "origins": ",".join(settings.trust_origin),
-        "also": ",".join(f"{name}={url}" for name, url in settings.also),
+        "proxies": escaped(",".join(settings.trust_proxy)),
+        "hosts": escaped(",".join(settings.trust_host)),
+        "origins": escaped(",".join(settings.trust_origin)),
+        "also": escaped(",".join(f"{name}={url}" for name, url in settings.also)),
         "fetches": settings.allow_url_fetch,
         "writable": settings.writable,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
@@ -126,8 +170,10 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     """
     prepare_jina()
     with ExitStack() as ports:
-        for port in (settings.port, settings.port + 1):
-            ports.enter_context(_asked_for(settings.host, port))
+        http, grpc = settings.host, grpc_address(settings.host, has_keys=settings.keys is not None)
+        for host, port in ((http, settings.port), (grpc, settings.port + 1)):
+            for address in _addresses(host):
+                ports.enter_context(_asked_for(address, port))
         path = FLOWS / f"flow-{kind}.yml"
         context = flow_context(collection, settings, read_paths=read_paths)
         check_topology(path, context)
@@ -189,7 +235,7 @@ def _locks_of_its_own() -> Iterator[None]:
     """
     from jina.serve.executors import decorators
 
-    with TemporaryDirectory(prefix="crossmodal-locks-") as folder:
+    with _temporary_folder("locks") as folder:
         decorators._get_locks_root = lambda: Path(folder)
         yield
 
@@ -249,10 +295,12 @@ def _load(path: Path, context: dict[str, Any], ports: ExitStack, *, also_writes:
 
         import gateway.crossmodal_gateway  # noqa: F401
 
-    while True:
+    for _ in range(TRIES):
         try:
             flow: Flow = Flow.load_config(str(path), context=context)
-        except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
+        except OSError as error:
+            raise StateError(f"{path.name} could not be loaded: {reason(error)}") from error
+        except (yaml.YAMLError, ValueError, TypeError) as error:
             raise StateError(f"{path.name} could not be loaded: {error}") from error
         if also_writes:
             own = {"collection": context["collection"]}
@@ -263,10 +311,13 @@ def _load(path: Path, context: dict[str, Any], ports: ExitStack, *, also_writes:
             try:
                 for port in chosen:
                     holders.enter_context(held(LOOPBACK, port))
-            except OSError:
+            except OSError as error:
+                if error.errno not in TAKEN:
+                    raise StateError(f"no port can be had for a part of the Flow: {reason(error)}") from error
                 continue
             ports.push(holders.pop_all())
             return flow
+    raise StateError(f"no {len(chosen)} free ports were found for the parts of the Flow: close some programs")
 
 
 def _start_failure(flow: Flow, settings: Settings) -> str:
@@ -278,14 +329,31 @@ def _start_failure(flow: Flow, settings: Settings) -> str:
     )
 
 
+def _addresses(host: str) -> list[str]:
+    try:
+        return addresses_of(host)
+    except OSError as error:
+        raise StateError(
+            f"--host {host}: no address of that name is known ({error.strerror}); use an address of this machine, "
+            "127.0.0.1 or ::1 for itself alone, 0.0.0.0 or :: for all of its addresses"
+        ) from error
+
+
 def _asked_for(host: str, port: int) -> socket.socket:
     try:
         return held(host, port, alone=False)
     except OSError as error:
-        raise StateError(
-            f"port {port} on {host} can't be used ({error.strerror}): "
-            f"stop what listens there, or choose another with --port"
-        ) from error
+        raise StateError(f"port {port} on {host} can't be used ({error.strerror}): {_what_to_do(error)}") from error
+
+
+def _what_to_do(error: OSError) -> str:
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "this machine has no such address; give one that it has with --host, or 0.0.0.0 or :: for all of them"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for the administrator: choose another with --port"
+    if error.errno == errno.EADDRINUSE:
+        return "stop what listens there, or choose another with --port"
+    return reason(error)
 
 
 _stop_asked = threading.Event()

@@ -19,6 +19,7 @@ And as a Flow starts, three seconds of a slow core:
 - the gateway makes the JSON form of the schema of Jina 2, which nobody uses, 50 times;
 - the gateway makes models of these JSON schemas, and compares them by their JSON schemas, three times;
 - the parser of Jina's whole command line is built to look up the arguments of a Flow that nobody knows: there are none;
+- it looks whether ports are free that are held for it, and at another address than they are;
 - three services of the internet are asked for this machine's address, for a banner that nobody sees.
 
 `tests/api/test_lean.py` holds Jina to what this relies on.
@@ -43,7 +44,9 @@ from jina import Flow
 from jina._docarray_legacy import LegacyDocumentJina
 from jina.constants import __default_endpoint__
 from jina.excepts import InternalNetworkError
+from jina.orchestrate.flow import base as flow_base
 from jina.proto.serializer import DataRequestProto
+from jina.serve.runtimes import asyncio as asyncio_runtime
 from jina.serve.runtimes.gateway.graph import topology_graph
 from jina.serve.runtimes.gateway.graph.topology_graph import TopologyGraph
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
@@ -114,6 +117,7 @@ def start_sparingly() -> None:
     DataRequestProto.SerializeToString, DataRequestProto.FromString = staticmethod(_written), staticmethod(DataRequest)
     jina.helper.warn_unknown_args = lambda unknown: warn(unknown) if unknown else None
     Flow._get_summary_table = lambda self, panels: None
+    flow_base.is_port_free = asyncio_runtime.is_port_free = lambda host, port: True
 
 
 async def all_listen(addresses: dict[str, list[str]], is_cancelled: Callable[[], bool]) -> None:

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from fork_server import ForkServer, Program
 
-from gateway.ports import free_ports
+from gateway.ports import LOOPBACK, free_ports, in_url
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app.py"
@@ -92,15 +92,18 @@ class Service:
 
 
 @contextmanager
-def started(task: str, workspace: Path, *arguments: str, key: str = "", app: Path = APP) -> Iterator[Service]:
+def started(
+    task: str, workspace: Path, *arguments: str, key: str = "", app: Path = APP, host: str = LOOPBACK
+) -> Iterator[Service]:
     """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
     port = free_ports()
-    command = [str(app), "-t", task, "-w", str(workspace), "--port", str(port), *arguments]
+    url = f"http://{in_url(LOOPBACK if host in (LOOPBACK, '::') else host)}:{port}"
+    command = [str(app), "-t", task, "-w", str(workspace), "--host", host, "--port", str(port), *arguments]
     with open(os.devnull, "r+b") as nothing:
         process = fork_server().start(command, dict(os.environ), [nothing.fileno(), nothing.fileno(), 2])
     try:
-        _wait_for(f"http://127.0.0.1:{port}/status", process, {"X-API-Key": key} if key else {})
-        yield Service(f"http://127.0.0.1:{port}", port, process)
+        _wait_for(f"{url}/status", process, {"X-API-Key": key} if key else {})
+        yield Service(url, port, process)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
 import socket
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from conftest import TOY, RunApp
 from filelock import FileLock
 from jina.constants import __cache_path__
 
+from crossmodal.core.errors import StateError
+from crossmodal.core.settings import Settings
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.index.collection import Collection
+from gateway.flow import FLOWS, _load, flow_context
 
 
 def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
@@ -64,3 +68,16 @@ def test_a_flow_asks_nobody_outside(run_app: RunApp, toy_workspace: Path, monkey
         asked, _, _ = select.select([proxy], [], [], 0)
     assert done.returncode == 0, done.stderr
     assert not asked
+
+
+def test_no_file_to_be_had_ends_the_start(toy_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port can't be held for want of a file; that is no reason to look for another without end."""
+
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    collection = Collection.open(toy_workspace / "toy-data")
+    context = flow_context(collection, Settings(), read_paths=False)
+    monkeypatch.setattr("gateway.flow.held", refuse)
+    with ExitStack() as ports, pytest.raises(StateError, match=r"no port can be had.*too many open files.*ulimit -n"):
+        _load(FLOWS / "flow-query.yml", context, ports, also_writes=False)

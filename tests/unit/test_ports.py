@@ -87,3 +87,19 @@ def test_servers_of_asyncio_and_grpc_listen_on_held_ports() -> None:
     with grpc.insecure_channel(f"{LOOPBACK}:{port + 1}") as channel:
         grpc.channel_ready_future(channel).result(5)
     server.stop(None).wait()
+
+
+def test_no_socket_to_be_had_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("gateway.ports.held", refuse)
+    with pytest.raises(OSError, match="too many open files"):
+        free_ports()
+    monkeypatch.setattr("gateway.ports.held", _taken)
+    with pytest.raises(OSError, match="no two free ports in a row"):
+        free_ports()
+
+
+def _taken(*_: object) -> socket.socket:
+    raise OSError(errno.EADDRINUSE, TAKEN)
