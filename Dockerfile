@@ -1,4 +1,5 @@
-# The program with an index of the toy data inside: `docker run -p 45678:45678 IMAGE` serves it.
+# The program with an index of the toy data inside: `docker run -p 45678:45678 IMAGE` serves it. It needs to write
+# nothing but temporary files: `docker run --user 12345 --read-only --tmpfs /tmp -p 45678:45678 IMAGE` does as well.
 FROM python:3.11-slim AS builder
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

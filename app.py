@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,13 +14,15 @@ if sys.version_info[:2] != (3, 11):
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from crossmodal.core.errors import CrossModalError, InputError
+from crossmodal.core.printable import printable, to_json
 from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, OtherService, Settings
+from crossmodal.core.trouble import OF_THE_MACHINE, reason
 from crossmodal.core.types import Modality
+from tasks.outputs import check_outputs
+from tasks.printing import cells, new_table, prepare, print_table, say, say_json
 
 EXAMPLES = """
 \b
@@ -166,7 +167,9 @@ class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
 @click.option("--text", "query_text", help="For `query`: search pictures with this text.")
 @click.option("--image", "query_image", help="For `query`: search captions with this picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
-@click.option("--plain", is_flag=True, help='For queries: print lines of [rank] score: "uri".')
+@click.option(
+    "--plain", is_flag=True, help='For queries: print lines of [rank] score: "uri", the uri as a JSON string.'
+)
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "euclidean"]),
@@ -186,7 +189,14 @@ class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
     help="For `index`: write the fate of every record, as JSON. For `evaluate`: figures and worst misses, as HTML.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any record failed.")
-@click.option("--host", default="127.0.0.1", show_default=True, envvar="CROSSMODAL_HOST", help="Address to serve on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="CROSSMODAL_HOST",
+    callback=lambda _, __, host: host.removeprefix("[").removesuffix("]"),
+    help="Address or name to serve on; 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4.",
+)
 @click.option(
     "--port",
     type=click.IntRange(1, 65534),
@@ -276,13 +286,20 @@ def main(task: str, **given: Any) -> None:
     model_source = click.get_current_context().get_parameter_source("model")
     given.update(of_environment(task, given))
     settings = Settings(**given, model_named=model_source is not ParameterSource.DEFAULT)
+    prepare()
     try:
+        check_outputs(task, {**own, **given})
         sys.exit(TASKS[task](settings, {**own, "task": task}))
     except CrossModalError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        say(f"error: {error.filename or error.strerror}: {reason(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("stopped", err=True)
+        say("stopped", err=True)
         sys.exit(130)
 
 
@@ -304,16 +321,15 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
     from tasks.lifecycle import describe_index
 
     collection, report = run(settings, prune=own["prune"], confirmed=own["confirmed"], wanted=wanted_index(own))
+    if own["as_json"]:
+        say_json(report.to_dict())
+    else:
+        say(f"model: {collection.model}", *report.lines())
+        for modality, told in describe_index(collection).items():
+            say(f"index: {told['vectors']} {modality} vectors, {told['kind']}: {told['why']}")
+        say(f"collection: {collection.root}")
     if own["report"]:
         report.write(own["report"])
-    if own["as_json"]:
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
-    else:
-        click.echo(f"model: {collection.model}")
-        click.echo("\n".join(report.lines()))
-        for modality, told in describe_index(collection).items():
-            click.echo(f"index: {told['vectors']} {modality} vectors, {told['kind']}: {told['why']}")
-        click.echo(f"collection: {collection.root}")
     return 0 if report.anything_indexed and not (own["strict"] and report.failures) else 1
 
 
@@ -333,26 +349,26 @@ def query(settings: Settings, own: dict[str, Any]) -> int:
     (modality, target), asked = _what_is_asked(own)
     relevance = own["min_relevance"]
     with asking(settings, modality, target, own["metric"], own["where"], own["fusion"], relevance) as ask:
-        for text in [asked] if asked else _typed("picture" if modality == "image" else "text"):
+        for text in [asked] if asked is not None else _typed("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
             except InputError as error:
-                if asked:
+                if asked is not None:
                     raise
-                click.echo(f"error: {error}", err=True)
+                say(f"error: {error}", err=True)
                 continue
             if answer.fits is False and not own["as_json"]:
                 nearest = "; these are the nearest" if answer.hits else ""
-                click.echo(f"nothing here fits{nearest}", err=own["plain"])
+                say(f"nothing here fits{nearest}", err=own["plain"])
             if own["as_json"]:
-                click.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
+                say_json(answer.to_dict())
             elif own["plain"]:
-                click.echo("\n".join(f'[{hit.rank}] {hit.score:.4f}: "{hit.uri}"' for hit in answer.hits))
+                say(*(f"[{hit.rank}] {hit.score:.4f}: {to_json(hit.uri)}" for hit in answer.hits))
             else:
                 _print_answer(answer)
             if own["save"]:
                 save_sheet(settings, answer, own["save"])
-                click.echo(f"saved {own['save']}", err=True)
+                say(f"saved {own['save']}", err=True)
     return 0
 
 
@@ -360,12 +376,16 @@ def _what_is_asked(own: dict[str, Any]) -> tuple[tuple[Modality, Modality], str 
     text, image = own["query_text"], own["query_image"]
     if own["task"] in QUERIES:
         modality, target = QUERIES[own["task"]]
-        return (modality, target), own["query"] or (text if modality == "text" else image)
-    if (text is None) == (image is None):
+        named = text if modality == "text" else image
+        asked = named if own["query"] is None else own["query"]
+    elif (text is None) == (image is None):
         raise InputError("-t query takes one of --text TEXT and --image FILE (or use query-t2i, query-i2t, query-i2i)")
-    if (text if image is None else image) == "":
-        raise InputError("the query is empty")
-    return (("text", "image"), text) if image is None else (("image", "text"), image)
+    else:
+        modality, target = ("text", "image") if image is None else ("image", "text")
+        asked = text if image is None else image
+    if asked is not None and not asked.strip():
+        raise InputError("the query is empty: give words, or a picture for query-i2t and query-i2i")
+    return (modality, target), asked
 
 
 def _typed(what: str) -> Any:
@@ -381,7 +401,7 @@ def _typed(what: str) -> Any:
 
 
 def _print_answer(answer: Any) -> None:
-    table = Table(title=answer.query, box=None, title_justify="left")
+    table = new_table(answer.query)
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
     what = ("caption", "of") if captions else ("picture", "why" if has_words else "")
@@ -391,15 +411,10 @@ def _print_answer(answer: Any) -> None:
         why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
         shown = (hit.text, hit.filename) if captions else (hit.uri, why)
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-        table.add_row(str(hit.rank), f"{hit.score:.4f}", *shown, relevance)
-    _console().print(table)
+        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *shown, relevance)))
+    print_table(table)
     if answer.note:
-        click.echo(f"note: {answer.note}", err=True)
-
-
-def _console() -> Console:
-    """Standard output, as wide as the terminal; where it is none, wide enough for paths."""
-    return Console(width=None if sys.stdout.isatty() else 200)
+        say(f"note: {answer.note}", err=True)
 
 
 def query_restful(settings: Settings, own: dict[str, Any]) -> int:
@@ -419,17 +434,20 @@ def index_restful(settings: Settings, own: dict[str, Any]) -> int:
 
 
 def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
-    url = f"http://{settings.host}:{settings.port}/{verb}"
-    click.echo(f"model: {collection.model}")
-    click.echo(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
+    from gateway.ports import in_url, to_ask
+
+    say(f"model: {collection.model}")
+    url = f"http://{in_url(settings.host)}:{settings.port}/{verb}"
+    say(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
     if settings.writable and verb == "search":
-        click.echo("writable: POST /index, /update, /delete, and DELETE /documents/ID")
+        say("writable: POST /index, /update, /delete, and DELETE /documents/ID")
     if verb == "search":
         body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
         if collection.model.base:  # with words that may be unknown
             body = '{"data": ["hello world"], "parameters": {"top_k": 5, "fusion": "rrf"}}'
         header = "Content-Type: application/json"
-        click.echo(f"try:   curl --request POST -d '{body}' -H '{header}' 'http://localhost:{settings.port}/search'")
+        to_try = f"http://{in_url(to_ask(settings.host))}:{settings.port}/search"
+        say(f"try:   curl --request POST -d '{body}' -H '{header}' '{to_try}'")
 
 
 def train(settings: Settings, own: dict[str, Any]) -> int:
@@ -437,12 +455,12 @@ def train(settings: Settings, own: dict[str, Any]) -> int:
     if settings.model == "sparse":
         from tasks.sparse import train as train_sparse
 
-        folder = train_sparse(settings, own["out"], own["set_"], lambda line: click.echo(line, err=True))
+        folder = train_sparse(settings, own["out"], own["set_"], lambda line: say(line, err=True))
     else:
         from tasks.train import run
 
-        folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: click.echo(line, err=True))
-    click.echo(f"weights: {folder}")
+        folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: say(line, err=True))
+    say(f"weights: {folder}")
     return 0
 
 
@@ -461,11 +479,11 @@ def evaluate(settings: Settings, own: dict[str, Any]) -> int:
 
     result = run(settings, Options(own["through"], own["compare"], own["folds"] or 0, own["report"]))
     if own["as_json"]:
-        click.echo(json.dumps(result, ensure_ascii=False))
+        say_json(result)
     else:
         _print_figures(result)
     if own["report"]:
-        click.echo(f"report: {own['report']}", err=True)
+        say(f"report: {own['report']}", err=True)
     return 0
 
 
@@ -476,7 +494,7 @@ def sparse(settings: Settings, own: dict[str, Any]) -> int:
 
     result = {"evaluate": task.evaluate, "analyse": task.analyse, "tune": task.tune}[own["task"]](settings)
     if own["as_json"] or "rows" not in result:
-        click.echo(json.dumps(result, ensure_ascii=False, indent=None if own["as_json"] else 2))
+        say_json(result, indent=None if own["as_json"] else 2)
     else:
         _print_table(recall_table("", result["rows"]))
     return 0
@@ -485,23 +503,23 @@ def sparse(settings: Settings, own: dict[str, Any]) -> int:
 def _print_figures(result: dict[str, Any]) -> None:
     from crossmodal.evaluation.tables import tables
 
-    click.echo(", ".join(f"{result[name]} {name}" for name in ("images", "captions") if name in result))
+    say(", ".join(f"{result[name]} {name}" for name in ("images", "captions") if name in result))
     for why, n in result["left_out"].items():
-        click.echo(f"left out: {n} {why.replace('_', ' ')}")
+        say(f"left out: {n} {why.replace('_', ' ')}")
     for direction, n in result.get("not_found", {}).items():
         if n:
-            click.echo(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
+            say(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
     for figures in tables(result):
         _print_table(figures)
 
 
 def _print_table(figures: Any) -> None:
-    table = Table(title=figures.title, box=None, title_justify="left")
+    table = new_table(figures.title)
     for place, heading in enumerate(figures.headings):
-        table.add_column(heading, overflow="fold", justify="right" if place else "left")
+        table.add_column(Text(printable(heading)), overflow="fold", justify="right" if place else "left")
     for row in figures.rows:
-        table.add_row(*map(escape, row))
-    _console().print(table)
+        table.add_row(*cells(row))
+    print_table(table)
 
 
 def data(settings: Settings, own: dict[str, Any]) -> int:
@@ -514,10 +532,10 @@ def data(settings: Settings, own: dict[str, Any]) -> int:
     if split is None:
         raise InputError(f"scenes has the splits {', '.join(SPLITS)}, not {settings.split!r}")
     if own["out"] is None:
-        click.echo(scenes_folder(split))
+        say(str(scenes_folder(split)))
         return 0
     write_scenes(own["out"], split, settings.num_docs or N_SCENES)
-    click.echo(own["out"])
+    say(str(own["out"]))
     return 0
 
 
@@ -527,11 +545,11 @@ def models(settings: Settings, own: dict[str, Any]) -> int:
 
     found, left_out = run(settings, own["query"])
     if own["as_json"]:
-        click.echo(json.dumps([entry.to_dict() for entry in found], ensure_ascii=False))
+        say_json([entry.to_dict() for entry in found])
         return 0
-    _console().print(table(found))
+    print_table(table(found))
     for family in left_out:
-        click.echo(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
+        say(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
     return 0
 
 
@@ -541,9 +559,9 @@ def download(settings: Settings, own: dict[str, Any]) -> int:
 
     files = run(settings)
     if own["as_json"]:
-        click.echo(json.dumps([file.to_dict() for file in files], ensure_ascii=False))
+        say_json([file.to_dict() for file in files])
     else:
-        click.echo("\n".join(f"{file.sha256}  {file.path}  ({file.n_bytes:,} bytes)" for file in files))
+        say(*(f"{file.sha256}  {file.path}  ({file.n_bytes:,} bytes)" for file in files))
     return 0
 
 
@@ -556,10 +574,8 @@ def keys(settings: Settings, own: dict[str, Any]) -> int:
     known = read_keys(settings.keys) if settings.keys.exists() else []
     key, record = new_key(own["query"] or "read")  # type: ignore[arg-type]
     write_keys(settings.keys, [*known, record])
-    click.echo(key)
-    click.echo(
-        f"it may {record.scope}, and is shown this once; take {record.id} out of the file to withdraw it", err=True
-    )
+    say(key)
+    say(f"it may {record.scope}, and is shown this once; take {record.id} out of the file to withdraw it", err=True)
     return 0
 
 

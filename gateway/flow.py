@@ -332,10 +332,10 @@ def _start_failure(flow: Flow, settings: Settings) -> str:
 def _addresses(host: str) -> list[str]:
     try:
         return addresses_of(host)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second of what can be no name
         raise StateError(
-            f"--host {host}: no address of that name is known ({error.strerror}); use an address of this machine, "
-            "127.0.0.1 or ::1 for itself alone, 0.0.0.0 or :: for all of its addresses"
+            f"--host {host}: no address of that name is known; use an address of this machine, 127.0.0.1 or ::1 for "
+            "itself alone, 0.0.0.0 or :: for all of its addresses"
         ) from error
 
 

@@ -84,6 +84,7 @@ def addresses_of(host: str) -> list[str]:
 
     Raises:
         OSError: The name is not known; `socket.gaierror`.
+        UnicodeError: It can be no name.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys(_with_scope(sockaddr) for *_, sockaddr in found))

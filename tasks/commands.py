@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from tasks import lifecycle, moving
+from tasks.printing import say, say_json
 from tasks.progress import Meter
 
 Own = dict[str, Any]
@@ -77,7 +75,7 @@ def calibrate(settings: Settings, own: Own) -> int:
 
 def draw_map(settings: Settings, own: Own) -> int:
     """Lays the pictures out on a plane."""
-    told = lifecycle.draw_map(settings, lambda line: click.echo(line, err=True))
+    told = lifecycle.draw_map(settings, lambda line: say(line, err=True))
     line = f"map: {told['pictures']} pictures by {told['method']}, {told['outcome']}; a service shows it at /map.html"
     _print(own, told, [line])
     return 0
@@ -121,9 +119,9 @@ def import_(settings: Settings, own: Own) -> int:
 
 def _print(own: Own, told: Any, lines: list[str]) -> None:
     if own["as_json"]:
-        click.echo(json.dumps(told, ensure_ascii=False))
+        say_json(told)
     elif lines:
-        click.echo("\n".join(lines))
+        say(*lines)
 
 
 COMMANDS: dict[str, Callable[[Settings, Own], int]] = {

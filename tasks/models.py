@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
 from crossmodal.core.settings import Settings
 from crossmodal.encoders.catalogue import Entry, entries
 from crossmodal.encoders.registry import FAMILIES, IMAGE_ONLY
+from tasks.printing import cells, new_table
 
 
 def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
@@ -32,7 +32,7 @@ def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
 
 def table(found: list[Entry]) -> Table:
     """The entries as a table; R@1 is text to image / image to text."""
-    drawn = Table(box=None)
+    drawn = new_table()
     for heading in ("model", "weights"):
         drawn.add_column(heading, overflow="fold")
     for heading in ("dim", "pixels", "params", "MB"):
@@ -45,7 +45,7 @@ def table(found: list[Entry]) -> Table:
             entry.family, entry.weights, _text(entry.dim), str(entry.size_px), millions, _text(entry.megabytes),
             entry.licence, _pair(entry.flickr30k), _pair(entry.coco), "here" if entry.here else "",
         )  # fmt: skip
-        drawn.add_row(*map(escape, row))
+        drawn.add_row(*cells(row))
     return drawn
 
 

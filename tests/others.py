@@ -36,7 +36,7 @@ def as_another_user(ask: Callable[[], None], folder: Path) -> None:
             os.setresgid(UID, UID, UID)
             os.setresuid(UID, UID, UID)
             ask()
-        except BaseException:  # whatever it is, the test is told
+        except BaseException:  # noqa: BLE001 -- whatever it is, the test is told
             os.write(writing, traceback.format_exc().encode()[-4000:])
         finally:
             os._exit(0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from typing import Any
 
+from crossmodal.core.printable import printable
 from crossmodal.evaluation.tables import FigureTable, tables
 
 
@@ -104,3 +105,8 @@ def _shown(one: Shown) -> str:
         return f"<p>{text}</p>"
     uri = "data:image/jpeg;base64," + base64.b64encode(one.jpeg).decode()
     return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def escape(text: str) -> str:
+    """The text as HTML, in one line, with what would steer a browser or be no Unicode shown as an escape."""
+    return escape_html(printable(text))

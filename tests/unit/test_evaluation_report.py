@@ -96,3 +96,10 @@ def test_words_of_others_are_escaped(place: str) -> None:
     assert "<script" not in page
     assert not re.search(r'alt="[^"]*\'"', page)
     assert Page(page).texts.count(NASTY) >= 5
+
+
+def test_what_is_no_text_of_a_page_is_shown_as_an_escape() -> None:
+    miss = Miss("2", Shown("a\udcff.jpg\x00\u202egpj"), (), ())
+    page = html_report(RESULT, [Section("misses", (miss,))])
+    assert page.encode("utf8")
+    assert r"a\udcff.jpg\u0000\u202egpj" in page
