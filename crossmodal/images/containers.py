@@ -1,9 +1,9 @@
 """Encoded files with their metadata taken out, so that a text or a tag can't cost the picture.
 
 Pillow reads metadata as it opens a file and gives the picture up where that fails: a text chunk that inflates to more
-than 1 MB, a JPEG segment that is too short, a TIFF tag of the wrong type. So PNG, JPEG and TIFF files are reduced to
-what the pixels need, and the few items that matter to a viewer are read here, within limits. A file whose structure is
-not understood is passed on as it is: the decoder judges it.
+than 1 MB, a JPEG segment that is too short, a TIFF tag of the wrong type. So PNG, JPEG, WebP and TIFF files are reduced
+to what the pixels need, and the few items that matter to a viewer are read here, within limits. A file whose structure
+is not understood is passed on as it is: the decoder judges it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,14 @@ class Parts:
 
 
 def split(content: bytes) -> Parts:
-    """The parts of an encoded file; of other kinds than PNG, JPEG and TIFF, the file itself."""
+    """The parts of an encoded file; of other kinds than PNG, JPEG, WebP and TIFF, the file itself."""
     parts = Parts(content)
     if content.startswith(_PNG):
         _Png(parts).read()
     elif content.startswith(b"\xff\xd8\xff"):
         _jpeg(parts)
+    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        _webp(parts)
     elif content[:4] in _TIFF:
         _tiff(parts)
     return parts
@@ -99,6 +101,10 @@ class _Png:
         while at + 12 <= len(view):
             length, kind = struct.unpack_from(">I4s", view, at)
             end = at + 12 + length
+            if end > len(view) and kind.isalpha() and kind[:1].islower():
+                self.parts.notes.append(f"the chunk {kind.decode()} is cut off and was not read")
+                at = len(view)
+                break
             if end > len(view) or not kind.isalpha():
                 break  # cut off or no PNG: the decoder says so
             if kind[:1].isupper():
@@ -231,6 +237,37 @@ def _jpeg_application(parts: Parts, marker: int, body: bytes, profile: list[byte
     elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
         profile.append(body)
     return False
+
+
+_WEBP_METADATA = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "icc_profile"}
+_WEBP_METADATA_FLAGS = 0x08 | 0x04 | 0x20
+
+
+def _webp(parts: Parts) -> None:
+    """Keeps the chunks of the pixels (RFC 9649)."""
+    view, at = memoryview(parts.content), 12
+    kept: list[bytes | memoryview] = []
+    has_metadata = False
+    while at + 8 <= len(view):
+        kind, size = struct.unpack_from("<4sI", view, at)
+        end = at + 8 + size + size % 2
+        if kind in _WEBP_METADATA:
+            has_metadata = True
+            name, limit = _WEBP_METADATA[kind], MAX_PROFILE_BYTES if kind == b"ICCP" else MAX_ITEM_BYTES
+            if at + 8 + size > len(view):
+                parts.notes.append(f"the {name.replace('_', ' ')} is cut off and was not read")
+            else:
+                parts.keep(name, bytes(view[at + 8 : at + 8 + size]), limit)
+        elif at + 8 + size > len(view):
+            return  # the pixels are cut off: the decoder says so
+        elif kind == b"VP8X" and size:
+            kept += [view[at : at + 8], bytes([view[at + 8] & ~_WEBP_METADATA_FLAGS]), view[at + 9 : end]]
+        else:
+            kept.append(view[at:end])
+        at = end
+    if has_metadata:
+        body = b"WEBP" + b"".join(kept)
+        parts.content = b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _tiff(parts: Parts) -> None:

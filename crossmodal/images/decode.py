@@ -55,7 +55,7 @@ _TURNS = {
 """What puts a picture of an EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
 
 MAX_PIXELS = 100_000_000
-"""Pictures of more pixels are refused before they are decoded: 100 MP is 300 MB as RGB."""
+"""Pictures of more pixels are refused before they are decoded: 100 MP is 400 MB as RGB in Pillow."""
 
 MAX_BYTES = 64 * 1024 * 1024
 

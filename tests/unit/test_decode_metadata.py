@@ -197,6 +197,39 @@ BAD_TAGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("n_bytes", [13, 20, 60])
+def test_a_text_that_is_cut_off_after_the_pixels_costs_a_note(n_bytes: int) -> None:
+    content = png_with(chunk(b"tEXt", b"key\0" + b"x" * 100), at_end=True)
+    found, _, notes = read(content[: content.index(b"tEXt") - 4 + n_bytes])
+    assert found.tobytes() == picture().tobytes()
+    assert "cut off" in notes[0]
+
+
+@pytest.mark.parametrize("damage", ["cut", "large", "wild", "odd"])
+@pytest.mark.parametrize("kind", [b"EXIF", b"XMP ", b"ICCP"])
+def test_odd_webp_metadata_changes_nothing(kind: bytes, damage: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    content = encoded("WEBP", lossless=True, exif=exif)  # a file with room for more
+    size = {"cut": 5000, "large": 6 * MAX_ITEM_BYTES, "wild": 2**32 - 1, "odd": 7}[damage]
+    body = b"\xff" * (size if damage in ("large", "odd") else 100)
+    content += kind + struct.pack("<I", size) + body + bytes(len(body) % 2)
+    content = content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
+    found, _, notes = read(content)
+    assert found.tobytes() == picture().tobytes()
+    assert bool(notes) == (damage != "odd" or kind == b"ICCP")
+
+
+def test_webp_animations_and_alpha_keep_their_chunks() -> None:
+    buffer = io.BytesIO()
+    layered = picture().convert("RGBA")
+    layered.putalpha(Image.linear_gradient("L").resize(layered.size))
+    options = {"lossless": True, "exact": True, "exif": Image.Exif(), "xmp": b"<x/>", "icc_profile": b"none"}
+    layered.save(buffer, "WEBP", save_all=True, append_images=[picture()], **options)
+    white = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+    assert decode(buffer.getvalue())[0].tobytes() == white.tobytes()
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("added", BAD_TAGS)
 def test_damaged_tiff_tags_change_nothing(order: str, added: tuple[int, int, int, int]) -> None:
