@@ -23,6 +23,7 @@ from crossmodal.ingest.job import IndexJob
 from crossmodal.store.files import SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
+FAST_DISK = "/dev/shm" if os.path.isdir("/dev/shm") else None
 SOMEBODY = 12_345
 MODEL = ModelSpec("clip", "test", "0" * 40, 4, Preprocessing(8))
 VECTOR = np.array([1, 0, 0, 0], np.float32)
@@ -47,6 +48,14 @@ def _import_all() -> None:
         for record in read_path(Path(folder)):
             if isinstance(record, ImageRecord):
                 decode(from_file(record.path))
+
+
+@contextmanager
+def folder_of_all() -> Iterator[Path]:
+    """An empty folder that every user may write to, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(dir=FAST_DISK) as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def _with_table(folder: Path, chosen: Selection, table: CaptionTable, split: str
     yield from table.failures
     yield from chosen.skipped
     found, refused = PictureNames(chosen.pictures, chosen.root, folder).resolve(
-        dict.fromkeys([*table.captions, *table.splits])
+        dict.fromkeys([*table.captions, *table.splits]), table.loose
     )
     names: dict[int, list[str]] = defaultdict(list)
     for name, picture in found.items():

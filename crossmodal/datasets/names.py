@@ -4,9 +4,10 @@ A name means the picture with the longest matching end of the path. Separators, 
 form and the case may differ; where several pictures fit then, the one that is written most alike is meant, and where
 that is not one either, the name is ambiguous.
 
-A name may be longer than the picture's path below the folder (`/home/me/pictures/a.jpg`, `val2014/a.jpg`): it is
-taken where the part that matches is the end of no other picture, or where the next folder matches as well. It may be
-shorter (`a.jpg` for `cats/a.jpg`) where only one picture fits. An ending that is left out is not guessed.
+A name may be shorter than the picture's path (`a.jpg` for `cats/a.jpg`) where only one picture fits. An absolute path,
+which may be of another machine, may be longer (`/home/me/pictures/a.jpg`): it is taken where the part that matches is
+the end of no other picture, or where the next folder matches as well. A relative path with a folder that is not here
+means a picture that is not here. An ending that is left out is not guessed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -107,13 +108,18 @@ class PictureNames:
                 self._by_end[folded].append(picture)
                 folded = folded.partition("/")[2]
 
-    def resolve(self, names: Iterable[str]) -> tuple[dict[str, int], dict[str, str]]:
-        """The picture of each name, as its place in `paths`; and of the other names, why they have none."""
+    def resolve(self, names: Iterable[str], loose: Set[str] = frozenset()) -> tuple[dict[str, int], dict[str, str]]:
+        """The picture of each name, as its place in `paths`; and of the other names, why they have none.
+
+        Args:
+            names: As they are written.
+            loose: Relative names whose leading folders need not be here.
+        """
         found: dict[str, int] = {}
         refused: dict[str, str] = {}
         claims: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
         for name in names:
-            fits = self._fits(name)
+            fits = self._fits(name, is_free=bool(_machine(name)) or name in loose)
             if not fits:
                 refused[name] = f"there is no such picture in {self._root}{self._of_that_name(name)}"
             elif len(fits) > 1:
@@ -138,8 +144,11 @@ class PictureNames:
         same = self._by_end.get(fold(name).rpartition("/")[2], [])
         return f"; the file name is that of {listed([self._paths[picture] for picture in same])}" if same else ""
 
-    def _fits(self, name: str) -> list[_Fit]:
-        """The pictures that a name fits best: one, or several where that is not clear."""
+    def _fits(self, name: str, *, is_free: bool) -> list[_Fit]:
+        """The pictures that a name fits best: one, or several where that is not clear.
+
+        `is_free`: whether the name may start with folders that are not here.
+        """
         parts = fold(name).split("/")
         fits = [
             _Fit(picture, len(parts), is_whole=self._paths[picture].count("/") + 1 == len(parts))
@@ -151,6 +160,8 @@ class PictureNames:
             above = _same_end(parts[:start], self._root_parts)
             if above or len(self._by_end.get(end, ())) == len(pictures):
                 is_whole, beyond = parts[:start] == self._from_base, tuple(parts[: start - above])
+                if beyond and not is_free:
+                    continue
                 fits += [_Fit(p, len(parts) - start + above, is_whole, beyond) for p in pictures]
         longest = max((fit.length for fit in fits), default=0)
         fits = [fit for fit in fits if fit.length == longest]

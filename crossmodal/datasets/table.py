@@ -19,7 +19,8 @@ CAPTION_NUMBER = re.compile(r"(?<=\w)#\d+$")  # Flickr8k.token.txt: a.jpg#0
 class CaptionTable:
     """Captions and splits by the picture's name as the file writes it, and what could not be read.
 
-    `pictures` lie in the file itself, with their captions. `given_up` are names of which a caption is a failure.
+    `pictures` lie in the file itself, with their captions. `given_up` are names of which a caption is a failure,
+    `loose` those whose folder may be missing.
     """
 
     captions: dict[str, list[str]] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class CaptionTable:
     failures: list[Failure] = field(default_factory=list)
     pictures: list[ImageRecord] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
+    loose: set[str] = field(default_factory=set)
 
     def add(self, name: object, captions: object, where: str) -> str | None:
         """Adds a picture's captions, and returns its name; None where it has none that can be used.
@@ -90,6 +92,8 @@ class Rows:
         image = self.table.add(name_of(row, found), told, where)
         if image is not None and found.split:
             self.table.put_split(image, first(row, found.split), where)
+        if image is not None and row.get("filepath"):
+            self.table.loose.add(image)
 
     def found_in(self, row: Mapping[str, Any]) -> Found:
         """Which of its columns hold what."""

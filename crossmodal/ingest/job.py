@@ -11,7 +11,7 @@ from typing import Any
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_file, of_record
 from crossmodal.index.collection import Collection
 from crossmodal.ingest.derived import follow
 from crossmodal.ingest.presence import container_of
@@ -102,7 +102,7 @@ class IndexJob:
         if now is not None and before is not None and now.is_like(before):
             key = before.image_id
         elif record.content is not None:
-            content = record.content()
+            content = of_record(record)
             key = image_id(content)
         else:
             key = image_id(from_file(Path(path)))

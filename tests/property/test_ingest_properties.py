@@ -14,14 +14,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ingest_world import MODEL, SOMEBODY, as_somebody, documents, encoded, indexed
+from ingest_world import FAST_DISK, MODEL, SOMEBODY, as_somebody, documents, encoded, indexed
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, image_id
 from crossmodal.index.collection import Collection
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "500"))
-FAST_DISK = "/dev/shm" if os.path.isdir("/dev/shm") else None
 FOLDERS = ("", "a", "b", "a/deep")
 NAMES = ("1.png", "2.png", "é.png")
 PLACES = [f"{folder}/{name}".lstrip("/") for folder in FOLDERS for name in NAMES]

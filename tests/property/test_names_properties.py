@@ -100,6 +100,9 @@ def meant(name: str, tree: list[str]) -> tuple[set[str], bool, tuple[str, ...]]:
         others = [other for other in tree if common_end(alike(other), own) == len(own) < len(alike(other))]
         if len(told) > n and n == len(own) and others:
             continue
+        is_foreign = name[:1] in ("/", "\\") or name[1:2] == ":"
+        if len(told) > n and not is_foreign:
+            continue
         is_whole = told in (own, ["images", *own])
         fits.append((n, path, is_whole, tuple(told[: len(told) - n])))
     longest = [fit for fit in fits if fit[0] == max(fits)[0]]

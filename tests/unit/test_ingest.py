@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, as_somebody, documents, encoded, indexed
+from ingest_world import MODEL, as_somebody, documents, encoded, folder_of_all, indexed
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, ImageRecord, image_id
@@ -15,12 +16,15 @@ from crossmodal.ingest.job import IndexJob
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with folder_of_all() as made:
+        yield made
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    tmp_path.chmod(0o777)
     made = tmp_path / "pictures"
-    made.mkdir(mode=0o777)
+    made.mkdir()
     return made
 
 

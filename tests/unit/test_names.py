@@ -59,7 +59,10 @@ def test_the_longest_matching_end_decides(name: str, meant: str) -> None:
         (["a.jpg", "A.jpg"], "A.jpg", "A.jpg"),
         (["a.jpg", "A.jpg"], "A.JPG", SEVERAL),
         (["a.jpg", "A.jpg"], "/home/x/A.jpg", "A.jpg"),
-        (["a.jpg", "A.jpg"], "x\\A.jpg", "A.jpg"),
+        (["a.jpg", "A.jpg"], "\\x\\A.jpg", "A.jpg"),
+        (["a.jpg", "A.jpg"], "x\\A.jpg", NONE),
+        (["1.png"], "cats/1.png", NONE),
+        (["1.png"], "x/images/1.png", NONE),
         (["x/a.jpg", "X/a.jpg", "y/A.jpg"], "a.jpg", SEVERAL),
         (["x/a.jpg", "X/a.jpg", "y/A.jpg"], "A.jpg", "y/A.jpg"),
         (["caf\u00e9.png", "cafe\u0301.png"], "caf\u00e9.png", "caf\u00e9.png"),
@@ -91,12 +94,12 @@ def test_names_of_one_picture_join() -> None:
 
 
 def test_two_folders_of_one_machine_have_two_pictures() -> None:
-    told = resolve(["1.png", "2.png"], "train/1.png", "test/1.png", "test/2.png")
-    assert told["test/2.png"] == "2.png"
-    assert told["train/1.png"] == "only its end fits 1.png, and so does that of test/1.png"
-    assert "only its end fits" in told["test/1.png"]
+    told = resolve(["1.png", "2.png"], "/x/train/1.png", "/x/test/1.png", "/x/test/2.png")
+    assert told["/x/test/2.png"] == "2.png"
+    assert told["/x/train/1.png"] == "only its end fits 1.png, and so does that of /x/test/1.png"
+    assert "only its end fits" in told["/x/test/1.png"]
     assert resolve(["1.png"], "1.png", "test/1.png")["1.png"] == "1.png"
-    assert "only its end fits" in resolve(["1.png"], "1.png", "test/1.png")["test/1.png"]
+    assert NONE in resolve(["1.png"], "1.png", "test/1.png")["test/1.png"]
     assert set(resolve(["1.png"], "/train/1.png", "C:\\x\\1.png", "1.png").values()) == {"1.png"}
     assert "1.png" not in resolve(["1.png"], "C:\\y\\1.png", "c:/x/1.png").values()
 
@@ -111,3 +114,10 @@ def test_spellings() -> None:
     assert fold("Stra\u00dfe/CAFE\u0301.PNG") == "strasse/caf\u00e9.png"
     assert [difference("a.png", other) for other in ("x/a.png", "a.png ", "A.png")] == [0, 1, 3]
     assert difference("a.png", "b.png") == 4
+
+
+def test_the_folder_of_a_loose_name_need_not_be_here() -> None:
+    names = ["val2014/1.png", "train2014/2.png"]
+    found, refused = PictureNames(["1.png", "deep/2.png"], ROOT, BASE).resolve(names, {*names})
+    assert found == {"val2014/1.png": 0}
+    assert NONE in refused["train2014/2.png"]

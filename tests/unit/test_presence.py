@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest_world import as_somebody
+from ingest_world import as_somebody, folder_of_all
 
 from crossmodal.ingest.presence import Disk, container_of
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with folder_of_all() as made:
+        yield made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "pictures"
     (made / "sub").mkdir(parents=True)
-    for parent in (made, *list(made.parents)[:3]):
-        parent.chmod(0o755)
     (made / "sub" / "here.jpg").touch()
     return made
 

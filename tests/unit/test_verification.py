@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, as_somebody, documents, encoded, indexed
+from ingest_world import MODEL, as_somebody, documents, encoded, folder_of_all, indexed
 
 from crossmodal.core.types import image_id
 from crossmodal.index.collection import Collection
@@ -15,11 +16,14 @@ from tasks.verification import verify_collection
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with folder_of_all() as made:
+        yield made
+
+
+@pytest.fixture
 def collection(tmp_path: Path) -> Collection:
     """Three pictures, one in a folder of its own, with a caption."""
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    tmp_path.chmod(0o777)
     folder = tmp_path / "pictures"
     for place, number in {"a/1.png": 1, "b/2.png": 2, "3.png": 3}.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
