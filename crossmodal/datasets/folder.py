@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, ImageRecord, Record
+from crossmodal.datasets.attribution import ATTRIBUTION, with_credit
 from crossmodal.datasets.captions import READERS, SPLITS, read_captions
 from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import PictureNames, difference, fold, listed
@@ -68,7 +69,7 @@ def read_folder(
     if only_embedded and table.pictures and not table.captions:
         chosen = Selection(images)
     else:
-        chosen = select(images, *([caption_file, folder / SPLITS] if caption_file else []))
+        chosen = select(images, folder / ATTRIBUTION, *([caption_file, folder / SPLITS] if caption_file else []))
         _beside(folder, images, chosen)
     if not chosen.pictures and not table.captions and not table.pictures:
         raise InputError(_nothing(chosen, table))
@@ -79,7 +80,7 @@ def read_folder(
         for text in chosen.texts:
             chosen.skip("files ending in .txt", text)
         records = _with_table(folder, chosen, table, split)
-    return chain(chosen.failures, records)
+    return chain(chosen.failures, with_credit(records, chosen.root, chosen.pictures, folder))
 
 
 def _nothing(chosen: Selection, table: CaptionTable) -> str:
