@@ -296,7 +296,7 @@ def main(task: str, **given: Any) -> None:
     except OSError as error:
         if error.errno not in OF_THE_MACHINE:
             raise
-        say(f"error: {error.filename or error.strerror}: {reason(error)}", err=True)
+        say(f"error: {f'{error.filename}: ' if error.filename else ''}{reason(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         say("stopped", err=True)

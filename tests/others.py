@@ -70,3 +70,11 @@ def read_only(folders: Sequence[Path], writable: Sequence[Path] = (), user: Sequ
     steps = [f'mount --bind "{place}" "{place}"' for place in (*folders, *writable) if place != Path("/")]
     steps += [f'mount -o remount,bind,ro "{place}"' for place in folders]
     return ["unshare", "--mount", "sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *user]
+
+
+def small_disk(folder: Path, kib: int) -> list[str]:
+    """What stands before a command that is to find the folder on a disk of that size of its own, and empty."""
+    mount = f'mount -t tmpfs -o size={kib}k tmpfs "{folder}"'
+    if not _can("unshare", "--mount", "sh", "-c", f'{mount} && "$@"', "sh"):
+        pytest.skip("this machine lets nobody mount a disk")
+    return ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]

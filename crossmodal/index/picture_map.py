@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -111,9 +113,15 @@ def laid_out(vectors: Vectors) -> tuple[Points, Method]:
 
 def _umap_compiled_once() -> type[Any]:
     """UMAP, with its functions kept on disk as numba has compiled them: half a minute, once instead of each time."""
-    import umap.layouts  # seconds, and nothing else needs it
-    import umap.umap_
+    import numba  # seconds, and nothing else needs these
     from numba.core.dispatcher import Dispatcher
+
+    try:
+        import umap.umap_
+    except RuntimeError:  # numba may make files neither beside the modules nor in a home folder
+        numba.config.CACHE_DIR = _for_this_run().name  # type: ignore[attr-defined]
+        import umap.umap_
+    import umap.layouts
 
     for module in (umap.umap_, umap.layouts):
         for function in vars(module).values():
@@ -121,6 +129,12 @@ def _umap_compiled_once() -> type[Any]:
                 function.enable_caching()
     found: type[Any] = umap.umap_.UMAP
     return found
+
+
+@cache
+def _for_this_run() -> TemporaryDirectory[str]:
+    """A folder that is gone when the program ends."""
+    return TemporaryDirectory(prefix="crossmodal-compiled-")
 
 
 def _principal(vectors: Vectors) -> NDArray[np.float64]:
