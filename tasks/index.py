@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -17,12 +18,14 @@ import numpy as np
 from crossmodal.core.errors import CrossModalError, InputError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
+from crossmodal.core.trouble import reason
 from crossmodal.core.types import Document, ImageRecord, ModelSpec, Record, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.index.collection import Collection, collection_folder, collections
 from crossmodal.index.wanted import Wanted
 from crossmodal.ingest.job import IndexJob, Pending
+from crossmodal.store.database import check_writable
 from gateway.flow import prepare_jina, running_flow
 from gateway.ports import free_ports
 from tasks.calibrate import calibrate, is_up_to_date
@@ -30,6 +33,8 @@ from tasks.progress import Meter
 
 if TYPE_CHECKING:
     from executors.docs import MediaDoc
+
+log = logging.getLogger(__name__)
 
 REPORT_NAME = "last-index.json"
 CAPTIONS_A_REQUEST = 128
@@ -91,6 +96,7 @@ def run(
         InputError: The data set is not there, or `prune` would remove a large part and is not confirmed.
         StateError: The collection is of another model, or the Flow failed. What was acknowledged is kept.
     """
+    check_writable(folder_of(settings))
     if prune and (settings.num_docs or settings.split):
         raise InputError("--prune takes the whole data set: leave out --num_docs and --split")
     if confirmed and not prune:
@@ -121,7 +127,7 @@ def run(
                 _calibrate(job, collection, sender)
     finally:
         job.release()
-        job.report.write(collection.folder / REPORT_NAME)
+        _keep(job.report, collection.folder / REPORT_NAME)
     return collection, job.report
 
 
@@ -163,8 +169,16 @@ def _note_wordless(job: IndexJob, collection: Collection) -> None:
     from tasks.words import wordless
 
     for picture in wordless(collection.model, job.store, job.new):
-        reason = "none of the model's words fits it: it is found by its vector and its captions"
-        job.report.note(picture.uri, reason)
+        why = "none of the model's words fits it: it is found by its vector and its captions"
+        job.report.note(picture.uri, why)
+
+
+def _keep(report: Report, path: Path) -> None:
+    """Writes the report of a run beside its collection; where that can't be done, the run ends as it would."""
+    try:
+        report.write(path)
+    except OSError as error:
+        log.warning("the report of this run is not kept in %s: %s", path, reason(error, path))
 
 
 def _source(data_set: str) -> str:
