@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
+from crossmodal.core.trouble import why_not_writable
 from crossmodal.core.types import ImageRecord, Pixels, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.datasets.scenes import caption_seed
@@ -170,9 +171,11 @@ def tune(settings: Settings, out: Path | None = None) -> dict[str, Any]:
         and of the best weights; and the fusion to use, also written to `fusion.json` beside the weights.
     """
     model, encoder = load(settings)
+    path = (out or Path(settings.weights or ".")) / FUSION
+    if why := why_not_writable(path):
+        raise InputError(f"{path} can't be written: {why}")
     features = split_features(encoder, settings)
     result = tune_parts(part_answers(model, features), features.image_of, len(features.images))
-    path = (out or Path(settings.weights or ".")) / FUSION
     path.write_text(json.dumps({"fusion": result["best"], "parts": result["parts"]}, indent=2) + "\n", "utf8")
     return result
 

@@ -17,9 +17,9 @@ _REASONS = {
     errno.EMFILE: "this process has too many open files: raise the limit with `ulimit -n`",
     errno.ENFILE: "this machine has too many open files: close some programs",
     errno.ENAMETOOLONG: "the name is too long for the file system: choose a shorter one",
-    errno.EIO: "the disk failed: check it, and restore the file from a backup where it is damaged",
+    errno.EIO: "the disk failed: check it, and what the system log says of it",
     errno.ELOOP: "its symbolic links lead round in a circle: remove one of them",
-    errno.ENOTDIR: "a part of its path is a file, not a folder: choose another place",
+    errno.ENOTDIR: "a part of its path is not a folder: choose another place",
     errno.EISDIR: "it is a folder, not a file: choose another name",
     errno.EEXIST: "something else has this name already: choose another name",
     errno.EBUSY: "it is in use: close the program that uses it",
@@ -126,7 +126,7 @@ def why_not_writable(path: Path, *, makes_folders: bool = False) -> str | None:
 def _why_not_folder(folder: Path) -> str | None:
     """Why no file can be made in a folder."""
     if not folder.is_dir():
-        return f"{folder} is a file, not a folder: choose another place"
+        return f"{folder} is not a folder: choose another place"
     return None if _may(folder, os.W_OK | os.X_OK) else _refusal(folder)
 
 

@@ -34,7 +34,7 @@ def test_every_output_is_looked_at(
 
     check_outputs(task, {option: tmp_path / "new.png"})
     check_outputs(task, {option: None})
-    refused(places.file / "new.png", "is a file, not a folder")
+    refused(places.file / "new.png", "not a folder")
     refused(tmp_path / ("x" * 300 + ".png"), "too long")
     if makes_folders:
         check_outputs(task, {option: tmp_path / "a" / "b" / "new.png"})

@@ -45,14 +45,14 @@ def test_places_that_cannot_be_written_whoever_asks(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to(tmp_path / "round")
     for name, told in {
         "none/new": "there is no folder",
-        "file/new": "a file, not a folder",
+        "file/new": "not a folder",
         "nowhere": "symbolic link",
         "round/new": "circle",
         "x" * 300: "too long",
     }.items():
         assert told in str(why_not_writable(tmp_path / name)), name
     assert "too long" in str(why_not_writable(tmp_path / ("x" * 300) / "a", makes_folders=True))
-    assert "a file, not a folder" in str(why_not_writable(tmp_path / "file" / "a" / "b", makes_folders=True))
+    assert "not a folder" in str(why_not_writable(tmp_path / "file" / "a" / "b", makes_folders=True))
 
 
 def test_who_may_is_told_to_another_user(tmp_path: Path) -> None:
