@@ -17,6 +17,7 @@ MARKUP = "[bold]a[/i] [link=x] :dog: [edited]"
 STEERING = "b\x1b[31m\x1b]0;title\x07\rc\nd\u202ee\x9b2J"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 WEIGHTS = ("--weights", "scenes")
+FLOWS = ("index", "calibrate", "map", "reindex")
 TASKS = ("index", "collections", "verify", "compact", "rebuild", "calibrate", "map", "export", "delete", "reindex")
 
 
@@ -110,6 +111,8 @@ def test_every_task(run_app: RunApp, workspace: Path, folder: Path, tmp_path: Pa
     if task in ("index", "export", "delete"):
         assert "[bold]a" in done.stdout
         assert printable(STEERING) in done.stdout
+    if task in FLOWS:  # which take seconds, and print their JSON by the same function
+        return
     told = run_app("-t", task, "-w", workspace, "--collection", "hostile", "--json", *arguments)
     json.loads(_checked(told.stdout))
 
