@@ -140,7 +140,7 @@ class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
 @click.option(
     "-w",
     "--workspace",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # who may read it is told by what opens it
     envvar="JINA_WORKSPACE",
     default="workspace",
     show_default=True,
