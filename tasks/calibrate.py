@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.settings import Settings
 from crossmodal.core.trouble import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, Vectors
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.collection import Collection
-from crossmodal.index.files import write_atomically
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
 from crossmodal.retrieval.relevance import Calibration

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossmodal.core.errors import CrossModalError, InputError, StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
 from crossmodal.core.trouble import reason
@@ -176,7 +177,7 @@ def _note_wordless(job: IndexJob, collection: Collection) -> None:
 def _keep(report: Report, path: Path) -> None:
     """Writes the report of a run beside its collection; where that can't be done, the run ends as it would."""
     try:
-        report.write(path)
+        write_atomically(path, report.to_bytes())
     except OSError as error:
         log.warning("the report of this run is not kept in %s: %s", path, reason(error, path))
 

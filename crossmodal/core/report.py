@@ -52,10 +52,14 @@ class Report:
             "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
         }
 
+    def to_bytes(self) -> bytes:
+        """The report as JSON, UTF-8."""
+        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode("utf8", "backslashreplace")
+
     def write(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Writes it as JSON, to a file or a device."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf8", "backslashreplace")
+        path.write_bytes(self.to_bytes())
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report in words; of long lists only the first, with how many more there are."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys
 from crossmodal.encoders.bm25 import rarity, saturated
 from crossmodal.encoders.term_vocabulary import words_of
-from crossmodal.index.files import write_atomically
 from crossmodal.index.sparse import SparseIndex, Weights, best_rows
 
 NOWHERE = -1  # the key of a picture that is not there yet

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.errors import InputError, NotWritableError, StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.trouble import reason, why_not_writable
 from crossmodal.core.types import Modality, ModelSpec
-from crossmodal.index.files import write_atomically
 from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.database import check_writable, writer_lock

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import written
 from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index.files import written
 from crossmodal.index.flat import FlatIndex, Rows
 from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind
 from crossmodal.index.part import Part

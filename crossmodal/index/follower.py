@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import checksum, signature, write_atomically
 from crossmodal.core.trouble import reason
 from crossmodal.core.types import Keys, Modality
-from crossmodal.index.files import checksum, signature, write_atomically
 from crossmodal.store.sqlite import Changes, DocumentStore
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.trouble import fault, reason
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index.files import write_atomically
 from crossmodal.store.sqlite import DocumentStore
 
 FILE = "map.npz"

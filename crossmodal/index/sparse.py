@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import _sparsetools, csr_matrix, vstack  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import checksum, write_atomically, written
 from crossmodal.core.types import Keys
-from crossmodal.index.files import checksum, write_atomically, written
 
 Scoring = Literal["dot", "activation-idf", "tf-idf"]
 Weights = NDArray[np.float32]

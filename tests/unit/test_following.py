@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.types import Document, Keys, Modality, Vectors
-from crossmodal.index.files import write_atomically
 from crossmodal.index.following import FollowingIndex
 from crossmodal.index.wanted import Wanted
 from crossmodal.store.database import FILE_NAME
