@@ -66,7 +66,7 @@ def resolve(model: str, weights: str) -> ModelSpec:
 
     Finding out about them runs torch, and a process in which it has run can't fork a Flow.
     """
-    if weights == models.BUNDLED:
+    if weights in models.BUNDLED_NAMES:
         return models.resolve(model, weights)
     prepare_jina()  # the Flow needs what it imports, and so does that process, which has it from here
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:

@@ -15,6 +15,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ImageRecord, Vectors
 from crossmodal.datasets import registry as data_sets
+from crossmodal.encoders import photos
 from crossmodal.evaluation.recall import both_ways, figures
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence
 
         own = _with(ClipTraining(), given)
         train(replace(own, steps=steps) if steps else own, folder, report)
+        return folder
+    if settings.model == "clip" and settings.weights == photos.NAME:
+        _train_photos(settings, name, folder, given, report)
         return folder
     if steps:
         raise InputError("--steps is for `-m clip -d scenes`: give epochs here, as in `--set epochs=10`")
@@ -98,6 +102,17 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
     report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")
 
 
+def _train_photos(settings: Settings, name: str, folder: Path, given: Sequence[str], report: Report) -> None:
+    from crossmodal.training.photos import PhotoTraining, train
+
+    recipe = _with(PhotoTraining(), given)
+    records, dev = splits(name, settings.num_docs, settings.columns)
+    for further in filter(None, recipe.extra.split(",")):
+        records += _captioned(data_sets.canonical(further), None)
+    report(f"{len(records)} pictures to learn from, {len(dev)} to choose by")
+    train(recipe, records, dev, measure, folder, report)
+
+
 Named = tuple[tuple[str, str], ...]
 
 
@@ -114,7 +129,7 @@ def splits(name: str, at_most: int | None, columns: Named = ()) -> tuple[list[Im
         return train[:at_most], _captioned(name, "val", columns)
 
 
-def _captioned(name: str, split: str, columns: Named = ()) -> list[ImageRecord]:
+def _captioned(name: str, split: str | None, columns: Named = ()) -> list[ImageRecord]:
     return [r for r in data_sets.read(name, split, columns) if isinstance(r, ImageRecord) and r.captions]
 
 

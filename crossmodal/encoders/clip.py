@@ -3,6 +3,7 @@
 What a name of weights means:
 
     scenes                      the bundled small CLIP (crossmodal/encoders/bundled/clip-scenes)
+    photos                      the bundled model of photographs (crossmodal/encoders/photos.py)
     ViT-B-32/laion2b_s34b_b79k  architecture and tag; downloaded on first use
     ViT-B-16-SigLIP             the architecture alone, where open_clip lists exactly one tag for it
     ViT-B-32/random             the architecture with untrained weights, always the same: to measure speed
@@ -24,7 +25,7 @@ import numpy as np
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
-from crossmodal.encoders import clip_tokens
+from crossmodal.encoders import clip_tokens, photos
 from crossmodal.encoders.clip_names import (
     FILE_ENDINGS,
     architecture_config,
@@ -52,6 +53,9 @@ def resolve(weights: str) -> ModelSpec:
         InputError: An unknown architecture or tag, or no such file.
         StateError: The weights have to be downloaded and can't be.
     """
+    of_photos = photos.folder_of(weights)
+    if of_photos:
+        return photos.resolve(weights, of_photos)
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
     if folder.is_dir():
         if folder != BUNDLED_FOLDER:
@@ -80,6 +84,8 @@ def fetch(weights: str) -> list[Path]:
     """
     if weights == "scenes":
         return [BUNDLED_FOLDER / name for name in (CONFIG_NAME, WEIGHTS_NAME, MERGES_NAME)]
+    if weights == photos.NAME:
+        return photos.files(photos.BUNDLED_FOLDER)
     weights = with_tag(weights)
     architecture, _, tag = weights.partition("/")
     architecture_config(architecture)
@@ -90,9 +96,14 @@ def fetch(weights: str) -> list[Path]:
     return files
 
 
-def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> ClipEncoder:
+def load(
+    spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None
+) -> ClipEncoder | photos.PhotosEncoder:
     """The encoder of a spec made by `resolve`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
+    of_photos = photos.folder_of(spec.weights)
+    if of_photos:
+        return photos.PhotosEncoder(spec, of_photos, towers, threads)
     return ClipEncoder(spec, towers, threads)
 
 

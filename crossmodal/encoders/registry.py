@@ -26,7 +26,10 @@ IMAGE_ONLY = frozenset({"timm"})
 """Families without a text tower: their collections hold pictures only, searched with pictures."""
 
 BUNDLED = "scenes"
-"""The name of the small weights that come with the program."""
+"""The name of the small weights that come with the program and know scenes."""
+
+BUNDLED_NAMES = frozenset({BUNDLED, "photos"})
+"""Names of weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
 
 DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "timm": "resnet101"}
 """What each family uses where the bundled weights, which know our scenes only, are of little use."""

@@ -1,0 +1,150 @@
+"""The model of the `photos` weights: two towers, one shared space of three parts, and its file format.
+
+The vector of a picture is, with fixed weights, a part that is trained on captions; a part that says in the words of the
+text tower which of ImageNet's thousand classes the picture may show (ConSE: the mean of the classes' text vectors,
+weighted by probability), so that the model knows more than its captions speak of; and the picture's own features with
+fewer dimensions, which serve pictures by pictures. The vector of a text has the first two, in a proportion that the
+model reads off the text, and zeros for the third.
+
+Source: Norouzi et al. 2014 (ConSE), arXiv 1312.5650, equation 4.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.encoders.photo_towers import (
+    LITE_FEATURES,
+    BertLayer,
+    EfficientNetLite,
+    Head,
+    MiniLM,
+    TextShape,
+    mean_of_tokens,
+    run_layers,
+)
+from crossmodal.encoders.photos import (
+    CONFIG_NAME,
+    SCALE_SUFFIX,
+    VOCABULARY_NAME,
+    WEIGHTS_NAME,
+    PhotoShape,
+    read_shape,
+)
+
+LARGE = 100_000
+"""Matrices of the text tower and the heads with at least so many numbers are stored in 8 bits."""
+
+
+class PhotoModel(nn.Module):
+    """Both towers with their heads; see the module for what the parts of a vector are."""
+
+    def __init__(self, shape: PhotoShape, dropout: float = 0.0):
+        """`dropout` applies to the heads, in training only."""
+        super().__init__()
+        self.shape = shape
+        text = TextShape(vocab_size=shape.vocab_size)
+        self.image_tower = EfficientNetLite(shape.variant)
+        self.text_tower = MiniLM(text)
+        self.branch = nn.ModuleList(BertLayer(text) for _ in range(text.layers - shape.branch_from))
+        self.image_head = Head(LITE_FEATURES, shape.hidden, shape.trained_dim, dropout=dropout)
+        self.text_head = Head(text.width, shape.hidden, shape.trained_dim, dropout=dropout)
+        self.gate = nn.Linear(text.width, 1)
+        self.class_vectors = nn.Parameter(torch.empty(1000, shape.class_dim), requires_grad=False)
+        self.class_projection = nn.Linear(text.width, shape.class_dim)
+        self.feature_projection = nn.Linear(LITE_FEATURES, shape.feature_dim)
+        self.logit_scale = nn.Parameter(torch.empty(()))
+
+    def image_vectors(self, features: Tensor) -> Tensor:
+        """The image tower's features (n, 1280) to vectors (n, dim) of length 1."""
+        logits = self.image_tower.classifier(features) / self.shape.class_temperature
+        parts = (
+            self.image_head(features),
+            logits.softmax(-1) @ self.class_vectors,
+            self.feature_projection(features),
+        )
+        weighted = zip(self.shape.image_parts, parts, strict=True)
+        return torch.cat([math.sqrt(share) * functional.normalize(part, dim=-1) for share, part in weighted], 1)
+
+    def text_vectors(self, published: Tensor, trained: Tensor) -> Tensor:
+        """Mean states of the published and of the trained layers, (n, 384) each, to vectors (n, dim) of length 1."""
+        direction = functional.normalize(published, dim=-1)
+        share = torch.sigmoid(self.gate(4 * direction))
+        own = functional.normalize(self.text_head(20 * functional.normalize(trained, dim=-1)), dim=-1)
+        classes = functional.normalize(self.class_projection(direction), dim=-1)
+        nothing = own.new_zeros(len(own), self.shape.feature_dim)
+        return torch.cat([share.sqrt() * own, (1 - share).clamp_min(1e-4).sqrt() * classes, nothing], 1)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(n, 3, size_px, size_px), scaled as (x - 127) / 128, to vectors (n, dim)."""
+        return self.image_vectors(self.image_tower(images))
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Token ids (n, length), 0 for padding, to vectors (n, dim)."""
+        present, tower = ids != 0, self.text_tower
+        shared = tower.run(tower.embed(ids), present, last=self.shape.branch_from)
+        published = tower.run(shared, present, first=self.shape.branch_from)
+        trained = run_layers(self.branch, shared, present)
+        return self.text_vectors(mean_of_tokens(published, present), mean_of_tokens(trained, present))
+
+
+def save_folder(model: PhotoModel, vocabulary: list[str], folder: Path) -> None:
+    """Writes weights, configuration and vocabulary; a file that is there stays whole until its successor is.
+
+    The image tower is stored in 16 bits, matrices of at least `LARGE` numbers elsewhere in 8 bits with a scale a row.
+
+    Raises:
+        StateError: A weight is not finite; nothing is written.
+    """
+    model.image_tower.fold()
+    stored: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        value = value.detach().float()
+        if not value.isfinite().all() or value.abs().max() > torch.finfo(torch.float16).max:
+            raise StateError(f"the weights can't be saved: {name} is not finite in 16 bits")
+        if value.dim() == 2 and value.numel() >= LARGE:
+            scale = value.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+            stored[name] = (value / scale).round().to(torch.int8)
+            stored[name + SCALE_SUFFIX] = scale
+        else:
+            stored[name] = value.half().contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{WEIGHTS_NAME}.partial"
+    save_file(stored, partial)
+    os.chmod(partial, 0o644)
+    (folder / VOCABULARY_NAME).write_text("\n".join(vocabulary) + "\n", "utf8")
+    (folder / CONFIG_NAME).write_text(json.dumps(asdict(model.shape), indent=2) + "\n", "utf8")
+    partial.replace(folder / WEIGHTS_NAME)
+
+
+def load_folder(folder: Path) -> PhotoModel:
+    """The model in a folder of weights, float32, ready to encode.
+
+    Raises:
+        InputError: The files are damaged or do not fit each other.
+    """
+    shape = read_shape(folder)
+    try:
+        stored = load_file(folder / WEIGHTS_NAME)
+        scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE_SUFFIX)}
+        state = {name: value.float() for name, value in stored.items()}
+        for name, scale in scales.items():
+            state[name.removesuffix(SCALE_SUFFIX)].mul_(scale)
+        with torch.device("meta"):
+            model = PhotoModel(shape)
+        model.load_state_dict(state, assign=True)
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"the weights in {folder} could not be loaded into their architecture: {reason}") from error
+    return model.eval()

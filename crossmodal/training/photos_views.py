@@ -1,0 +1,182 @@
+"""Augmented views of training pictures, kept as the activations of the image tower's frozen front.
+
+The first blocks of the image tower take most of its time and memory and stay as published, so their output is
+computed once a view, with OpenVINO, and training goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+from torch import Tensor, nn
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import ImageRecord, Pixels, Preprocessing
+from crossmodal.encoders.photo_towers import LITE_FEATURES, EfficientNetLite
+from crossmodal.encoders.pixels import to_tensor
+from crossmodal.images.decode import decode
+from crossmodal.images.geometry import fit
+
+FRONT_BLOCKS = 6
+"""Blocks of EfficientNet-Lite0 that stay frozen: up to 14 x 14 places of 80 channels."""
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a view differs from its picture; view 0 is the picture itself, view 1 its mirror image."""
+
+    least_area: float = 0.5
+    aspect: float = 1.33
+    colour: float = 0.3
+
+
+class Front(nn.Module):
+    """The image tower with two outputs: its frozen front's, and the features of the tower as it is."""
+
+    def __init__(self, tower: EfficientNetLite):
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 3, 224, 224) to (n, 80, 14, 14) and (n, 1280)."""
+        x = self.tower.stem(images)
+        for block in self.tower.blocks[:FRONT_BLOCKS]:
+            x = block(x)
+        y = x
+        for block in self.tower.blocks[FRONT_BLOCKS:]:
+            y = block(y)
+        features: Tensor = self.tower.head(y).mean((2, 3))
+        return x, features
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of pictures behind the frozen front, (n, n_views, 80, 14, 14) float16, and their features, (n, n_views,
+    1280) float32, as the tower gave them before training.
+    """
+
+    front: NDArray[np.float16]
+    features: Tensor
+
+
+def view(picture: Image.Image, wanted: Preprocessing, number: int, seed: int, settings: Augmentation) -> Pixels:
+    """View `number` of a picture at the tower's input size, (size_px, size_px, 3) uint8; equal for equal seeds."""
+    if number == 0:
+        return fit(picture, wanted)
+    if number == 1:
+        return np.ascontiguousarray(fit(picture, wanted)[:, ::-1])
+    chance = np.random.default_rng((seed, number))
+    width, height = picture.size
+    area = chance.uniform(settings.least_area, 1.0)
+    stretch = np.exp(chance.uniform(-1, 1) * np.log(settings.aspect) / 2)
+    across, down = min(1.0, np.sqrt(area) * stretch), min(1.0, np.sqrt(area) / stretch)
+    left, top = chance.uniform(0, 1 - across), chance.uniform(0, 1 - down)
+    box = (left * width, top * height, (left + across) * width, (top + down) * height)
+    cut = picture.resize((wanted.size_px, wanted.size_px), Image.Resampling.BICUBIC, box=box)
+    if chance.random() < 0.5:
+        cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        cut = enhance(cut).enhance(chance.uniform(1 - settings.colour, 1 + settings.colour))
+    return np.asarray(cut, np.uint8)
+
+
+def make_views(
+    records: Sequence[ImageRecord],
+    tower: EfficientNetLite,
+    wanted: Preprocessing,
+    n_views: int,
+    seed: int,
+    out: Path,
+    report: Callable[[str], None],
+) -> Views:
+    """The views of pictures, kept in files whose names begin with `out`.
+
+    Files that are there are taken up, and a run that was stopped goes on after the last pictures written.
+
+    Raises:
+        InputError: OpenVINO is missing.
+        PictureError: A picture can't be read.
+    """
+    front_file, features_file, done = (out.with_name(out.name + end) for end in (".npy", "-features.npy", ".done"))
+    n = len(records)
+    names = "\n".join([str(seed), str(n_views), *(record.path.name for record in records)])
+    subject = hashlib.sha1(names.encode(), usedforsecurity=False).hexdigest()
+    start = _done(done, subject)
+    mode: Literal["r+", "w+"] = "r+" if start else "w+"
+    if start < n:
+        made = np.lib.format.open_memmap(front_file, mode, np.float16, (n, n_views, 80, 14, 14))
+        features = np.lib.format.open_memmap(features_file, mode, np.float32, (n, n_views, LITE_FEATURES))
+        run = _compiled(tower, wanted)
+        batches = [range(at, min(at + BATCH, n)) for at in range(start, n, BATCH)]
+
+        def load(batch: range) -> Tensor:
+            pictures = [decode(_content(records[i]))[0] for i in batch]
+            pixels = [
+                view(picture, wanted, number, seed * 1_000_003 + i, Augmentation())
+                for i, picture in zip(batch, pictures, strict=True)
+                for number in range(n_views)
+            ]
+            images: Tensor = to_tensor(np.stack(pixels), wanted)
+            return images
+
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = [ahead.submit(load, batch) for batch in batches[:2]]
+            for place, batch in enumerate(batches):
+                images = waiting.pop(0).result()
+                if place + 2 < len(batches):
+                    waiting.append(ahead.submit(load, batches[place + 2]))
+                rows = slice(batch.start, batch.stop)
+                for number in range(n_views):
+                    made[rows, number], features[rows, number] = run(images[number::n_views])
+                if place % 40 == 39 or batch.stop == n:
+                    made.flush()
+                    features.flush()
+                    done.write_text(f"{batch.stop} {subject}")
+                    report(f"views of {batch.stop} of {n} pictures")
+    return Views(np.load(front_file, mmap_mode="r"), torch.from_numpy(np.load(features_file)))
+
+
+def _done(file: Path, subject: str) -> int:
+    """How many pictures are in the files already; 0 where they are of other pictures."""
+    if not file.exists():
+        return 0
+    count, _, of = file.read_text().partition(" ")
+    return int(count) if of == subject else 0
+
+
+def _content(record: ImageRecord) -> bytes:
+    return record.content() if record.content else record.path.read_bytes()
+
+
+def _compiled(tower: EfficientNetLite, wanted: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError(
+            "training `photos` needs the package openvino: pip install openvino "
+            "(or all that training needs: pip install -r requirements-train.txt)"
+        ) from error
+    example = torch.zeros(1, 3, wanted.size_px, wanted.size_px)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        graph = openvino.convert_model(Front(tower).eval(), example_input=example)
+    graph.reshape([-1, 3, wanted.size_px, wanted.size_px])
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+
+    def run(images: Tensor) -> tuple[Any, Any]:
+        found = compiled(images.contiguous().numpy())
+        return found[0], found[1]
+
+    return run
