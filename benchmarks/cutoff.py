@@ -1,7 +1,7 @@
 """Whether queries with nothing to find are told from those with something: the area under the ROC curve.
 
-    python benchmarks/cutoff.py [--pictures 300] [--collections 4] [--photographs FOLDER] [--weights scenes]
-                                [--json PATH]
+    python benchmarks/cutoff.py [--pictures 300] [--collections 4] [--weights scenes] [--json PATH]
+    python benchmarks/cutoff.py --photographs FOLDER [--split dev] [--weights photos] [--json PATH]
 
 Scenes, where the truth is known: a collection is drawn from 1,000 held-out scenes, without one shape, one colour
 and one background, so that also "hearts" can be a query with nothing to find. It is calibrated as `-t index`
@@ -14,8 +14,11 @@ stand the greatest cosine by itself (`cosine_...`), the same by its distance fro
 (0.5 and more) says the truth. `auroc_picture` is of pictures that ask for captions: scenes of the collection drawn
 anew, and others. The figures are means over the collections.
 
-`--photographs` takes a folder with a captions.txt: half of its pictures are the collection, the queries are captions
-that it is not calibrated with.
+`--photographs` takes a folder of photographs instead. With captions, half of its pictures are the collection; the
+queries are the first captions of all, which it is not calibrated with: those whose picture is there against those whose
+picture was left out (`auroc_photographs`). Without captions, half of its class folders are the collection; the queries
+are the names of all classes, by themselves, as "a X" and as "a photo of a X" (`auroc_no_captions`). What is compared is
+the greatest relevance among the ten best pictures; `auroc_cosine` is by the greatest cosine.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import argparse
 import io
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -41,7 +44,8 @@ from crossmodal.images.geometry import fit
 from crossmodal.images.sources import of_record
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
-from crossmodal.retrieval.relevance import FITS_FROM, Rule
+from crossmodal.retrieval.phrases import general_phrases
+from crossmodal.retrieval.relevance import FITS_FROM, Background, Fitted, Rule
 from crossmodal.scenes import language
 from crossmodal.scenes.language import ATTRIBUTE_SETS, describe, pattern_of
 from crossmodal.scenes.render import render
@@ -57,14 +61,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--collections", type=int, default=4)
     parser.add_argument("--photographs", type=Path)
-    parser.add_argument("--weights", default=models.BUNDLED)
+    parser.add_argument("--split")
+    parser.add_argument("--weights", help="by default scenes, or photos for photographs")
     parser.add_argument("--json")
     given = parser.parse_args()
-    model = Model(given.weights)
-    figures = on_scenes(model, given.collections, given.pictures)
+    model = Model(given.weights or ("photos" if given.photographs else models.BUNDLED))
     if given.photographs:
-        found = on_photographs(model, given.photographs, given.collections)
-        figures |= {f"{name}_photographs": value for name, value in found.items()}
+        figures = on_photographs(model, given.photographs, given.split, given.collections)
+    else:
+        figures = on_scenes(model, given.collections, given.pictures)
     write_figures(given.json, figures)
 
 
@@ -140,7 +145,8 @@ def split(scenes: list[Scene], n: int, rng: Random) -> tuple[list[int], list[int
 def sample_of(model: Model, images: Vectors, captions: list[list[str]]) -> Sample:
     texts = [caption for of_picture in captions for caption in of_picture]
     image_of = np.repeat(np.arange(len(captions)), [len(of_picture) for of_picture in captions])
-    return Sample(images, model.texts(texts), texts, image_of)
+    vectors = model.texts(texts) if texts else np.empty((0, images.shape[1]), np.float32)
+    return Sample(images, vectors, texts, image_of.astype(np.int64))
 
 
 def scene_queries(inside: list[Scene], outside: list[Scene], rng: Random) -> Queries:
@@ -186,17 +192,21 @@ def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
     best = scores.max(axis=1)
     start = time.perf_counter()
     said = calibrating.phrases(sample.captions)
-    rule = calibrating.fit_text_to_image(sample, said, model.texts(said))
+    spoken = model.texts(said)
+    plain = calibrating.fit_text_to_image(sample, said, spoken)
+    rule = plain and calibrating.fit_with_captions(sample, said, spoken, plain)
     seconds = time.perf_counter() - start
     without = calibrating.background(sample.images, len(sample.images))
-    if rule is None or without is None:
+    if plain is None or rule is None or without is None:
         raise SystemExit("nothing was learned from the captions: the scores of this model say nothing about them")
-    relevance, per_query_ms = relevances(rule, vectors, best)
+    start = time.perf_counter()
+    relevance = greatest(rule, sample, vectors, scores)
+    per_query_ms = (time.perf_counter() - start) * 1e3 / len(best)
     figures = {
         **by_kind("auroc", queries, relevance),
         **by_kind("cosine_auroc", queries, best),
         **by_kind("z_score_auroc", queries, (best - scores.mean(axis=1)) / scores.std(axis=1)),
-        **by_kind("no_captions_auroc", queries, relevances(without, vectors, best)[0]),
+        **by_kind("no_captions_auroc", queries, relevances(without, vectors, best)),
     }
     is_right = (relevance >= FITS_FROM) == np.array(queries.is_true)
     for name, chosen in kinds(queries):
@@ -204,11 +214,36 @@ def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
     return {**figures, "queries": len(best), "calibrating_s": seconds, "per_query_ms": per_query_ms}
 
 
-def relevances(rule: Rule, queries: Vectors, best: np.ndarray) -> tuple[np.ndarray, float]:
-    """Of the best result of each query, and the milliseconds that one takes."""
-    start = time.perf_counter()
-    found = [rule.of(query, np.array([score]))[0] for query, score in zip(queries, best, strict=True)]
-    return np.array(found), (time.perf_counter() - start) * 1e3 / len(best)
+def relevances(rule: Fitted | Background, queries: Vectors, best: np.ndarray) -> np.ndarray:
+    """Of the best result of each query, by a rule that looks at nothing else."""
+    return np.array([rule.of(query, np.array([score]))[0] for query, score in zip(queries, best, strict=True)])
+
+
+@dataclass
+class Ranked:
+    """The best pictures of a query, as a rule sees them."""
+
+    pictures: Vectors
+    nearest: np.ndarray
+
+    def vectors(self) -> Vectors:
+        """(k, dim) of the pictures."""
+        return self.pictures
+
+    def captions(self) -> np.ndarray:
+        """(k,) the query's cosine with the nearest caption of each."""
+        return self.nearest
+
+
+def greatest(rule: Rule, sample: Sample, queries: Vectors, scores: Vectors) -> np.ndarray:
+    """(q,) the greatest relevance among the ten best pictures of each query."""
+    everything = np.full(len(queries), -1)
+    near = calibrating.nearest_captions(queries, sample, everything) if len(sample.texts) else scores
+    best = np.argsort(-scores, axis=1)[:, : calibrating.NEAREST]
+    return np.array([
+        rule.of(query, scores[i, best[i]], Ranked(sample.images[best[i]], near[i, best[i]])).max()
+        for i, query in enumerate(queries)
+    ])  # fmt: skip
 
 
 def kinds(queries: Queries) -> Iterator[tuple[str, np.ndarray]]:
@@ -236,27 +271,66 @@ def of_pictures(sample: Sample, known: Vectors, others: Vectors) -> float:
     if rule is None:
         raise SystemExit("nothing was learned from the pictures")
     queries = np.concatenate([known, others])
-    values, _ = relevances(rule, queries, (queries @ sample.texts.T).max(axis=1))
+    values = relevances(rule, queries, (queries @ sample.texts.T).max(axis=1))
     return auroc(values, np.arange(len(queries)) < len(known))
 
 
-def on_photographs(model: Model, folder: Path, n_collections: int) -> Figures:
-    read = [record for record in data_sets.read(str(folder), None) if isinstance(record, ImageRecord)]
-    records = [record for record in read if len(record.captions) > 1]
+def on_photographs(model: Model, folder: Path, split: str | None, n_collections: int) -> Figures:
+    records = [record for record in data_sets.read(str(folder), split) if isinstance(record, ImageRecord)]
     images = model.images([decode(of_record(record))[0] for record in records])
-    found = []
+    captioned = [len(record.captions) > 1 for record in records]
+    if any(captioned):
+        kept = [record for record, is_captioned in zip(records, captioned, strict=True) if is_captioned]
+        return means(with_captions(model, kept, images[captioned], n_collections))
+    return means(without_captions(model, records, images, n_collections))
+
+
+def with_captions(model: Model, records: list[ImageRecord], images: Vectors, n_collections: int) -> Iterator[Figures]:
+    queries = model.texts([record.captions[0] for record in records])
     for number in range(n_collections):
         order = Random(f"photographs-{number}").sample(range(len(records)), len(records))
         inside = order[: len(order) // 2]
         sample = sample_of(model, images[inside], [list(records[i].captions[1:]) for i in inside])
-        queries = Queries([], [], [])
-        for i in order:
-            queries.add(records[i].captions[0], i in set(inside), False)
-        found.append(measured(sample, model, queries))
-    return {name: value for name, value in means(found).items() if "auroc" in name or name in ("right", "queries")}
+        said = calibrating.phrases(sample.captions)
+        vectors = model.texts(said)
+        plain = calibrating.fit_text_to_image(sample, said, vectors)
+        rule = plain and calibrating.fit_with_captions(sample, said, vectors, plain)
+        if plain is None or rule is None:
+            raise SystemExit("nothing was learned from the captions: the scores of this model say nothing about them")
+        is_true = np.isin(np.arange(len(records)), inside)
+        yield told("photographs", sample, queries, rule, is_true)
 
 
-def means(found: list[Figures]) -> Figures:
+def without_captions(
+    model: Model, records: list[ImageRecord], images: Vectors, n_collections: int
+) -> Iterator[Figures]:
+    folders = np.array([record.path.parent.name for record in records])
+    names = sorted(set(folders))
+    forms = [f"{form}{name.replace('_', ' ')}" for form in ("", "a ", "a photo of a ") for name in names]
+    queries, phrases = model.texts(forms), model.texts(list(general_phrases()))
+    for number in range(n_collections):
+        present = Random(f"classes-{number}").sample(names, len(names) // 2)
+        sample = sample_of(model, images[np.isin(folders, present)], [])
+        rule = calibrating.beside_phrases(sample.images, phrases, len(sample.images))
+        if rule is None:
+            raise SystemExit(f"there are too few pictures: {len(sample.images)}, and {calibrating.LEAST} are needed")
+        yield told("no_captions", sample, queries, rule, np.isin([*names] * 3, present))
+
+
+def told(name: str, sample: Sample, queries: Vectors, rule: Rule, is_true: np.ndarray) -> Figures:
+    scores = queries @ sample.images.T
+    relevance = greatest(rule, sample, queries, scores)
+    yes = relevance >= FITS_FROM
+    cosine = auroc(scores.max(axis=1), is_true)
+    return {
+        f"auroc_{name}": auroc(relevance, is_true), "auroc_cosine": cosine,
+        "over_cosine": auroc(relevance, is_true) - cosine, "right": float((yes == is_true).mean()),
+        "fits_of_present": float(yes[is_true].mean()), "fits_of_absent": float(yes[~is_true].mean()),
+        "pictures": len(sample.images), "queries": len(queries),
+    }  # fmt: skip
+
+
+def means(found: Iterable[Figures]) -> Figures:
     by_name: dict[str, list[float]] = defaultdict(list)
     for figures in found:
         for name, value in figures.items():

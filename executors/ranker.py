@@ -8,9 +8,10 @@ from docarray import DocList
 from jina import requests
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Document
+from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.retrieval.ranking import best
-from crossmodal.retrieval.relevance import CalibrationFile
+from crossmodal.retrieval.relevance import CalibrationFile, Floats
+from crossmodal.store.sqlite import DocumentStore
 from executors.context import unescaped
 from executors.docs import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
 from executors.generations import Generations
@@ -94,13 +95,31 @@ class Ranker(Refusing):
             matches = [match for match in doc.matches if match.modality == modality and "cosine" in match.scores]
             rule = calibration.rule(doc.modality, modality)
             if matches and rule is not None:
-                relevance = rule.of(query, np.array([match.scores["cosine"] for match in matches]))
+                pictures = StoredPictures(self.stores.named(doc.generation), [match.id for match in matches], query)
+                relevance = rule.of(query, np.array([match.scores["cosine"] for match in matches]), pictures)
                 for match, value in zip(matches, relevance.tolist(), strict=True):
                     match.scores["relevance"] = round(value, 4)
 
     def close(self) -> None:
         """Closes the stores."""
         self.stores.close()
+
+
+class StoredPictures:
+    """What a rule may ask about pictures that were found, read from the store when it is asked for."""
+
+    def __init__(self, store: DocumentStore, ids: list[str], query: Vectors) -> None:
+        self._store, self._ids, self._query = store, ids, query
+
+    def vectors(self) -> Vectors:
+        """As `Judged.vectors`; zeros for one that was removed in the meantime."""
+        found = self._store.vectors_of(self._ids)
+        return np.stack([found.get(own, np.zeros_like(self._query)) for own in self._ids])
+
+    def captions(self) -> Floats:
+        """As `Judged.captions`."""
+        found = self._store.caption_vectors_of(self._ids)
+        return np.array([float((found[own] @ self._query).max()) if own in found else np.nan for own in self._ids])
 
 
 def refuse_fusion(doc: MediaDoc, parameters: dict[str, Any]) -> None:

@@ -13,11 +13,12 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.settings import Settings
 from crossmodal.core.trouble import reason
-from crossmodal.core.types import MODALITIES, Keys, Modality, Vectors
-from crossmodal.encoders.registry import IMAGE_ONLY
+from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
+from crossmodal.encoders.registry import BUNDLED, IMAGE_ONLY
 from crossmodal.index.collection import Collection
 from crossmodal.retrieval import calibration as calibrating
 from crossmodal.retrieval.calibration import Sample
+from crossmodal.retrieval.phrases import general_phrases
 from crossmodal.retrieval.relevance import Calibration
 from crossmodal.store.database import check_writable
 from crossmodal.store.sqlite import DocumentStore
@@ -85,13 +86,20 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
         sample = _sample(store, drawn["image"])
         vectors = {modality: _vectors(store, drawn[modality][: calibrating.MAX_BACKGROUND]) for modality in MODALITIES}
     made = Calibration(store_id, last_seq)
-    is_enough = len(sample.images) >= calibrating.LEAST and collection.model.family not in IMAGE_ONLY
-    said = calibrating.phrases(sample.captions) if is_enough else []
+    is_enough = len(sample.images) >= calibrating.LEAST
+    said = calibrating.phrases(sample.captions) if is_enough and collection.model.family not in IMAGE_ONLY else []
+    words = None
     if said:
-        words = calibrating.fit_text_to_image(sample, said, encode(said))
+        vectors_of_said = encode(said)
+        words = calibrating.fit_text_to_image(sample, said, vectors_of_said)
         picture = calibrating.fit_image_to_text(sample)
         made.fitted.update({("text", "image"): words} if words else {})
         made.fitted.update({("image", "text"): picture} if picture else {})
+    if words is not None:
+        made = replace(made, words=calibrating.fit_with_captions(sample, said, vectors_of_said, words))
+    elif is_enough and knows_many_things(collection.model):
+        phrases = encode(general_phrases())
+        made = replace(made, words=calibrating.beside_phrases(sample.images, phrases, counts["image"]))
     for modality in MODALITIES:
         beside = calibrating.background(vectors[modality], counts[modality])
         made.backgrounds.update({modality: beside} if beside else {})
@@ -100,6 +108,12 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
     except OSError as error:
         raise StateError(f"{collection.calibration_path} can't be written: {reason(error)}") from error
     return made
+
+
+def knows_many_things(model: ModelSpec) -> bool:
+    """Whether phrases of all kinds mean something to a model; the bundled scenes' and VSE++ know few words."""
+    spec = model.base or model
+    return spec.family == "clip" and spec.weights != BUNDLED
 
 
 def _drawn(store: DocumentStore, modality: Modality, n: int) -> Keys:

@@ -9,18 +9,35 @@ a caption with all of its words.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Vectors
-from crossmodal.retrieval.relevance import Background, Fitted, Floats, logistic
+from crossmodal.retrieval.relevance import (
+    Background,
+    BesidePhrases,
+    Fitted,
+    Floats,
+    WithCaptions,
+    log_phi,
+    logistic,
+)
 
+NEAREST = 10
+"""How many of the best pictures are looked at for a query whose captions count."""
+ROUNDS = 3
+LEAST_SCALE = 1e-6
+CHUNK = 256
+"""Queries whose cosines with all captions are in memory at a time."""
+STRANGE_PHRASES = 0.9
+"""The share of phrases of all kinds that is taken to be true of no picture of a collection."""
 LEAST = 20
 """With fewer pictures there is nothing to learn what does not fit from, and no rule."""
 MAX_PICTURES, MAX_CAPTIONS, MAX_PHRASES = 4000, 2000, 800
@@ -98,6 +115,116 @@ def fit_text_to_image(sample: Sample, said: Sequence[str], vectors: Vectors, see
     return _fit_with_and_without(queries, queries @ sample.images.T, true, weights)
 
 
+def fit_with_captions(
+    sample: Sample, said: Sequence[str], vectors: Vectors, without: Fitted, seed: int = 0
+) -> WithCaptions | None:
+    """The rule for words among pictures that have captions, or None where too few pictures have several.
+
+    A caption that is a query is not counted among those of its picture. Which of the best pictures answers a query is
+    not known beforehand: it is the one that the rule finds most relevant, so picture and rule are found in turns.
+
+    Args:
+        sample: Pictures with captions.
+        said: Phrases out of these captions, as `phrases` draws them.
+        vectors: (len(said), dim) unit vectors of the phrases.
+        seed: Chooses the captions.
+        without: What that returned, for pictures without captions.
+
+    Source: Andrews, Tsochantaridis, Hofmann 2002 (Support vector machines for multiple-instance learning), mi-SVM's
+        alternation, with a logistic regression.
+    """
+    several = np.bincount(sample.image_of, minlength=len(sample.images)) > 1
+    own = np.flatnonzero(several[sample.image_of])
+    if several.sum() < LEAST:
+        return None
+    chosen = np.array(Random(seed).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
+    queries = np.concatenate([vectors, sample.texts[chosen]])
+    true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
+    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True
+    own_caption = np.concatenate([np.full(len(said), -1), chosen])
+    weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
+    found = queries @ sample.images.T
+    near = np.concatenate([
+        nearest_captions(queries[i : i + CHUNK], sample, own_caption[i : i + CHUNK])
+        for i in range(0, len(queries), CHUNK)
+    ])  # fmt: skip
+    has_others = ~true.all(axis=1)
+    best = np.concatenate([_best(found), _best(np.where(true, -np.inf, found)[has_others])])
+    rows = np.concatenate([np.arange(len(queries)), np.flatnonzero(has_others)])
+    is_right = np.repeat([True, False], [len(queries), has_others.sum()])
+    fitted = _fit_best_of(
+        queries[rows], found[rows[:, None], best], near[rows[:, None], best], is_right,
+        _balanced(is_right, weights[rows]),
+    )  # fmt: skip
+    return None if fitted is None else WithCaptions(*fitted, without)
+
+
+def _best(scores: Vectors) -> NDArray[np.int64]:
+    """(q, NEAREST) the columns of the highest scores of each row, fewer where there are fewer columns."""
+    k = min(NEAREST, scores.shape[1])
+    return np.argpartition(-scores, k - 1, axis=1)[:, :k]
+
+
+def nearest_captions(queries: Vectors, sample: Sample, left_out: NDArray[np.int64]) -> Floats:
+    """(q, n) each query's cosine with the nearest caption of each picture; NaN where it has none.
+
+    `left_out` (q,) is a caption that does not count for that query, -1 where all do.
+    """
+    cosines = (queries @ sample.texts.T).astype(np.float64)
+    rows = np.flatnonzero(left_out >= 0)
+    cosines[rows, left_out[rows]] = -np.inf
+    order = np.argsort(sample.image_of, kind="stable")
+    pictures, starts = np.unique(sample.image_of[order], return_index=True)
+    found = np.full((len(queries), len(sample.images)), np.nan)
+    found[:, pictures] = np.maximum.reduceat(cosines[:, order], starts, axis=1)
+    return np.where(np.isneginf(found), np.nan, found)
+
+
+def _balanced(is_right: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Weights of which those of either kind sum to one."""
+    return weights / np.where(is_right, weights[is_right].sum(), max(float(weights[~is_right].sum()), 1e-9))
+
+
+def _fit_best_of(
+    queries: Vectors, scores: Floats, captions: Floats, is_right: NDArray[np.bool_], weights: Floats
+) -> tuple[Fitted, float] | None:
+    """A rule by score and caption of the most relevant of each query's pictures, (n, NEAREST); None as `fit`.
+
+    A picture without captions counts as far from its captions as the farthest one that has some.
+    """
+    captions = np.where(np.isnan(captions), np.nanmin(captions), captions)
+    rows, nothing = np.arange(len(scores)), np.zeros((len(scores), 0), np.float32)
+    best = (scores + captions).argmax(axis=1)
+    for _ in range(ROUNDS):
+        chosen = scores[rows, best], captions[rows, best]
+        found = fit_two(nothing, *chosen, is_right, weights)
+        if found is None:
+            return None
+        best = (found[0].scale * scores + found[1] * captions).argmax(axis=1)
+    return fit_two(queries, scores[rows, best], captions[rows, best], is_right, weights)
+
+
+def beside_phrases(images: Vectors, phrases: Vectors, n: int) -> BesidePhrases | None:
+    """The rule for words among pictures without captions; None where there is too little.
+
+    Nine in ten of the phrases are taken to be true of no picture of the collection, so that quantile of their best z is
+    one of the best of the pictures that do not fit: it says how many independent pictures the collection counts for.
+
+    Args:
+        images: (m, dim) a random sample of the collection's pictures.
+        phrases: (p, dim) unit vectors of phrases of all kinds.
+        n: How many pictures there are.
+    """
+    if len(images) < LEAST or len(phrases) < LEAST:
+        return None
+    centred = (phrases - phrases.mean(axis=0)).astype(np.float64)
+    covariance = (centred.T @ centred / len(phrases)).astype(np.float32)
+    rule = BesidePhrases(phrases.mean(axis=0), covariance, 1.0)
+    best = rule.z((phrases @ images.T).astype(np.float64), images).max(axis=1)
+    independent = math.log(STRANGE_PHRASES) / log_phi(float(np.quantile(best, STRANGE_PHRASES)))
+    return replace(rule, n=max(1.0, independent * n / len(images)))
+
+
 def fit_image_to_text(sample: Sample) -> Fitted | None:
     """The rule for a picture among captions, or None where there is too little to learn from."""
     pictures = np.unique(sample.image_of)
@@ -148,21 +275,46 @@ def fit(queries: Vectors, scores: Vectors, is_right: NDArray[np.bool_], weights:
     Source: Hastie, Tibshirani, Friedman 2009 (The Elements of Statistical Learning), section 4.4.1, with a ridge
         penalty on the query's part.
     """
+    found = _fitted(queries, scores[:, None].astype(np.float64), is_right, weights)
+    return None if found is None or found[1][0] <= 0 else found[0]
+
+
+def fit_two(
+    queries: Vectors, scores: Floats, captions: Floats, is_right: NDArray[np.bool_], weights: Floats
+) -> tuple[Fitted, float] | None:
+    """As `fit`, on the nearest caption's cosine (n,) as well: the rule, and that cosine's scale, which is positive.
+
+    Where the score says nothing beside the captions, its scale is next to nothing.
+    """
+    found = _fitted(queries, np.column_stack([scores, captions]), is_right, weights)
+    if found is None or found[1][1] <= 0:
+        return None
+    if found[1][0] > 0:
+        return found[0], float(found[1][1])
+    alone = _fitted(queries, captions[:, None], is_right, weights)
+    if alone is None or alone[1][0] <= 0:
+        return None
+    return replace(alone[0], scale=LEAST_SCALE), float(alone[1][0])
+
+
+def _fitted(
+    queries: Vectors, values: Floats, is_right: NDArray[np.bool_], weights: Floats
+) -> tuple[Fitted, Floats] | None:
+    """A logistic regression on values (n, v) and the query: the rule by the first value, and the scales (v,) of all."""
     if is_right.all() or not is_right.any():
         return None
-    mean, score_mean = queries.mean(axis=0, dtype=np.float64), float(scores.mean())
+    n_values = values.shape[1]
+    mean, value_means = queries.mean(axis=0, dtype=np.float64), values.mean(axis=0, dtype=np.float64)
     centred = queries - mean
     length = max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)
-    spread = max(float(scores.std()), 1e-9)
-    features = np.column_stack([(scores - score_mean) / spread, np.ones(len(scores)), centred / length])
+    spreads = np.maximum(values.std(axis=0, dtype=np.float64), 1e-9)
+    features = np.column_stack([(values - value_means) / spreads, np.ones(len(values)), centred / length])
     penalty = np.full(features.shape[1], PENALTY)
-    penalty[:2] = 1e-6
+    penalty[: n_values + 1] = 1e-6
     found = _minimised(features, is_right.astype(np.float64), weights / weights.sum(), penalty)
-    scale, direction = found[0] / spread, found[2:] / length
-    if scale <= 0:
-        return None
-    offset = found[1] - scale * score_mean - direction @ mean
-    return Fitted(float(scale), direction.astype(np.float32), float(offset))
+    scales, direction = found[:n_values] / spreads, found[n_values + 1 :] / length
+    offset = found[n_values] - scales @ value_means - direction @ mean
+    return Fitted(float(scales[0]), direction.astype(np.float32), float(offset)), scales
 
 
 def _minimised(features: Floats, is_right: Floats, weights: Floats, penalty: Floats) -> Floats:

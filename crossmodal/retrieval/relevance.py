@@ -5,10 +5,14 @@ long caption. What a score has to be compared with depends on the query.
 
 - `Fitted`, where there are captions: a logistic regression on the score and on the query's vector, so the
   score from which a result is more likely right than wrong is a linear function of the query.
-- `Background`, without captions: the query's scores with a sample of the collection are taken for scores of what
+- `WithCaptions`, for words among pictures with several captions each: also on how near the words are to the picture's
+  own captions.
+- `BesidePhrases`, for words among pictures without captions: a picture's score with the query is compared with its
+  scores with phrases of all kinds.
+- `Background`, for other queries: the query's scores with a sample of the collection are taken for scores of what
   does not fit, and the relevance says how much the best of so many would have to be exceeded.
 
-Both rise with the score, so the order of a query's results stays as it is. `calibration.py` fits them.
+All rise with the score of a picture. `calibration.py` fits them.
 """
 
 from __future__ import annotations
@@ -59,10 +63,22 @@ def fits(relevances: Sequence[float | None], least: float | None) -> bool | None
     return max(known) >= (FITS_FROM if least is None else least)
 
 
+class Judged(Protocol):
+    """What a rule may ask about the pictures it judges; asking costs a look into the store."""
+
+    def vectors(self) -> Vectors:
+        """(k, dim) the pictures' own vectors."""
+        ...
+
+    def captions(self) -> Floats:
+        """(k,) the query's cosine with the nearest caption of each picture, NaN where one has none."""
+        ...
+
+
 class Rule(Protocol):
     """Turns the scores of one query into relevances."""
 
-    def of(self, query: Vectors, scores: Floats) -> Floats:
+    def of(self, query: Vectors, scores: Floats, judged: Judged) -> Floats:
         """Relevances (k,) in [0, 1], which rise with the score, for a query (dim,) and its scores (k,)."""
         ...
 
@@ -85,10 +101,57 @@ class Fitted:
     direction: Vectors  # (dim,)
     offset: float
 
-    def of(self, query: Vectors, scores: Floats) -> Floats:
+    def of(self, query: Vectors, scores: Floats, judged: Judged | None = None) -> Floats:
         """As `Rule.of`."""
         threshold = np.asarray(query, np.float64) @ self.direction + self.offset
         return logistic(self.scale * np.asarray(scores, np.float64) + threshold)
+
+
+@dataclass(frozen=True)
+class WithCaptions:
+    """As `Fitted`, with `caption_scale` times the query's cosine with the picture's nearest caption; not negative.
+
+    A picture without captions is judged by `without`.
+    """
+
+    fitted: Fitted
+    caption_scale: float
+    without: Fitted
+
+    def of(self, query: Vectors, scores: Floats, judged: Judged) -> Floats:
+        """As `Rule.of`."""
+        captions = judged.captions()
+        threshold = np.asarray(query, np.float64) @ self.fitted.direction + self.fitted.offset
+        by_captions = self.caption_scale * np.nan_to_num(captions)
+        told = self.fitted.scale * np.asarray(scores, np.float64) + by_captions + threshold
+        return np.where(np.isnan(captions), self.without.of(query, scores), logistic(told))
+
+
+@dataclass(frozen=True)
+class BesidePhrases:
+    """Relevance from how far a picture's score with the query lies above its scores with phrases of all kinds.
+
+    With z = (score - mean) / deviation over the picture's scores with the phrases, a picture that the query is not true
+    of stays below z with probability Phi(z), the best of n such pictures with Phi(z)^n. From there as `Background`.
+
+    Source: t-norm of Auckenthaler, Carey, Lloyd-Thomas 2000 (Score normalization for text-independent speaker
+        verification systems): a picture is a speaker's model, the phrases are impostors. The rest as `Background`.
+    """
+
+    mean: Vectors  # (dim,) of the phrases' vectors
+    covariance: Vectors  # (dim, dim)
+    n: float
+    """How many independent pictures the collection counts for."""
+
+    def of(self, query: Vectors, scores: Floats, judged: Judged) -> Floats:
+        """As `Rule.of`."""
+        return _relevance_of_best(self.z(np.asarray(scores, np.float64), judged.vectors()), self.n)
+
+    def z(self, scores: Floats, pictures: Vectors) -> Floats:
+        """The scores (..., k) of pictures (k, dim) in deviations from the mean of the phrases' scores."""
+        variances = np.einsum("kd,kd->k", pictures @ self.covariance, pictures).astype(np.float64)
+        deviations = np.maximum(np.sqrt(np.maximum(variances, 0)), LEAST_SPREAD)
+        return np.asarray((scores - pictures @ self.mean) / deviations, np.float64)
 
 
 @dataclass(frozen=True)
@@ -113,15 +176,20 @@ class Background:
     vectors: Vectors  # (m, dim)
     n: int
 
-    def of(self, query: Vectors, scores: Floats) -> Floats:
+    def of(self, query: Vectors, scores: Floats, judged: Judged | None = None) -> Floats:
         """As `Rule.of`."""
         beside = (self.vectors @ np.asarray(query, np.float32)).astype(np.float64)
         z = (np.asarray(scores, np.float64) - beside.mean()) / max(float(beside.std()), LEAST_SPREAD)
-        p = -np.expm1(self.n * np.array([_log_phi(each) for each in z.tolist()], np.float64))
-        small = np.clip(p, 1e-300, np.exp(-1))
-        favourable = 1 / (1 - np.e * small * np.log(small))
-        relevance: Floats = np.where(p < np.exp(-1), favourable, 0.5 * (1 - p) / (1 - np.exp(-1)))
-        return relevance
+        return _relevance_of_best(z, self.n)
+
+
+def _relevance_of_best(z: Floats, n: float) -> Floats:
+    """The relevance of scores (k,) of z deviations, where the best of n that do not fit would have one, too."""
+    p = -np.expm1(n * np.array([log_phi(each) for each in z.tolist()], np.float64))
+    small = np.clip(p, 1e-300, np.exp(-1))
+    favourable = 1 / (1 - np.e * small * np.log(small))
+    relevance: Floats = np.where(p < np.exp(-1), favourable, 0.5 * (1 - p) / (1 - np.exp(-1)))
+    return relevance
 
 
 def logistic(logits: Floats) -> Floats:
@@ -129,7 +197,7 @@ def logistic(logits: Floats) -> Floats:
     return np.exp(-np.logaddexp(0, -logits))
 
 
-def _log_phi(z: float) -> float:
+def log_phi(z: float) -> float:
     """The logarithm of the standard normal distribution function, exact where it is near 0."""
     if z > 0:
         return math.log1p(-math.erfc(z / math.sqrt(2)) / 2)
@@ -141,16 +209,20 @@ class Calibration:
     """The rules of a collection, by what is asked with and what is asked for, as ("text", "image").
 
     `fitted` holds those that captions allow. `backgrounds` are by what is asked for, and serve every query that has
-    no rule of its own. `store_id` and `last_seq` say of which state of the store it is.
+    no rule of its own. `words` is for words among pictures, before both. `store_id` and `last_seq` say of which state
+    of the store it is.
     """
 
     store_id: str
     last_seq: int
     fitted: dict[tuple[Modality, Modality], Fitted] = field(default_factory=dict)
     backgrounds: dict[Modality, Background] = field(default_factory=dict)
+    words: WithCaptions | BesidePhrases | None = None
 
     def rule(self, asked: str, target: Modality) -> Rule | None:
         """The rule for a query of the modality `asked` ("vector" for one that has several parts), or None."""
+        if (asked, target) == ("text", "image") and self.words is not None:
+            return self.words
         known: dict[tuple[str, Modality], Fitted] = dict(self.fitted.items())
         return known.get((asked, target)) or self.backgrounds.get(target)
 
@@ -160,7 +232,13 @@ class Calibration:
             "format": np.array(FORMAT), "store_id": np.array(self.store_id), "last_seq": np.array(self.last_seq)
         }  # fmt: skip
         for (asked, target), rule in self.fitted.items():
-            arrays[f"{asked}-{target}"] = np.concatenate([[rule.scale, rule.offset], rule.direction])
+            arrays[f"{asked}-{target}"] = _numbers(rule)
+        if isinstance(self.words, WithCaptions):
+            arrays["captions"] = np.concatenate([[self.words.caption_scale], _numbers(self.words.fitted)])
+            arrays["captions-without"] = _numbers(self.words.without)
+        elif self.words is not None:
+            arrays["phrases-mean"], arrays["phrases-n"] = self.words.mean, np.array(self.words.n)
+            arrays["phrases-covariance"] = self.words.covariance
         for target, background in self.backgrounds.items():
             arrays[f"{target}-vectors"] = background.vectors.astype(np.float16)
             arrays[f"{target}-n"] = np.array(background.n)
@@ -189,11 +267,28 @@ class Calibration:
         for target in MODALITIES:
             for asked in MODALITIES:
                 if (numbers := arrays.get(f"{asked}-{target}")) is not None:
-                    scale, offset, *direction = numbers.tolist()
-                    fitted[asked, target] = Fitted(scale, np.array(direction, np.float32), offset)
+                    fitted[asked, target] = _fitted(numbers)
             if (vectors := arrays.get(f"{target}-vectors")) is not None:
                 backgrounds[target] = Background(vectors.astype(np.float32), int(arrays[f"{target}-n"]))
-        return cls(str(arrays["store_id"]), int(arrays["last_seq"]), fitted, backgrounds)
+        return cls(str(arrays["store_id"]), int(arrays["last_seq"]), fitted, backgrounds, _words(arrays))
+
+
+def _numbers(rule: Fitted) -> Floats:
+    return np.concatenate([[rule.scale, rule.offset], rule.direction])
+
+
+def _fitted(numbers: NDArray[np.generic]) -> Fitted:
+    scale, offset, *direction = numbers.tolist()
+    return Fitted(scale, np.array(direction, np.float32), offset)
+
+
+def _words(arrays: dict[str, NDArray[np.generic]]) -> WithCaptions | BesidePhrases | None:
+    if (numbers := arrays.get("captions")) is not None:
+        return WithCaptions(_fitted(numbers[1:]), float(numbers[0]), _fitted(arrays["captions-without"]))
+    if (mean := arrays.get("phrases-mean")) is not None:
+        covariance = arrays["phrases-covariance"].astype(np.float32)
+        return BesidePhrases(mean.astype(np.float32), covariance, float(arrays["phrases-n"]))
+    return None
 
 
 class CalibrationFile:

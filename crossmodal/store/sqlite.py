@@ -327,6 +327,21 @@ class DocumentStore:
             found.update((own, np.frombuffer(vector, "<f4")) for own, vector in self.database.rows(query, chunk))
         return found
 
+    def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
+        """The vectors (m, dim) of the captions of those of the pictures that have some."""
+        found: dict[str, list[bytes]] = {}
+        for chunk in _chunks(list(image_ids)):
+            marks = ",".join("?" * len(chunk))
+            query = (
+                "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
+                f"WHERE image_id IN ({marks}) AND image_id <> '' AND modality = 'text' ORDER BY key"
+            )
+            for own, vector in self.database.rows(query, chunk):
+                found.setdefault(own, []).append(vector)
+        return {
+            own: np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1) for own, vectors in found.items()
+        }
+
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """Documents with all that is kept of them, keys above `after_key`, rising, at most `limit`."""
         rows = self.database.rows(

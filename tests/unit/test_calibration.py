@@ -107,3 +107,81 @@ def test_the_regression_finds_the_least_loss() -> None:
     assert rule.scale == pytest.approx(8, rel=0.3)
     found = np.array([rule.of(query, np.array([score]))[0] for query, score in zip(queries, scores, strict=True)])
     assert np.abs(found - chance).mean() < 0.05
+
+
+def with_second_captions(n: int) -> Sample:
+    """As `made`, each caption told twice, the second time by another person."""
+    one = made(n)
+    rng = np.random.default_rng(9)
+    again = unit(one.texts + 0.05 * rng.standard_normal(one.texts.shape))
+    return Sample(
+        one.images, np.concatenate([one.texts, again]), [*one.captions, *one.captions], np.tile(one.image_of, 2)
+    )
+
+
+class Ranked:
+    def __init__(self, captions: np.ndarray, vectors: np.ndarray) -> None:
+        self._captions, self._vectors = captions, vectors
+
+    def captions(self) -> np.ndarray:
+        return self._captions
+
+    def vectors(self) -> np.ndarray:
+        return self._vectors
+
+
+def test_other_captions_of_a_picture_count_and_the_query_itself_does_not() -> None:
+    sample = with_second_captions(150)
+    queries, left_out = sample.texts[:3], np.array([0, -1, 2])
+    near = calibrating.nearest_captions(queries, sample, left_out)
+    cosines = queries @ sample.texts.T
+    assert near[0, 0] == pytest.approx(cosines[0, 150], abs=1e-6)
+    assert near[1, 1] == pytest.approx(1, abs=1e-6)
+    lonely = Sample(sample.images, sample.texts[:1], sample.captions[:1], np.array([7]))
+    alone = calibrating.nearest_captions(queries, lonely, np.array([0, -1, -1]))
+    assert np.isnan(alone[0]).all()
+    assert np.flatnonzero(~np.isnan(alone[1])).tolist() == [7]
+
+
+def test_with_captions_what_is_here_is_told_from_what_is_not() -> None:
+    sample = with_second_captions(150)
+    said = calibrating.phrases(sample.captions, 100)
+    plain = calibrating.fit_text_to_image(sample, said, encoded(said))
+    assert plain is not None
+    rule = calibrating.fit_with_captions(sample, said, encoded(said), plain)
+    assert rule is not None
+    assert rule.caption_scale > 0
+    there, elsewhere = sample.texts[:100], made(150, seed=5).texts[:100]
+    near = calibrating.nearest_captions(there, sample, np.arange(100))
+    far = calibrating.nearest_captions(elsewhere, sample, np.full(100, -1))
+
+    def relevances(queries: np.ndarray, captions: np.ndarray) -> np.ndarray:
+        scores = queries @ sample.images.T
+        return np.array([
+            rule.of(query, scores[i], Ranked(captions[i], sample.images)).max() for i, query in enumerate(queries)
+        ])  # fmt: skip
+
+    assert (relevances(there, near) >= 0.5).mean() > 0.7
+    assert relevances(there, near).mean() > relevances(elsewhere, far).mean()
+
+
+def test_one_caption_a_picture_is_too_little_for_that() -> None:
+    sample = made(100)
+    said = calibrating.phrases(sample.captions, 50)
+    plain = calibrating.fit_text_to_image(sample, said, encoded(said))
+    assert plain is not None
+    assert calibrating.fit_with_captions(sample, said, encoded(said), plain) is None
+
+
+def test_phrases_of_all_kinds_tell_a_name_of_what_is_here_from_others() -> None:
+    rng = np.random.default_rng(0)
+    classes = unit(rng.standard_normal((12, 32)))
+    images = unit(np.repeat(classes[:6], 20, axis=0) + 0.1 * rng.standard_normal((120, 32)))
+    phrases = unit(rng.standard_normal((300, 32)))
+    rule = calibrating.beside_phrases(images, phrases, len(images))
+    assert rule is not None
+    scores = classes @ images.T
+    best = [rule.of(name, scores[i], Ranked(np.empty(0), images)).max() for i, name in enumerate(classes)]
+    assert min(best[:6]) > max(0.5, *best[6:])
+    assert calibrating.beside_phrases(images[:5], phrases, 5) is None
+    assert calibrating.beside_phrases(images, phrases[:5], 120) is None

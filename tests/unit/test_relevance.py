@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
-from crossmodal.retrieval.relevance import Background, Calibration, CalibrationFile, Fitted
+from crossmodal.retrieval.relevance import (
+    Background,
+    BesidePhrases,
+    Calibration,
+    CalibrationFile,
+    Fitted,
+    WithCaptions,
+)
 
 X, Y = np.float32([1, 0]), np.float32([0, 1])
 RULE = Fitted(10.0, np.float32([-4, -2]), 0.0)
@@ -39,6 +46,50 @@ def test_a_background_of_one_picture_or_of_equal_ones(n_pictures: int) -> None:
     equal = Background(np.repeat(X[None], n_pictures, axis=0), n_pictures)
     low, same, high = equal.of(X, np.array([0.9, 1.0, 1.1]))
     assert 0 <= low < same < 0.5 < high <= 1
+
+
+class Pictures:
+    """Two pictures, with the query's cosines with their captions."""
+
+    def __init__(self, captions: list[float]) -> None:
+        self._captions = captions
+
+    def vectors(self) -> np.ndarray:
+        return np.stack([X, Y])
+
+    def captions(self) -> np.ndarray:
+        return np.array(self._captions)
+
+
+def test_a_near_caption_makes_a_picture_relevant_and_one_without_is_judged_by_its_score() -> None:
+    rule = WithCaptions(Fitted(1.0, np.float32([0, 0]), -5.0), 10.0, RULE)
+    near, far = rule.of(X, np.array([0.3, 0.3]), Pictures([0.9, 0.1]))
+    assert near > 0.5 > far
+    _, without = rule.of(X, np.array([0.3, 0.4]), Pictures([0.9, np.nan]))
+    assert without == pytest.approx(0.5)
+
+
+def test_beside_phrases_a_score_counts_by_what_the_picture_scores_otherwise() -> None:
+    rule = BesidePhrases(np.float32([0.5, 0.1]), np.float32([[0.01, 0], [0, 0.01]]), 10)
+    assert rule.z(np.array([0.6, 0.7]), np.stack([X, Y])).tolist() == pytest.approx([1, 6])
+    usual, strange = rule.of(X, np.array([0.6, 0.7]), Pictures([]))
+    assert strange > 0.5 > usual
+
+
+def test_the_rules_for_words_are_kept_and_come_first() -> None:
+    pictures = Pictures([0.6, np.nan])
+    for words in (
+        WithCaptions(RULE, 3.0, Fitted(2.0, X, 0.25)),
+        BesidePhrases(np.float32([0.5, 0.1]), np.float32([[0.25, 0], [0, 0.5]]), 12.5),
+    ):
+        calibration = Calibration("a-store", 7, {("text", "image"): RULE}, {"image": BESIDE}, words)
+        again = Calibration.from_bytes(calibration.to_bytes())
+        assert calibration.rule("text", "image") is words
+        assert again.rule("vector", "image") != again.rule("text", "image")
+        scores = np.array([0.1, 0.6])
+        kept = again.rule("text", "image")
+        assert kept is not None
+        np.testing.assert_allclose(kept.of(Y, scores, pictures), words.of(Y, scores, pictures))
 
 
 def test_no_scores() -> None:

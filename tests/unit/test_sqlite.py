@@ -46,6 +46,13 @@ def test_put_and_read_back(tmp_path: Path) -> None:
         assert store.counts() == {"image": 1, "text": 0}
 
 
+def test_the_vectors_of_the_captions_of_pictures(tmp_path: Path) -> None:
+    with DocumentStore(tmp_path, writable=True) as store:
+        store.put([item("p", "image"), item("q", "image"), item("aa", image_id="p"), item("bbb", image_id="p")])
+        found = store.caption_vectors_of(["p", "q", "nobody", ""])
+        assert {own: vectors.tolist() for own, vectors in found.items()} == {"p": [[0, 0, 1, 0], [0, 0, 0, 1]]}
+
+
 def test_thumbnail_and_content_may_be_missing(tmp_path: Path) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
         store.put([item("a", "image")])
