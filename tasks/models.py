@@ -37,13 +37,14 @@ def table(found: list[Entry]) -> Table:
         drawn.add_column(heading, overflow="fold")
     for heading in ("dim", "pixels", "params", "MB"):
         drawn.add_column(heading, justify="right")
-    for heading in ("licence", "Flickr30k R@1", "COCO R@1", "here"):
+    for heading in ("licence", "Flickr30k R@1", "COCO R@1", "terms", "here"):
         drawn.add_column(heading)
     for entry in found:
         millions = "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
         row = (
             entry.family, entry.weights, _text(entry.dim), str(entry.size_px), millions, _text(entry.megabytes),
-            entry.licence, _pair(entry.flickr30k), _pair(entry.coco), "here" if entry.here else "",
+            entry.licence, _pair(entry.flickr30k), _pair(entry.coco), entry.terms,
+            "here" if entry.here else "",
         )  # fmt: skip
         drawn.add_row(*cells(row))
     return drawn

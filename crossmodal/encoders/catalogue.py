@@ -14,18 +14,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from crossmodal.encoders import registry
+from crossmodal.encoders import photos, registry
 from crossmodal.encoders.hub import cached_file
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 OUR_LICENCE = "apache-2.0"
-"""The bundled weights are trained on drawings of this program, and are under its own licence."""
+"""The bundled weights for scenes are trained on drawings of this program, and are under its own licence."""
+
+SEE_CARD = "see its card"
 
 
 @dataclass(frozen=True)
 class Entry:
     """Weights by name. What is not known is None, or an empty text for the licence.
 
+    `terms` says in words what the weights may be used for, as far as their licence or their training data tells.
     `flickr30k` and `coco` are published zero-shot R@1 in percent, text to image and image to text.
     `here` is the file on this machine, or None.
     """
@@ -39,6 +42,7 @@ class Entry:
     flickr30k: tuple[float, float] | None = None
     coco: tuple[float, float] | None = None
     here: Path | None = None
+    terms: str = SEE_CARD
 
     @property
     def megabytes(self) -> int | None:
@@ -66,8 +70,13 @@ def _bundled(family: str) -> Iterator[Entry]:
     if folder:
         spec = registry.resolve(family, registry.BUNDLED)
         (file,) = folder.glob("*.safetensors")
-        n = _parameters(file)
-        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, OUR_LICENCE, here=file)
+        n, terms = _parameters(file), _known()["terms"]["bundled"][registry.BUNDLED]
+        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, OUR_LICENCE, here=file, terms=terms)
+    if family == photos.FAMILY:
+        spec = registry.resolve(family, photos.NAME)
+        file = photos.BUNDLED_FOLDER / photos.WEIGHTS_NAME
+        n, terms = _parameters(file), _known()["terms"]["bundled"][photos.NAME]
+        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, "", here=file, terms=terms)
 
 
 def _parameters(file: Path) -> int:
@@ -75,7 +84,8 @@ def _parameters(file: Path) -> int:
     from safetensors import safe_open
 
     with safe_open(str(file), "np") as weights:
-        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+        names = [name for name in weights.keys() if not name.endswith(photos.SCALE_SUFFIX)]  # noqa: SIM118
+        shapes = [weights.get_slice(name).get_shape() for name in names]
     total = 0
     for shape in shapes:
         count = 1
@@ -109,6 +119,7 @@ def _clip() -> Iterator[Entry]:
                 (recall[0], recall[1]) if recall else None,
                 (recall[2], recall[3]) if recall else None,
                 cached_file(pretrained_config(architecture, tag)["hf_hub"]),
+                _terms(_licence(name)),
             )
 
 
@@ -124,7 +135,8 @@ def _timm() -> Iterator[Entry]:
         config: Any = timm.get_pretrained_cfg(name)
         parameters, dim = known.get(name.partition(".")[0], (None, None))
         here = cached_file(f"{config.hf_hub_id}/", FILE_NAMES) if config.hf_hub_id else None
-        yield Entry("timm", name, config.input_size[1], dim, parameters, str(config.license or ""), here=here)
+        licence = str(config.license or "")
+        yield Entry("timm", name, config.input_size[1], dim, parameters, licence, here=here, terms=_terms(licence))
 
 
 def _licence(name: str) -> str:
@@ -133,6 +145,12 @@ def _licence(name: str) -> str:
         if fnmatch(name, entry["names"]):
             return entry["licence"] or ""
     return ""
+
+
+def _terms(licence: str) -> str:
+    """What a licence of published weights says of their use; most leave it to the model's card."""
+    found: str = _known()["terms"]["licences"].get(licence, SEE_CARD)
+    return found
 
 
 @lru_cache(maxsize=1)

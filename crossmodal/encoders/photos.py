@@ -28,6 +28,9 @@ SCALE_SUFFIX = ".row_scale"
 
 CONTEXT_LENGTH = 128
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
+IMAGE_GROUP = 8
+"""Pictures that go through the tower together: its maps of 32 do not fit the cache, and take 1.4 times as long."""
+
 TEXT_GROUP = 32
 """Texts that are encoded together, of about the same length."""
 
@@ -43,13 +46,13 @@ class PhotoShape:
 
     variant: str = "lite0"
     size_px: int = 224
-    resize: Literal["squash", "shortest"] = "squash"
+    resize: Literal["squash", "shortest"] = "shortest"
     trained_dim: int = 256
     class_dim: int = 160
-    feature_dim: int = 96
+    feature_dim: int = 224
     hidden: int = 1024
     branch_from: int = 3
-    image_parts: tuple[float, float, float] = (0.45, 0.40, 0.15)
+    image_parts: tuple[float, float, float] = (0.29, 0.26, 0.45)
     class_temperature: float = 2.0
     vocab_size: int = 30522
 
@@ -144,7 +147,8 @@ class PhotosEncoder:
             return np.empty((0, self.spec.dim), np.float32)
         with self._torch.inference_mode():
             images = to_tensor(pixels, self.spec.preprocessing).to(self._dtype)
-            return unit_rows(self._model.encode_image(images).float().numpy())
+            parts = [self._model.encode_image(group) for group in images.split(IMAGE_GROUP)]
+            return unit_rows(self._torch.cat(parts).float().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text is cut after 128 tokens."""

@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,7 +129,8 @@ class _Run:
             model = load_folder(BUNDLED_FOLDER)
             shape, image_tower, text_tower = model.shape, model.image_tower, model.text_tower
             self.vocabulary = list(WordPiece.read(BUNDLED_FOLDER / VOCABULARY_NAME, CONTEXT_LENGTH).ids)
-        wanted = shape.preprocessing
+        # Captions speak of the whole picture, so none of it is cut off.
+        wanted = replace(shape.preprocessing, resize="squash")
         views = make_views(records, image_tower, wanted, recipe.n_views, recipe.seed, folder / "train-views", report)
         self.dev_views = make_views(dev, image_tower, wanted, 1, recipe.seed, folder / "dev-views", report)
         tokenizer = WordPiece(self.vocabulary, CONTEXT_LENGTH)

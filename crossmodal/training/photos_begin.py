@@ -16,7 +16,7 @@ from crossmodal.training.photos_batches import Texts
 from crossmodal.training.photos_texts import TEMPLATES, ClassWords, TextBank
 
 CLASS_TEMPLATE = TEMPLATES.index("a photo of a {}")
-FIRST_SCALE = 20.0
+FIRST_SCALE = 25.0
 
 
 @torch.no_grad()
@@ -32,7 +32,8 @@ def begin(
     """The model to train.
 
     The classes' part: the class vectors less their mean, and text vectors less the mean over the captions, both along
-    the principal axes of the class vectors. The features' part: their principal axes over the training pictures.
+    the principal axes of the class vectors. The features' part: their principal axes over the training pictures, each
+    divided by the square root of the deviation along it.
 
     Args:
         shape: Sizes.
@@ -56,7 +57,8 @@ def begin(
     model.class_projection.weight.copy_(axes)
     model.class_projection.bias.copy_(-axes @ mean)
     seen = features[:, 0]
-    axes = torch.linalg.svd(seen - seen.mean(0), full_matrices=False).Vh[: shape.feature_dim]
+    _, lengths, axes = torch.linalg.svd(seen - seen.mean(0), full_matrices=False)
+    axes = (axes / (lengths / math.sqrt(len(seen))).sqrt()[:, None])[: shape.feature_dim]
     model.feature_projection.weight.copy_(axes)
     model.feature_projection.bias.copy_(-axes @ seen.mean(0))
     nn.init.zeros_(model.gate.weight)

@@ -28,7 +28,7 @@ def test_every_published_entry_of_open_clip_is_listed() -> None:
     from open_clip.pretrained import list_pretrained
 
     listed = {entry.weights: entry for entry in entries("clip")}
-    assert set(listed) == {"scenes", *(f"{model}/{tag}" for model, tag in list_pretrained())}
+    assert set(listed) == {"scenes", "photos", *(f"{model}/{tag}" for model, tag in list_pretrained())}
     # Nothing is known of two whose text tower needs a package that is not installed where they were counted.
     unknown = {name.split("/")[0] for name, entry in listed.items() if entry.parameters is None}
     assert unknown == {"nllb-clip-base-siglip", "nllb-clip-large-siglip"}
