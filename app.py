@@ -324,13 +324,22 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
     if own["as_json"]:
         say_json(report.to_dict())
     else:
-        say(f"model: {collection.model}", *report.lines())
+        say(_model_and_terms(collection.model), *report.lines())
         for modality, told in describe_index(collection).items():
             say(f"index: {told['vectors']} {modality} vectors, {told['kind']}: {told['why']}")
         say(f"collection: {collection.root}")
     if own["report"]:
         report.write(own["report"])
     return 0 if report.anything_indexed and not (own["strict"] and report.failures) else 1
+
+
+def _model_and_terms(model: Any) -> str:
+    """The model of a collection, its terms, and the line that changes it for one that knows more."""
+    from crossmodal.encoders.catalogue import terms_of
+    from crossmodal.encoders.registry import NEXT_WEIGHTS, PHOTOS
+
+    further = f"; -t reindex --weights {NEXT_WEIGHTS} goes further" if model.weights == PHOTOS else ""
+    return f"model: {model}; terms: {terms_of(model)}{further}"
 
 
 def wanted_index(own: dict[str, Any]) -> Any:

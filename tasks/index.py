@@ -23,6 +23,7 @@ from crossmodal.core.trouble import reason
 from crossmodal.core.types import Document, ImageRecord, ModelSpec, Record, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
+from crossmodal.encoders.photos import foreign_note
 from crossmodal.index.collection import Collection, collection_folder, collections
 from crossmodal.index.wanted import Wanted
 from crossmodal.ingest.job import IndexJob, Pending
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 REPORT_NAME = "last-index.json"
 CAPTIONS_A_REQUEST = 128
+CAPTIONS_LOOKED_AT = 500
+"""How many captions tell which language they are in."""
 
 
 def open_collection(settings: Settings) -> Collection:
@@ -117,6 +120,8 @@ def run(
             else:
                 captions = map(_caption_doc, job.captions())
                 sender.send("captions", captions, _caption_done(job), job.n_captions(), CAPTIONS_A_REQUEST)
+                if note := foreign_note(collection.model.weights, job.some_captions(CAPTIONS_LOOKED_AT)):
+                    job.report.note(settings.data_set, note)
             if not prune and not is_up_to_date(collection):
                 _calibrate(job, collection, sender)
         job.release()

@@ -42,7 +42,7 @@ def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence
         raise InputError(f"there is no recipe to train {settings.model!r}: choose clip or vse")
     name = data_sets.canonical(settings.data_set)
     folder = out or settings.workspace / "training" / f"{settings.model}-{data_sets.collection_name(name)}"
-    on_scenes = name in ("scenes", "toy-data")
+    on_scenes = name == "scenes"
     if settings.model == "clip" and on_scenes and not settings.weights:
         from crossmodal.training.clip import ClipTraining, train
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from crossmodal.core.types import ModelSpec
 from crossmodal.encoders import photos, registry
 from crossmodal.encoders.hub import cached_file
 
@@ -63,6 +64,13 @@ def entries(family: str) -> list[Entry]:
     registry.family_of(family)
     by_name = {"clip": _clip, "timm": _timm}.get(family)
     return [*_bundled(family), *(by_name() if by_name else ())]
+
+
+def terms_of(model: ModelSpec) -> str:
+    """What a model's weights may be used for, as far as their licence or their training data tells."""
+    spec = model.base or model
+    bundled: str | None = _known()["terms"]["bundled"].get(spec.weights)
+    return bundled or _terms(_licence(spec.weights) if spec.family == "clip" else "")
 
 
 def _bundled(family: str) -> Iterator[Entry]:

@@ -102,6 +102,24 @@ def files(folder: Path) -> list[Path]:
     return [folder / name for name in (CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME)]
 
 
+LEAST_KNOWN = 0.8
+"""English captions have more of their words whole in the vocabulary, German, Spanish and French ones less."""
+
+
+def foreign_note(weights: str, captions: Sequence[str]) -> str:
+    """What to say of captions in another language than English, empty where they are in English or `weights` others."""
+    folder = folder_of(weights)
+    if folder is None or not captions:
+        return ""
+    share = WordPiece.read(folder / VOCABULARY_NAME, CONTEXT_LENGTH).known_share(captions)
+    if share >= LEAST_KNOWN:
+        return ""
+    return (
+        f"the captions seem to be in another language than English, the only one that the weights {weights} know: they "
+        f"have {share:.0%} of the words, so captions and queries in this language find little"
+    )
+
+
 class PhotosEncoder:
     """The `photos` model on the CPU, in float32 unless `use_bf16` is called."""
 

@@ -28,11 +28,17 @@ IMAGE_ONLY = frozenset({"timm"})
 BUNDLED = "scenes"
 """The name of the small weights that come with the program and know scenes."""
 
-BUNDLED_NAMES = frozenset({BUNDLED, "photos"})
+PHOTOS = "photos"
+"""The name of the weights that come with the program and know photographs."""
+
+BUNDLED_NAMES = frozenset({BUNDLED, PHOTOS})
 """Names of weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
 
-DEFAULT_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "timm": "resnet101"}
-"""What each family uses where the bundled weights, which know our scenes only, are of little use."""
+DEFAULT_WEIGHTS = {"clip": PHOTOS, "timm": "resnet101"}
+"""What each family uses on photographs."""
+
+NEXT_WEIGHTS = "ViT-B-32/laion2b_s34b_b79k"
+"""Weights of CLIP that know more than the bundled ones, to be downloaded: small, openly licensed."""
 
 
 class Family(Protocol):
@@ -68,7 +74,7 @@ def default_weights(family: str, data_set: str) -> str:
         raise InputError(
             "-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights"
         )
-    if data_set in ("toy-data", "scenes") and family not in IMAGE_ONLY:
+    if data_set == "scenes" and family not in IMAGE_ONLY:
         return BUNDLED
     if family == "vse":
         raise InputError(

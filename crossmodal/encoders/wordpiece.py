@@ -8,7 +8,7 @@ Source: Devlin et al. 2019 (BERT), `BasicTokenizer` and `WordpieceTokenizer` of 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,9 +50,14 @@ class WordPiece:
             ids[place, : len(row)] = row
         return ids
 
-    def unknown(self, text: str) -> list[str]:
-        """The words of a text that the vocabulary cannot spell."""
-        return [word for word in words(text) if self.ids[UNKNOWN] in self._pieces(word)]
+    def known_share(self, texts: Iterable[str]) -> float:
+        """The share of the words of texts that the vocabulary has as a whole: .9 and more in its own language.
+
+        One for texts without letters.
+        """
+        found = [self._pieces(word) for text in texts for word in words(text) if word.isalpha()]
+        known = sum(len(pieces) == 1 and pieces[0] != self.ids[UNKNOWN] for pieces in found)
+        return known / len(found) if found else 1.0
 
     def _split(self, word: str) -> tuple[int, ...]:
         if len(word) > MAX_WORD:

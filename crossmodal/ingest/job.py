@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,11 @@ class IndexJob:
     def n_captions(self) -> int:
         """How many captions there are to look at."""
         return sum(len(record.captions) for records in self._taken.values() for record in records)
+
+    def some_captions(self, at_most: int) -> list[str]:
+        """The first captions of the run."""
+        told = (caption for records in self._taken.values() for record in records for caption in record.captions)
+        return list(islice(told, at_most))
 
     def captions(self) -> Iterator[Document]:
         """The captions that have to be encoded, of pictures that are in the index."""

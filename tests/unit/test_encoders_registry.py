@@ -26,9 +26,8 @@ def test_every_family_has_its_module() -> None:
 
 @pytest.mark.parametrize(
     ("data_set", "expected"),
-    [("toy-data", "scenes"), ("scenes", "scenes"), ("f8k", "ViT-B-32/laion2b_s34b_b79k"),
-     ("/some/folder", "ViT-B-32/laion2b_s34b_b79k")],
-)  # fmt: skip
+    [("toy-data", "photos"), ("scenes", "scenes"), ("f8k", "photos"), ("/some/folder", "photos")],
+)
 def test_default_weights(data_set: str, expected: str) -> None:
     assert registry.default_weights("clip", data_set) == expected
 

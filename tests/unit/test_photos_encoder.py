@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import photos, registry
-from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotosEncoder
+from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotosEncoder, foreign_note
 from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.images.geometry import fit
 
@@ -134,7 +134,8 @@ def test_the_tokenizer_equals_the_reference(text: str, ids: list[int]) -> None:
 def test_words_the_vocabulary_cannot_spell_are_named() -> None:
     tokenizer = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "dog", "##s"], 8)
     assert tokenizer.encode("Dogs cats") == [2, 4, 5, 1, 3]
-    assert tokenizer.unknown("dogs cats") == ["cats"]
+    assert tokenizer.known_share(["dogs cats"]) == 0.5
+    assert tokenizer.known_share(["1 !"]) == 1
 
 
 def test_a_folder_of_the_same_kind_is_loaded_by_its_path(tmp_path: Path, encoder: PhotosEncoder) -> None:
@@ -150,3 +151,11 @@ def test_a_folder_of_the_same_kind_is_loaded_by_its_path(tmp_path: Path, encoder
     (folder / "photos_config.json").write_text("{}")
     with pytest.raises(InputError, match="damaged"):
         registry.resolve("clip", str(folder))
+
+
+def test_captions_in_another_language_are_noted() -> None:
+    english = ["A dog runs over green grass", "Two children play on the beach", "a red umbrella"]
+    german = ["Ein Hund läuft über eine grüne Wiese", "Zwei Kinder spielen am Strand mit einem Ball"]
+    assert foreign_note("photos", english) == foreign_note("photos", []) == foreign_note("scenes", german) == ""
+    assert "another language than English" in foreign_note("photos", german)
+    assert "another language than English" in foreign_note("photos", ["緑の草の上を犬が走っている"])
