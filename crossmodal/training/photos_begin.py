@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crossmodal.core.errors import InputError
 from crossmodal.encoders.photo_model import PhotoModel
 from crossmodal.encoders.photo_towers import EfficientNetLite, MiniLM
 from crossmodal.encoders.photos import PhotoShape
@@ -43,7 +44,15 @@ def begin(
         texts: The numbers of captions and class words in the bank.
         bank: The texts behind the text tower.
         dropout: Of the heads.
+
+    Raises:
+        InputError: There are fewer pictures than the features' part has dimensions.
     """
+    if len(features) < shape.feature_dim:
+        raise InputError(
+            f"{len(features)} pictures are too few to start from the packages, which takes {shape.feature_dim}: "
+            "go on from the bundled weights, without --set start=packages"
+        )
     model = PhotoModel(shape, dropout)
     model.image_tower, model.text_tower = image_tower, text_tower
     model.branch = nn.ModuleList(copy.deepcopy(layer) for layer in text_tower.layers[shape.branch_from :])
