@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +28,7 @@ from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.training.photos_batches import Batch, Batches, Texts
 from crossmodal.training.photos_begin import begin
 from crossmodal.training.photos_start import published_image_tower, published_text_tower
-from crossmodal.training.photos_steps import back_features, contrastive, distillation, text_vectors
+from crossmodal.training.photos_steps import Rate, back_features, contrastive, distillation, text_vectors
 from crossmodal.training.photos_texts import ClassWords, TextBank
 from crossmodal.training.photos_views import FRONT_BLOCKS, make_views
 
@@ -168,7 +167,7 @@ class _Run:
             return
         if recipe.start == "packages":
             per_epoch = len(self.batches) // recipe.head_batch
-            rate = _Rate(recipe.head_epochs * per_epoch)
+            rate = Rate(recipe.head_epochs * per_epoch)
             optimizer = torch.optim.AdamW(
                 self.heads, lr=recipe.head_rate, betas=BETAS, weight_decay=recipe.weight_decay
             )
@@ -186,7 +185,7 @@ class _Run:
         """Trains heads, the text tower's branch and the image tower's back, and keeps a moving average."""
         recipe, file = self.recipe, self.folder / CHECKPOINT
         per_epoch = len(self.batches) // recipe.batch_size
-        rate = _Rate(recipe.epochs * per_epoch)
+        rate = Rate(recipe.epochs * per_epoch)
         groups = [self.heads, [*self.model.branch.parameters()], self.back]
         rates = [recipe.fine_head_rate, recipe.text_rate, recipe.image_rate]
         optimizer = torch.optim.AdamW(
@@ -265,7 +264,7 @@ class _Run:
         self,
         batch: Batch,
         optimizer: torch.optim.Optimizer,
-        rate: _Rate,
+        rate: Rate,
         rates: Sequence[float],
         text: bool = False,
         image: bool = False,
@@ -302,20 +301,6 @@ class _Run:
 
     def _minutes(self) -> str:
         return f"{(time.monotonic() - self.began) / 60:.0f} min"
-
-
-class _Rate:
-    """A linear warm-up over a tenth of the steps, then a cosine to zero."""
-
-    def __init__(self, n_steps: int) -> None:
-        self.n_steps, self.step = n_steps, 0
-
-    def share(self) -> float:
-        """What the highest rate is multiplied with at this step."""
-        warm = max(1, self.n_steps // 10)
-        if self.step < warm:
-            return (self.step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.n_steps - warm)))
 
 
 def _told(figures: dict[str, Any]) -> str:

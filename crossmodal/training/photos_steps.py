@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,3 +133,17 @@ def synthetic_features(features: Tensor, class_weights: Tensor, chance: torch.Ge
     made = (kept * features + pushed * length * functional.normalize(class_weights, dim=1)).clamp(0, 6)
     scaled: Tensor = made * (length / made.norm(dim=1, keepdim=True))
     return scaled
+
+
+class Rate:
+    """A linear warm-up over a tenth of the steps, then a cosine to zero."""
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps, self.step = n_steps, 0
+
+    def share(self) -> float:
+        """What the highest rate is multiplied with at this step."""
+        warm = max(1, self.n_steps // 10)
+        if self.step < warm:
+            return (self.step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (self.step - warm) / max(1, self.n_steps - warm)))
