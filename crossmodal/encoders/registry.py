@@ -70,6 +70,7 @@ def default_weights(family: str, data_set: str) -> str:
     Raises:
         InputError: The family has none that would do.
     """
+    family_of(family)
     if family == "sparse":
         raise InputError(
             "-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights"
