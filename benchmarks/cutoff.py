@@ -192,7 +192,7 @@ def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
     best = scores.max(axis=1)
     start = time.perf_counter()
     said = calibrating.phrases(sample.captions)
-    spoken = model.texts(said)
+    spoken = model.texts(list(said))
     plain = calibrating.fit_text_to_image(sample, said, spoken)
     rule = plain and calibrating.fit_with_captions(sample, said, spoken, plain)
     seconds = time.perf_counter() - start
@@ -292,7 +292,7 @@ def with_captions(model: Model, records: list[ImageRecord], images: Vectors, n_c
         inside = order[: len(order) // 2]
         sample = sample_of(model, images[inside], [list(records[i].captions[1:]) for i in inside])
         said = calibrating.phrases(sample.captions)
-        vectors = model.texts(said)
+        vectors = model.texts(list(said))
         plain = calibrating.fit_text_to_image(sample, said, vectors)
         rule = plain and calibrating.fit_with_captions(sample, said, vectors, plain)
         if plain is None or rule is None:

@@ -87,10 +87,10 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
         vectors = {modality: _vectors(store, drawn[modality][: calibrating.MAX_BACKGROUND]) for modality in MODALITIES}
     made = Calibration(store_id, last_seq)
     is_enough = len(sample.images) >= calibrating.LEAST
-    said = calibrating.phrases(sample.captions) if is_enough and collection.model.family not in IMAGE_ONLY else []
+    said = calibrating.phrases(sample.captions) if is_enough and collection.model.family not in IMAGE_ONLY else {}
     words = None
     if said:
-        vectors_of_said = encode(said)
+        vectors_of_said = encode(list(said))
         words = calibrating.fit_text_to_image(sample, said, vectors_of_said)
         picture = calibrating.fit_image_to_text(sample)
         made.fitted.update({("text", "image"): words} if words else {})

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -69,18 +69,22 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) -> list[str]:
-    """Different phrases of one to six words that stand in a row in some caption, drawn at random."""
-    rng, found = Random(seed), dict[str, None]()
-    said = [words for words in map(words_of, captions) if words]
+def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) -> dict[str, int]:
+    """Different phrases of one to six words that stand in a row in some caption, drawn at random.
+
+    Returns:
+        Each with the place of the caption that it was drawn from.
+    """
+    rng, found = Random(seed), dict[str, int]()
+    said = [(place, words) for place, words in enumerate(map(words_of, captions)) if words]
     for _ in range(10 * at_most if said else 0):
-        words = rng.choice(said)
+        place, words = rng.choice(said)
         length = rng.randint(1, min(PHRASE_WORDS, len(words)))
         start = rng.randrange(len(words) - length + 1)
-        found[" ".join(words[start : start + length])] = None
+        found.setdefault(" ".join(words[start : start + length]), place)
         if len(found) == at_most:
             break
-    return list(found)
+    return found
 
 
 def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
@@ -96,7 +100,7 @@ def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
     return true
 
 
-def fit_text_to_image(sample: Sample, said: Sequence[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
+def fit_text_to_image(sample: Sample, said: Collection[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
     """The rule for words among pictures, or None where there is too little to learn from.
 
     Args:
@@ -116,12 +120,13 @@ def fit_text_to_image(sample: Sample, said: Sequence[str], vectors: Vectors, see
 
 
 def fit_with_captions(
-    sample: Sample, said: Sequence[str], vectors: Vectors, without: Fitted, seed: int = 0
+    sample: Sample, said: Mapping[str, int], vectors: Vectors, without: Fitted, seed: int = 0
 ) -> WithCaptions | None:
     """The rule for words among pictures that have captions, or None where too few pictures have several.
 
-    A caption that is a query is not counted among those of its picture. Which of the best pictures answers a query is
-    not known beforehand: it is the one that the rule finds most relevant, so picture and rule are found in turns.
+    A caption that is a query, or that a phrase was drawn from, is not counted among those of its picture. Which of the
+    best pictures answers a query is not known beforehand: it is the one that the rule finds most relevant, so picture
+    and rule are found in turns.
 
     Args:
         sample: Pictures with captions.
@@ -138,11 +143,13 @@ def fit_with_captions(
     if several.sum() < LEAST:
         return None
     chosen = np.array(Random(seed).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
-    queries = np.concatenate([vectors, sample.texts[chosen]])
-    true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
-    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True
-    own_caption = np.concatenate([np.full(len(said), -1), chosen])
-    weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
+    is_kept = np.isin(list(said.values()), own)
+    kept = [phrase for phrase, is_it in zip(said, is_kept, strict=True) if is_it]
+    queries = np.concatenate([vectors[is_kept], sample.texts[chosen]])
+    true = may_be_true([*kept, *(sample.captions[i] for i in chosen)], sample)
+    true[len(kept) + np.arange(len(chosen)), sample.image_of[chosen]] = True
+    own_caption = np.concatenate([[said[phrase] for phrase in kept], chosen]).astype(np.int64)
+    weights = np.concatenate([np.full(len(kept), 1 / max(1, len(kept))), np.full(len(chosen), 1 / len(chosen))])
     found = queries @ sample.images.T
     near = np.concatenate([
         nearest_captions(queries[i : i + CHUNK], sample, own_caption[i : i + CHUNK])

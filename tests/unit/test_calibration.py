@@ -40,7 +40,7 @@ def test_phrases_stand_in_a_caption() -> None:
 
 @pytest.mark.parametrize("captions", [[], [""], ["...", " "]])
 def test_no_phrases_where_there_are_no_words(captions: list[str]) -> None:
-    assert calibrating.phrases(captions) == []
+    assert calibrating.phrases(captions) == {}
 
 
 def test_what_a_phrase_may_be_true_of() -> None:
@@ -57,7 +57,7 @@ def test_what_a_phrase_may_be_true_of() -> None:
 def test_a_fitted_rule_tells_what_is_here_from_what_is_not() -> None:
     sample = made(200)
     said = calibrating.phrases(sample.captions, 100)
-    rule = calibrating.fit_text_to_image(sample, said, encoded(said))
+    rule = calibrating.fit_text_to_image(sample, said, encoded(list(said)))
     assert rule is not None
     inside, outside = made(200), made(400, seed=1)
     best = (inside.texts @ sample.images.T).max(axis=1)
@@ -146,9 +146,9 @@ def test_other_captions_of_a_picture_count_and_the_query_itself_does_not() -> No
 def test_with_captions_what_is_here_is_told_from_what_is_not() -> None:
     sample = with_second_captions(150)
     said = calibrating.phrases(sample.captions, 100)
-    plain = calibrating.fit_text_to_image(sample, said, encoded(said))
+    plain = calibrating.fit_text_to_image(sample, said, encoded(list(said)))
     assert plain is not None
-    rule = calibrating.fit_with_captions(sample, said, encoded(said), plain)
+    rule = calibrating.fit_with_captions(sample, said, encoded(list(said)), plain)
     assert rule is not None
     assert rule.caption_scale > 0
     there, elsewhere = sample.texts[:100], made(150, seed=5).texts[:100]
@@ -168,9 +168,9 @@ def test_with_captions_what_is_here_is_told_from_what_is_not() -> None:
 def test_one_caption_a_picture_is_too_little_for_that() -> None:
     sample = made(100)
     said = calibrating.phrases(sample.captions, 50)
-    plain = calibrating.fit_text_to_image(sample, said, encoded(said))
+    plain = calibrating.fit_text_to_image(sample, said, encoded(list(said)))
     assert plain is not None
-    assert calibrating.fit_with_captions(sample, said, encoded(said), plain) is None
+    assert calibrating.fit_with_captions(sample, said, encoded(list(said)), plain) is None
 
 
 def test_phrases_of_all_kinds_tell_a_name_of_what_is_here_from_others() -> None:
