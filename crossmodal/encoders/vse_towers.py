@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
@@ -28,6 +28,8 @@ from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
 from crossmodal.core.errors import InputError  # noqa: E402
 from crossmodal.core.trouble import fault  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
+from crossmodal.encoders import photos  # noqa: E402
+from crossmodal.encoders.photo_towers import LITE_FEATURES, EfficientNetLite  # noqa: E402
 from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
 from crossmodal.encoders.weights import unfilled  # noqa: E402
 
@@ -38,8 +40,9 @@ CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME = "vse_config.json", "vocab.json", "m
 class VseConfig:
     """What a VSE++ model is made of, without its words and weights.
 
-    `backbone` is a name of timm's. For evaluation the short side of a picture is resized to `resize_px` and
-    the centre cut out at `image_size`. `absolute` makes all coordinates positive, for order embeddings.
+    `backbone` is a name of timm's, or `photos`, the image tower of the photos weights. For evaluation the short side
+    of a picture is resized to `resize_px` and the centre cut out at `image_size`. `absolute` makes all coordinates
+    positive, for order embeddings.
     """
 
     backbone: str
@@ -50,6 +53,7 @@ class VseConfig:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize_px: int = 256
     absolute: bool = False
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `from_dict` turns it back."""
@@ -72,6 +76,8 @@ class VseConfig:
                 raise ValueError("the backbone must be a text and the sizes whole numbers above 0")
         except TypeError as error:
             raise ValueError(str(error)) from error
+        if found.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation {found.interpolation!r} is neither bilinear nor bicubic")
         if len(found.mean) != 3 or len(found.std) != 3 or min(found.std) <= 0:
             raise ValueError("mean and std must be three numbers each, std above 0")
         if found.resize_px < found.image_size:
@@ -81,7 +87,9 @@ class VseConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the model wants its pictures when it is used."""
-        return Preprocessing(self.image_size, "shortest", "bilinear", self.mean, self.std, resize_px=self.resize_px)
+        return Preprocessing(
+            self.image_size, "shortest", self.interpolation, self.mean, self.std, resize_px=self.resize_px
+        )
 
 
 class ImageTower(nn.Module):
@@ -90,17 +98,25 @@ class ImageTower(nn.Module):
     def __init__(self, config: VseConfig) -> None:
         """Makes the tower with random weights: the CNN as timm starts it, the linear layer Xavier-uniform.
 
+        The backbone `photos` has no weights until some are loaded.
+
         Raises:
             InputError: timm has no such backbone.
         """
         super().__init__()
-        if not timm.is_model(config.backbone):
+        self.backbone: Any
+        if config.backbone == photos.NAME:
+            self.backbone = EfficientNetLite(photos.PhotoShape.variant)
+            del self.backbone.classifier
+            width = LITE_FEATURES
+        elif timm.is_model(config.backbone):
+            self.backbone = timm.create_model(config.backbone, pretrained=False, num_classes=0)
+            width = self.backbone.head_hidden_size
+        else:
             near = get_close_matches(config.backbone, timm.list_models(), n=3, cutoff=0.4)
             hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
             raise InputError(f"unknown backbone {config.backbone!r}: {hint}")
-        self.backbone = timm.create_model(config.backbone, pretrained=False, num_classes=0)
         self.absolute = config.absolute
-        width: Any = self.backbone.head_hidden_size
         self.fc = nn.Linear(width, config.joint_dim)
         nn.init.xavier_uniform_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)

