@@ -61,12 +61,13 @@ def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence
 def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence[str], report: Report) -> None:
     from crossmodal.training.clip_pairs import ClipFineTuning, ClipLearner
     from crossmodal.training.device import Device
+    from crossmodal.training.frozen import FrozenPictures, dev_features
     from crossmodal.training.loop import CHECKPOINT, Learner, PairSource, fit
     from crossmodal.training.merges import scene_words
     from crossmodal.training.pairs import CaptionedPictures
     from crossmodal.training.scene_batches import draw_pool
     from crossmodal.training.scene_pairs import ScenePairs
-    from crossmodal.training.vse import VSE_ON_SCENES, VseLearner, VseTraining
+    from crossmodal.training.vse import VSE_ON_PHOTOS, VSE_ON_SCENES, VseLearner, VseTraining
 
     began = time.monotonic()
     # What is learnt from nothing on scenes stands 16 bits on a CPU too, and takes half the time.
@@ -74,6 +75,7 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
     recipe: VseTraining | ClipFineTuning
     learner: Learner
     train: PairSource
+    dev_inputs = None
     if settings.model == "vse" and name == "scenes":
         recipe = own = _with(VSE_ON_SCENES, given)
         dev = _captioned(name, "dev")
@@ -88,15 +90,22 @@ def _train_on_pairs(settings: Settings, name: str, folder: Path, given: Sequence
         captions = [caption for record in records for caption in record.captions]
         report(f"{len(records)} pictures with {len(captions)} captions to learn from, {len(dev)} pictures to choose by")
         if settings.model == "vse":
-            recipe = _with(VseTraining(), given)
-            learner = VseLearner.start(recipe, captions, settings.weights, device)
+            on_photos = f"backbone={photos.NAME}" in given
+            recipe = own = _with(VSE_ON_PHOTOS if on_photos else VseTraining(), given)
+            device = Device.here(True) if own.is_frozen else device
+            learner = VseLearner.start(own, captions, settings.weights, device)
         else:
             start = replace(ClipFineTuning(), weights=settings.weights) if settings.weights else ClipFineTuning()
             recipe = _with(start, given)
             learner = ClipLearner.start(recipe, captions, folder, device)
-        train = CaptionedPictures(records, learner.preprocessing.size_px, recipe.seed, recipe.augmentation)
+        if isinstance(recipe, VseTraining) and recipe.is_frozen and isinstance(learner, VseLearner):
+            learner.module.eval()
+            dev_inputs = dev_features(dev, learner.preprocessing, learner.features, report)
+            train = FrozenPictures(records, learner.preprocessing, learner.features, recipe.seed, report)
+        else:
+            train = CaptionedPictures(records, learner.preprocessing.size_px, recipe.seed, recipe.augmentation)
     schedule = replace(recipe.schedule, n_workers=device.n_workers)
-    history = fit(learner, train, dev, schedule, measure, folder, report)
+    history = fit(learner, train, dev, schedule, measure, folder, report, dev_inputs)
     best = max(history, key=lambda entry: float(entry["rsum"]))
     minutes = (time.monotonic() - began) / 60
     report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")

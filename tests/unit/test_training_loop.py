@@ -12,10 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders import registry
+from crossmodal.encoders.photos import PhotoShape
+from crossmodal.encoders.pixels import to_tensor
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
+from crossmodal.encoders.vse import VseEncoder
+from crossmodal.images.decode import decode
+from crossmodal.images.geometry import fit as fit_picture
+from crossmodal.images.sources import of_record
 
 prepare_torchvision()
 
@@ -23,9 +29,10 @@ import torch  # noqa: E402
 
 from crossmodal.training.clip_pairs import SMALL, ClipFineTuning, ClipLearner  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
+from crossmodal.training.frozen import FrozenPictures, dev_features  # noqa: E402
 from crossmodal.training.loop import CHECKPOINT, CURVES, HISTORY, PairSource, fit  # noqa: E402
 from crossmodal.training.pairs import Augmentation, CaptionedPictures, Key, PairBatch  # noqa: E402
-from crossmodal.training.vse import VseLearner, VseTraining  # noqa: E402
+from crossmodal.training.vse import VSE_ON_PHOTOS, VseLearner, VseTraining  # noqa: E402
 from tasks.train import measure  # noqa: E402
 
 SETTINGS = VseTraining(
@@ -210,6 +217,40 @@ def test_the_cnn_is_frozen_until_its_epoch(records: list[ImageRecord], tmp_path:
     fit(learner, CaptionedPictures(records[:8], 32, 0), records[8:], schedule, measure, tmp_path, lambda _: None)
     after = learner.module[0].backbone.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_frozen_pretrained_tower_is_run_once_a_picture(records: list[ImageRecord], tmp_path: Path) -> None:
+    settings = replace(VSE_ON_PHOTOS, joint_dim=16, word_dim=8, min_count=1, epochs=2, batch_size=4)
+    records = [replace(record, path=record.path) for record in records[:6]]
+    records[1] = replace(records[1], path=tmp_path / "gone.png")
+    learner = VseLearner.start(settings, captions_of(records), None, CPU)
+    before = {name: value.clone() for name, value in learner.module[0].backbone.state_dict().items()}
+    seen: list[int] = []
+
+    def tower(pictures: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pictures))
+        return learner.features(pictures)
+
+    learner.module.eval()
+    dev = dev_features(records[4:], learner.preprocessing, tower, print)
+    source = FrozenPictures(records[:4], learner.preprocessing, tower, 0, print)
+    history = fit(learner, source, records[4:], settings.schedule, measure, tmp_path / "out", lambda _: None, dev)
+    assert (len(history), seen) == (2, [4, 6])
+    assert [failure["path"] for failure in history[1]["failures"]] == [str(tmp_path / "gone.png")]
+    after = learner.module[0].backbone.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    encoder = cast(VseEncoder, registry.load(registry.resolve("vse", str(tmp_path / "out"))))
+    assert encoder._image_tower is not None
+    picture = fit_picture(decode(of_record(records[4]))[0], encoder.spec.preprocessing)
+    with torch.inference_mode():
+        found = encoder._image_tower.features(to_tensor(picture[None], encoder.spec.preprocessing))
+    assert torch.nn.functional.cosine_similarity(found, dev[:1]).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_frozen_tower_needs_dev_pictures_that_can_be_read(records: list[ImageRecord], tmp_path: Path) -> None:
+    gone = [*records[:1], replace(records[1], path=tmp_path / "gone.png")]
+    with pytest.raises(PictureError, match=r"gone\.png"):
+        dev_features(gone, PhotoShape(size_px=32).preprocessing, lambda pictures: pictures.float().mean((2, 3)), print)
 
 
 def test_clip_from_nothing_trains_and_loads(
