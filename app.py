@@ -336,9 +336,10 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
 def _model_and_terms(model: Any) -> str:
     """The model of a collection, its terms, and the line that changes it for one that knows more."""
     from crossmodal.encoders.catalogue import terms_of
-    from crossmodal.encoders.registry import NEXT_WEIGHTS, PHOTOS
+    from crossmodal.encoders.registry import LARGER_WEIGHTS, PHOTOS
 
-    further = f"; -t reindex --weights {NEXT_WEIGHTS} goes further" if model.weights == PHOTOS else ""
+    larger = f"-m {model.family} --weights {LARGER_WEIGHTS[model.family]}" if model.weights == PHOTOS else ""
+    further = f"; -t reindex {larger} goes further" if larger else ""
     return f"model: {model}; terms: {terms_of(model)}{further}"
 
 

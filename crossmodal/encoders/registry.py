@@ -34,11 +34,11 @@ PHOTOS = "photos"
 BUNDLED_NAMES = frozenset({BUNDLED, PHOTOS})
 """Names of weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
 
-DEFAULT_WEIGHTS = {"clip": PHOTOS, "timm": "resnet101"}
+DEFAULT_WEIGHTS = {"clip": PHOTOS, "timm": PHOTOS}
 """What each family uses on photographs."""
 
-NEXT_WEIGHTS = "ViT-B-32/laion2b_s34b_b79k"
-"""Weights of CLIP that know more than the bundled ones, to be downloaded: small, openly licensed."""
+LARGER_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "timm": "resnet101"}
+"""Weights of each family that know more than the bundled ones, to be downloaded: small, openly licensed."""
 
 
 class Family(Protocol):

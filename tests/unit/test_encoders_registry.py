@@ -35,7 +35,7 @@ def test_default_weights(data_set: str, expected: str) -> None:
 @pytest.mark.parametrize("data_set", ["toy-data", "f8k"])
 def test_a_family_without_captions_has_no_use_for_scenes(data_set: str) -> None:
     assert frozenset({"timm"}) == registry.IMAGE_ONLY
-    assert registry.default_weights("timm", data_set) == "resnet101"
+    assert registry.default_weights("timm", data_set) == "photos"
 
 
 def test_the_bundled_weights_resolve() -> None:
