@@ -34,6 +34,8 @@ NEAREST = 10
 """How many of the best pictures are looked at for a query whose captions count."""
 ROUNDS = 3
 LEAST_SCALE = 1e-6
+MISSED = 0.1
+"""Of how many queries with something to find it may be said that nothing fits."""
 CHUNK = 256
 """Queries whose cosines with all captions are in memory at a time."""
 STRANGE_PHRASES = 0.9
@@ -208,7 +210,22 @@ def _fit_best_of(
         if found is None:
             return None
         best = (found[0].scale * scores + found[1] * captions).argmax(axis=1)
-    return fit_two(queries, scores[rows, best], captions[rows, best], is_right, weights)
+    chosen = scores[rows, best], captions[rows, best]
+    found = fit_two(queries, *chosen, is_right, weights)
+    return (
+        None if found is None else (_lenient(*found, queries[is_right], *(part[is_right] for part in chosen)), found[1])
+    )
+
+
+def _lenient(fitted: Fitted, caption_scale: float, queries: Vectors, scores: Floats, captions: Floats) -> Fitted:
+    """The rule with an offset from which all but MISSED of the queries that have something to find fit.
+
+    What was left out for a query is not all that would do for it: of two pictures of a dog on grass, either does. So
+    the examples without a match are harder than queries of which nothing fits, and a rule halfway between says so of
+    too many.
+    """
+    logits = fitted.scale * scores + caption_scale * captions + queries @ fitted.direction + fitted.offset
+    return replace(fitted, offset=fitted.offset + max(0.0, -float(np.quantile(logits, MISSED))))
 
 
 def beside_phrases(images: Vectors, phrases: Vectors, n: int) -> BesidePhrases | None:
