@@ -242,14 +242,12 @@ def test_weights_that_changed_are_refused(tmp_path: Path) -> None:
 # -- the photos weights, and checkpoints that come as packages
 
 
-def test_the_photos_tower_as_a_backbone() -> None:
+def test_the_photos_tower_as_a_backbone_is_resolved_without_torch() -> None:
     code = """
 import sys
 from crossmodal.encoders import registry
-spec = registry.resolve("timm", "photos")
+registry.resolve("timm", "photos")
 assert "torch" not in sys.modules
-registry.load(spec)
-assert "timm" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     spec, of_clip = registry.resolve("timm", "photos"), registry.resolve("clip", "photos")
