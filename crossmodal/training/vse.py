@@ -99,8 +99,8 @@ VSE_ON_SCENES = VseTraining(
 """The bundled model: small enough for the repository, and from nothing, so the CNN sees before it is compared."""
 
 VSE_ON_PHOTOS = VseTraining(
-    backbone=photos.NAME, joint_dim=512, min_count=2, loss="contrastive", temperature=0.07, epochs=8, decay_every=6,
-    learning_rate=1e-3, batch_size=256, weight_decay=0.1, word_dropout=0.15, train_cnn_from=1000,
+    backbone=photos.NAME, joint_dim=512, min_count=2, loss="contrastive", temperature=0.07, epochs=4, decay_every=3,
+    learning_rate=1.5e-3, batch_size=256, weight_decay=0.1, word_dropout=0.15, train_cnn_from=1000,
 )  # fmt: skip
 """With the image tower of the photos weights, which stays as it is unless `train_cnn_from` is less than `epochs`."""
 
