@@ -56,7 +56,7 @@ def test_a_configuration_survives_json() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"image_size": 0}, {"image_size": "64"}, {"joint_dim": 1.5}, {"mean": [1, 2]}, {"std": [1, 1, 0]}, {"std": 3},
-     {"resize_px": 63}, {"backbone": 3}, {"mean": ["x", 1, 2]}, {"unknown": 1}],
+     {"resize_px": 63}, {"interpolation": "nearest"}, {"backbone": 3}, {"mean": ["x", 1, 2]}, {"unknown": 1}],
     ids=str,
 )  # fmt: skip
 def test_a_bad_configuration_is_refused(change: dict[str, object]) -> None:
