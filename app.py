@@ -330,6 +330,8 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
         say(f"collection: {collection.root}")
     if own["report"]:
         report.write(own["report"])
+    if report.refusal:
+        raise InputError(report.refusal)
     return 0 if report.anything_indexed and not (own["strict"] and report.failures) else 1
 
 

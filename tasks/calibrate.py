@@ -61,7 +61,7 @@ def is_up_to_date(collection: Collection) -> bool:
         known = Calibration.from_bytes(collection.calibration_path.read_bytes())
     except FileNotFoundError:
         return False
-    except StateError as error:
+    except (StateError, OSError) as error:
         log.warning("%s is made again: %s", collection.calibration_path, error)
         return False
     with collection.store() as store:

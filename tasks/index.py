@@ -94,10 +94,11 @@ def run(
         wanted: What kind of index it is to have; by default, what it has.
 
     Returns:
-        The collection, and what became of every record; the report is also kept in the collection.
+        The collection, and what became of every record; the report is also kept in the collection. Its `refusal` says
+        why nothing was pruned, where `prune` would have removed a large part and was not confirmed.
 
     Raises:
-        InputError: The data set is not there, or `prune` would remove a large part and is not confirmed.
+        InputError: The data set is not there.
         StateError: The collection is of another model, or the Flow failed. What was acknowledged is kept.
     """
     check_writable(folder_of(settings))

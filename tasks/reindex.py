@@ -154,5 +154,6 @@ def _what_is_wrong(document: Document) -> tuple[str, bool]:
     try:
         same = image_id(from_file(Path(document.uri))) == document.id
     except PictureError as error:
-        return str(error), Disk().look_at(document.uri).state == "gone"
+        presence = Disk().look_at(document.uri)
+        return str(error), presence.state == "gone" and not presence.container
     return "" if same else "has another picture now", True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,19 +109,18 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
 def _next_step(path: str) -> str:
     """What helps where a picture can't be read from its file."""
     presence = Disk().look_at(path)
-    if presence.state == "gone":
+    if presence.state == "gone" and not presence.container:
         return "its file is gone: index the data set again, with --prune to take it out"
     if presence.state == "there":
         return "its file is there: make it readable, and keep it in the collection until then"
+    if presence.container:
+        return f"it was embedded in {presence.container}, and is not kept: index the data set again"
     return f"{presence.reason}: mount the disk or permit reading; it stays in the collection until then"
 
 
 def _place(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
-    """Paths and file names that are not the current ones."""
+    """A caption's path that is none of its picture's."""
     again = "index the data set again to bring it up to date"
-    name = document.tags.get("filename")
-    if document.uri and name is not None and name != os.path.basename(document.uri):
-        yield Problem(document.id, f"its tag filename is {name!r}, its path {document.uri}: {again}")
     picture = pictures.get(document.image_id)
     if picture is None or not (document.uri and picture.uri) or document.uri == picture.uri:
         return

@@ -22,6 +22,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     notes: list[Failure] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    refusal: str = ""
+    """Why nothing was pruned, where that would have been too much."""
 
     def count(self, modality: Modality, outcome: str) -> None:
         """Counts a record that was indexed or unchanged, or a document that was removed."""
@@ -50,6 +52,7 @@ class Report:
             "failures": [{"path": f.path, "reason": f.reason} for f in self.failures],
             "notes": [{"path": n.path, "reason": n.reason} for n in self.notes],
             "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
+            **({"refusal": self.refusal} if self.refusal else {}),
         }
 
     def to_bytes(self) -> bytes:

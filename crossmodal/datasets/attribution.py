@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crossmodal.core.types import Failure, ImageRecord, Record, Skipped
 from crossmodal.datasets.names import PictureNames
-from crossmodal.datasets.text import read_text
+from crossmodal.datasets.text import as_text, read_text
 
 ATTRIBUTION = "ATTRIBUTION.csv"
 _COLUMNS = {
@@ -37,7 +37,7 @@ def with_credit(records: Iterator[Record], root: Path, pictures: list[str], base
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(file)), restval="", strict=True))
         told = {row["image"]: _tags(row) for row in rows}
-    except (OSError, csv.Error, KeyError) as error:
+    except (OSError, ValueError, csv.Error, KeyError) as error:
         reason = "it has no column image" if isinstance(error, KeyError) else str(error)
         yield Failure(str(file), f"pictures are taken in without credit: {reason}")
         yield from records
@@ -52,6 +52,7 @@ def with_credit(records: Iterator[Record], root: Path, pictures: list[str], base
 
 
 def _tags(row: dict[str, str]) -> dict[str, str]:
-    given = {column: value.strip() for column, value in row.items() if isinstance(value, str) and value.strip()}
+    texts = {column: as_text(value) for column, value in row.items()}
+    given = {column: text.strip() for column, text in texts.items() if isinstance(text, str) and text.strip()}
     chosen = {tag: next((given[c] for c in columns if c in given), "") for tag, columns in _COLUMNS.items()}
     return {tag: value for tag, value in chosen.items() if value}

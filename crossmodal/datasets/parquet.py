@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,8 +72,9 @@ class _Column:
         if row < self._first or self._starts[group] > self._first + _PICTURES_AT_ONCE:
             self._restart(group)
         while self._values is None or row >= self._first + len(self._values):
-            self._first += 0 if self._values is None else len(self._values)
-            self._values = next(self._batches).column(0)
+            first = self._first + (0 if self._values is None else len(self._values))
+            self._values, self._first = None, sys.maxsize  # where reading fails, the next row starts over
+            self._values, self._first = next(self._batches).column(0), first
         value = self._values[row - self._first].as_py()
         return next(iter(value.values())) if isinstance(value, dict) else value
 

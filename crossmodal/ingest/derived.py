@@ -25,27 +25,24 @@ def follow(
         places: The records of its files, by path, in the data set's order; at least one.
         contents: The id of the picture that each file of the data set holds now, by path.
     """
-    if picture.uri in places:
-        path = picture.uri
-    elif _is_elsewhere(picture, contents):
-        return
-    else:
-        path = next(iter(places))
-    if corrected := _at(picture, path, places[path]):
+    path = picture.uri if picture.uri in places else next(iter(places))
+    if not _is_elsewhere(picture.uri, picture.id, places, contents) and (corrected := _at(picture, path, places[path])):
         yield corrected
     told = {caption: place for place, record in reversed(list(places.items())) for caption in record.captions}
     for caption in captions:
-        if caption.uri:
+        if not _is_elsewhere(caption.uri, picture.id, places, contents):
             place = caption.uri if caption.uri in places else told.get(caption.text, path)
             if corrected := _at(caption, place, places[place]):
                 yield corrected
 
 
-def _is_elsewhere(picture: Document, contents: Mapping[str, str]) -> bool:
-    """Whether the stored path is outside the data set, and something is there."""
-    if picture.uri in contents:
-        return contents[picture.uri] == picture.id
-    return not picture.uri or os.path.lexists(picture.uri)
+def _is_elsewhere(uri: str, picture: str, places: Mapping[str, ImageRecord], contents: Mapping[str, str]) -> bool:
+    """Whether a stored path is outside the data set, and something is there; or there is no path."""
+    if uri in places:
+        return False
+    if uri in contents:
+        return contents[uri] == picture
+    return not uri or os.path.lexists(uri)
 
 
 def _at(document: Document, path: str, record: ImageRecord) -> Document | None:

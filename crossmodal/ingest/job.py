@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
 from crossmodal.images.sources import from_file, of_record
 from crossmodal.index.collection import Collection
 from crossmodal.ingest.derived import follow
-from crossmodal.ingest.presence import container_of
+from crossmodal.ingest.presence import Disk, container_of
 from crossmodal.ingest.removals import RemovalPlan, plan_removals, too_much
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
@@ -82,6 +82,8 @@ class IndexJob:
             self._paths.add(path)
             try:
                 key, content = self._id_of(path, record)
+                if record.content is not None and content is None and self.store.document(key) is None:
+                    content = of_record(record)
             except PictureError as error:
                 self._is_whole = self._is_whole and record.content is None
                 self._fail(record, str(error))
@@ -125,6 +127,10 @@ class IndexJob:
     def image_done(self, uri: str, document_id: str, outcome: str, error: str = "", note: str = "") -> None:
         """Accounts for a picture that was encoded; a failure is one of all files with that content."""
         record = self._sent.pop(uri)
+        hashed = self._files.get(uri)
+        if not error and hashed is not None and hashed.image_id != document_id:  # it was replaced in between
+            del self._files[uri]
+            self._taken[document_id] = self._taken.pop(hashed.image_id, [record])
         if not error:
             self.report.count("image", outcome)
             self.new.append(document_id)
@@ -192,19 +198,20 @@ class IndexJob:
             prune: Whether what the data set lists no more is removed as well, where it is proven to be gone.
             confirmed: Whether that may be a large part of the collection.
 
-        Raises:
-            InputError: It would be a large part, and is not confirmed. Everything else is done, nothing is removed
-                by `prune`; the message lists what would be.
+        Where that would be a large part and is not confirmed, everything else is done, nothing is removed by `prune`,
+        and the report's `refusal` lists what would be.
         """
         with self._collection.store(writable=True) as store:
+            stale = self._stale_captions(store) if prune else []
             self._follow_files(store)
             taken_in = store.known(file.image_id for file in self._files.values())
             files = {path: file for path, file in self._files.items() if file.image_id in taken_in}
-            plan = self._plan(store, files, prune=prune)
+            plan = self._plan(store, files, stale, prune=prune)
+            self.report.notes += plan.kept
             excess = "" if confirmed else too_much(plan, store)
             if excess:
-                refused, plan = plan, self._plan(store, files, prune=False)
-            self.report.notes += plan.kept
+                self.report.refusal = _refusal(excess, plan, store)
+                plan = self._plan(store, files, [], prune=False)
             for document in store.remove(plan.ids):
                 self.report.count(document.modality, "removed")
                 if document.id in plan.pictures:
@@ -212,11 +219,10 @@ class IndexJob:
             books = SourceFiles(store)
             books.forget(plan.forgotten)
             books.put(self._source, files.values())
-            if excess:
-                raise InputError(_refusal(excess, refused, store))
 
-    def _plan(self, store: DocumentStore, files: dict[str, SourceFile], *, prune: bool) -> RemovalPlan:
-        stale = self._stale_captions(store) if prune else []
+    def _plan(
+        self, store: DocumentStore, files: dict[str, SourceFile], stale: list[str], *, prune: bool
+    ) -> RemovalPlan:
         return plan_removals(
             store, self._known_files, files,
             seen=self._paths, prune=prune, is_whole=self._is_whole, stale_captions=stale,
@@ -224,10 +230,16 @@ class IndexJob:
 
     def _stale_captions(self, store: DocumentStore) -> list[str]:
         """Captions that came with the data set, of pictures that it still has, and that it has no more."""
+        disk = Disk()
+
+        def is_ours(uri: str) -> bool:
+            """Whether a caption came with a file that was read now, or that is proven to be gone."""
+            return uri in self._paths or (uri in self._known_files and disk.look_at(uri).state == "gone")
+
         stale = []
         for key, records in self._taken.items():
             told = {caption for record in records for caption in record.captions}
-            stale += [known.id for known in store.captions_of(key) if known.uri and known.text not in told]
+            stale += [known.id for known in store.captions_of(key) if known.text not in told and is_ours(known.uri)]
         return stale
 
     def _follow_files(self, store: DocumentStore) -> None:
@@ -236,7 +248,11 @@ class IndexJob:
         changed: list[Document] = []
         pictures = store.known(self._taken)
         for key, picture in pictures.items():
-            places = {path_of(record): record for record in self._taken[key]}
+            places: dict[str, ImageRecord] = {}
+            for record in self._taken[key]:
+                path = path_of(record)
+                if path not in places or record.path.name == os.path.basename(path):  # rather than a link to it
+                    places[path] = record
             changed += follow(picture, store.captions_of(key), places, contents)
         store.describe(changed)
 

@@ -33,6 +33,8 @@ class Disk:
 
         A folder without any entry proves nothing: the mount point of a disk that is not mounted looks the same.
         """
+        if not os.path.isabs(path):
+            return Presence("unknown", f"{path!r} is no absolute path")
         try:
             os.lstat(path)
             return Presence("there")
@@ -76,7 +78,7 @@ class Disk:
 
 def container_of(path: Path) -> Path | None:
     """The file that an embedded picture's path lies in, None where no part of the path is a file."""
-    return next((parent for parent in path.parents if parent.is_file()), None)
+    return next((parent for parent in path.parents if os.path.isfile(parent)), None)
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cache
 
 from crossmodal.core.types import Failure
 from crossmodal.ingest.presence import Disk
@@ -62,7 +63,7 @@ def plan_removals(
     replaced = {path for path in known.keys() & found.keys() if found[path].image_id != known[path].image_id}
     unlisted = sorted(known.keys() - found.keys() - set(seen)) if prune else []
     here = {file.image_id for file in found.values()}
-    gone, unproven = _looked_for(unlisted, is_whole=is_whole)
+    gone, unproven = _looked_for(unlisted, seen, is_whole=is_whole)
     for reason, paths in unproven.items():
         missing = [path for path in paths if known[path].image_id not in here]
         if missing:
@@ -82,9 +83,12 @@ def plan_removals(
     return plan
 
 
-def _looked_for(paths: Iterable[str], *, is_whole: bool) -> tuple[set[str], dict[str, list[str]]]:
+def _looked_for(
+    paths: Iterable[str], seen: AbstractSet[str], *, is_whole: bool
+) -> tuple[set[str], dict[str, list[str]]]:
     """Those of the paths whose place was looked at and is empty; and the others, by the reason."""
     disk, gone = Disk(), set()
+    read = cache(lambda container: is_whole and any(path.startswith(f"{container}/") for path in seen))
     unproven: dict[str, list[str]] = {}
     for path in paths:
         presence = disk.look_at(path)
@@ -92,8 +96,8 @@ def _looked_for(paths: Iterable[str], *, is_whole: bool) -> tuple[set[str], dict
             reason = "the file is there, though the data set does not list it any more"
         elif presence.state == "unknown":
             reason = presence.reason
-        elif presence.container and not is_whole:
-            reason = f"{presence.container} could not be read completely"
+        elif presence.container and not read(presence.container):
+            reason = f"{presence.container} was not read, or not completely"
         else:
             gone.add(path)
             continue

@@ -151,7 +151,8 @@ class BesidePhrases:
         """The scores (..., k) of pictures (k, dim) in deviations from the mean of the phrases' scores."""
         variances = np.einsum("kd,kd->k", pictures @ self.covariance, pictures).astype(np.float64)
         deviations = np.maximum(np.sqrt(np.maximum(variances, 0)), LEAST_SPREAD)
-        return np.asarray((scores - pictures @ self.mean) / deviations, np.float64)
+        is_there = variances > 0  # a picture that was removed in the meantime has zeros for a vector
+        return np.where(is_there, (scores - pictures @ self.mean) / deviations, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -307,11 +308,11 @@ class CalibrationFile:
         try:
             found = self._path.stat()
             if (found.st_ino, found.st_mtime_ns) != self._seen:
-                self._seen = found.st_ino, found.st_mtime_ns
+                self._held, self._seen = None, (found.st_ino, found.st_mtime_ns)
                 self._held = Calibration.from_bytes(self._path.read_bytes())
         except FileNotFoundError:
             self._held, self._seen = None, None
-        except StateError as error:
+        except (StateError, OSError) as error:
             self._held = None
             log.error("%s: %s", self._path, error)
         return self._held

@@ -24,7 +24,6 @@ WRITING = (
     ("delete", "--where", "tags.x = 1"),
     ("compact",),
     ("rebuild",),
-    ("map",),
     ("calibrate",),
     ("reindex",),
 )

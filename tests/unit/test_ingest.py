@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, as_somebody, documents, encoded, folder_of_all, indexed
+from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, folder_of_all, indexed
 
-from crossmodal.core.errors import InputError
-from crossmodal.core.types import Document, ImageRecord, image_id
+from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.index.collection import Collection
 from crossmodal.ingest.job import IndexJob
+from crossmodal.store.sqlite import NewDocument
 
 
 @pytest.fixture
@@ -143,10 +143,10 @@ def test_a_large_part_goes_only_when_confirmed(collection: Collection, folder: P
     for n in range(3):
         (folder / f"{n}.png").unlink()
     put(folder, {"3.png": 9, "new.png": 10})
-    with pytest.raises(InputError, match="3 of 10 pictures") as refusal:
-        indexed(collection, folder, prune=True, confirmed=False)
-    assert all(str(folder / f"{n}.png") in str(refusal.value) for n in range(3))
-    assert "--yes" in str(refusal.value)
+    refusal = indexed(collection, folder, prune=True, confirmed=False).refusal
+    assert "3 of 10 pictures" in refusal
+    assert all(str(folder / f"{n}.png") in refusal for n in range(3))
+    assert "--yes" in refusal
     pictures = set(documents(collection)[1])
     assert pictures == {image_id(encoded(n)) for n in (0, 1, 2, 4, 5, 6, 7, 9, 10)}  # 3.png was replaced
     assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 3
@@ -157,8 +157,7 @@ def test_all_captions_go_only_when_confirmed(collection: Collection, folder: Pat
     put(folder, {"1.png": 1, "2.png": 2}, {"1.png": "one", "2.png": "two"})
     indexed(collection, folder)
     (folder / "captions.csv").unlink()
-    with pytest.raises(InputError, match="2 of 2 captions"):
-        indexed(collection, folder, prune=True, confirmed=False)
+    assert "2 of 2 captions" in indexed(collection, folder, prune=True, confirmed=False).refusal
     assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 2
 
 
@@ -167,10 +166,6 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
     container.write_bytes(b"first")
 
     def run(numbers: list[int], *, failing: bool = False) -> IndexJob:
-        from ingest_world import VECTOR
-
-        from crossmodal.core.types import Failure
-        from crossmodal.store.sqlite import NewDocument
 
         job = IndexJob(collection, str(container))
         records = [ImageRecord(container / f"{n}.png", content=lambda n=n: encoded(n)) for n in numbers]
@@ -189,3 +184,54 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
     assert run([1]).report.counts["image"]["removed"] == 1
     with collection.store() as store:
         assert store.content(image_id(encoded(1))) == encoded(1)
+
+
+def test_captions_of_another_data_set_stay_and_keep_their_paths(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "a/2.png": 2, "b/1.png": 1, "b/3.png": 3})
+    (folder / "a" / "captions.csv").write_text("image,caption\n1.png,told in a\n")
+    (folder / "b" / "captions.csv").write_text("image,caption\n3.png,told in b\n")
+    indexed(collection, folder / "a")
+    before = found(collection, 1)[1]
+    for _ in range(2):
+        assert indexed(collection, folder / "b", prune=True).counts["text"]["removed"] == 0
+        assert found(collection, 1)[1] == before
+
+
+def test_captions_beside_a_picture_that_can_not_be_looked_at_stay(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "b/1.png": 1})
+    (folder / "b" / "1.txt").write_text("told beside it")
+    indexed(collection, folder)
+    (folder / "b").chmod(0o000)
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 0
+    (folder / "b").chmod(0o755)
+    assert [caption.text for caption in found(collection, 1)[1]] == ["told beside it"]
+
+
+def test_pictures_in_a_container_that_was_not_read_stay(collection: Collection, folder: Path) -> None:
+    put(folder, {f"{n}.png": n for n in range(1, 9)})
+    container = folder / "all.parquet"
+    container.write_bytes(b"something")
+
+    def run(records: list[ImageRecord]) -> IndexJob:
+        job = IndexJob(collection, str(folder))
+        with collection.store(writable=True) as store:
+            for pending in job.images(records):
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                job.image_done(pending.document.uri, pending.document.id, outcome)
+        job.release()
+        job.keep_books(prune=True, confirmed=True)
+        return job
+
+    files = [ImageRecord(folder / f"{n}.png") for n in range(1, 9)]
+    run([*files, ImageRecord(container / "20.png", content=lambda: encoded(20))])
+    job = run(files)
+    assert job.report.counts["image"]["removed"] == 0
+    assert any(str(container) in note.reason for note in job.report.notes)
+
+
+def test_a_link_beside_its_picture_changes_nothing(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1})
+    (folder / "z.png").symlink_to(folder / "1.png")
+    for _ in range(2):
+        indexed(collection, folder)
+        assert found(collection, 1)[0].tags["filename"] == "1.png"

@@ -59,6 +59,7 @@ def test_a_folder_that_can_not_be_read_is_none(folder: Path, mode: int) -> None:
 def test_names_that_are_none_prove_nothing(folder: Path) -> None:
     assert state(folder / ("x" * 300)) == "unknown"
     assert state(f"{folder}/a\0b.jpg") == "unknown"
+    assert state("a/relative.jpg") == state("") == "unknown"
     (folder / "loop").symlink_to(folder / "loop")
     assert state(folder / "loop" / "a.jpg") == "unknown"
 
