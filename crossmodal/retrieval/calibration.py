@@ -275,11 +275,12 @@ def _fit_with_and_without(queries: Vectors, scores: Vectors, true: NDArray[np.bo
     has_others = ~true.all(axis=1)
     best = scores.max(axis=1)
     without = np.where(true, -np.inf, scores).max(axis=1)[has_others]
+    is_right = np.repeat([True, False], [len(best), len(without)])
     return fit(
         np.concatenate([queries, queries[has_others]]),
         np.concatenate([best, without]),
-        np.repeat([True, False], [len(best), len(without)]),
-        np.concatenate([weights / weights.sum(), weights[has_others] / max(weights[has_others].sum(), 1e-9)]),
+        is_right,
+        _balanced(is_right, np.concatenate([weights, weights[has_others]])),
     )
 
 
