@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers share the cores: a thread that waits leaves its own
 
@@ -134,6 +134,14 @@ def toy_map(toy_workspace: Path) -> None:
     """The map of the toy data, which changes nothing else in the workspace."""
     done = run_script(APP, "-t", "map", "-w", toy_workspace)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def folder_of_all() -> Iterator[Path]:
+    """An empty folder that every user may write to, unlike `tmp_path`."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 @pytest.fixture

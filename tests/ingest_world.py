@@ -51,14 +51,6 @@ def _import_all() -> None:
 
 
 @contextmanager
-def folder_of_all() -> Iterator[Path]:
-    """An empty folder that every user may write to, unlike those of pytest."""
-    with tempfile.TemporaryDirectory(dir=FAST_DISK) as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
-
-
-@contextmanager
 def as_somebody() -> Iterator[None]:
     """Without root's rights, where the tests run as root."""
     is_root = os.geteuid() == 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, folder_of_all, indexed
+from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
 
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.index.collection import Collection
@@ -16,22 +15,16 @@ from crossmodal.store.sqlite import NewDocument
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    with folder_of_all() as made:
-        yield made
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pictures"
+def folder(folder_of_all: Path) -> Path:
+    made = folder_of_all / "pictures"
     made.mkdir()
     return made
 
 
 @pytest.fixture
-def collection(tmp_path: Path, folder: Path) -> Collection:
+def collection(folder_of_all: Path, folder: Path) -> Collection:
     with as_somebody():
-        made = Collection.create(tmp_path / "c", MODEL)
+        made = Collection.create(folder_of_all / "c", MODEL)
         made.store(writable=True).close()
     return made
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest_world import as_somebody, folder_of_all
+from ingest_world import as_somebody
 
 from crossmodal.ingest.presence import Disk, container_of
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    with folder_of_all() as made:
-        yield made
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pictures"
+def folder(folder_of_all: Path) -> Path:
+    made = folder_of_all / "pictures"
     (made / "sub").mkdir(parents=True)
     (made / "sub" / "here.jpg").touch()
     return made

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, as_somebody, documents, encoded, folder_of_all, indexed
+from ingest_world import MODEL, as_somebody, documents, encoded, indexed
 
 from crossmodal.index.collection import Collection
 from tasks.reindex import _Job as ReindexJob
@@ -15,21 +14,15 @@ from tasks.verification import verify_collection
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    with folder_of_all() as made:
-        yield made
-
-
-@pytest.fixture
-def collection(tmp_path: Path) -> Collection:
+def collection(folder_of_all: Path) -> Collection:
     """Three pictures, one in a folder of its own, with a caption."""
-    folder = tmp_path / "pictures"
+    folder = folder_of_all / "pictures"
     for place, number in {"a/1.png": 1, "b/2.png": 2, "3.png": 3}.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes(encoded(number))
     (folder / "captions.csv").write_text("image,caption\na/1.png,one\n")
     with as_somebody():
-        made = Collection.create(tmp_path / "c", MODEL)
+        made = Collection.create(folder_of_all / "c", MODEL)
         made.store(writable=True).close()
     indexed(made, folder)
     return made
@@ -40,15 +33,15 @@ def problems(collection: Collection) -> dict[str, str]:
         return {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
 
 
-def test_a_picture_whose_file_is_gone_may_be_pruned(collection: Collection, tmp_path: Path) -> None:
+def test_a_picture_whose_file_is_gone_may_be_pruned(collection: Collection, folder_of_all: Path) -> None:
     assert problems(collection) == {}
-    lost = tmp_path / "pictures" / "3.png"
+    lost = folder_of_all / "pictures" / "3.png"
     lost.unlink()
     assert "--prune" in problems(collection)[str(lost)]
 
 
-def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collection, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collection, folder_of_all: Path) -> None:
+    folder = folder_of_all / "pictures"
     (folder / "a").chmod(0o000)
     (folder / "3.png").chmod(0o000)
     (folder / "b" / "2.png").unlink()  # and leaves an empty folder
@@ -60,19 +53,19 @@ def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collect
     assert "make it readable" in found[str(folder / "3.png")]
 
 
-def test_stale_paths_are_found_and_indexing_mends_them(collection: Collection, tmp_path: Path) -> None:
+def test_stale_paths_are_found_and_indexing_mends_them(collection: Collection, folder_of_all: Path) -> None:
     known, _ = documents(collection)
     [caption] = [document for document in known.values() if document.modality == "text"]
     with collection.store(writable=True) as store:
         store.describe([replace(caption, uri="/old/1.png")])
     found = problems(collection)
     assert "/old/1.png" in found[caption.id]
-    indexed(collection, tmp_path / "pictures")
+    indexed(collection, folder_of_all / "pictures")
     assert problems(collection) == {}
 
 
-def test_reindex_counts_pictures_that_are_not_proven_to_be_gone(collection: Collection, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_reindex_counts_pictures_that_are_not_proven_to_be_gone(collection: Collection, folder_of_all: Path) -> None:
+    folder = folder_of_all / "pictures"
     (folder / "a" / "1.png").unlink()
     (folder / "a").rmdir()
     (folder / "b" / "2.png").unlink()  # and leaves an empty folder
