@@ -117,7 +117,7 @@ def run(
             sender.send("pictures", map(_picture_doc, job.images(records)), _picture_done(job), len(records))
             job.duplicates_done()
             if collection.model.family in models.IMAGE_ONLY:
-                job.describe_unused_captions(settings.data_set, collection.model)
+                job.note_unused_captions(settings.data_set)
             else:
                 captions = map(_caption_doc, job.captions())
                 sender.send("captions", captions, _caption_done(job), job.n_captions(), CAPTIONS_A_REQUEST)

@@ -18,9 +18,10 @@ from crossmodal.encoders import registry as models
 from crossmodal.images.sources import from_file
 from crossmodal.index.collection import Collection
 from crossmodal.ingest.presence import Disk
+from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.database import writer_lock
 from crossmodal.store.files import SourceFiles
-from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.sqlite import NewDocument
 from gateway.flow import prepare_jina
 from gateway.ports import free_ports
 from tasks.calibrate import calibrate
@@ -80,35 +81,22 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
     return Collection.open(before.root), job.report
 
 
-class _Job:
+class _Job(StoreReader):
     """Reads the documents of the old state, and keeps what became of each."""
 
     def __init__(self, before: Collection) -> None:
+        super().__init__(before)
         self.report = Report()
         self.unproven = 0
         """How many pictures could not be read, though their files are not gone."""
-        self._before = before
-        self._opened: DocumentStore | None = None
-
-    @property
-    def _store(self) -> DocumentStore:
-        if self._opened is None:
-            self._opened = self._before.store()
-        return self._opened
-
-    def release(self) -> None:
-        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     def count(self, modality: Modality) -> int:
         """How many documents there are."""
-        return self._store.counts()[modality]
+        return self.store.counts()[modality]
 
     def _documents(self, modality: Modality) -> Iterator[NewDocument]:
         after = 0
-        while batch := self._store.everything(after, READ_AT_ONCE):
+        while batch := self.store.everything(after, READ_AT_ONCE):
             after = batch[-1][0]
             yield from (item for _, item in batch if item.document.modality == modality)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
@@ -17,6 +16,7 @@ from crossmodal.index.collection import Collection
 from crossmodal.ingest.derived import follow
 from crossmodal.ingest.presence import Disk, container_of
 from crossmodal.ingest.removals import RemovalPlan, plan_removals, too_much
+from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 
@@ -32,7 +32,7 @@ class Pending:
     content: bytes | None = None
 
 
-class IndexJob:
+class IndexJob(StoreReader):
     """One run over a data set. The caller encodes and commits what `images` and `captions` yield, in between.
 
     The order is `images`, `duplicates_done`, `captions`, `keep_books`; `image_done` and `caption_done` are called with
@@ -40,9 +40,9 @@ class IndexJob:
     """
 
     def __init__(self, collection: Collection, source: str) -> None:
+        super().__init__(collection)
         self.report = Report()
-        self._collection, self._source = collection, source
-        self._opened: DocumentStore | None = None
+        self._source = source
         self._sent: dict[str, ImageRecord] = {}  # by path, on their way
         self._taken: dict[str, list[ImageRecord]] = {}  # by image id: in the index now
         self._captions: dict[str, str] = {}  # by caption id: file name, on their way
@@ -52,19 +52,6 @@ class IndexJob:
         self._is_whole = True
         self.new: list[str] = []
         """Ids of the pictures that came in."""
-
-    @property
-    def store(self) -> DocumentStore:
-        """The collection's store, open for reading until `release`."""
-        if self._opened is None:
-            self._opened = self._collection.store()
-        return self._opened
-
-    def release(self) -> None:
-        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     # -- pictures
 
@@ -256,9 +243,10 @@ class IndexJob:
             changed += follow(picture, store.captions_of(key), places, contents)
         store.describe(changed)
 
-    def describe_unused_captions(self, data_set: str, model: Any) -> None:
+    def note_unused_captions(self, data_set: str) -> None:
         """Notes how many captions the model has no use for."""
         if self.n_captions():
+            model = self._collection.model
             self.report.note(data_set, f"{self.n_captions()} captions left out: {model} knows pictures only")
 
 

@@ -1,0 +1,27 @@
+"""A collection's store, open for reading only while it is needed."""
+
+from __future__ import annotations
+
+from crossmodal.index.collection import Collection
+from crossmodal.store.sqlite import DocumentStore
+
+
+class StoreReader:
+    """Opens the store of a collection when it is first asked for, and again after each `release`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._opened: DocumentStore | None = None
+
+    @property
+    def store(self) -> DocumentStore:
+        """The collection's store, open for reading until `release`."""
+        if self._opened is None:
+            self._opened = self._collection.store()
+        return self._opened
+
+    def release(self) -> None:
+        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
