@@ -21,7 +21,7 @@ from crossmodal.datasets.names import listed
 from crossmodal.datasets.parquet import read_parquet
 from crossmodal.datasets.rows import DELIMITERS, read_rows, split_row
 from crossmodal.datasets.table import CAPTION_NUMBER, CaptionTable, Rows, captions_of, name_of
-from crossmodal.datasets.text import Unusable, printable, read_text, split_lines
+from crossmodal.datasets.text import Unusable, as_utf8, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
 SPLITS = "splits.csv"
@@ -56,7 +56,7 @@ def _told(error: Exception) -> str:
         return f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON there, or fetch the file again"
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return printable(str(error)) if isinstance(error, (InputError, ValueError)) else repr(error)
+    return as_utf8(str(error)) if isinstance(error, (InputError, ValueError)) else repr(error)
 
 
 def _read_lines(path: Path, rows: Rows) -> None:
@@ -223,7 +223,7 @@ def _read_jsonl(path: Path, rows: Rows) -> None:
         try:
             given = json.loads(line)
         except (ValueError, RecursionError) as error:
-            rows.table.fail(where, f"not a JSON object with a picture and captions: {printable(str(error))}")
+            rows.table.fail(where, f"not a JSON object with a picture and captions: {as_utf8(str(error))}")
             continue
         rows.add(given, where)
         n_read += isinstance(given, dict)

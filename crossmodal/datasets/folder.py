@@ -15,7 +15,7 @@ from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import PictureNames, difference, fold, listed
 from crossmodal.datasets.selection import Selection, select
 from crossmodal.datasets.table import CaptionTable
-from crossmodal.datasets.text import Unusable, captions_in, printable, read_text, split_lines
+from crossmodal.datasets.text import Unusable, as_utf8, captions_in, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
 Records = Iterator[Record]
@@ -151,9 +151,9 @@ def _with_side_files(chosen: Selection) -> Records:
         side = chosen.root / text
         for caption in _lines(side):
             if isinstance(caption, Unusable):
-                yield Failure(printable(str(side)), f"the caption {caption.reason}", "text")
+                yield Failure(as_utf8(str(side)), f"the caption {caption.reason}", "text")
             elif len(fits) > 1:
-                yield Failure(printable(str(side)), f"it may be of several pictures: {listed(fits)}", "text")
+                yield Failure(as_utf8(str(side)), f"it may be of several pictures: {listed(fits)}", "text")
             else:
                 captions[fits[0]][caption] = None
     yield from chosen.skipped

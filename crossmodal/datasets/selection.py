@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crossmodal.core.types import Failure, Skipped
-from crossmodal.datasets.text import printable
+from crossmodal.datasets.text import as_utf8
 from crossmodal.images.decode import EXTENSIONS
 
 SYSTEM_FOLDERS = frozenset({
@@ -38,7 +38,7 @@ class Selection:
     def skip(self, reason: str, name: str) -> None:
         """Counts something that is passed over."""
         known = self._skipped.get(reason)
-        self._skipped[reason] = replace(known, n=known.n + 1) if known else Skipped(reason, 1, printable(name))
+        self._skipped[reason] = replace(known, n=known.n + 1) if known else Skipped(reason, 1, as_utf8(name))
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -62,7 +62,7 @@ def select(root: Path, *leave_out: Path) -> Selection:
     found = Selection(root)
 
     def unreadable(error: OSError) -> None:
-        found.failures.append(Failure(printable(str(error.filename)), f"the folder can't be read: {error.strerror}"))
+        found.failures.append(Failure(as_utf8(str(error.filename)), f"the folder can't be read: {error.strerror}"))
 
     apart = {os.path.abspath(path) for path in leave_out}
     top = os.path.abspath(root)
@@ -93,7 +93,7 @@ def _system_folder(name: str) -> str:
     """The kind of a system folder, nothing for another one; `.Trash-1000` is of the kind `.trash`."""
     folded = name.lower()
     kind = ".trash" if folded.startswith(".trash-") else folded
-    return printable(name) if kind in SYSTEM_FOLDERS else ""
+    return as_utf8(name) if kind in SYSTEM_FOLDERS else ""
 
 
 def _take(found: Selection, parent: str, at: str, name: str) -> None:
@@ -107,10 +107,8 @@ def _take(found: Selection, parent: str, at: str, name: str) -> None:
     elif suffix == ".txt":
         found.texts.append(at + name)
     elif suffix not in EXTENSIONS:
-        found.skip(
-            f"files ending in {printable(suffix)}" if suffix.strip(".") else "files without an ending", at + name
-        )
-    elif printable(at + name) != at + name or printable(parent) != parent:
-        found.failures.append(Failure(printable(os.path.join(parent, name)), "its name is not UTF-8: rename it"))
+        found.skip(f"files ending in {as_utf8(suffix)}" if suffix.strip(".") else "files without an ending", at + name)
+    elif as_utf8(at + name) != at + name or as_utf8(parent) != parent:
+        found.failures.append(Failure(as_utf8(os.path.join(parent, name)), "its name is not UTF-8: rename it"))
     else:
         found.pictures.append(at + name)

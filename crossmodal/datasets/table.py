@@ -10,7 +10,7 @@ from typing import Any
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, ImageRecord
 from crossmodal.datasets.columns import Columns, Found
-from crossmodal.datasets.text import Unusable, as_text, captions_in, printable
+from crossmodal.datasets.text import Unusable, as_text, as_utf8, captions_in
 
 CAPTION_NUMBER = re.compile(r"(?<=\w)#\d+$")  # Flickr8k.token.txt: a.jpg#0
 
@@ -69,7 +69,7 @@ class CaptionTable:
 
 def split_name(split: object) -> str | None:
     """The name of a split; None where there is none. Karpathy's `restval` is for training."""
-    told = "" if split is None else printable(str(split)).strip()
+    told = "" if split is None else as_utf8(str(split)).strip()
     return "train" if told == "restval" else told or None
 
 

@@ -94,12 +94,12 @@ def as_text(value: object) -> str | Unusable:
     if _UNDECODED.search(value):
         return Unusable(f"is {NOT_UTF8}")
     if _SURROGATE.search(value):
-        return Unusable(f"has half of a surrogate pair: {printable(value[:80])}")
+        return Unusable(f"has half of a surrogate pair: {as_utf8(value[:80])}")
     if "\0" in value:
         return Unusable("has a NUL character")
     return value
 
 
-def printable(name: str) -> str:
+def as_utf8(name: str) -> str:
     """A text with what is no UTF-8 written as escapes."""
     return name.encode("utf8", "backslashreplace").decode("utf8")
