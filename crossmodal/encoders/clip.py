@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.core.types import Modality, ModelSpec, Preprocessing, Vectors
 from crossmodal.encoders import clip_tokens, photos
 from crossmodal.encoders.clip_names import (
     FILE_ENDINGS,
@@ -34,8 +34,9 @@ from crossmodal.encoders.clip_names import (
     with_tag,
 )
 from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
-from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
+from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
+from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "clip"
@@ -107,7 +108,7 @@ def load(
     return ClipEncoder(spec, towers, threads)
 
 
-class ClipEncoder:
+class ClipEncoder(TwoTowers):
     """A CLIP model on the CPU, in float32 unless `use_bf16` is called."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
@@ -119,25 +120,14 @@ class ClipEncoder:
 
         if threads:
             torch.set_num_threads(threads)
-        self.spec, self.towers = spec, towers
-        self._torch, self._dtype = torch, torch.float32
-        self._model = build(spec.weights).eval()
+        super().__init__(spec, build(spec.weights).eval())
+        self.towers = towers
         self._model.visual = channels_last(self._model.visual) if "image" in towers else None
         if "text" in towers:
             self._tokenizer = tokenizer_of(spec.weights)
         else:
             _drop(self._model, "transformer", "token_embedding", "text")
         _drop(self._model, "text_decoder")  # CoCa's, which writes captions
-
-    def use_bf16(self) -> None:
-        """Computes in bfloat16 from now on: twice as fast where the processor can, a cosine off by 0.003 at most."""
-        self._model.bfloat16()
-        self._dtype = self._torch.bfloat16
-
-    @property
-    def logit_scale(self) -> float:
-        """What the model multiplies a cosine with: exp of its learned temperature."""
-        return float(self._model.logit_scale.detach().exp())
 
     @property
     def logit_bias(self) -> float | None:
@@ -148,15 +138,6 @@ class ClipEncoder:
         """
         bias = getattr(self._model, "logit_bias", None)
         return None if bias is None else float(bias.detach())
-
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
-        check_pixels(pixels, self.spec.preprocessing.size_px)
-        if len(pixels) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        with self._torch.inference_mode():
-            images = to_tensor(pixels, self.spec.preprocessing).to(self._dtype)
-            return unit_rows(self._model.encode_image(images).float().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text longer than the context is cut at its end, as CLIP does."""

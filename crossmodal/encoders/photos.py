@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
-from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
+from crossmodal.core.types import Modality, ModelSpec, Preprocessing, Vectors
+from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
+from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import sha256, unit_rows
 from crossmodal.encoders.wordpiece import WordPiece
 
@@ -121,7 +122,7 @@ def foreign_note(weights: str, captions: Sequence[str]) -> str:
     )
 
 
-class PhotosEncoder:
+class PhotosEncoder(TwoTowers):
     """The `photos` model on the CPU, in float32 unless `use_bf16` is called."""
 
     def __init__(self, spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None) -> None:
@@ -132,9 +133,8 @@ class PhotosEncoder:
 
         if threads:
             torch.set_num_threads(threads)
-        self.spec, self.towers = spec, towers
-        self._torch, self._dtype = torch, torch.float32
-        self._model: Any = load_folder(folder)
+        super().__init__(spec, load_folder(folder))
+        self.towers = towers
         if "image" in towers:
             self._model.image_tower = channels_last(self._model.image_tower)
         else:
@@ -144,30 +144,13 @@ class PhotosEncoder:
         else:
             del self._model.text_tower, self._model.branch, self._model.text_head
 
-    def use_bf16(self) -> None:
-        """Computes in bfloat16 from now on."""
-        self._model.bfloat16()
-        self._dtype = self._torch.bfloat16
-
-    @property
-    def logit_scale(self) -> float:
-        """What the model multiplies a cosine with: exp of its learned temperature."""
-        return float(self._model.logit_scale.detach().exp())
-
     @property
     def logit_bias(self) -> float | None:
         """None: the model is trained with InfoNCE."""
         return None
 
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
-        check_pixels(pixels, self.spec.preprocessing.size_px)
-        if len(pixels) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        with self._torch.inference_mode():
-            images = to_tensor(pixels, self.spec.preprocessing).to(self._dtype)
-            parts = [self._model.encode_image(group) for group in images.split(IMAGE_GROUP)]
-            return unit_rows(self._torch.cat(parts).float().numpy())
+    def _encoded(self, images: Any) -> Any:
+        return self._torch.cat([self._model.encode_image(group) for group in images.split(IMAGE_GROUP)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text is cut after 128 tokens."""
