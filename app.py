@@ -16,13 +16,13 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
+from cli.outputs import check_outputs
+from cli.printing import cells, new_table, prepare, print_table, say, say_json
 from crossmodal.core.errors import CrossModalError, InputError
 from crossmodal.core.printable import printable, to_json
 from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, OtherService, Settings
 from crossmodal.core.trouble import OF_THE_MACHINE, reason
 from crossmodal.core.types import Modality
-from tasks.outputs import check_outputs
-from tasks.printing import cells, new_table, prepare, print_table, say, say_json
 
 EXAMPLES = """
 \b
@@ -317,8 +317,8 @@ def of_environment(task: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def index(settings: Settings, own: dict[str, Any]) -> int:
     """Indexes and prints what became of every record."""
-    from tasks.index import run
-    from tasks.lifecycle import describe_index
+    from cli.index import run
+    from cli.lifecycle import describe_index
 
     collection, report = run(settings, prune=own["prune"], confirmed=own["confirmed"], wanted=wanted_index(own))
     if own["as_json"]:
@@ -347,16 +347,16 @@ def _model_and_terms(model: Any) -> str:
 
 def wanted_index(own: dict[str, Any]) -> Any:
     """The kind of index that was asked for, None where nothing was."""
-    from crossmodal.index.wanted import AUTO, Wanted
+    from crossmodal.index.config import AUTO, IndexConfig
 
     if own["index_kind"] is None and own["index_memory"] is None:
         return None
-    return Wanted(own["index_kind"] or AUTO, own["index_memory"] or 0)
+    return IndexConfig(own["index_kind"] or AUTO, own["index_memory"] or 0)
 
 
 def query(settings: Settings, own: dict[str, Any]) -> int:
     """Answers one query, or queries typed one by one until an empty line."""
-    from tasks.query import asking, save_sheet
+    from cli.query import asking, save_sheet
 
     (modality, target), asked = _what_is_asked(own)
     relevance = own["min_relevance"]
@@ -431,7 +431,7 @@ def _print_answer(answer: Any) -> None:
 
 def query_restful(settings: Settings, own: dict[str, Any]) -> int:
     """Serves queries until it is stopped."""
-    from tasks.serve import serve_queries
+    from cli.serve import serve_queries
 
     serve_queries(settings, lambda collection: _say_ready(settings, collection, "search"))
     return 0
@@ -439,14 +439,14 @@ def query_restful(settings: Settings, own: dict[str, Any]) -> int:
 
 def index_restful(settings: Settings, own: dict[str, Any]) -> int:
     """Serves indexing until it is stopped."""
-    from tasks.serve import serve_indexing
+    from cli.serve import serve_indexing
 
     serve_indexing(settings, lambda collection: _say_ready(settings, collection, "index"))
     return 0
 
 
 def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
-    from gateway.ports import in_url, to_ask
+    from serving.jina.ports import in_url, to_ask
 
     say(f"model: {collection.model}")
     url = f"http://{in_url(settings.host)}:{settings.port}/{verb}"
@@ -465,11 +465,11 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
 def train(settings: Settings, own: dict[str, Any]) -> int:
     """Trains a model; on scenes without `--weights`, the small one that comes with the program."""
     if settings.model == "sparse":
-        from tasks.sparse import train as train_sparse
+        from cli.sparse import train as train_sparse
 
         folder = train_sparse(settings, own["out"], own["set_"], lambda line: say(line, err=True))
     else:
-        from tasks.train import run
+        from cli.train import run
 
         folder = run(settings, own["steps"], own["out"], own["set_"], lambda line: say(line, err=True))
     say(f"weights: {folder}")
@@ -487,7 +487,7 @@ def evaluate(settings: Settings, own: dict[str, Any]) -> int:
                 f"{', '.join(unused)}: not for `evaluate -m sparse`, which measures its parts by themselves"
             )
         return sparse(settings, own)
-    from tasks.evaluate import Options, run
+    from cli.evaluate import Options, run
 
     result = run(settings, Options(own["through"], own["compare"], own["folds"] or 0, own["report"]))
     if own["as_json"]:
@@ -501,8 +501,8 @@ def evaluate(settings: Settings, own: dict[str, Any]) -> int:
 
 def sparse(settings: Settings, own: dict[str, Any]) -> int:
     """What is measured of a sparse model: recalls, posting lists, how its parts are best joined."""
-    from crossmodal.evaluation.sparse import recall_table
-    from tasks import sparse as task
+    from cli import sparse as task
+    from crossmodal.evaluation.lexical import recall_table
 
     result = {"evaluate": task.evaluate, "analyse": task.analyse, "tune": task.tune}[own["task"]](settings)
     if own["as_json"] or "rows" not in result:
@@ -553,7 +553,7 @@ def data(settings: Settings, own: dict[str, Any]) -> int:
 
 def models(settings: Settings, own: dict[str, Any]) -> int:
     """Lists weights that can be had by name."""
-    from tasks.models import run, table
+    from cli.models import run, table
 
     found, left_out = run(settings, own["query"])
     if own["as_json"]:
@@ -567,7 +567,7 @@ def models(settings: Settings, own: dict[str, Any]) -> int:
 
 def download(settings: Settings, own: dict[str, Any]) -> int:
     """Fetches weights ahead and says where they are."""
-    from tasks.download import run
+    from cli.download import run
 
     files = run(settings)
     if own["as_json"]:
@@ -579,7 +579,7 @@ def download(settings: Settings, own: dict[str, Any]) -> int:
 
 def keys(settings: Settings, own: dict[str, Any]) -> int:
     """Makes an API key, and shows it this once."""
-    from gateway.doors import new_key, read_keys, write_keys
+    from serving.middleware import new_key, read_keys, write_keys
 
     if settings.keys is None:
         raise InputError("-t keys takes --keys FILE and what the key is for: python app.py -t keys --keys FILE read")
@@ -593,7 +593,7 @@ def keys(settings: Settings, own: dict[str, Any]) -> int:
 
 def lifecycle(settings: Settings, own: dict[str, Any]) -> int:
     """What is done to a collection that is there."""
-    from tasks import commands
+    from cli import commands
 
     return commands.COMMANDS[own["task"]](settings, {**own, "wanted": wanted_index(own)})
 

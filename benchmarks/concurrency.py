@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from common import write_figures
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument
 
 DIM, N_AT_FIRST, BATCH = 512, 20_000, 4

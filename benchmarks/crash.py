@@ -31,8 +31,8 @@ import numpy as np
 from common import write_figures
 from crash_steps import FAILED, State, after, make_step, vector_of
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import MODALITIES
-from crossmodal.index.collection import Collection
 
 STEPS = Path(__file__).with_name("crash_steps.py")
 LONGEST_S = 0.5

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import common  # noqa: F401  puts the project on the path
 import numpy as np
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import DocumentStore, NewDocument, merged
 
 DIM = 16

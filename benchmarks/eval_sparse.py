@@ -19,13 +19,13 @@ from typing import Any
 
 from common import write_figures
 
+from cli import sparse
+from cli.sparse import with_given
 from crossmodal.core.settings import Settings
-from crossmodal.encoders.term_vocabulary import TermVocabulary
-from crossmodal.evaluation.sparse import draw_recalls, figures, ranks_of_scores, recall_table
-from crossmodal.retrieval.fusion import Fusion, fuse
-from crossmodal.training.sparse import DenseToSparseTraining, ThesisTraining
-from tasks import sparse
-from tasks.sparse import with_given
+from crossmodal.evaluation.lexical import draw_recalls, figures, ranks_of_scores, recall_table
+from crossmodal.lexical.terms import TermVocabulary
+from crossmodal.search.fusion import Fusion, fuse
+from crossmodal.training.sparse_heads import DenseToSparseTraining, ThesisTraining
 
 THESIS, DISTILLED = "(a) thesis", "(b) dense-to-sparse"
 

@@ -32,8 +32,8 @@ from random import Random
 import psutil
 from common import ROOT, write_figures
 
-from gateway.flow import prepare_jina
-from gateway.ports import free_ports
+from serving.jina.ports import reserve_port_pair
+from serving.jina.supervisor import prepare_jina
 
 prepare_jina()
 
@@ -142,7 +142,7 @@ def service() -> Iterator[tuple[psutil.Process, int]]:
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port = free_ports()
+        port = reserve_port_pair()
         command = [*app, "-t", "query_restful", "--writable", "--allow-url-fetch", "--port", str(port)]
         with open(f"{scratch}/log", "wb") as log:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)

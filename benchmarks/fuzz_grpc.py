@@ -12,7 +12,7 @@ from fuzz_cases import ODD_CONDITIONS, ODD_NUMBERS, ODD_TEXTS, ODD_URIS, damaged
 from jina.proto import jina_pb2
 from jina.types.request.data import DataRequest
 
-from executors.docs import MediaDoc, to_array
+from executors.schema import MediaDoc, to_array
 
 METHODS = ("/jina.JinaRPC/Call", "/jina.JinaSingleDataRequestRPC/process_single_data", "/jina.JinaInfoRPC/_status")
 ENDPOINTS = ("/search", "/encode", "/index", "/update", "/delete", "/health", "/snapshot", "/", "", "/search\0")

@@ -108,11 +108,11 @@ def index_flow(
     files: list[Path], workspace: Path, given: argparse.Namespace, precision: Precision
 ) -> tuple[float, float]:
     """Images a second through the index Flow, the snapshot included, and the peak memory in GB."""
+    from crossmodal.collection.collection import Collection
     from crossmodal.core.settings import Settings
     from crossmodal.encoders import registry
-    from crossmodal.index.collection import Collection
-    from gateway.flow import prepare_jina, running_flow
-    from gateway.ports import free_ports
+    from serving.jina.ports import reserve_port_pair
+    from serving.jina.supervisor import prepare_jina, running_flow
 
     # The name is resolved by another process: this one must not import torch, so that it can fork.
     prepare_jina()
@@ -125,11 +125,11 @@ def index_flow(
         parallel=given.parallel,
         precision=precision,
     )
-    settings = replace(settings, port=free_ports())
+    settings = replace(settings, port=reserve_port_pair())
     answered: list[str] = []
     with PeakMemory() as memory, running_flow("index", collection, settings, read_paths=True):
-        from executors.docs import MediaDoc
-        from gateway.client import call
+        from executors.schema import MediaDoc
+        from serving.jina.flow_client import call
 
         docs = (MediaDoc(id=path.name, modality="image", uri=str(path)) for path in files)
         start = time.perf_counter()

@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from common import in_own_process, memory_mb, write_figures
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 DIM, BATCH, BLOCK, K = 512, 10_000, 100_000, 10

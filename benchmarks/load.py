@@ -37,7 +37,7 @@ import psutil
 from common import ROOT, write_figures
 
 from crossmodal.scenes.world import COLOURS, SHAPES
-from gateway.ports import free_ports
+from serving.jina.ports import reserve_port_pair
 
 START_LIMIT_S, ANSWER_LIMIT_S, PHASE_S, IN_TIME_S = 120.0, 20.0, 10.0, 1.0
 NO_ANSWER, BROKEN = -1, -2
@@ -110,7 +110,7 @@ def service() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port = free_ports()
+        port = reserve_port_pair()
         command = [*app, "-t", "query_restful", "--port", str(port)]
         # A service without one of its parts says so for every request.
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

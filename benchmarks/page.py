@@ -23,7 +23,7 @@ from typing import Any
 from common import ROOT, write_figures
 from playwright.sync_api import sync_playwright
 
-from gateway.ports import free_ports
+from serving.jina.ports import reserve_port_pair
 
 START_LIMIT_S = 120
 N_WARM_UP = 3
@@ -61,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port = free_ports()
+        port = reserve_port_pair()
         command = [*app, "-t", "query_restful", "--port", str(port)]
         service = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:

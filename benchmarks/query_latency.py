@@ -22,7 +22,7 @@ from common import ROOT, write_figures
 
 from crossmodal.core.settings import Settings
 from crossmodal.scenes.world import COLOURS, SHAPES
-from gateway.ports import free_ports
+from serving.jina.ports import reserve_port_pair
 
 START_LIMIT_S = 120
 
@@ -35,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        settings = replace(Settings(), port=free_ports())
+        settings = replace(Settings(), port=reserve_port_pair())
         start = time.perf_counter()
         service = subprocess.Popen(
             [*app, "-t", "query_restful", "--port", str(settings.port)], stdout=subprocess.DEVNULL

@@ -25,7 +25,7 @@ import numpy as np
 from common import PeakMemory, write_figures
 from scipy.sparse import csr_matrix
 
-from crossmodal.index.sparse import SparseIndex
+from crossmodal.lexical.inverted import SparseIndex
 
 N_TERMS, ACTIVE, QUERY_TERMS, DIM, K = 20_000, 64, 6, 512, 10
 SHIFT = 3.2

@@ -8,13 +8,13 @@ import numpy as np
 from docarray import DocList
 from jina import Executor, requests
 
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.types import Precision
 from crossmodal.encoders import registry
-from crossmodal.index.collection import Collection
 from executors.context import unescaped
-from executors.docs import MediaDoc, sound
-from executors.generations import Generations
 from executors.model_check import check_family
+from executors.schema import MediaDoc, valid_docs
 
 
 class ImageEncoder(Executor):
@@ -26,14 +26,14 @@ class ImageEncoder(Executor):
         super().__init__(**kwargs)
         collection = unescaped(collection)
         check_family(model, Collection.open(Path(collection)).model)
-        self.encoders = Generations(
+        self.encoders = GenerationCache(
             collection, lambda opened: registry.load(opened.model, ("image",), threads or None, precision)
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding` and drops the pixels."""
-        images = sound(docs, "image")
+        images = valid_docs(docs, "image")
         for generation in {doc.generation for doc in images}:
             self._encode(generation, [doc for doc in images if doc.generation == generation])
         return docs

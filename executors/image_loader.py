@@ -9,7 +9,7 @@ from jina import Executor, requests
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import MODALITIES, image_id
 from crossmodal.images.sources import from_data_uri, from_file, is_data_uri
-from executors.docs import MediaDoc, sound, to_array, to_bytes
+from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageLoader(Executor):
@@ -25,7 +25,7 @@ class ImageLoader(Executor):
     def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads the pictures of queries; their ids stay their own."""
         refuse_unknown(docs)
-        for doc in sound(docs, "image"):
+        for doc in valid_docs(docs, "image"):
             self._load(doc)
         return docs
 
@@ -33,7 +33,7 @@ class ImageLoader(Executor):
     def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Loads pictures that are to be stored, under the ids of their content."""
         refuse_unknown(docs, vectors=False)
-        for doc in sound(docs, "image"):
+        for doc in valid_docs(docs, "image"):
             content = self._load(doc)
             if content is not None:
                 doc.id = image_id(content)

@@ -7,12 +7,12 @@ from typing import Any
 from docarray import DocList
 from jina import Executor, requests
 
+from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import PictureError
 from crossmodal.images.decode import read
 from crossmodal.images.geometry import fit, thumbnail
 from executors.context import unescaped
-from executors.docs import MediaDoc, sound, to_array, to_bytes
-from executors.generations import Generations
+from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageNormalizer(Executor):
@@ -20,19 +20,19 @@ class ImageNormalizer(Executor):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.preprocessing = Generations(unescaped(collection), lambda opened: opened.model.preprocessing)
+        self.preprocessing = GenerationCache(unescaped(collection), lambda opened: opened.model.preprocessing)
 
     @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `pixels` and drops the encoded picture."""
-        for doc in sound(docs, "image"):
+        for doc in valid_docs(docs, "image"):
             self._normalize(doc, keep=False)
         return docs
 
     @requests(on="/index")
     def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """As `normalize`, with a thumbnail; the encoded picture stays where no file holds it."""
-        for doc in sound(docs, "image"):
+        for doc in valid_docs(docs, "image"):
             self._normalize(doc, keep=True)
         return docs
 

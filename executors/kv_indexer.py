@@ -7,20 +7,20 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import caption_id
-from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.context import unescaped
-from executors.docs import MediaDoc, document_of, to_bytes
 from executors.refusal import Refusing
+from executors.schema import MediaDoc, document_of, to_bytes
 
 
 class KeyValueIndexer(Refusing):
     """Commits documents and their vectors in one transaction a request; it holds the collection's lock.
 
-    In a query Flow that is writable it comes last, and only changes go to it (`gateway/lean.py`): the indexers there
-    take in what it committed when they are next asked, as they do with what another process commits.
+    In a query Flow that is writable it comes last, and only changes go to it (`serving/jina/patches.py`): the
+    indexers there take in what it committed when they are next asked, as they do with what another process commits.
     """
 
     def __init__(self, collection: str, **kwargs: Any) -> None:

@@ -8,9 +8,9 @@ from jina import requests
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Vectors
-from crossmodal.encoders.sparse import SparseEncoder, spoken_part
-from crossmodal.retrieval.fusion import fusion_of_parts, has_part
-from executors.docs import MediaDoc, sound
+from crossmodal.lexical.model import SparseEncoder, spoken_part
+from crossmodal.search.fusion import fusion_of_parts, has_part
+from executors.schema import MediaDoc, valid_docs
 from executors.text_encoder import TextEncoder
 
 
@@ -20,7 +20,7 @@ class QueryEncoder(TextEncoder):
     @requests(on="/encode")
     def encode_parts(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding`."""
-        for doc in sound(docs, "text"):
+        for doc in valid_docs(docs, "text"):
             if doc.text.strip() and not spoken_part(doc.text):
                 doc.error = f"{doc.text!r} has only words to avoid: add what is looked for"
         return self.encoded(docs, _vectors)
@@ -31,7 +31,7 @@ class QueryEncoder(TextEncoder):
         generation, encoder = self.encoders.current()
         if not _by_words_alone(encoder, parameters):
             return self.encode_parts(docs)
-        for doc in sound(docs, "text"):
+        for doc in valid_docs(docs, "text"):
             doc.generation = generation
         return docs
 

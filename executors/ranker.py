@@ -7,15 +7,15 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Vectors
-from crossmodal.retrieval.ranking import best
-from crossmodal.retrieval.relevance import CalibrationFile, Floats
+from crossmodal.relevance.rules import CalibrationFile, Floats
+from crossmodal.search.ranking import best
 from crossmodal.store.sqlite import DocumentStore
 from executors.context import unescaped
-from executors.docs import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
-from executors.generations import Generations
 from executors.refusal import Refusing
+from executors.schema import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
 
 Ranked = tuple[int, dict[str, float], dict[str, float]]
 """A match before it is looked up: its key, its scores, and the words that it is found by."""
@@ -32,8 +32,8 @@ class Ranker(Refusing):
         super().__init__(**kwargs)
         self.writable = writable
         collection = unescaped(collection)
-        self.stores = Generations(collection, lambda opened: opened.store(), lambda store: store.close())
-        self.calibrations = Generations(collection, lambda opened: CalibrationFile(opened.calibration_path))
+        self.stores = GenerationCache(collection, lambda opened: opened.store(), lambda store: store.close())
+        self.calibrations = GenerationCache(collection, lambda opened: CalibrationFile(opened.calibration_path))
 
     @requests(on=["/search", "/health"])
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:

@@ -6,7 +6,7 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.core.errors import InputError
-from executors.docs import MediaDoc
+from executors.schema import MediaDoc
 
 
 class Refusing(Executor):

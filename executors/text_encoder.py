@@ -8,14 +8,14 @@ from typing import Any
 from docarray import DocList
 from jina import Executor, requests
 
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Precision, Vectors
 from crossmodal.encoders import registry
-from crossmodal.index.collection import Collection
 from executors.context import unescaped
-from executors.docs import MediaDoc, sound
-from executors.generations import Generations
 from executors.model_check import check_family
+from executors.schema import MediaDoc, valid_docs
 
 
 class TextEncoder(Executor):
@@ -27,7 +27,7 @@ class TextEncoder(Executor):
         super().__init__(**kwargs)
         collection = unescaped(collection)
         check_family(model, Collection.open(Path(collection)).model)
-        self.encoders = Generations(
+        self.encoders = GenerationCache(
             collection, lambda opened: registry.load(opened.model, ("text",), threads or None, precision)
         )
 
@@ -38,10 +38,10 @@ class TextEncoder(Executor):
 
     def encoded(self, docs: DocList[MediaDoc], encode: Callable[[Encoder, list[str]], Vectors]) -> DocList[MediaDoc]:
         """The documents with what `encode` makes of the texts among them."""
-        for doc in sound(docs, "text"):
+        for doc in valid_docs(docs, "text"):
             if not doc.text.strip():
                 doc.error = "the text is empty"
-        texts = sound(docs, "text")
+        texts = valid_docs(docs, "text")
         if not texts:
             return docs
         start = time.perf_counter()

@@ -6,10 +6,10 @@ from typing import Any
 from docarray import DocList
 from jina import Executor, requests
 
-from crossmodal.index.collection import Collection
+from crossmodal.collection.collection import Collection
 from executors.context import unescaped
-from executors.docs import MediaDoc, sound
 from executors.model_check import check_family
+from executors.schema import MediaDoc, valid_docs
 
 
 class TextRefuser(Executor):
@@ -23,7 +23,7 @@ class TextRefuser(Executor):
     @requests(on=["/index", "/search", "/encode"])
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Says so in `error`."""
-        for doc in sound(docs, "text"):
+        for doc in valid_docs(docs, "text"):
             doc.error = f"this collection is of {self.spec}, which knows pictures only: search with a picture"
         return docs
 

@@ -9,18 +9,18 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.types import Modality
 from crossmodal.encoders.registry import IMAGE_ONLY
-from crossmodal.index.collection import Collection
 from crossmodal.index.dense import UNIT_TOLERANCE
-from crossmodal.index.follower import Follower
-from crossmodal.index.following import FollowingIndex
-from crossmodal.retrieval.fusion import depth_for
+from crossmodal.index.replica import StoreReplica
+from crossmodal.index.vector_replica import VectorReplica
+from crossmodal.search.fusion import depth_for
 from crossmodal.store.where import parse
 from executors.context import unescaped
-from executors.docs import MediaDoc, name_of_match, top_k_of
-from executors.generations import Generations
 from executors.refusal import Refusing
+from executors.schema import MediaDoc, name_of_match, top_k_of
 
 SNAPSHOT_EVERY = 20_000
 """New vectors between two snapshots of a long indexing run."""
@@ -41,10 +41,10 @@ class VectorIndexer(Refusing):
         self.depth: Callable[[int], int] = depth_for if model.base else int  # a search by words joins more
         args = self.runtime_args
         self.shard, self.n_shards = max(0, getattr(args, "shard_id", 0)), getattr(args, "shards", 1)
-        self.indexes = Generations(collection, self._open, lambda opened: opened[0].store.close())
+        self.indexes = GenerationCache(collection, self._open, lambda opened: opened[0].store.close())
         self._has_followed = False
 
-    def _open(self, opened: Collection) -> tuple[FollowingIndex, *tuple[Follower[Any], ...]]:
+    def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         """What is searched, and what follows the store beside it."""
         return (opened.index(opened.store(), self.modality, self.shard, self.n_shards),)
 
@@ -81,7 +81,7 @@ class VectorIndexer(Refusing):
             self._find(self.indexes.named(generation)[0], same, self.depth(top_k_of(parameters)), where)
         return docs
 
-    def _find(self, index: FollowingIndex, asking: list[MediaDoc], top_k: int, where: str) -> None:
+    def _find(self, index: VectorReplica, asking: list[MediaDoc], top_k: int, where: str) -> None:
         start = time.perf_counter()
         asking = [doc for doc in asking if _has_vector(doc, index.dim)]
         if not asking:
@@ -109,7 +109,7 @@ class VectorIndexer(Refusing):
         self.indexes.close()
 
 
-def _write(opened: Iterable[Follower[Any]]) -> None:
+def _write(opened: Iterable[StoreReplica[Any]]) -> None:
     for index in opened:
         index.snapshot()
 

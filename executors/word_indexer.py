@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from crossmodal.hybrid.every_index import has_words
-from crossmodal.hybrid.indexes import WordIndexes
-from crossmodal.index.collection import Collection
-from crossmodal.index.follower import Follower
-from crossmodal.index.following import FollowingIndex
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.indexes import has_words
+from crossmodal.index.replica import StoreReplica
+from crossmodal.index.vector_replica import VectorReplica
+from crossmodal.lexical.indexes import WordIndexes
 from executors.vector_indexer import VectorIndexer
 
 
 class WordIndexer(VectorIndexer):
     """The image vectors of a sparse collection, in the Flow that writes. WordRanker is what searches for words."""
 
-    def _open(self, opened: Collection) -> tuple[FollowingIndex, *tuple[Follower[Any], ...]]:
+    def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         (vectors, *_) = super()._open(opened)
         if not has_words(opened.model):
             return (vectors,)
-        words = WordIndexes.open(opened, vectors.store)
+        words = WordIndexes.open(opened.index_folder, opened.model, vectors.store)
         return vectors, words.words, words.captions

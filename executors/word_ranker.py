@@ -7,18 +7,19 @@ import numpy as np
 from docarray import DocList
 from jina import requests
 
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys
-from crossmodal.encoders.term_vocabulary import words_of
-from crossmodal.hybrid.every_index import has_words
-from crossmodal.hybrid.indexes import WordIndexes, fusion_of
-from crossmodal.hybrid.search import HybridSearch, Match
-from crossmodal.index.collection import Collection
+from crossmodal.lexical.indexes import WordIndexes
+from crossmodal.lexical.terms import words_of
+from crossmodal.search.fusion import fusion_of
+from crossmodal.search.hybrid import HybridSearch, Match
 from crossmodal.store.where import parse
 from executors.context import unescaped
-from executors.docs import MediaDoc, joined_notes, modality_and_key, top_k_of
-from executors.generations import Generations
 from executors.ranker import Ranked, Ranker, in_order, refuse_fusion
+from executors.schema import MediaDoc, joined_notes, modality_and_key, top_k_of
 
 _SCORES = {"dense": "cosine"}
 """What a part's score is called in an answer, where that is not the part's name."""
@@ -31,7 +32,7 @@ class WordRanker(Ranker):
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(collection, **kwargs)
-        self.searches = Generations(unescaped(collection), _open, _close)
+        self.searches = GenerationCache(unescaped(collection), _open, _close)
         words_of("the list of lemmas takes a moment to be read")
 
     @requests(on="/search")
@@ -97,7 +98,7 @@ class WordRanker(Ranker):
 def _open(opened: Collection) -> HybridSearch | None:
     if not has_words(opened.model):
         return None
-    return HybridSearch(WordIndexes.open(opened, opened.store()), fusion_of(opened.model))
+    return HybridSearch(WordIndexes.open(opened.index_folder, opened.model, opened.store()), fusion_of(opened.model))
 
 
 def _close(search: HybridSearch | None) -> None:

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from fork_server import ForkServer, Program
 
-from gateway.ports import LOOPBACK, free_ports, in_url
+from serving.jina.ports import LOOPBACK, in_url, reserve_port_pair
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app.py"
@@ -96,7 +96,7 @@ def started(
     task: str, workspace: Path, *arguments: str, key: str = "", app: Path = APP, host: str = LOOPBACK
 ) -> Iterator[Service]:
     """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
-    port = free_ports()
+    port = reserve_port_pair()
     url = f"http://{in_url(LOOPBACK if host in (LOOPBACK, '::') else host)}:{port}"
     command = [str(app), "-t", task, "-w", str(workspace), "--host", host, "--port", str(port), *arguments]
     with open(os.devnull, "r+b") as nothing:

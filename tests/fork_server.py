@@ -32,10 +32,10 @@ IMPORTED = (
     "open_clip",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
-    "gateway.crossmodal_gateway",
-    "tasks.index",
-    "tasks.query",
-    "tasks.serve",
+    "serving.jina.crossmodal_gateway",
+    "cli.index",
+    "cli.query",
+    "cli.serve",
 )
 
 
@@ -105,7 +105,7 @@ def _import_all() -> None:
     """What the program imports on its way to a Flow that answers, in the order in which it does."""
     sys.path[0] = str(ROOT)
     from crossmodal.encoders.torchvision_guard import prepare_torchvision
-    from gateway.flow import prepare_jina
+    from serving.jina.supervisor import prepare_jina
 
     prepare_jina()
     prepare_torchvision()

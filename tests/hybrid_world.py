@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
-from crossmodal.encoders.sparse import Recipe, SparseConfig, SparseModel, resolve
-from crossmodal.encoders.term_vocabulary import TermVocabulary
-from crossmodal.hybrid.indexes import WordIndexes
-from crossmodal.index.collection import Collection
+from crossmodal.lexical.indexes import WordIndexes
+from crossmodal.lexical.model import Recipe, SparseConfig, SparseModel, resolve
+from crossmodal.lexical.terms import TermVocabulary
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 DIM = 8
@@ -53,4 +53,4 @@ class World:
         self.store: DocumentStore = self.collection.store(writable=True)
 
     def indexes(self) -> WordIndexes:
-        return WordIndexes.open(self.collection, self.store)
+        return WordIndexes.open(self.collection.index_folder, self.collection.model, self.store)

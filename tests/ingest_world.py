@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, ImageRecord, ModelSpec, Preprocessing
 from crossmodal.datasets.folder import read_path
 from crossmodal.images.decode import decode
 from crossmodal.images.sources import from_file
-from crossmodal.index.collection import Collection
 from crossmodal.ingest.job import IndexJob
-from crossmodal.store.files import SourceFiles
+from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
 FAST_DISK = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -83,7 +83,7 @@ def indexed(collection: Collection, root: Path, *, prune: bool = False, confirme
                 (outcome,) = store.put([NewDocument(caption, VECTOR)])
                 job.caption_done(caption.id, caption.text, outcome)
         job.release()
-        job.keep_books(prune=prune, confirmed=confirmed)
+        job.reconcile_files(prune=prune, confirmed=confirmed)
     return job.report
 
 

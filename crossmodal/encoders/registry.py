@@ -19,7 +19,7 @@ FAMILIES: dict[str, str] = {
     "clip": "crossmodal.encoders.clip",
     "vse": "crossmodal.encoders.vse",
     "timm": "crossmodal.encoders.backbone",
-    "sparse": "crossmodal.encoders.sparse",
+    "sparse": "crossmodal.lexical.model",
 }
 
 IMAGE_ONLY = frozenset({"timm"})

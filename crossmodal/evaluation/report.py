@@ -56,7 +56,7 @@ def html_report(result: Mapping[str, Any], sections: Sequence[Section]) -> str:
     """A page with the tables of the figures and the misses below them.
 
     Args:
-        result: What `tasks.evaluate.run` returns.
+        result: What `cli.evaluate.run` returns.
         sections: The misses, shown as pictures; JPEG in them becomes data URIs.
 
     Returns:

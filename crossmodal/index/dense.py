@@ -15,8 +15,8 @@ from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.flat import FlatIndex, Rows
 from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind
-from crossmodal.index.part import Part
 from crossmodal.index.rows import FileRows, Scores, merged
+from crossmodal.index.segment import Segment
 
 UNIT_TOLERANCE = 1e-3
 FLAT = IndexKind()
@@ -42,7 +42,7 @@ class DenseIndex:
         self._frozen, self._tail = _empty(dim), _empty(dim)
 
     @classmethod
-    def _of(cls, dim: int, frozen: Part) -> DenseIndex:
+    def _of(cls, dim: int, frozen: Segment) -> DenseIndex:
         index = cls(dim, frozen.kind)
         index._frozen = frozen
         return index
@@ -121,7 +121,7 @@ class DenseIndex:
             return np.concatenate([part.vectors(some) for part, some in zip(parts, chosen, strict=True)])
 
         keys = np.concatenate([part.keys[rows] for part, rows in zip(parts, living, strict=True)])
-        return DenseIndex._of(self.dim, Part.build(kind, self.dim, keys, take))
+        return DenseIndex._of(self.dim, Segment.build(kind, self.dim, keys, take))
 
     def extended(self) -> DenseIndex:
         """A new index of the same kind, the tail's living vectors added to a copy of the frozen part.
@@ -191,13 +191,13 @@ class DenseIndex:
             with _read(folder / f"{stem}.vectors.npy", sizes[1]) as path:
                 rows = FileRows(path)
                 _check(expected, rows.shape)
-        part = Part(kind, index, rows, keys, n_trained)
+        part = Segment(kind, index, rows, keys, n_trained)
         part.remove(dead)
         return cls._of(dim, part)
 
 
-def _empty(dim: int) -> Part:
-    return Part(FLAT, FlatIndex(np.empty((0, dim), np.float32)), None, np.empty(0, np.int64))
+def _empty(dim: int) -> Segment:
+    return Segment(FLAT, FlatIndex(np.empty((0, dim), np.float32)), None, np.empty(0, np.int64))
 
 
 def _ascending(keys: Keys) -> Keys:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
 from crossmodal.images.sources import from_file, of_record
-from crossmodal.index.collection import Collection
 from crossmodal.ingest.derived import follow
-from crossmodal.ingest.presence import Disk, container_of
 from crossmodal.ingest.removals import RemovalPlan, plan_removals, too_much
 from crossmodal.ingest.store_reader import StoreReader
-from crossmodal.store.files import SourceFile, SourceFiles
+from crossmodal.store.presence import Disk, container_of
+from crossmodal.store.source_files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 
 LISTED = 20
@@ -35,8 +35,8 @@ class Pending:
 class IndexJob(StoreReader):
     """One run over a data set. The caller encodes and commits what `images` and `captions` yield, in between.
 
-    The order is `images`, `duplicates_done`, `captions`, `keep_books`; `image_done` and `caption_done` are called with
-    each document as its fate is known.
+    The order is `images`, `duplicates_done`, `captions`, `reconcile_files`; `image_done` and `caption_done` are
+    called with each document as its fate is known.
     """
 
     def __init__(self, collection: Collection, source: str) -> None:
@@ -178,7 +178,7 @@ class IndexJob(StoreReader):
 
     # -- the books
 
-    def keep_books(self, *, prune: bool, confirmed: bool = False) -> None:
+    def reconcile_files(self, *, prune: bool, confirmed: bool = False) -> None:
         """Brings what follows from the files' places up to date, and removes what its files have no more.
 
         Args:

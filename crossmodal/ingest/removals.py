@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from crossmodal.core.types import Failure
-from crossmodal.ingest.presence import Disk
-from crossmodal.store.files import SourceFile, SourceFiles
+from crossmodal.store.presence import Disk
+from crossmodal.store.source_files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 
 MOST_UNCONFIRMED = 0.25

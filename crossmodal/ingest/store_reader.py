@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossmodal.index.collection import Collection
+from crossmodal.collection.collection import Collection
 from crossmodal.store.sqlite import DocumentStore
 
 

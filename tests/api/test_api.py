@@ -463,12 +463,12 @@ def test_the_client_against_the_service_that_writes(tmp_path: Path) -> None:
 
 VECTORS_OVER_GRPC = """
 import sys
-from gateway.flow import prepare_jina
+from serving.jina.supervisor import prepare_jina
 prepare_jina()
 import numpy as np
 from docarray import DocList
 from jina import Client
-from executors.docs import MediaDoc
+from executors.schema import MediaDoc
 client = Client(host="127.0.0.1", port=int(sys.argv[1]), protocol="grpc")
 right, asked = np.eye(1, 512, dtype=np.float32)[0], {"top_k": 2, "target": "both"}
 for vector, generation in ((right, ""), (right[:5], ""), (2 * right, ""), (right * np.nan, ""), (right, "../other")):

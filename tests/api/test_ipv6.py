@@ -11,7 +11,7 @@ import pytest
 from conftest import RunApp, started
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.ports import addresses_of, held, in_url
+from serving.jina.ports import addresses_of, held, in_url
 
 
 def _has_ipv6() -> bool:

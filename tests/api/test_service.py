@@ -15,8 +15,8 @@ import pytest
 from conftest import START_LIMIT_S, TOY, RunApp, Service, run_script, started
 from PIL import Image
 
+from cli.serve import _start_again_after
 from crossmodal.core.errors import StateError
-from tasks.serve import _start_again_after
 
 
 def test_status_says_what_is_served(query_service: Service) -> None:
@@ -62,11 +62,11 @@ def test_api_documents_work_offline(query_service: Service) -> None:
 
 JINA_CLIENT = """
 import sys
-from gateway.flow import prepare_jina
+from serving.jina.supervisor import prepare_jina
 prepare_jina()
 from docarray import DocList
 from jina import Client
-from executors.docs import MediaDoc, to_array
+from executors.schema import MediaDoc, to_array
 port, protocol, picture = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 docs = DocList[MediaDoc]([MediaDoc(id="q1", modality="text", text="two hearts")])
 if protocol != "http":

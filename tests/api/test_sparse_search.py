@@ -12,9 +12,9 @@ import httpx
 import pytest
 from conftest import TOY, RunApp, Service, started
 
+from cli import sparse
 from crossmodal.client import Client
 from crossmodal.core.settings import Settings
-from tasks import sparse
 
 N_PICTURES = 60
 
@@ -214,7 +214,7 @@ def test_the_environment_of_the_thesis(run_app: RunApp, workspace: Path, picture
 
 
 def other_words(folder: Path) -> Path:
-    from crossmodal.encoders.term_vocabulary import TermVocabulary
+    from crossmodal.lexical.terms import TermVocabulary
 
     TermVocabulary.fit(["a quick brown fox"]).save(folder / "other.json")
     return folder / "other.json"

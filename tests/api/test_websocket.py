@@ -10,8 +10,8 @@ from docarray import DocList
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from executors.docs import MediaDoc
-from gateway.flow import prepare_jina
+from executors.schema import MediaDoc
+from serving.jina.supervisor import prepare_jina
 
 prepare_jina()
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import DRAWN, TOY, RunApp
 from PIL import Image
 
+from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
-from crossmodal.index.collection import Collection
 
 
 def report_of(run_app: RunApp, *arguments: Any) -> tuple[int, dict[str, Any]]:

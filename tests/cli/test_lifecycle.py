@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from conftest import TOY, RunApp
 
+from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
-from crossmodal.index.collection import Collection
-from crossmodal.retrieval.relevance import Calibration
-from crossmodal.store.files import SourceFiles
+from crossmodal.relevance.rules import Calibration
+from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.where import parse
 
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import RunApp
 from others import UID, as_another_user
 
+from cli.outputs import OUTPUTS, check_outputs
 from crossmodal.core.errors import InputError
-from tasks.outputs import OUTPUTS, check_outputs
 
 EVERY = [(option, task, makes_folders) for option, tasks, makes_folders in OUTPUTS for task in tasks]
 

@@ -16,8 +16,8 @@ from conftest import APP, ROOT
 from others import UID, another_user, read_only
 
 from crossmodal.core.errors import StateError
-from gateway.flow import _temporary_folder
-from gateway.ports import free_ports
+from serving.jina.ports import reserve_port_pair
+from serving.jina.supervisor import _temporary_folder
 
 WRITING = (
     ("index", "-n", "3"),
@@ -69,7 +69,7 @@ def test_writing_the_workspace_of_another_user(
 
 def test_a_container(homeless: list[str], toy_workspace: Path, tmp_path: Path) -> None:
     """A user that nobody knows, no home, everything read-only but a temporary folder."""
-    temporary, port = tmp_path / "tmp", free_ports()
+    temporary, port = tmp_path / "tmp", reserve_port_pair()
     temporary.mkdir()
     temporary.chmod(0o777)
     places = [Path("/"), *(place for place in (ROOT, toy_workspace) if place.stat().st_dev != Path("/").stat().st_dev)]
@@ -103,7 +103,7 @@ def test_nothing_is_written_to_a_home(home: str | None, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "HOME"}
     environ |= {"PYTHONPATH": str(ROOT)} | ({"HOME": str(tmp_path)} if home else {})
     script = (
-        "import os; from gateway.flow import prepare_jina\n"
+        "import os; from serving.jina.supervisor import prepare_jina\n"
         "before = os.environ.get('HOME'); prepare_jina(); assert os.environ.get('HOME') == before"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environ)

@@ -7,7 +7,7 @@ from conftest import ROOT
 
 LOST_INTERRUPT = """
 import os, signal
-from gateway.flow import _signals_as_interrupt, serve_until_stopped
+from serving.jina.supervisor import _signals_as_interrupt, serve_until_stopped
 
 class Asks:
     def __del__(self):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection
-from gateway.flow import FLOWS, flow_context
-from gateway.topology import check_topology
+from serving.jina.supervisor import FLOWS, flow_context
+from serving.jina.topology import check_topology
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection
 from crossmodal.store.sqlite import NewDocument, merged
 
 DIM = 8

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index import part
+from crossmodal.index import segment as part
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.kinds import IndexKind
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from crossmodal.core.types import Vectors
-from crossmodal.encoders.bm25 import Bm25
+from crossmodal.lexical.bm25 import Bm25
 
 NAMES = st.sampled_from([f"p{i}" for i in range(6)])
 TEXTS = st.lists(st.sampled_from([*WORDS, "zebra", "of"]), max_size=5).map(" ".join)

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_world import FAST_DISK, MODEL, SOMEBODY, as_somebody, documents, encoded, indexed
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, image_id
-from crossmodal.index.collection import Collection
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "500"))
 FOLDERS = ("", "a", "b", "a/deep")

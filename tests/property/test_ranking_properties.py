@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmodal.retrieval.ranking import best
+from crossmodal.search.ranking import best
 
 SCORES = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(-1, 1))
 

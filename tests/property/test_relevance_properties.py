@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crossmodal.retrieval.relevance import Background, Fitted, Rule
+from crossmodal.relevance.rules import Background, Fitted, Rule
 
 DIM = 4
 NUMBERS = st.floats(-3, 3, width=32)

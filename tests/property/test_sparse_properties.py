@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from scipy.sparse import csr_matrix
 
 from crossmodal.core.errors import StateError
-from crossmodal.index.sparse import SparseIndex
+from crossmodal.lexical.inverted import SparseIndex
 
 N_TERMS = 6
 SCORINGS = ("dot", "activation-idf", "tf-idf")

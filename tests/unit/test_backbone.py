@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.query import METRICS
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import backbone, photos, registry
@@ -17,7 +18,6 @@ from crossmodal.encoders.photo_towers import LITE_FEATURES
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.images.geometry import fit
-from tasks.query import METRICS
 
 prepare_torchvision()
 

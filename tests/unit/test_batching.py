@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from crossmodal.core.errors import InputError
-from executors.docs import MediaDoc
-from gateway.batching import BatchedCalls
-from gateway.calls import REQUEST_SIZE, FlowCalls
+from executors.schema import MediaDoc
+from serving.jina.batching import BatchedCalls
+from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
 
 
 class SlowFlow(FlowCalls):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import InputError
-from crossmodal.encoders.bm25 import Bm25
-from crossmodal.encoders.term_vocabulary import words_of
-from crossmodal.index.sparse import SparseIndex
+from crossmodal.lexical.bm25 import Bm25
+from crossmodal.lexical.inverted import SparseIndex
+from crossmodal.lexical.terms import words_of
 
 TEXTS = ["a red heart on sand", "red red star", "blue star over blue water, near a wooden bridge", "green moon"]
 

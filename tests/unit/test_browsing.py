@@ -12,11 +12,11 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
+from crossmodal.collection.picture_map import FILE, make_map
 from crossmodal.core.types import Document
-from crossmodal.index.picture_map import FILE, make_map
 from crossmodal.store.sqlite import DocumentStore, NewDocument
-from gateway.browsing import add_browsing, groups_of
-from gateway.problems import ProblemRoute
+from serving.http.browsing import add_browsing, groups_of
+from serving.http.errors import ProblemRoute
 
 N = 6
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from crossmodal.retrieval import calibration as calibrating
-from crossmodal.retrieval.calibration import Sample
+from crossmodal.relevance.calibration import Sample
+from crossmodal.relevance import calibration as calibrating
 
 WORDS = ("red", "blue", "green", "heart", "star", "moon", "small", "large")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections, generation_mark
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import MANIFEST, Collection, collection_folder, collections, generation_mark
-from crossmodal.index.wanted import Wanted
+from crossmodal.index.config import IndexConfig
 from crossmodal.store.sqlite import NewDocument
 
 MODEL = ModelSpec("clip", "scenes", "a" * 64, 4, Preprocessing(96))
@@ -176,10 +176,10 @@ def test_a_damaged_pointer_to_the_generation(tmp_path: Path, content: str) -> No
 def test_the_kind_of_index_is_in_the_manifest(tmp_path: Path) -> None:
     made = Collection.create(tmp_path, MODEL)
     assert made.wanted.kind == "auto"
-    changed = made.wanting(Wanted("hnsw-fp16", memory_mb=100))
+    changed = made.wanting(IndexConfig("hnsw-fp16", memory_mb=100))
     assert Collection.open(tmp_path) == changed
     with pytest.raises(InputError, match="flat"):
-        made.wanting(Wanted("tree"))
+        made.wanting(IndexConfig("tree"))
     assert Collection.open(tmp_path) == changed
 
 

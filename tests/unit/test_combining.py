@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import InputError
-from crossmodal.retrieval.combining import combined, without_avoided
+from crossmodal.search.combining import combined, without_avoided
 
 X, Y = np.float32([1, 0]), np.float32([0, 1])
 

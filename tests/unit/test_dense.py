@@ -9,7 +9,7 @@ import pytest
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index import part
+from crossmodal.index import segment as part
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.kinds import ALL_KINDS, LEAST_TO_TRAIN, IndexKind
 from crossmodal.index.rows import Scores

@@ -10,8 +10,8 @@ from docarray import BaseDoc, DocList
 from docarray.typing import NdArray
 
 from crossmodal.core.errors import InputError
-from executors.docs import MatchDoc, MediaDoc, modality_and_key, name_of_match, top_k_of
-from gateway.hardening import harden
+from executors.schema import MatchDoc, MediaDoc, modality_and_key, name_of_match, top_k_of
+from serving.jina.hardening import harden
 
 FULL = MediaDoc(
     modality="image", uri="data:,x", width=3, tags={"a": [1, 2.5, {"b": None, "c": True}], "d": {}, "e": "é", "f": 7},

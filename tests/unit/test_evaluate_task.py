@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli import evaluate
+from cli.evaluate import Options
+from cli.evaluation_set import EvaluationSet
+from cli.misses import Ranked, worst_misses
 from crossmodal.core.types import ImageRecord
-from tasks import evaluate
-from tasks.evaluate import Options
-from tasks.evaluation_set import EvaluationSet
-from tasks.misses import Ranked, worst_misses
 
 
 def evaluated(monkeypatch: pytest.MonkeyPatch, n_images: int, n_folds: int = 0) -> tuple[dict[str, Any], Any]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cli.evaluation_set import read_set
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
-from tasks.evaluation_set import read_set
 
 
 def folder(path: Path, captions: str, splits: str = "") -> Settings:

@@ -9,7 +9,7 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import MAX_MATCHES
-from crossmodal.retrieval.fusion import (
+from crossmodal.search.fusion import (
     DEPTH,
     RRF_K,
     Answer,

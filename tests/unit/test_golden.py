@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crossmodal.collection import picture_map
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.verification import verify_collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import image_id
-from crossmodal.index import picture_map
-from crossmodal.index.collection import Collection
-from tasks.verification import verify_collection
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 CAPTIONS = {f"{colour}.png": [f"a {colour} square", f"ein {colour} Bild, schön"] for colour in ("red", "green", "blue")}

@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 from hybrid_world import WORDS, World, caption, picture, unit, write_model
 
+from cli.words import wordless
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.indexes import every_index
+from crossmodal.collection.term_verification import problems_of_words
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Vectors
-from crossmodal.encoders.sparse import FUSION_NAME
-from crossmodal.hybrid.every_index import every_index
-from crossmodal.hybrid.indexes import fusion_of
-from crossmodal.hybrid.search import Found, HybridSearch
-from crossmodal.index.collection import Collection
-from crossmodal.retrieval.fusion import fuse, fusion_of_parts, name_of
-from tasks.verification_of_words import problems_of_words
-from tasks.words import wordless
+from crossmodal.search.fusion import FUSION_NAME, fuse, fusion_of, fusion_of_parts, name_of
+from crossmodal.search.hybrid import Found, HybridSearch
 
 PICTURES: dict[str, Vectors] = {
     "a": unit(0, 0, 3, 0, 1),  # dog, red

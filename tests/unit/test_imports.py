@@ -12,20 +12,23 @@ ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "scenes": {"core"},
     "images": {"core"},
-    "retrieval": {"core"},
     "store": {"core"},
-    "index": {"core", "store"},
+    "relevance": {"core"},
     "encoders": {"core"},
+    "index": {"core", "store"},
     "datasets": {"core", "images", "scenes"},
-    "ingest": {"core", "images", "store", "index"},
-    "training": {"core", "scenes", "images", "encoders"},
+    "lexical": {"core", "store", "index", "encoders"},
     "evaluation": {"core", "scenes"},
-    "hybrid": {"core", "store", "index", "encoders", "retrieval"},
+    "training": {"core", "scenes", "images", "encoders", "lexical"},
+    "collection": {"core", "images", "store", "index", "lexical", "relevance"},
+    "ingest": {"core", "images", "store", "collection"},
+    "search": {"core", "store", "index", "lexical", "relevance", "collection"},
 }
 FORBIDDEN: dict[str, set[str]] = {
-    "crossmodal": {"jina", "fastapi", "docarray", "executors", "gateway", "tasks", "app"},
-    "executors": {"gateway", "tasks", "app"},
-    "gateway": {"tasks", "app"},
+    "crossmodal": {"jina", "fastapi", "docarray", "click", "executors", "serving", "cli", "app"},
+    "executors": {"serving", "cli", "app"},
+    "serving": {"cli", "app"},
+    "cli": {"app"},
 }
 
 
@@ -87,7 +90,7 @@ def test_every_stage_has_its_rule() -> None:
         "def f():\n    from jina.serve import x",
         "from executors import docs",
         "import app",
-        "import tasks.index",
+        "import cli.index",
     ],
 )
 def test_a_breach_of_the_layers_is_seen(source: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
 
+from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
-from crossmodal.index.collection import Collection
 from crossmodal.ingest.job import IndexJob
 from crossmodal.store.sqlite import NewDocument
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_there_but_passed_over_is_kept(collection: Collection, fo
     job = IndexJob(collection, str(folder))
     list(job.images([ImageRecord(folder / "1.png")]))
     job.release()
-    job.keep_books(prune=True, confirmed=True)
+    job.reconcile_files(prune=True, confirmed=True)
     assert image_id(encoded(2)) in documents(collection)[1]
     assert any("does not list it" in note.reason for note in job.report.notes)
 
@@ -168,7 +168,7 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
                 (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
                 job.image_done(pending.document.uri, pending.document.id, outcome)
         job.release()
-        job.keep_books(prune=True, confirmed=True)
+        job.reconcile_files(prune=True, confirmed=True)
         return job
 
     assert run([1, 2]).report.counts["image"] == {"indexed": 2}
@@ -212,7 +212,7 @@ def test_pictures_in_a_container_that_was_not_read_stay(collection: Collection, 
                 (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
                 job.image_done(pending.document.uri, pending.document.id, outcome)
         job.release()
-        job.keep_books(prune=True, confirmed=True)
+        job.reconcile_files(prune=True, confirmed=True)
         return job
 
     files = [ImageRecord(folder / f"{n}.png") for n in range(1, 9)]

@@ -12,8 +12,8 @@ from PIL import Image
 
 from crossmodal.core.types import Preprocessing
 from executors import image_normalizer
-from executors.docs import MediaDoc, to_array
 from executors.image_normalizer import ImageNormalizer
+from executors.schema import MediaDoc, to_array
 
 
 class OneGeneration:
@@ -25,7 +25,7 @@ class OneGeneration:
 
 @pytest.fixture
 def normalizer(monkeypatch: pytest.MonkeyPatch) -> ImageNormalizer:
-    monkeypatch.setattr(image_normalizer, "Generations", OneGeneration)
+    monkeypatch.setattr(image_normalizer, "GenerationCache", OneGeneration)
     return ImageNormalizer("anywhere")
 
 

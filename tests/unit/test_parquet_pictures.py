@@ -10,13 +10,13 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from cli.evaluation_set import read_set
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Failure, ImageRecord, Preprocessing
 from crossmodal.datasets.folder import read_path
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.sources import of_record
-from tasks.evaluation_set import read_set
 
 
 def png(level: int) -> bytes:

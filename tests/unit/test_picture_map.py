@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crossmodal.collection.picture_map import FILE, N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Vectors
-from crossmodal.index.picture_map import FILE, N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 

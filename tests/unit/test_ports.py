@@ -11,7 +11,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from gateway.ports import LOOPBACK, free_ports, held
+from serving.jina.ports import LOOPBACK, held, reserve_port_pair
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a port for a bound socket")
 
@@ -37,7 +37,7 @@ def _unused() -> int:
 def test_no_outgoing_connection_gets_a_held_port() -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         to = server.getsockname()[1]
-        free, kept = _unused(), free_ports()
+        free, kept = _unused(), reserve_port_pair()
         try:
             assert _come_from(free, to) == free  # or the next line would show nothing
         except OSError as error:
@@ -50,7 +50,7 @@ def test_no_outgoing_connection_gets_a_held_port() -> None:
 
 @pytest.mark.parametrize("server", ["asyncio", "grpc"])
 def test_a_port_is_held_once(server: str) -> None:
-    port = free_ports()
+    port = reserve_port_pair()
     with socket.socket() as other, pytest.raises(OSError, match=TAKEN):
         other.bind((LOOPBACK, port))
     with pytest.raises(OSError, match=TAKEN):
@@ -66,7 +66,7 @@ def test_a_port_is_held_once(server: str) -> None:
 
 
 def test_servers_of_asyncio_and_grpc_listen_on_held_ports() -> None:
-    port = free_ports()
+    port = reserve_port_pair()
 
     async def is_heard() -> bool:
         heard = asyncio.Event()
@@ -93,12 +93,12 @@ def test_no_socket_to_be_had_ends_the_search(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "too many open files")
 
-    monkeypatch.setattr("gateway.ports.held", refuse)
+    monkeypatch.setattr("serving.jina.ports.held", refuse)
     with pytest.raises(OSError, match="too many open files"):
-        free_ports()
-    monkeypatch.setattr("gateway.ports.held", _taken)
+        reserve_port_pair()
+    monkeypatch.setattr("serving.jina.ports.held", _taken)
     with pytest.raises(OSError, match="no two free ports in a row"):
-        free_ports()
+        reserve_port_pair()
 
 
 def _taken(*_: object) -> socket.socket:

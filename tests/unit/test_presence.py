@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ingest_world import as_somebody
 
-from crossmodal.ingest.presence import Disk, container_of
+from crossmodal.store.presence import Disk, container_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from crossmodal.retrieval.ranking import best
+from crossmodal.search.ranking import best
 
 CANDIDATES = [("b", 0.5), ("a", 0.5), ("c", 0.9), ("d", -0.1)]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from others import as_another_user, read_only
 
+from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import NotWritableError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.index.collection import Collection, collections
 from crossmodal.store.database import FILE_NAME, LOCK_NAME, _explained
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
-from crossmodal.retrieval.relevance import (
+from crossmodal.relevance.rules import (
     Background,
     BesidePhrases,
     Calibration,

@@ -11,7 +11,7 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels, Preprocessing, Vectors
-from crossmodal.encoders.sparse import (
+from crossmodal.lexical.model import (
     CONFIG_NAME,
     HEADS_NAME,
     TERMS_NAME,
@@ -23,7 +23,7 @@ from crossmodal.encoders.sparse import (
     resolve,
     spoken_part,
 )  # fmt: skip
-from crossmodal.encoders.term_vocabulary import TermVocabulary
+from crossmodal.lexical.terms import TermVocabulary
 
 BASE = ModelSpec("clip", "scenes", "hash", 3, Preprocessing(size_px=8))
 WORDS = TermVocabulary.fit(["red heart", "blue star", "red star"])  # blue, heart, red, star

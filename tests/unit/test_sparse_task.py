@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli import sparse
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.scenes import write_scenes
 from crossmodal.encoders import registry
-from crossmodal.encoders.sparse import SparseEncoder, load_model, resolve
-from crossmodal.encoders.sparse import load as load_sparse
-from tasks import sparse
+from crossmodal.lexical.model import SparseEncoder, load_model, resolve
+from crossmodal.lexical.model import load as load_sparse
 
 QUICK = ("epochs=4", "batch_size=32", "warm_up=0")
 

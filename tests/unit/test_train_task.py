@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli import train
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
-from tasks import train
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ingest_world import MODEL, as_somebody, documents, encoded, indexed
 
-from crossmodal.index.collection import Collection
-from tasks.reindex import _Job as ReindexJob
-from tasks.verification import verify_collection
+from cli.reindex import _Job as ReindexJob
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.verification import verify_collection
 
 
 @pytest.fixture

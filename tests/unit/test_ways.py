@@ -9,9 +9,9 @@ from jina.proto.serializer import DataRequestProto
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
-from executors.docs import MediaDoc
-from gateway.calls import FlowCalls
-from gateway.lean import spare, start_sparingly
+from executors.schema import MediaDoc
+from serving.jina.flow_calls import FlowCalls
+from serving.jina.patches import patch_startup, patch_streamer
 
 QUERY_FLOW = {
     "start-gateway": ["text_encoder", "image_loader"],
@@ -36,7 +36,7 @@ def streamer() -> GatewayStreamer:
         return GatewayStreamer(QUERY_FLOW, {}, CONDITIONS)
 
     streamer = asyncio.run(made())
-    spare(streamer)
+    patch_streamer(streamer)
     for node in streamer.topology_graph.all_nodes:
         node.endpoints = ["/search", "/encode"]
     streamer.topology_graph.send = Answering()
@@ -90,7 +90,7 @@ def test_none_is_asked_after_one_that_refuses(streamer: GatewayStreamer) -> None
 
 
 def test_what_is_handed_on_is_neither_read_nor_counted() -> None:
-    start_sparingly()
+    patch_startup()
     before = dict(os.environ)
     request = DataRequest()
     request.header.exec_endpoint = "/search"

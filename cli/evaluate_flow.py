@@ -1,0 +1,230 @@
+"""evaluate --through flow: the same figures from what the real query Flow answers, beside the exact ones.
+
+Nothing is encoded in this process: a Flow can't be forked from one in which torch has run. The exact figures
+beside the Flow's are made of the vectors in the store, so the difference is what the index and the way to it
+lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cli.evaluation_set import EvaluationSet
+from cli.index import folder_of
+from cli.misses import ClassesRanked, Direction, Ranked
+from cli.progress import Meter
+from cli.query import check_model
+from crossmodal.collection.collection import Collection
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.settings import MAX_TOP_K, Settings
+from crossmodal.core.types import Modality, Vectors, caption_id, image_id
+from crossmodal.evaluation import classes, recall
+from serving.jina.ports import reserve_port_pair
+from serving.jina.supervisor import prepare_jina, running_flow
+
+if TYPE_CHECKING:
+    from executors.schema import MediaDoc
+
+TOP_K = 20
+"""Matches a query where the collection holds nothing else: ten, and room for ties at the end of them."""
+
+MATCHES_A_REQUEST = 2000
+"""A match takes half a millisecond on its way, and a request has a time limit."""
+
+Answer = list[tuple[str, float]]  # (id, score), best first
+Ask = Callable[["Iterator[MediaDoc]", str, int, Callable[[int, Answer], None]], None]
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """The documents of the set in the collection, by its rows."""
+
+    pictures: list[str]
+    captions: list[str]
+
+
+def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], Ranked]:
+    """Asks with every caption and every picture.
+
+    Documents of the collection that are not of the set are passed over in the answers, so the ranks are those
+    among the set. What is not in an answer counts as a miss; then recalls can only be too low, and median,
+    mean and reciprocal rank are left out.
+
+    Returns:
+        The figures with `"through"`, `"top_k"`, `"not_found"` (queries a direction) and `"exact"`.
+
+    Raises:
+        InputError: A picture or caption the Flow refuses.
+        StateError: No collection, one of another model, or one that does not have all of the set.
+    """
+    collection, ids = _open(settings, subject)
+    picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
+    caption_at = {name: j for j, name in reversed(list(enumerate(ids.captions)))}
+    captions_of: dict[str, set[str]] = {}
+    for j, name in enumerate(ids.captions):
+        captions_of.setdefault(ids.pictures[subject.image_of[j]], set()).add(name)
+    own_picture = [{ids.pictures[i]} for i in subject.image_of]
+    own_captions = [captions_of[name] for name in ids.pictures]
+    t2i, i2t = _Collected(own_picture, picture_at), _Collected(own_captions, caption_at)
+    counts = _counts(collection)
+    top_ks = {
+        "t2i": _depth(settings, counts["image"], len(picture_at)),
+        "i2t": _depth(settings, counts["text"], len(caption_at)),
+    }
+    with _asking(settings, collection, subject) as ask:
+        ask(_texts(subject), "image", top_ks["t2i"], t2i.take)
+        ask(_pictures(subject), "text", top_ks["i2t"], i2t.take)
+    images, texts = _stored(collection, "image", ids.pictures), _stored(collection, "text", ids.captions)
+    exact = recall.figures(*recall.both_ways(images, texts, subject.image_of))
+    figures = {
+        "model": str(collection.model),
+        "through": "flow",
+        "images": len(images),
+        "captions": len(texts),
+        **recall.figures(recall.summarise(t2i.ranks), recall.summarise(i2t.ranks)),
+        "top_k": top_ks,
+        "not_found": {"t2i": t2i.n_not_found, "i2t": i2t.n_not_found},
+        "exact": exact,
+    }
+    return figures, Ranked(
+        Direction(t2i.ranks, lambda j: int(t2i.instead[j])), Direction(i2t.ranks, lambda i: int(i2t.instead[i]))
+    )
+
+
+def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], ClassesRanked]:
+    """Asks for pictures with every picture; otherwise as `captions_through_flow`."""
+    collection, ids = _open(settings, subject)
+    names, class_of = classes.number_classes(subject.class_names)
+    picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
+    hits = np.zeros((len(ids.pictures), classes.DEPTH), np.bool_)
+    nearest: list[list[int]] = [[] for _ in ids.pictures]
+
+    def take(i: int, answer: Answer) -> None:
+        others = [(picture_at[name], score) for name, score in answer if name in picture_at and name != ids.pictures[i]]
+        others.sort(key=lambda other: (-other[1], class_of[other[0]] == class_of[i]))
+        nearest[i] = [other for other, _ in others]
+        of_class = class_of[nearest[i][: classes.DEPTH]] == class_of[i]
+        hits[i, : len(of_class)] = of_class
+
+    top_k = _depth(settings, _counts(collection)["image"], len(picture_at))
+    with _asking(settings, collection, subject) as ask:
+        ask(_pictures(subject), "image", top_k, take)
+    exact = classes.hits_among_best(_stored(collection, "image", ids.pictures), class_of)
+    figures = {
+        "model": str(collection.model),
+        "through": "flow",
+        "images": len(ids.pictures),
+        "classes": classes.figures(hits, names, class_of),
+        "top_k": {"i2i": top_k},
+        "exact": {"classes": classes.figures(exact, names, class_of)},
+    }
+    return figures, ClassesRanked(hits, lambda i: nearest[i])
+
+
+class _Collected:
+    """Ranks and what stood first instead, out of the answers as they come."""
+
+    def __init__(self, own: list[set[str]], row_of: dict[str, int]) -> None:
+        self._own, self._row_of = own, row_of
+        self.ranks = np.full(len(own), recall.NOT_FOUND, np.int64)
+        self.instead = np.full(len(own), -1, np.int64)
+
+    def take(self, query: int, answer: Answer) -> None:
+        """Takes in the answer to a query."""
+        of_set = [(name, score) for name, score in answer if name in self._row_of]
+        self.ranks[query] = recall.rank_in_answer(of_set, self._own[query])
+        self.instead[query] = next((self._row_of[name] for name, _ in of_set if name not in self._own[query]), -1)
+
+    @property
+    def n_not_found(self) -> int:
+        """How many queries have nothing of their own in their answer."""
+        return int((self.ranks == recall.NOT_FOUND).sum())
+
+
+def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]:
+    """The collection, and the ids of the set's documents, all of which are in it."""
+    collection = Collection.open(folder_of(settings))
+    check_model(collection, settings)
+    subject.check_family(collection.model.family)
+    pictures = [image_id(subject.content(i)) for i in range(len(subject.records))]
+    captions = [caption_id(text, pictures[i]) for text, i in zip(subject.captions, subject.image_of, strict=True)]
+    with collection.store() as store:
+        known = store.known({*pictures, *captions})
+    missing = [str(subject.records[i].path) for i, name in enumerate(pictures) if name not in known]
+    missing += [subject.captions[j] for j, name in enumerate(captions) if name not in known]
+    if missing:
+        raise StateError(
+            f"{len(missing)} of the {len(pictures) + len(captions)} pictures and captions to evaluate with are not in "
+            f"{collection.folder} (first: {missing[0]}): index them with `python app.py -t index -d {subject.name}`"
+        )
+    return collection, _Ids(pictures, captions)
+
+
+def _counts(collection: Collection) -> dict[Modality, int]:
+    with collection.store() as store:
+        return store.counts()
+
+
+def _depth(settings: Settings, n_indexed: int, n_of_set: int) -> int:
+    """Matches to ask for: what -k says, and no fewer than show about `TOP_K` of the set among the others."""
+    return min(MAX_TOP_K, max(settings.top_k, -(-TOP_K * n_indexed // n_of_set)))
+
+
+def _texts(subject: EvaluationSet) -> Iterator[MediaDoc]:
+    from executors.schema import MediaDoc
+
+    for j, text in enumerate(subject.captions):
+        yield MediaDoc(id=str(j), modality="text", text=text)
+
+
+def _pictures(subject: EvaluationSet) -> Iterator[MediaDoc]:
+    from executors.schema import MediaDoc, to_array
+
+    for i in range(len(subject.records)):
+        yield MediaDoc(id=str(i), modality="image", content=to_array(subject.content(i)))
+
+
+@contextmanager
+def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) -> Iterator[Ask]:
+    private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
+    prepare_jina()
+    with running_flow("query", collection, private):
+        from serving.jina.flow_client import call
+
+        def ask(docs: Iterator[MediaDoc], target: str, top_k: int, take: Callable[[int, Answer], None]) -> None:
+            asks_with_text = target == "image" and bool(subject.captions)
+            total, n_answered, refused = len(subject.captions if asks_with_text else subject.records), 0, list[str]()
+            with Meter("captions asked" if asks_with_text else "pictures asked", total) as meter:
+
+                def answered(found: Iterable[MediaDoc]) -> None:
+                    nonlocal n_answered
+                    for doc in found:
+                        n_answered += 1
+                        query = int(doc.id)
+                        if doc.error:
+                            name = subject.captions[query] if asks_with_text else subject.records[query].path
+                            refused.append(f"{name}: {doc.error}")
+                        take(query, [(match.id, match.scores["cosine"]) for match in doc.matches])
+                        meter.advance()
+
+                size = max(1, min(settings.request_size, MATCHES_A_REQUEST // top_k))
+                parameters = {"top_k": top_k, "target": target, "fusion": "dense"}  # as the exact scores
+                call(replace(private, request_size=size), "/search", docs, answered, parameters)
+            if refused:
+                raise InputError(f"{len(refused)} queries were refused; first: {refused[0]}")
+            if n_answered != total:
+                raise StateError(f"{total - n_answered} of {total} queries were not answered: see the log above")
+
+        yield ask
+
+
+def _stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:
+    """(n, dim) the vectors of these documents, in order; one that is named twice stands there twice."""
+    with collection.store() as store:
+        vector_of = store.vectors_of(ids)
+    return np.stack([vector_of[name] for name in ids])

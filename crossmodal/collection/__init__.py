@@ -1,0 +1,1 @@
+"""A collection on the disk: manifest, generations, verification, export and import."""

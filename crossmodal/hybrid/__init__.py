@@ -1,1 +1,0 @@
-"""Search by words beside search by vectors: the indexes of words, what they find, and why."""

@@ -1,0 +1,83 @@
+"""The words of a collection's captions, in an index that follows the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossmodal.core.types import Keys
+from crossmodal.index.replica import StoreReplica
+from crossmodal.lexical.caption_index import NOWHERE, CaptionIndex
+from crossmodal.lexical.inverted import Weights
+from crossmodal.lexical.terms import lemmas_version
+from crossmodal.store.sqlite import Changes, DocumentStore
+
+NAME = "bm25"
+
+
+class CaptionReplica(StoreReplica[CaptionIndex]):
+    """BM25 over the captions of all pictures, as they are in the store."""
+
+    def __init__(self, store: DocumentStore, folder: Path) -> None:
+        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+
+        Args:
+            store: The store of the collection.
+            folder: Where snapshots are kept.
+        """
+        super().__init__(store, "text", folder, NAME)
+
+    def search(self, query: Sequence[tuple[str, float]], k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
+        """The k best pictures of everything committed until now; as `CaptionIndex.search`."""
+        self.refresh()
+        with self._lock:
+            return self.index.search(query, k, allowed)
+
+    def contributions(self, query: Sequence[tuple[str, float]], keys: Keys) -> Weights:
+        """As `CaptionIndex.contributions`."""
+        with self._lock:
+            return self.index.contributions(query, keys)
+
+    def knows(self, word: str) -> bool:
+        """Whether a caption has, or had, the word."""
+        self.refresh()
+        return word in self.index.terms
+
+    def description(self) -> tuple[str, str]:
+        """What is in it."""
+        with self._lock:
+            return "inverted", f"captions of {self.index.n_pictures} pictures, {len(self.index.terms)} words"
+
+    # -- as `StoreReplica` asks for
+
+    def _empty(self) -> CaptionIndex:
+        return CaptionIndex()
+
+    def _changes(self, forgotten: int) -> Changes | None:
+        return self.store.changes_after("text", self.last_seq, forgotten=forgotten, with_vectors=False)
+
+    def _add(self, changes: Changes) -> int:
+        for key, _, picture in self.store.captions_by_keys(self.index.waiting().tolist()):
+            if picture is not None:
+                self.index.found_picture(key, picture)
+        captions = self.store.captions_by_keys(changes.added.tolist())
+        if captions:
+            pictures = [NOWHERE if picture is None else picture for _, _, picture in captions]
+            keys = np.array([key for key, *_ in captions])
+            self.index.add(keys, [text for _, text, _ in captions], np.array(pictures))
+        return len(captions)
+
+    def _to_write(self, *, compact: bool) -> CaptionIndex:
+        return self.index.compacted()
+
+    def _load_index(self, stem: str) -> CaptionIndex:
+        return CaptionIndex.load(self.folder, stem)
+
+    def _told(self, index: CaptionIndex) -> dict[str, Any]:
+        return {"kind": "inverted", "lemmas": lemmas_version()}
+
+    def _fits(self, pointer: dict[str, Any]) -> bool:
+        return bool(pointer["lemmas"] == lemmas_version())

@@ -1,0 +1,76 @@
+"""The learned words of a collection's pictures, in an inverted index that follows the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+from crossmodal.core.types import Keys
+from crossmodal.index.replica import StoreReplica
+from crossmodal.lexical.inverted import Scoring, SparseIndex, Weights
+from crossmodal.lexical.model import SparseModel
+from crossmodal.store.sqlite import Changes, DocumentStore
+
+NAME = "sparse"
+
+
+class TermReplica(StoreReplica[SparseIndex]):
+    """The weights of words of all pictures, made from their vectors, as these are in the store."""
+
+    def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
+        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+
+        Args:
+            store: The store of the collection.
+            folder: Where snapshots are kept.
+            model: Gives a vector its words.
+            weights_hash: The model's: a snapshot of another model is passed over.
+        """
+        self.model, self.weights_hash = model, weights_hash
+        self.scoring: Scoring = model.config.scoring
+        super().__init__(store, "image", folder, NAME)
+
+    def search(self, query: csr_matrix, k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
+        """The k best of everything committed until now; as `SparseIndex.search`."""
+        self.refresh()
+        with self._lock:
+            return self.index.search(query, k, allowed, self.scoring)
+
+    def contributions(self, query: csr_matrix, keys: Keys) -> tuple[NDArray[np.int64], Weights]:
+        """As `SparseIndex.contributions`."""
+        with self._lock:
+            return self.index.contributions(query, keys, self.scoring)
+
+    def description(self) -> tuple[str, str]:
+        """What is in it."""
+        with self._lock:
+            active = self.index.active_terms()
+        mean = float(active.mean()) if len(active) else 0.0
+        without = int(np.count_nonzero(active == 0))
+        return "inverted", f"{mean:.1f} words a picture, of {self.index.n_terms}; {without} pictures have none"
+
+    # -- as `StoreReplica` asks for
+
+    def _empty(self) -> SparseIndex:
+        return SparseIndex(len(self.model.vocabulary))
+
+    def _add(self, changes: Changes) -> int:
+        if len(changes.added):
+            self.index.add(changes.added, self.model.image_weights(changes.vectors))
+        return len(changes.added)
+
+    def _to_write(self, *, compact: bool) -> SparseIndex:
+        return self.index.compacted()
+
+    def _load_index(self, stem: str) -> SparseIndex:
+        return SparseIndex.load(self.folder, stem)
+
+    def _told(self, index: SparseIndex) -> dict[str, Any]:
+        return {"kind": "inverted", "model": self.weights_hash}
+
+    def _fits(self, pointer: dict[str, Any]) -> bool:
+        return bool(pointer["model"] == self.weights_hash)

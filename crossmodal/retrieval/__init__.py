@@ -1,1 +1,0 @@
-"""What happens to matches before they are shown."""

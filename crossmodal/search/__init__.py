@@ -1,0 +1,1 @@
+"""From a query to complete results: retrieve, fuse, rank, judge relevance, hydrate."""

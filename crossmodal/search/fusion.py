@@ -1,0 +1,230 @@
+"""One answer out of several: of dense vectors, of learned words, of the words of captions.
+
+A part's answer is an array of scores and one of keys, a row a query, as an index gives them: the best first,
+-1 where there are fewer. What a part has not found has no share in the sum.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.settings import MAX_MATCHES
+from crossmodal.core.trouble import fault
+from crossmodal.core.types import Keys, ModelSpec
+
+Method = Literal["rrf", "weighted"]
+PARTS = ("dense", "sparse", "bm25")
+"""What a search may join, in the order of its weights."""
+DEPTH = 100
+"""Matches that are asked of each part, where several are joined and no more are wanted."""
+Scores = NDArray[np.float32]
+Answer = tuple[Scores, Keys]  # (q, k) each
+RRF_K = 60
+FUSION_NAME = "fusion.json"
+"""File in a sparse model's folder with the fusion that tuning chose; not part of the hash of the weights."""
+
+
+def depth_for(k: int) -> int:
+    """How many matches of each part are joined for the best `k`: 100, 1,000, or all that a search may ask for.
+
+    In steps, because the order depends on it: the pages of a search are cut from one and the same.
+    """
+    return next((depth for depth in (DEPTH, 10 * DEPTH) if k <= depth), max(k, MAX_MATCHES))
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How parts are joined: by `rrf` or `weighted`, and the weight of each part, in their order.
+
+    With a single weight above 0 the order of that part is kept.
+    """
+
+    method: Method = "rrf"
+    weights: tuple[float, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Fusion:
+        """Reads `rrf`, `weighted`, `rrf:0.5,1`, `weighted:0.7,0.3`; without weights all parts count the same.
+
+        >>> Fusion.parse("weighted:0.7,0.3")
+        Fusion(method='weighted', weights=(0.7, 0.3))
+
+        Raises:
+            InputError: No such method, or a weight that is no number of 0 or more, or all are 0.
+        """
+        name, _, told = text.partition(":")
+        matching = [method for method in get_args(Method) if method == name]
+        try:
+            weights = tuple(float(part) for part in told.split(",")) if told else ()
+        except ValueError:
+            weights = (-1.0,)
+        if not matching or any(not 0 <= weight < np.inf for weight in weights) or (weights and not any(weights)):
+            raise InputError(
+                f"fusion {text!r}: give rrf or weighted, and if you like the weight of each part behind a colon, "
+                "as in weighted:0.7,0.3"
+            )
+        return cls(matching[0], weights)
+
+    def __str__(self) -> str:
+        return f"{self.method}:{','.join(f'{w:g}' for w in self.weights)}" if self.weights else self.method
+
+    def weights_for(self, n_parts: int) -> tuple[float, ...]:
+        """A weight for each part.
+
+        Raises:
+            InputError: There are weights, and not as many.
+        """
+        if self.weights and len(self.weights) != n_parts:
+            raise InputError(f"fusion {self} has {len(self.weights)} weights, and there are {n_parts} parts")
+        return self.weights or (1.0,) * n_parts
+
+
+def fusion_of_parts(text: str) -> Fusion:
+    """Reads what a search may be asked for: one of `PARTS` alone, `rrf`, or `weighted:A,B,C`, a weight for each.
+
+    >>> fusion_of_parts("sparse")
+    Fusion(method='weighted', weights=(0.0, 1.0, 0.0))
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if text in PARTS:
+        return Fusion("weighted", tuple(float(part == text) for part in PARTS))
+    try:
+        fusion = Fusion.parse(text)
+        return Fusion(fusion.method, fusion.weights_for(len(PARTS)))
+    except InputError as error:
+        raise InputError(
+            f"fusion {text[:80]!r}: give {', '.join(PARTS)}, rrf, or weighted:A,B,C with a weight for each of the three"
+        ) from error
+
+
+def part_alone(fusion: Fusion) -> str | None:
+    """The one of `PARTS` that has all the weight, or None where several have some."""
+    weighed = [part for part, weight in zip(PARTS, fusion.weights_for(len(PARTS)), strict=True) if weight]
+    return weighed[0] if len(weighed) == 1 else None
+
+
+def has_part(fusion: Fusion, part: str) -> bool:
+    """Whether one of `PARTS` has any weight."""
+    return fusion.weights_for(len(PARTS))[PARTS.index(part)] > 0
+
+
+def name_of(fusion: Fusion) -> str:
+    """A fusion as `fusion_of_parts` reads it.
+
+    >>> name_of(fusion_of_parts("rrf")), name_of(fusion_of_parts("bm25"))
+    ('rrf', 'bm25')
+    """
+    return part_alone(fusion) or ("rrf" if fusion == fusion_of_parts("rrf") else str(fusion))
+
+
+def read_fusion(path: Path) -> Fusion:
+    """What tuning has found and written to a file, `rrf` where there is none.
+
+    Raises:
+        StateError: The file is damaged.
+    """
+    try:
+        told = json.loads(path.read_bytes())
+        fusion, parts = Fusion.parse(told["fusion"]), list(told["parts"])
+        weights = dict(zip(parts, fusion.weights_for(len(parts)), strict=True))
+        if not set(parts) <= set(PARTS):
+            raise ValueError(f"its parts are {parts}")
+        return Fusion(fusion.method, tuple(float(weights.get(part, 0)) for part in PARTS))
+    except FileNotFoundError:
+        return fusion_of_parts("rrf")
+    except (OSError, InputError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"{path} {fault(error, path)}; run `-t tune` again, or remove it") from error
+
+
+def fusion_of(model: ModelSpec) -> Fusion:
+    """Default fusion of a collection of this sparse model."""
+    return read_fusion(Path(model.weights) / FUSION_NAME)
+
+
+def shares(answer: Answer, method: Method) -> Scores:
+    """What each match adds to the sum, (q, k), before its part is weighted; 0 where there is no match.
+
+    Args:
+        answer: Of one part.
+        method: `rrf` gives 1 / (60 + rank), ranks from 1. `weighted` brings the scores of a query to 0 to 1,
+            by its least and greatest; where all are equal they are 1.
+
+    Source: Cormack, Clarke, Buettcher 2009 (Reciprocal rank fusion outperforms Condorcet), SIGIR, section 2;
+        Fox and Shaw 1994 (Combination of multiple searches), CombSUM over scores scaled by minimum and maximum.
+
+    Example:
+        >>> shares((np.array([[4.0, 3.0, 2.0]], np.float32), np.array([[7, 8, 9]])), "weighted").tolist()
+        [[1.0, 0.5, 0.0]]
+    """
+    scores, keys = answer
+    found = keys >= 0
+    if method == "rrf":
+        ranks = np.arange(1, keys.shape[1] + 1)
+        return np.where(found, 1 / (RRF_K + ranks), 0).astype(np.float32)
+    least = np.where(found, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    greatest = np.where(found, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    width = np.where(found, greatest - least, 1)
+    scaled = np.divide(np.where(found, scores - least, 0), width, out=np.ones(scores.shape), where=width > 0)
+    return np.where(found, scaled, 0).astype(np.float32)
+
+
+def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
+    """The k best by the weighted sum of the parts' shares.
+
+    Args:
+        answers: One a part, over the same queries; ask each part for more than k, 100 for a k of 10, say.
+        fusion: Method and weights.
+        k: How many, at least 1.
+
+    Returns:
+        Scores (q, k), falling, and keys (q, k); equal scores by ascending key; where fewer are found the rest
+        of a row is -1 with a score of -inf. A part of weight 0 adds no matches.
+
+    Example:
+        >>> dense = np.array([[0.9, 0.8]], np.float32), np.array([[1, 2]])
+        >>> words = np.array([[3.0, 2.0]], np.float32), np.array([[2, 3]])
+        >>> fuse([dense, words], Fusion("rrf"), 3)[1].tolist()
+        [[2, 1, 3]]
+    """
+    if not answers:
+        raise ValueError("nothing to fuse: give at least one answer")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, found {k}")
+    weights = fusion.weights_for(len(answers))
+    kept = [(answer, weight) for answer, weight in zip(answers, weights, strict=True) if weight]
+    added = np.concatenate([weight * shares(answer, fusion.method) for answer, weight in kept], axis=1)
+    keys = np.concatenate([answer[1] for answer, _ in kept], axis=1)
+    scores, best = np.full((len(keys), k), -np.inf, np.float32), np.full((len(keys), k), -1, np.int64)
+    for row in range(len(keys)):
+        found, places = np.unique(keys[row], return_inverse=True)
+        sums = np.bincount(places, added[row], len(found)).astype(np.float32)
+        found, sums = found[found >= 0], sums[found >= 0]
+        order = np.lexsort((found, -sums))[:k]
+        scores[row, : len(order)], best[row, : len(order)] = sums[order], found[order]
+    return scores, best
+
+
+def candidates(n_parts: int, steps: int = 10) -> list[Fusion]:
+    """The fusions that tuning tries: `rrf` and `weighted` with all weights that sum to 1 in steps of 1 / steps.
+
+    Every part alone is among them, so the best on the split they are chosen on is at least as good as each.
+
+    >>> [str(fusion) for fusion in candidates(2, steps=2)]
+    ['rrf', 'weighted:1,0', 'weighted:0.5,0.5', 'weighted:0,1']
+    """
+    found = [Fusion("rrf")]
+    for counts in product(range(steps, -1, -1), repeat=n_parts):
+        if sum(counts) == steps:
+            found.append(Fusion("weighted", tuple(count / steps for count in counts)))
+    return found

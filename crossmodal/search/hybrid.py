@@ -1,0 +1,166 @@
+"""One search by vectors, learned words and captions' words together, and the words that each match is found by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Keys, Vectors
+from crossmodal.lexical.indexes import WordIndexes
+from crossmodal.lexical.terms import parse_query
+from crossmodal.search.fusion import PARTS, Answer, Fusion, depth_for, fuse, fusion_of_parts, name_of, part_alone
+
+DENSE = fusion_of_parts("dense")
+Words = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A picture that was found.
+
+    Attributes:
+        key: Its key.
+        score: What it is ranked by.
+        parts: Its score in each part that has found it, by the names of `PARTS`.
+        why: Words, and what each gives to its `sparse` score, or to `bm25` where the learned words have no share.
+    """
+
+    key: int
+    score: float
+    parts: dict[str, float]
+    why: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The matches, best first; how they were found; and what the person who asked should know."""
+
+    matches: list[Match]
+    fusion: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A query as the two word parts read it, and which of its words no part knows."""
+
+    words: Words
+    weights: csr_matrix
+    unknown: list[str]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a word to look for."""
+        return any(weight > 0 and word not in self.unknown for word, weight in self.words)
+
+
+class HybridSearch:
+    """Answers queries over the pictures of one collection."""
+
+    def __init__(self, indexes: WordIndexes, usual: Fusion) -> None:
+        """Takes the indexes, and the fusion of who does not ask for one."""
+        self.indexes, self.usual = indexes, usual
+
+    def answer(
+        self,
+        text: str,
+        vector: Vectors | None,
+        nearest: dict[int, float],
+        k: int,
+        asked: str = "",
+        allowed: Keys | None = None,
+    ) -> Found:
+        """The k best pictures.
+
+        Args:
+            text: The query as it was written, `dog^2 -cat`.
+            vector: (dim,) its vector, where the model weighs a query's words by it.
+            nearest: Cosines of the nearest pictures, by key, `depth_for(k)` of them where there are as many.
+            k: How many, at least 1.
+            asked: The fusion; the usual one where it is empty.
+            allowed: If given, only pictures with these keys are found.
+
+        Raises:
+            InputError: The query has no word that is known, and did not ask for a fusion that does without; or what
+                it asks for is none.
+        """
+        fusion = fusion_of_parts(asked) if asked else self.usual
+        weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
+        if not (weights["sparse"] or weights["bm25"]):
+            return Found(_nearest(nearest, k), name_of(fusion))
+        query = self._read(text, vector, weights)
+        if not query.is_known:
+            told = f"no word of the query is known: {', '.join(query.unknown) or 'there are none'}"
+            if query.words and not any(weight > 0 for _, weight in query.words):
+                told = "the query has only words to avoid"
+            elif part_alone(fusion) == "bm25" and not len(self.indexes.captions):
+                told = "no picture has a caption, so there are no words to find it by"
+            if not (asked and weights["dense"]):
+                raise InputError(f"{told}; ask in other words, or with fusion dense")
+            return Found(_nearest(nearest, k), name_of(DENSE), f"{told}; compared by vectors alone")
+        note = f"not known, and left out of the search by words: {', '.join(query.unknown)}" if query.unknown else ""
+        return Found(self._joined(query, nearest, fusion, k, allowed), name_of(fusion), note)
+
+    def _read(self, text: str, vector: Vectors | None, weights: dict[str, float]) -> _Query:
+        words = parse_query(text)
+        known: set[str] = set()
+        if weights["sparse"]:
+            known.update(self.indexes.model.vocabulary.words)
+        if weights["bm25"]:
+            known.update(word for word, _ in words if self.indexes.captions.knows(word))
+        unknown = [word for word, _ in words if word not in known]
+        return _Query(words, self.indexes.model.query_weights(text, None if vector is None else vector[None]), unknown)
+
+    def _joined(
+        self, query: _Query, nearest: dict[int, float], fusion: Fusion, k: int, allowed: Keys | None
+    ) -> list[Match]:
+        alone, depth = part_alone(fusion), depth_for(k)
+        weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
+        answers: dict[str, Answer] = {"dense": _answer_of(nearest)}
+        if weights["sparse"]:
+            answers["sparse"] = self.indexes.words.search(query.weights, depth, allowed)
+        if weights["bm25"]:
+            answers["bm25"] = self.indexes.captions.search(query.words, depth, allowed)
+        none = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64)
+        parts = [answers.get(part, none) for part in PARTS]
+        scores, keys = answers[alone] if alone else fuse(parts, fusion, k)
+        kept = [pair for pair in zip(keys[0, :k].tolist(), scores[0, :k].tolist(), strict=True) if pair[0] >= 0]
+        return self._explained(query, kept, answers, weights)
+
+    def _explained(
+        self, query: _Query, kept: list[tuple[int, float]], answers: dict[str, Answer], weights: dict[str, float]
+    ) -> list[Match]:
+        keys = np.array([key for key, _ in kept], np.int64)
+        of_part: dict[str, dict[int, float]] = {
+            part: dict(zip(answer[1][0].tolist(), answer[0][0].tolist(), strict=True))
+            for part, answer in answers.items()
+            if weights[part]
+        }
+        if weights["sparse"]:
+            terms, given = self.indexes.words.contributions(query.weights, keys)
+            words = [self.indexes.model.vocabulary.words[term] for term in terms.tolist()]
+        else:
+            words, given = [word for word, _ in query.words], self.indexes.captions.contributions(query.words, keys)
+        explained = "sparse" if weights["sparse"] else "bm25"
+        matches = []
+        for (key, score), row in zip(kept, given.tolist(), strict=True):
+            parts = {part: scores[key] for part, scores in of_part.items() if key in scores}
+            why = {word: weight for word, weight in zip(words, row, strict=True) if weight}
+            if why:
+                parts[explained] = sum(why.values())
+            matches.append(Match(key, score, parts, why))
+        return matches
+
+
+def _nearest(nearest: dict[int, float], k: int) -> list[Match]:
+    best = sorted(nearest.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+    return [Match(key, cosine, {"dense": cosine}) for key, cosine in best]
+
+
+def _answer_of(nearest: dict[int, float]) -> Answer:
+    best = sorted(nearest.items(), key=lambda pair: (-pair[1], pair[0]))
+    keys = np.array([[key for key, _ in best]], np.int64).reshape(1, -1)
+    return np.array([[cosine for _, cosine in best]], np.float32).reshape(1, -1), keys

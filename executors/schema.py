@@ -1,0 +1,269 @@
+"""What travels between Executors. One schema for all of them, so the gateway never has to translate.
+
+Encoded pictures and thumbnails travel as one-dimensional uint8 arrays: a field of type `bytes` does not
+survive the gateway, which reads it as text once it rebuilds the schema for `when:` or a join. For the same
+reason the annotations here are real types, not strings: no `from __future__ import annotations`.
+"""
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Dict, Optional
+
+import numpy as np
+from docarray import BaseDoc, DocList
+from docarray.base_doc.mixins.io import _type_to_protobuf
+from docarray.proto import DocProto
+from docarray.typing import NdArray
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_jsonable_python
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import MAX_MATCHES
+from crossmodal.core.types import MODALITIES, Document
+
+DEFAULT_TOP_K = 10
+
+
+class _PlainDefaults(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        return to_jsonable_python(dft)
+
+
+_PLAIN = {str: "text", int: "integer", float: "float", bool: "boolean"}
+"""Types whose values are in a protobuf node as they are, with the name they have there."""
+_PLAIN_NAMES = frozenset(_PLAIN.values())
+
+
+def _fill(node: Any, value: Any) -> None:
+    """Makes an empty node that of a value; None has an empty one."""
+    name = _PLAIN.get(type(value))
+    if name:
+        setattr(node, name, value)
+    elif type(value) is dict:
+        node.dict.SetInParent()
+        for key, one in value.items():
+            _fill(node.dict.data[key], one)
+    elif isinstance(value, DocList):
+        node.doc_array.SetInParent()
+        for doc in value:
+            doc.write_to(node.doc_array.docs.add())
+    elif value is not None:
+        node.CopyFrom(_type_to_protobuf(value))
+
+
+class _Doc(BaseDoc):
+    """A schema whose JSON form is made quickly, and once: Jina asks for it for every endpoint of every Executor as a
+    Flow starts, and pydantic by itself makes a validator for every default value, half of that time.
+
+    It is also read and written quickly: docarray looks a field up several times before it takes a text or a number for
+    what it is, and every part of a Flow reads and writes every document.
+    """
+
+    def to_protobuf(self) -> Any:
+        """As docarray's: the message of the document, with all its fields."""
+        message = DocProto()
+        self.write_to(message)
+        return message
+
+    def write_to(self, message: Any) -> None:
+        """Writes all its fields into an empty message."""
+        data = message.data
+        for name, value in self.__dict__.items():
+            _fill(data[name], value)
+
+    @classmethod
+    def from_protobuf(cls, pb_msg: Any) -> Any:
+        """As docarray's: the document of a message; fields that are not the schema's are left out."""
+        fields = cls._docarray_fields()
+        data = pb_msg.data
+        return cls(**{name: cls._read(data[name], name) for name in data if name in fields})
+
+    @classmethod
+    def _read(cls, node: Any, name: Optional[str] = None) -> Any:
+        """What is in a node, of the field of that name or inside of one."""
+        kind = node.WhichOneof("content")
+        if not node.type:
+            if kind in _PLAIN_NAMES:
+                return getattr(node, kind)
+            if kind == "dict":
+                data = node.dict.data
+                return {key: cls._read(data[key]) for key in data}
+            if kind == "doc_array" and name:
+                array = cls._get_field_annotation(name)
+                return array.construct([array.doc_type.from_protobuf(one) for one in node.doc_array.docs])
+        return None if kind is None else cls._get_content_from_node_proto(node, name)
+
+    @classmethod
+    @cache
+    def _docarray_fields(cls) -> Dict[str, Any]:
+        return cls.model_fields
+
+    @classmethod
+    @cache
+    def _get_field_annotation(cls, field: str) -> Any:
+        return super()._get_field_annotation(field)
+
+    @classmethod
+    @cache
+    def model_json_schema(cls, *args: Any, **options: Any) -> Dict[str, Any]:
+        return super().model_json_schema(*args, **{"schema_generator": _PlainDefaults, **options})
+
+
+INT32 = 2**31
+
+
+def portable(value: Any) -> Any:
+    """A JSON value as docarray can carry it, which knows 32 bits of an integer: larger ones as floating point."""
+    if isinstance(value, dict):
+        return {name: portable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [portable(one) for one in value]
+    if isinstance(value, int) and not -INT32 <= value < INT32 and abs(value) < 2**1000:
+        return float(value)
+    return value
+
+
+Tags = Annotated[Dict[str, Any], AfterValidator(portable)]
+
+
+class MatchDoc(_Doc):
+    """A match of a query: a document of the store and how well it fits.
+
+    `scores` has its `cosine`, or what a search by words has given: `fused`, what it is ranked by, and beside it the
+    score of each part that has found it. `why` is what each word gives to the score of the words.
+
+    Its id is a plain string: docarray makes a new pydantic validator for every id of its own type that it
+    reads, a millisecond and more a match on the way to the caller.
+    """
+
+    id: str = ""
+    modality: str = ""
+    uri: str = ""
+    mime_type: str = ""
+    text: str = ""
+    width: int = 0
+    height: int = 0
+    image_id: str = ""
+    tags: Tags = {}
+    scores: Dict[str, float] = {}
+    why: Dict[str, float] = {}
+
+
+Matches = DocList[MatchDoc]  # each such expression makes its class anew
+
+
+def _new_id() -> str:
+    return os.urandom(16).hex()
+
+
+class MediaDoc(_Doc):
+    """An image or a text on its way through a Flow.
+
+    In: `modality`, and `text`, or `uri` (a data URI or, where the Flow allows it, a path), or `content`
+    (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
+    float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
+    under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
+    and every Executor passes such a document on untouched. `note` is what its sender should know all the same, such as
+    words that were not read. `fusion` is of a search by words: how its parts were joined.
+    """
+
+    id: str = Field(default_factory=_new_id)
+    modality: str = ""
+    uri: str = ""
+    mime_type: str = ""
+    text: str = ""
+    width: int = 0
+    height: int = 0
+    image_id: str = ""
+    tags: Tags = {}
+    content: Optional[NdArray] = None
+    pixels: Optional[NdArray] = None
+    thumbnail: Optional[NdArray] = None
+    embedding: Optional[NdArray] = None
+    found: Dict[str, float] = {}
+    matches: Matches = Matches()
+    scores: Dict[str, float] = {}
+    timings_ms: Dict[str, float] = {}
+    outcome: str = ""
+    error: str = ""
+    generation: str = ""
+    fusion: str = ""
+    note: str = ""
+
+    def __init__(self, **values: Any) -> None:
+        # The usual list would be copied, which docarray does through a pickle, with a progress bar.
+        super().__init__(**{"matches": Matches(), **values})
+
+
+Docs = DocList[MediaDoc]
+
+
+def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Bytes as the array that carries them."""
+    return np.frombuffer(content, np.uint8)
+
+
+def to_bytes(array: Any) -> bytes:
+    """The bytes an array carries."""
+    return np.asarray(array, np.uint8).tobytes()
+
+
+def top_k_of(parameters: Dict[str, Any]) -> int:
+    """How many matches a request wants, of each modality.
+
+    Raises:
+        InputError: It is no number, or out of bounds.
+    """
+    asked = parameters.get("top_k", DEFAULT_TOP_K)
+    if isinstance(asked, (int, float)) and 1 <= asked <= MAX_MATCHES:
+        return int(asked)
+    raise InputError(f"top_k {str(asked)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
+
+
+def name_of_match(modality: str, key: int) -> str:
+    """What a match is called until it is looked up: its modality and its row in the store."""
+    return f"{modality}/{key}"
+
+
+def modality_and_key(name: str) -> tuple[str, int]:
+    """The two parts of a `name_of_match`.
+
+    Raises:
+        InputError: It is none, and so came from outside.
+    """
+    modality, _, key = name.partition("/")
+    if modality not in MODALITIES or not (key.isdecimal() and len(key) < 19):
+        raise InputError(f"found: {name[:40]!r} names no document")
+    return modality, int(key)
+
+
+def score_of(match: MatchDoc) -> float:
+    """What a match is ranked by."""
+    return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
+
+
+def joined_notes(notes: Iterable[str]) -> str:
+    """Several notes about one document as one; empty ones are left out."""
+    return "; ".join(dict.fromkeys(note for note in notes if note))
+
+
+def document_of(doc: MediaDoc) -> Document:
+    """The part of a document that is stored."""
+    return Document(
+        id=doc.id or "",
+        modality="image" if doc.modality == "image" else "text",
+        uri=doc.uri,
+        mime_type=doc.mime_type,
+        text=doc.text,
+        width=int(doc.width),
+        height=int(doc.height),
+        image_id=doc.image_id,
+        tags=dict(doc.tags),
+    )
+
+
+def valid_docs(docs: DocList[MediaDoc], modality: str) -> list[MediaDoc]:
+    """The documents of a modality that nothing has gone wrong with so far."""
+    return [doc for doc in docs if doc.modality == modality and not doc.error]

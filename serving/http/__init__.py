@@ -1,0 +1,1 @@
+"""The HTTP application: routes, wire shapes, and errors as status codes."""

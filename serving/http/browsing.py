@@ -1,0 +1,93 @@
+"""What the page looks at without searching: the map, and captions drawn at random."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.collection.picture_map import FILE, PictureMap, read_map
+from crossmodal.core.errors import StateError
+from crossmodal.core.types import Document
+from serving.http.errors import RefusedError
+from serving.http.schemas import CaptionsAnswer, KnownCaption, MapAnswer, MapGroups, ProblemAnswer
+from serving.http.search import Opened
+
+MOST_CAPTIONS = 20
+MOST_VALUES = 50
+"""A tag with more values than this is a name and no group."""
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}}}
+
+
+def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
+    """Adds GET /map and GET /captions/random."""
+    kept: dict[str, Any] = {}  # the last answer of /map, and what it was made from
+
+    @router.get(
+        "/map",
+        summary="Where the pictures lie, similar ones together",
+        response_model=MapAnswer,
+        responses={404: {"description": "There is no map; `detail` says how to make one", "content": _PROBLEM}},
+    )
+    def picture_map() -> Response:
+        """All pictures in one answer, as lists. Pictures that came after the map was made are not on it."""
+        generation, now = opened.current()
+        try:
+            found = (now.collection.folder / FILE).stat()
+            version = (generation, found.st_ino, found.st_mtime_ns, now.store.data_version())
+            if kept.get("version") != version:
+                told = map_answer(read_map(now.collection.folder), now)
+                kept.update(version=version, body=told.model_dump_json())
+        except FileNotFoundError as error:
+            how = "make one with `python app.py -t map`"
+            raise RefusedError(404, f"there is no map of {now.collection.root.name}: {how}") from error
+        except StateError as error:
+            raise RefusedError(404, str(error)) from error
+        return Response(kept["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    @router.get("/captions/random", summary="Some captions, drawn at random")
+    def random_captions(n: Annotated[int, Query(ge=1, le=MOST_CAPTIONS)] = 4) -> CaptionsAnswer:
+        """Of different pictures; fewer where there are not so many."""
+        drawn = opened.current()[1].store.random_captions(n)
+        return CaptionsAnswer(captions=[KnownCaption(id=c.id, text=c.text, image_id=c.image_id) for c in drawn])
+
+
+def map_answer(known: PictureMap, now: Opened) -> MapAnswer:
+    """A map with what the store knows of its pictures today; those that are gone are left out."""
+    documents = now.store.by_keys(known.keys.tolist())
+    here = [place for place, key in enumerate(known.keys.tolist()) if key in documents]
+    pictures = [documents[int(known.keys[place])] for place in here]
+    points = known.points[here].astype(float).round(4)
+    return MapAnswer(
+        collection=now.collection.root.name,
+        method=known.method,
+        outdated=not known.is_current(now.store),
+        n=len(pictures),
+        ids=[picture.id for picture in pictures],
+        x=points[:, 0].tolist(),
+        y=points[:, 1].tolist(),
+        filenames=[str(picture.tags.get("filename") or "") for picture in pictures],
+        groups=groups_of(pictures),
+    )
+
+
+def groups_of(pictures: list[Document]) -> dict[str, MapGroups]:
+    """The tags that put pictures into groups: with at least two values, and not too many.
+
+    >>> told = groups_of([Document(n, "image", tags={"class": c, "n": n}) for n, c in zip("abc", ["x", "y", "y"])])
+    >>> told["class"]
+    MapGroups(values=['y', 'x'], of=[1, 0, 0])
+    """
+    names = dict.fromkeys(name for picture in pictures for name in picture.tags if name != "filename")
+    groups = {}
+    for name in names:
+        values = [picture.tags.get(name) for picture in pictures]
+        told = [str(value) if isinstance(value, str | int | float) else "" for value in values]
+        counted = Counter(value for value in told if value)
+        if 2 <= len(counted) <= min(MOST_VALUES, len(pictures) - 1):
+            ordered = [value for value, _ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))]
+            place = {value: at for at, value in enumerate(ordered)}
+            groups[name] = MapGroups(values=ordered, of=[place.get(value, -1) for value in told])
+    return groups

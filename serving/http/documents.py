@@ -1,0 +1,131 @@
+"""Routes that take documents away and change them; served by the Flow that writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from crossmodal.core.errors import InputError
+from crossmodal.store.where import parse
+from executors.schema import MediaDoc
+from serving.http import legacy
+from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
+from serving.jina.flow_calls import FlowCalls
+from serving.middleware.problem import Problem, problem_json
+
+READ_ONLY = (
+    "this service only reads: start `python app.py -t query_restful --writable`, "
+    "or `python app.py -t index_restful` beside it on another --port"
+)
+
+
+class Deletion(BaseModel):
+    """What is to go: documents by id, or all that a condition is true of."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"ids": ["8f14e45f"]}, {"where": "tags.year < 2000"}]}
+    )
+    ids: list[str] = Field(default_factory=list, description="ids; a picture takes its captions with it")
+    where: str | None = Field(None, description="a condition, see docs/storage-format.md")
+
+
+class Change(BaseModel):
+    """New tags of a document."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str
+    tags: dict[str, Any] = Field(description="a merge patch (RFC 7396): null takes a tag away")
+
+
+class Removed(BaseModel):
+    """How many documents went; a picture's captions go with it."""
+
+    images: int
+    captions: int
+
+
+class DeletionAnswer(BaseModel):
+    """What became of a deletion; `unknown` are ids that were not there."""
+
+    removed: Removed
+    unknown: list[str]
+
+
+class UpdateAnswer(BaseModel):
+    """What became of changes; `unknown` are ids that were not there."""
+
+    updated: int
+    unknown: list[str]
+
+
+class Changes(BaseModel):
+    """Changes of several documents, made all at once."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"data": [{"id": "8f", "tags": {"a": 1}}]}]}
+    )
+    data: list[Change] = Field(min_length=1)
+
+
+def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
+    """POST /delete, DELETE /documents/{id} and POST /update."""
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.post("/delete", summary="Remove documents", responses=PROBLEMS)
+    async def delete(body: Deletion) -> DeletionAnswer:
+        if bool(body.ids) == (body.where is not None):
+            raise InputError("give either `ids` or `where`")
+        if body.where is not None:
+            parse(body.where)
+        return _told(await _delete(flow, body.ids, body.where))
+
+    @router.delete(
+        "/documents/{document_id}", summary="Remove a document, a picture with its captions", responses=PROBLEMS
+    )
+    async def delete_one(document_id: str) -> DeletionAnswer:
+        told = _told(await _delete(flow, [document_id], None))
+        if told.unknown:
+            raise RefusedError(404, f"no document {document_id[:80]}")
+        return told
+
+    @router.post("/update", summary="Change the tags of documents", responses=PROBLEMS)
+    async def update(body: Changes) -> UpdateAnswer:
+        docs = [MediaDoc(id=change.id, tags=change.tags) for change in body.data]
+        answered = await flow.answers(docs, "/update", {}, request_size=len(docs))
+        unknown = [doc.id for doc in answered if doc.outcome != "updated"]
+        return UpdateAnswer(updated=len(answered) - len(unknown), unknown=unknown)
+
+    app.include_router(router)
+
+
+def add_refusals(app: FastAPI) -> None:
+    """The same routes and POST /index of a service that only reads; each says how to start one that writes."""
+    responses: dict[int | str, dict[str, Any]] = {403: {"description": READ_ONLY, "content": PROBLEM}}
+
+    async def refuse(request: Request) -> Response:
+        # A body with `data` comes from a client that looks for the error in `status`.
+        if b'"data"' in await request.body():
+            return JSONResponse(legacy.failure(READ_ONLY, request.url.path.strip("/")), 403)
+        return problem_json(request.scope, Problem(403, READ_ONLY))
+
+    for method, path in (
+        ("POST", "/index"), ("POST", "/update"), ("POST", "/delete"), ("DELETE", "/documents/{document_id}"),
+    ):  # fmt: skip
+        app.add_api_route(
+            path, refuse, methods=[method], status_code=403, responses=responses, summary="Not served: only reads"
+        )
+
+
+async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[MediaDoc]:
+    docs = [MediaDoc(id=own) for own in dict.fromkeys(ids)] or [MediaDoc(id="where")]
+    return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
+
+
+def _told(answered: list[MediaDoc]) -> DeletionAnswer:
+    removed = [doc for doc in answered if doc.outcome == "removed"]
+    n_images = sum(doc.modality == "image" for doc in removed)
+    unknown = [doc.id for doc in answered if doc.outcome == "unknown" and doc.id != "where"]
+    return DeletionAnswer(removed=Removed(images=n_images, captions=len(removed) - n_images), unknown=unknown)

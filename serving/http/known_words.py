@@ -1,0 +1,32 @@
+"""What the gateway tells of the words of a sparse collection, beside what is searched for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from crossmodal.core.types import ModelSpec
+from crossmodal.lexical.model import SparseModel, load_model
+from crossmodal.search.fusion import fusion_of, name_of
+from crossmodal.store.sqlite import DocumentStore
+from serving.http.schemas import Word
+
+N_WORDS = 20
+
+
+class Words:
+    """The words of the pictures of a collection."""
+
+    def __init__(self, model: ModelSpec, store: DocumentStore) -> None:
+        self._spec, self._store = model, store
+        self.fusion = name_of(fusion_of(model))
+
+    @cached_property
+    def _model(self) -> SparseModel:
+        return load_model(self._spec)
+
+    def of_picture(self, picture_id: str) -> list[Word]:
+        """The strongest words of a picture, the strongest first."""
+        vector = self._store.vectors_of([picture_id]).get(picture_id)
+        if vector is None:
+            return []
+        return [Word(word=word, weight=weight) for word, weight in self._model.strongest_words(vector, N_WORDS)]

@@ -1,0 +1,276 @@
+"""The shapes on the wire, legacy and Jina's, to documents and back.
+
+Three kinds of client are served by the same two routes, and told apart by what they send:
+
+    curl of 2021   {"top_k": 5, "mode": "search", "data": ["hello world"]}
+    Jina Box, 2/3  {"data": [...], "parameters": {"top_k": 5}}
+    jina.Client 3  as Jina 3, with a `header`; it wants `data` to be a list in the answer
+
+The first two get both roots (`data.docs` and `search.docs`) and both spellings (`mime_type`, `mimeType`).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.settings import MAX_TOP_K
+from crossmodal.core.types import caption_id, image_id
+from crossmodal.images.sources import from_data_uri, is_data_uri
+from crossmodal.search.fusion import fusion_of_parts
+from crossmodal.store.where import parse
+from executors.schema import MatchDoc, MediaDoc, score_of, to_array
+from serving.http.url_pictures import Fetched
+
+DEFAULT_TOP_K = 10
+
+
+class Item(BaseModel):
+    """One document of a request: a text, or a picture as a data URI or, where these are fetched, a URL."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str | None = None
+    text: str | None = None
+    uri: str | None = None
+    modality: str | None = None
+    image_id: str | None = Field(None, description="of a caption: the id of its picture")
+    tags: dict[str, Any] | None = None
+
+
+class Parameters(BaseModel):
+    """Jina's place for options."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
+    where: str | None = Field(None, description="keeps to documents that a condition is true of: tags.year >= 2020")
+    target: str | None = Field(None, pattern="^(image|text|both)$", description="what a picture is matched with")
+    fusion: str | None = Field(None, max_length=100, description="dense, sparse, bm25, rrf or weighted:A,B,C")
+
+
+class Request(BaseModel):
+    """A request in any of the three shapes."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"top_k": 5, "mode": "search", "data": ["a red heart"]}]},
+    )
+
+    data: list[str | Item] | str | Item
+    top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
+    mode: str | None = None
+    parameters: Parameters | None = None
+    header: dict[str, Any] | None = None
+
+    def items(self) -> list[Item]:
+        """The documents; a bare string is a text, a data URI or a URL."""
+        data = self.data if isinstance(self.data, list) else [self.data]
+        return [_from_string(item) if isinstance(item, str) else item for item in data]
+
+    def options(self) -> dict[str, Any]:
+        """The parameters the Flow gets; `top_k` may stand in either place.
+
+        Raises:
+            InputError: `where` is no condition, or `fusion` is none.
+        """
+        given = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
+        options: dict[str, Any] = {
+            "top_k": given.top_k or self.top_k or DEFAULT_TOP_K,
+            "target": given.target or "",
+        }
+        if given.where is not None:
+            parse(given.where)
+            options["where"] = given.where
+        if given.fusion:
+            fusion_of_parts(given.fusion)
+            options["fusion"] = given.fusion
+        return options
+
+    def is_from_jina_client(self) -> bool:
+        """Whether jina.Client sent it; it alone sends a header."""
+        return self.header is not None
+
+
+def _from_string(value: str) -> Item:
+    looks_like_uri = is_data_uri(value) or value.startswith(("http://", "https://"))
+    return Item(uri=value) if looks_like_uri else Item(text=value)
+
+
+_OWN_PICTURE = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
+
+
+def own_picture(url: str, base_url: str) -> str | None:
+    """The id of the picture where a URL is the address of one of ours, as a match has it: Jina Box sends it when
+    somebody clicks on a result, or drags it out of a page.
+    """
+    if not url.startswith(base_url):
+        return None
+    found = _OWN_PICTURE.fullmatch(url[len(base_url) :])
+    return found[1] if found else None
+
+
+def to_docs(items: list[Item], *, for_index: bool, fetched: Fetched | None = None) -> list[MediaDoc]:
+    """Items to documents with a modality and an id: of their content where they are to be stored, else new.
+
+    A picture that could not be fetched is a document with an error: it stops no others where they are stored.
+
+    Raises:
+        InputError: Neither text nor picture, a modality that is none, a path or a URL; the item is named
+            by its place.
+    """
+    if not items:
+        raise InputError("data is empty: send at least one text or picture")
+    docs = []
+    for place, item in enumerate(items):
+        try:
+            docs.append(_to_doc(item, for_index, fetched or {}))
+        except InputError as error:
+            raise InputError(f"data[{place}]: {error}") from error
+    return docs
+
+
+def _to_doc(item: Item, for_index: bool, fetched: Fetched) -> MediaDoc:
+    if item.modality not in (None, "", "image", "text"):
+        raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
+    tags, of_image = item.tags or {}, item.image_id or ""
+    if not _is_unicode((item.text or "") + of_image):
+        raise InputError("half a character (an unpaired surrogate) is in the text or in image_id")
+    if item.uri and item.modality != "text":
+        content = fetched[item.uri] if item.uri in fetched else _sent(item.uri)
+        if isinstance(content, PictureError):
+            return MediaDoc(id=uuid.uuid4().hex, modality="image", error=str(content), tags=tags, image_id=of_image)
+        name = image_id(content) if for_index else uuid.uuid4().hex
+        return MediaDoc(id=name, modality="image", content=to_array(content), tags=tags, image_id=of_image)
+    if item.text is not None and item.modality != "image":
+        if not item.text.strip():
+            raise InputError("the text is empty")
+        name = caption_id(item.text, of_image) if for_index else uuid.uuid4().hex
+        return MediaDoc(id=name, modality="text", text=item.text, mime_type="text/plain", tags=tags, image_id=of_image)
+    raise InputError("neither text nor picture: send a string, {'text': ...} or {'uri': 'data:image/...'}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _sent(uri: str) -> bytes:
+    if not is_data_uri(uri):
+        raise InputError(f"{uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
+    return from_data_uri(uri)
+
+
+def answer(
+    request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str, *, from_page: bool = False
+) -> dict[str, Any]:
+    """The body of an answer, in the shape the client understands.
+
+    Args:
+        request: What was asked.
+        items: Its documents.
+        docs: What the Flow made of them, in the same order.
+        base_url: Where the service is, for the addresses of pictures.
+        root: `search` or `index`.
+        from_page: Whether a browser asks. Jina Box then has to be told of a search without matches as an error: it
+            shows the description, and without it throws and says "Searching" for ever.
+    """
+    status = {"code": "SUCCESS", "description": ""}
+    if from_page and root == "search" and not docs[0].matches:
+        status = {"code": "ERROR", "description": "Nothing found."}
+    if request.is_from_jina_client():
+        header = {"requestId": str((request.header or {}).get("requestId", "")), "status": None}
+        return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}
+    listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
+    return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options()}
+
+
+class Answer(BaseModel):
+    """What was found, or became of what was sent; jina.Client gets the documents as a list."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: dict[str, list[Any]] | list[Any]
+    parameters: dict[str, Any]
+
+
+class Failure(BaseModel):
+    """What is told where something went wrong; without documents, and with the reason in two places."""
+
+    status: dict[str, str]
+    data: dict[str, list[Any]]
+    detail: str
+
+
+def root_of(path: str) -> str:
+    """The root of the documents in an answer of this path."""
+    return "index" if path == "/index" else "search"
+
+
+def failure(description: str, root: str) -> dict[str, Any]:
+    """The body of an error; both roots are there, since Jina Box looks into them before the status."""
+    return {
+        "status": {"code": "ERROR", "description": description},
+        "data": {"docs": []},
+        root: {"docs": []},
+        "detail": description,
+    }
+
+
+def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
+    """A document as the fields of MediaDoc, for jina.Client."""
+    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches"})
+    matches = [{**match.dict(), "uri": _match_uri(match, base_url)} for match in doc.matches]
+    return {**told, "matches": matches}
+
+
+def words(why: dict[str, float]) -> list[dict[str, Any]]:
+    """Words and their weights, the greatest first."""
+    return [{"word": word, "weight": why[word]} for word in sorted(why, key=lambda word: (-why[word], word))]
+
+
+def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": doc.id,
+        "modality": doc.modality,
+        "text": doc.text,
+        "uri": item.uri or "",
+        "mime_type": doc.mime_type,
+        "mimeType": doc.mime_type,
+        "tags": doc.tags,
+        "matches": [_legacy_match(match, base_url, doc.fusion) for match in doc.matches],
+        "timings_ms": {stage: round(spent, 3) for stage, spent in doc.timings_ms.items()},
+    }
+    told |= {name: value for name, value in (("fusion", doc.fusion), ("note", doc.note)) if value}
+    if doc.outcome:
+        told["outcome"] = doc.outcome
+    if doc.error:
+        told |= {"outcome": "failed", "error": doc.error}
+    return told
+
+
+def _legacy_match(match: MatchDoc, base_url: str, fusion: str) -> dict[str, Any]:
+    scores = {name: {"value": value} for name, value in match.scores.items()}
+    return {
+        "id": match.id,
+        "modality": match.modality,
+        "score": {"value": score_of(match), "op_name": fusion if "fused" in match.scores else "cosine"},
+        "scores": scores,
+        "mime_type": match.mime_type,
+        "mimeType": match.mime_type,
+        "uri": _match_uri(match, base_url),
+        "text": match.text,
+        "tags": {**match.tags, "why": words(match.why)} if match.why else match.tags,
+        "width": int(match.width),
+        "height": int(match.height),
+        "image_id": match.image_id,
+    }
+
+
+def _match_uri(match: MatchDoc, base_url: str) -> str:
+    """Where the picture of a match can be fetched; never where it lies on our disk."""
+    picture = match.id if match.modality == "image" else match.image_id
+    return f"{base_url}/images/{picture}" if picture else ""

@@ -1,0 +1,60 @@
+"""Talks to a running Flow over gRPC, which carries bytes; for the tasks of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from docarray import DocList
+from jina import Client
+from jina.excepts import BadServer
+
+from crossmodal.core.errors import StateError
+from crossmodal.core.settings import Settings
+from executors.schema import MediaDoc
+
+PREFETCH = 4
+"""Requests on their way at a time: enough to keep the encoder busy, few enough to keep memory flat."""
+
+
+def call(
+    settings: Settings,
+    endpoint: str,
+    docs: Iterable[MediaDoc],
+    on_answer: Callable[[Iterable[MediaDoc]], None],
+    parameters: dict[str, Any] | None = None,
+) -> None:
+    """Streams documents through the Flow on `settings.port + 1`; answers come request by request.
+
+    Raises:
+        StateError: An Executor failed or is gone.
+    """
+    client = Client(host=settings.host, port=settings.port + 1, protocol="grpc", prefetch=PREFETCH)
+    try:
+        client.post(
+            endpoint,
+            inputs=docs,
+            request_size=settings.request_size,
+            parameters=parameters or {},
+            return_type=DocList[MediaDoc],
+            results_in_order=True,
+            on_done=lambda response: on_answer(response.docs),
+        )
+    except BadServer as error:
+        status = error.args[0].status if error.args else error
+        raise StateError(f"{endpoint} failed: {getattr(status, 'description', status)}") from error
+    except ConnectionError as error:
+        raise StateError(f"the Flow does not answer: {error}") from error
+
+
+def search(
+    settings: Settings, docs: list[MediaDoc], target: str = "", where: str = "", fusion: str = ""
+) -> list[MediaDoc]:
+    """The documents with their matches, in order."""
+    answered: dict[str | None, MediaDoc] = {}
+    parameters = {"top_k": settings.top_k, "target": target, "where": where, "fusion": fusion}
+    call(settings, "/search", docs, lambda found: answered.update({d.id: d for d in found}), parameters)
+    missing = [str(doc.id) for doc in docs if doc.id not in answered]
+    if missing:
+        raise StateError(f"no answer for {', '.join(missing)}")
+    return [answered[doc.id] for doc in docs]

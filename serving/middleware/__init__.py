@@ -1,0 +1,40 @@
+"""The middleware of the service: what a request passes before it reaches a route.
+
+Each is an ASGI middleware in a file of its own. From the outside in, and why in this order:
+
+    SecurityHeaders    on every answer, also on the refusals of the others and on a bug's 500
+    Addresses          by which name the service is asked, and whose page asks
+    CORS, Starlette's  a preflight carries no key, and a page may read a refusal only with CORS headers on it
+    ApiKeys            who asks, and whether they may
+    RateLimit          counts by key, so it stands behind ApiKeys
+    BodyLimit          reads the whole body, so that a slow sender takes no place from those behind it
+    ConcurrencyLimit   lets in what the machine can do at once, and sheds the rest
+
+A door that refuses answers with problem+json (RFC 9457), or with what its `answer` makes of the problem.
+Lifespan scopes pass all middleware, WebSocket all but Addresses.
+"""
+
+from serving.middleware.addresses import Addresses
+from serving.middleware.body import BodyLimit
+from serving.middleware.concurrency import ConcurrencyLimit
+from serving.middleware.headers import SecurityHeaders
+from serving.middleware.keys import ApiKeys, KeyRecord, KeyRing, key_of, new_key, read_keys, write_keys
+from serving.middleware.problem import Problem, problem_json
+from serving.middleware.rate import RateLimit
+
+__all__ = [
+    "Addresses",
+    "ApiKeys",
+    "BodyLimit",
+    "ConcurrencyLimit",
+    "KeyRecord",
+    "KeyRing",
+    "Problem",
+    "RateLimit",
+    "SecurityHeaders",
+    "key_of",
+    "new_key",
+    "problem_json",
+    "read_keys",
+    "write_keys",
+]

@@ -1,0 +1,207 @@
+"""ApiKeys: who may read and who may write.
+
+A key is `cm_ID_SECRET`, and the secret has 256 random bits. The keys file holds the SHA-256 of each key, not a
+slow hash like scrypt. A slow hash makes it dear to try out the passwords people think of. Nobody can try out
+2^256 secrets, fast hash or slow, and a slow one would let anybody who sends wrong keys keep the machine busy.
+The ID is no secret: it is in the file, may be written into logs, and is what the rate is counted by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.trouble import reason
+from serving.middleware.problem import Answer, Problem, problem_json, refuse
+
+log = logging.getLogger(__name__)
+
+Access = Literal["read", "write"]
+Needs = Callable[[Scope], Access | None]
+"""What a request needs; None for what is open to everybody."""
+
+_IN_SCOPE = "crossmodal.key"
+_NO_HASH = "0" * 64
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A key as the keys file knows it. Who may write may read, too."""
+
+    id: str
+    sha256: str
+    scope: Access
+    created: str = ""
+    note: str = ""
+
+    def allows(self, access: Access) -> bool:
+        """Whether the key is good for it."""
+        return self.scope in (access, "write")
+
+    def is_sound(self) -> bool:
+        """Whether all that counts is there; a file may hold anything."""
+        named = isinstance(self.id, str) and isinstance(self.sha256, str)
+        return named and self.scope in get_args(Access) and _SHA256.fullmatch(self.sha256) is not None
+
+
+def new_key(scope: Access, note: str = "") -> tuple[str, KeyRecord]:
+    """A new key, to be shown once and never stored, and its record for the keys file.
+
+    Raises:
+        InputError: Another scope than `read` or `write`.
+    """
+    if scope not in get_args(Access):
+        raise InputError(f"scope {scope!r}: expected 'read' or 'write'")
+    key_id = secrets.token_hex(4)
+    key = f"cm_{key_id}_{secrets.token_urlsafe(32)}"
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return key, KeyRecord(key_id, _sha256(key), scope, created, note)
+
+
+def read_keys(path: Path) -> list[KeyRecord]:
+    """The records of a keys file, `{"keys": [{"id": ..., "sha256": ..., "scope": ...}, ...]}`.
+
+    Raises:
+        StateError: It can't be read, is damaged, or others than its owner may write it.
+    """
+    try:
+        with path.open(encoding="utf8") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o022:
+                raise StateError(f"{path}: others than its owner may write it, and so let themselves in: chmod go-w")
+            records = [KeyRecord(**record) for record in json.load(file)["keys"]]
+    except OSError as error:
+        raise StateError(f"{path} can't be read: {reason(error, path)}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StateError(f"{path} is no keys file: {error}") from error
+    damaged = [record.id for record in records if not record.is_sound()]
+    if damaged:
+        raise StateError(f"{path}: key {damaged[0]!r} needs an id, a SHA-256 and the scope 'read' or 'write'")
+    if len({record.id for record in records}) < len(records):
+        raise StateError(f"{path}: two keys have the same id")
+    return records
+
+
+def write_keys(path: Path, records: Iterable[KeyRecord]) -> None:
+    """Writes a keys file, for its owner only, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf8") as file:
+        json.dump({"keys": [asdict(record) for record in records]}, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class KeyRing:
+    """The keys of a file. It is read again when it changes, so a key that is taken out is refused at once.
+
+    Raises:
+        StateError: The file can't be read, or is damaged; at the start, and from `find` when it has changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._records: dict[str, KeyRecord] = {}
+        self._refresh()
+
+    def find(self, key: str) -> KeyRecord | None:
+        """The record of a key, if it is one of ours."""
+        self._refresh()
+        parts = key.split("_", 2)
+        record = self._records.get(parts[1]) if len(parts) == 3 else None
+        is_ours = hmac.compare_digest(_sha256(key), _NO_HASH if record is None else record.sha256)
+        return record if is_ours else None
+
+    def _refresh(self) -> None:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise StateError(f"{self._path} can't be read: {reason(error, self._path)}") from error
+        version = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if version != self._version:
+            self._records = {record.id: record for record in read_keys(self._path)}
+            self._version = version  # not before it has been read: a damaged file lets nobody in
+
+
+def key_of(scope: Scope) -> KeyRecord | None:
+    """The key a request came with, if it passed ApiKeys with a good one."""
+    record: KeyRecord | None = scope.get(_IN_SCOPE)
+    return record
+
+
+class ApiKeys:
+    """Asks for a key where one is needed: 401 without a good one, 403 where it is good for less.
+
+    A key comes as `Authorization: Bearer KEY` or `X-API-Key: KEY`, never in the URL, which ends up in logs.
+
+    Args:
+        app: What is behind it.
+        ring: The keys.
+        needs: What a request needs. It should name what is open and ask for a key everywhere else.
+        answer: Makes the response of a refusal.
+    """
+
+    def __init__(self, app: ASGIApp, ring: KeyRing, needs: Needs, *, answer: Answer = problem_json) -> None:
+        self.app = app
+        self._ring = ring
+        self._needs = needs
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes on what is open or has the key for it, and says in the scope which key that is."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        problem = self._problem(scope)
+        if problem is None:
+            await self.app(scope, receive, send)
+        else:
+            await refuse(self._answer, problem, scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        needed, key = self._needs(scope), _presented(Headers(scope=scope))
+        try:
+            record = self._ring.find(key) if key else None
+        except StateError as error:
+            log.error("no key can be checked: %s", error)
+            return Problem(503, "keys can't be checked at the moment; the service's log says why") if needed else None
+        if record is not None:
+            scope[_IN_SCOPE] = record
+        if needed is None or (record is not None and record.allows(needed)):
+            return None
+        if record is None:
+            detail = "this key is not known" if key else "a key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
+            return Problem(401, detail, {"WWW-Authenticate": _challenge("invalid_token" if key else "")})
+        challenge = f'{_challenge("insufficient_scope")}, scope="{needed}"'
+        return Problem(403, f"this key may not {needed}", {"WWW-Authenticate": challenge})
+
+
+def _presented(headers: Headers) -> str:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+
+
+def _challenge(error: str) -> str:
+    return 'Bearer realm="crossmodal"' + (f', error="{error}"' if error else "")
+
+
+def _sha256(key: str) -> str:
+    return hashlib.sha256(key.encode("utf8", "surrogatepass")).hexdigest()

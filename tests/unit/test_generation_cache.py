@@ -1,0 +1,27 @@
+"""The generations that an Executor has open."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.types import ModelSpec, Preprocessing
+
+MODEL = ModelSpec("clip", "scenes", "a" * 64, 4, Preprocessing(96))
+
+
+def test_the_current_one_is_looked_up_at_one_moment(tmp_path: Path) -> None:
+    """While another thread goes over to a new generation, and drops what was the current one, nobody looks it up."""
+    Collection.create(tmp_path / "c", MODEL)
+    held = GenerationCache(str(tmp_path / "c"), lambda collection: collection.generation)
+    found: list[tuple[str, str]] = []
+    with held._lock:
+        asking = threading.Thread(target=lambda: found.append(held.current()))
+        asking.start()
+        asking.join(0.05)
+        assert not found
+        held._held, held._current = {"generation-2": "generation-2"}, "generation-2"
+    asking.join(10)
+    assert found == [("generation-2", "generation-2")]
