@@ -42,6 +42,7 @@ from crossmodal.encoders import registry as models
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.sources import of_record
+from crossmodal.relevance import calibration as calibrating
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.phrases import general_phrases
 from crossmodal.relevance.rules import FITS_FROM, Background, Fitted, Rule
@@ -49,7 +50,6 @@ from crossmodal.scenes import language
 from crossmodal.scenes.language import ATTRIBUTE_SETS, describe, pattern_of
 from crossmodal.scenes.render import render
 from crossmodal.scenes.world import BACKGROUNDS, COLOURS, SHAPES, Pattern, Scene, is_named, make_scene
-from crossmodal.relevance import calibration as calibrating
 
 FIRST, N_SCENES = 2000, 1000  # the method was chosen on earlier ones
 BATCH, OF_A_KIND = 64, 16

@@ -1,17 +1,21 @@
-"""Images a second of the index Flow, from JPEG files to a committed index, against the encoder alone.
+"""Images per second of the index Flow, from JPEG files to a committed index, beside the encoder alone.
 
     python benchmarks/index_throughput.py --images FOLDER [-n 1000] [--weights ViT-B-32/random]
-        [--precision fp32 bf16] [--json PATH]
+        [--beside photos] [--precision fp32 bf16] [--json PATH]
 
-Both are measured in the same run with the same number of threads, in two halves that alternate, since
-these machines are noisy: loop, Flow, loop. The encoder alone works on batches that are ready in memory. All of it is
-done for each precision; the figures of bf16 end in `_bf16`.
+All of it runs with the same number of threads and alternates, since these machines are noisy: encoder, Flow, encoder.
+The encoder alone works on batches that are ready in memory. Figures of bf16 end in `_bf16`.
+
+`--beside` measures a second model between the halves of the first, in fp32, and prints how many times as fast it is:
+`photos_over_vitb32` (encoders alone), `photos_over_vitb32_flow` (whole index Flows), the share of the other's time
+that one text query takes (`photos_text_time_ratio`) and of its peak memory (`photos_memory_ratio`), and the seconds
+that loading both towers takes once torch is imported (`photos_load_s`). The names hold the two default models.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import statistics
 import tempfile
 import time
 from dataclasses import replace
@@ -19,11 +23,12 @@ from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
-from common import PeakMemory, write_figures
+from common import PeakMemory, in_own_process, write_figures
 
 from crossmodal.core.types import Precision
 
 BATCH = 32
+TEXT_QUERIES = 40
 
 
 def main() -> None:
@@ -31,27 +36,78 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="a folder of pictures, searched recursively")
     parser.add_argument("-n", type=int, default=1000, help="how many pictures; the folder's are repeated")
     parser.add_argument("--weights", default="ViT-B-32/random")
-    parser.add_argument("--threads", type=int, default=2, help="of the encoder, in both measurements")
+    parser.add_argument("--beside", metavar="WEIGHTS", help="also measure these weights of clip in the same run")
+    parser.add_argument("--threads", type=int, default=2, help="of the encoder, in all measurements")
     parser.add_argument("--parallel", type=int, default=1, help="replicas of the encoder; they share the threads")
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--json")
     given = parser.parse_args()
-    figures = {}
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         files = copy_distinct(given.images, Path(scratch) / "images", given.n)
+        if given.beside:
+            figures |= side_by_side(files, Path(scratch), given)
         for precision in given.precision:
-            alone = partial(in_own_process, plain_loop, files[: given.n // 2], given.weights, given.threads, precision)
-            before = alone()
-            flow_rate, peak_gb = index_flow(files, Path(scratch) / precision, given, precision)
-            plain = (before + alone()) / 2
+            measured = measure(files, Path(scratch) / precision, given, precision)
             ending = "" if precision == "fp32" else f"_{precision}"
-            figures |= {
-                f"plain_images_per_s{ending}": plain,
-                f"images_per_s{ending}": flow_rate,
-                f"ratio{ending}": flow_rate / plain,
-                f"peak_memory_gb{ending}": peak_gb,
-            }
+            figures |= {f"{name}{ending}": value for name, value in measured.items()}
     write_figures(given.json, figures)
+
+
+def measure(files: list[Path], workspace: Path, given: argparse.Namespace, precision: Precision) -> dict[str, float]:
+    """Flow beside encoder for the weights of `--weights`."""
+    alone = partial(in_own_process, plain_loop, files[: given.n // 2], given.weights, given.threads, precision)
+    before = alone()
+    flow_rate, peak_gb = index_flow(files, workspace, given, given.weights, precision)
+    plain = (before + alone()) / 2
+    return {
+        "plain_images_per_s": plain,
+        "images_per_s": flow_rate,
+        "ratio": flow_rate / plain,
+        "peak_memory_gb": peak_gb,
+    }
+
+
+def side_by_side(files: list[Path], scratch: Path, given: argparse.Namespace) -> dict[str, float]:
+    """The model of `--beside` against the one of `--weights`: medians of three alternating rounds, one Flow each."""
+    pair = (given.beside, given.weights)
+    rounds = [
+        [in_own_process(plain_loop, files[: given.n // 4], weights, given.threads, "fp32") for weights in pair]
+        for _ in range(3)
+    ]
+    texts = [[in_own_process(load_and_query, weights, given.threads) for weights in pair] for _ in range(3)]
+    flows = [
+        index_flow(files[: given.n // 2], scratch / f"beside-{place}", given, weights, "fp32")
+        for place, weights in enumerate(pair)
+    ]
+    return {
+        "photos_over_vitb32": statistics.median(ours / other for ours, other in rounds),
+        "photos_over_vitb32_flow": flows[0][0] / flows[1][0],
+        "photos_text_time_ratio": statistics.median(ours[1] / other[1] for ours, other in texts),
+        "photos_load_s": statistics.median(ours[0] for ours, _ in texts),
+        "photos_memory_ratio": flows[0][1] / flows[1][1],
+        "photos_plain_images_per_s": statistics.median(ours for ours, _ in rounds),
+        "photos_images_per_s": flows[0][0],
+    }
+
+
+def load_and_query(weights: str, threads: int) -> tuple[float, float]:
+    """Seconds that loading both towers takes after `import torch`, and the median seconds of encoding one text."""
+    import torch  # noqa: F401
+
+    from crossmodal.encoders import registry
+
+    spec = registry.resolve("clip", weights)
+    start = time.perf_counter()
+    encoder = registry.load(spec, threads=threads)
+    loaded = time.perf_counter() - start
+    encoder.encode_texts(["a dog running on grass"])
+    spent = []
+    for number in range(TEXT_QUERIES):
+        start = time.perf_counter()
+        encoder.encode_texts([f"{number} dogs running on grass"])
+        spent.append(time.perf_counter() - start)
+    return loaded, statistics.median(spent)
 
 
 def copy_distinct(folder: Path, to: Path, n: int) -> list[Path]:
@@ -68,23 +124,8 @@ def copy_distinct(folder: Path, to: Path, n: int) -> list[Path]:
     return copies
 
 
-def in_own_process(job, *given):
-    """Runs a measurement in a process of its own, so that none inherits threads or memory of another."""
-    context = multiprocessing.get_context("spawn")
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(send, job, *given))
-    process.start()
-    result = receive.recv()
-    process.join()
-    return result
-
-
-def _report(send, job, *given) -> None:
-    send.send(job(*given))
-
-
 def plain_loop(files: list[Path], weights: str, threads: int, precision: Precision) -> float:
-    """Images a second of the encoder alone over ready batches."""
+    """Images per second of the encoder alone over ready batches."""
     import numpy as np
 
     from crossmodal.encoders import registry
@@ -105,9 +146,9 @@ def plain_loop(files: list[Path], weights: str, threads: int, precision: Precisi
 
 
 def index_flow(
-    files: list[Path], workspace: Path, given: argparse.Namespace, precision: Precision
+    files: list[Path], workspace: Path, given: argparse.Namespace, weights: str, precision: Precision
 ) -> tuple[float, float]:
-    """Images a second through the index Flow, the snapshot included, and the peak memory in GB."""
+    """Images per second through the index Flow, the snapshot included, and the peak memory in GB."""
     from crossmodal.collection.collection import Collection
     from crossmodal.core.settings import Settings
     from crossmodal.encoders import registry
@@ -116,10 +157,10 @@ def index_flow(
 
     # The name is resolved by another process: this one must not import torch, so that it can fork.
     prepare_jina()
-    spec = in_own_process(registry.resolve, "clip", given.weights)
+    spec = in_own_process(registry.resolve, "clip", weights)
     collection = Collection.create(workspace / "benchmark", spec)
     settings = Settings(
-        weights=given.weights,
+        weights=weights,
         workspace=workspace,
         threads=max(1, given.threads // given.parallel),
         parallel=given.parallel,

@@ -16,10 +16,10 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.trouble import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
 from crossmodal.encoders.registry import BUNDLED, IMAGE_ONLY
+from crossmodal.relevance import calibration as calibrating
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.phrases import general_phrases
 from crossmodal.relevance.rules import Calibration
-from crossmodal.relevance import calibration as calibrating
 from crossmodal.store.database import check_writable
 from crossmodal.store.sqlite import DocumentStore
 from serving.jina.ports import reserve_port_pair

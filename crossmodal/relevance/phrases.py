@@ -11,5 +11,5 @@ FILE = "phrases.txt"
 @cache
 def general_phrases() -> tuple[str, ...]:
     """About a thousand different phrases of one to six words, without the comment lines of their file."""
-    lines = (resources.files("crossmodal.search") / FILE).read_text("utf8").splitlines()
+    lines = (resources.files("crossmodal.relevance") / FILE).read_text("utf8").splitlines()
     return tuple(line for line in lines if not line.startswith("#"))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance import calibration as calibrating
+from crossmodal.relevance.calibration import Sample
 
 WORDS = ("red", "blue", "green", "heart", "star", "moon", "small", "large")
 
