@@ -19,9 +19,9 @@ from rich.text import Text
 from cli.outputs import check_outputs
 from cli.printing import cells, new_table, prepare, print_table, say, say_json
 from crossmodal.core.errors import CrossModalError, InputError
-from crossmodal.core.printable import printable, to_json
+from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, OtherService, Settings
-from crossmodal.core.trouble import OF_THE_MACHINE, reason
+from crossmodal.core.terminal import printable, to_json
 from crossmodal.core.types import Modality
 
 EXAMPLES = """
@@ -294,7 +294,7 @@ def main(task: str, **given: Any) -> None:
         say(f"error: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
+        if error.errno not in ENVIRONMENT_ERRNOS:
             raise
         say(f"error: {f'{error.filename}: ' if error.filename else ''}{reason(error)}", err=True)
         sys.exit(1)

@@ -12,8 +12,8 @@ import numpy as np
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
+from crossmodal.core.os_errors import reason
 from crossmodal.core.settings import Settings
-from crossmodal.core.trouble import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
 from crossmodal.encoders.registry import BUNDLED, IMAGE_ONLY
 from crossmodal.relevance import calibration as calibrating

@@ -20,9 +20,9 @@ from cli.progress import Meter
 from crossmodal.collection.collection import Collection, collection_folder, collections
 from crossmodal.core.errors import CrossModalError, InputError, StateError
 from crossmodal.core.files import write_atomically
+from crossmodal.core.os_errors import reason
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.trouble import reason
 from crossmodal.core.types import Document, ImageRecord, ModelSpec, Record, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models

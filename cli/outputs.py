@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.trouble import why_not_writable
+from crossmodal.core.os_errors import why_not_writable
 
 QUERIES = ("query", "query-t2i", "query-i2t", "query-i2i")
 OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crossmodal.core.printable import printable, to_json
+from crossmodal.core.terminal import printable, to_json
 
 
 def prepare() -> None:

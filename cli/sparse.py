@@ -18,9 +18,9 @@ from cli.progress import Meter
 from cli.train import _with as with_given
 from cli.train import splits
 from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.os_errors import why_not_writable
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
-from crossmodal.core.trouble import why_not_writable
 from crossmodal.core.types import ImageRecord, Pixels, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.datasets.scenes import caption_seed

@@ -18,7 +18,7 @@ from typing import Any
 
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.files import write_atomically
-from crossmodal.core.trouble import reason, why_not_writable
+from crossmodal.core.os_errors import reason, why_not_writable
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
-from crossmodal.core.trouble import fault, reason
+from crossmodal.core.os_errors import read_failure, reason
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.store.sqlite import DocumentStore
 
@@ -84,7 +84,7 @@ def read_map(folder: Path) -> PictureMap:
         raise StateError("there is no map of this collection: make one with `python app.py -t map`") from error
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise StateError(
-            f"{folder / FILE} {fault(error, folder / FILE)}: make it anew with `python app.py -t map`"
+            f"{folder / FILE} {read_failure(error, folder / FILE)}: make it anew with `python app.py -t map`"
         ) from error
 
 

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.trouble import OF_THE_MACHINE, reason
+from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.store.sqlite import NewDocument
 
@@ -186,7 +186,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS:
             raise InputError(f"{path} can't be read: {reason(error, path)}") from error
         raise InputError(f"{path} is damaged or no Parquet file: {error}") from error
 

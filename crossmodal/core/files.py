@@ -11,7 +11,7 @@ from typing import IO
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """A temporary file that takes the name of `path` once it is whole and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -26,7 +26,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that after a crash there is the old one or the new one, whole."""
-    with written(path) as file:
+    with atomic_writer(path) as file:
         file.write(content)
     sync_folder(path.parent)
 

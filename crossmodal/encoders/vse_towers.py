@@ -26,7 +26,7 @@ from torch.nn import functional as F  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
 
 from crossmodal.core.errors import InputError  # noqa: E402
-from crossmodal.core.trouble import fault  # noqa: E402
+from crossmodal.core.os_errors import read_failure  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders import photos  # noqa: E402
 from crossmodal.encoders.photo_towers import LITE_FEATURES, EfficientNetLite  # noqa: E402
@@ -242,7 +242,7 @@ def read_config(folder: Path) -> VseConfig:
             raise ValueError("it is no JSON object")
         return VseConfig.from_dict(values)
     except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{folder / CONFIG_NAME} {fault(error, folder / CONFIG_NAME)}") from error
+        raise InputError(f"{folder / CONFIG_NAME} {read_failure(error, folder / CONFIG_NAME)}") from error
 
 
 def load_folder(folder: Path) -> VseModel:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape as escape_html
 from typing import Any
 
-from crossmodal.core.printable import printable
+from crossmodal.core.terminal import printable
 from crossmodal.evaluation.tables import FigureTable, tables
 
 

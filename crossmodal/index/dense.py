@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import written
-from crossmodal.core.trouble import fault
+from crossmodal.core.files import atomic_writer
+from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.flat import FlatIndex, Rows
 from crossmodal.index.kinds import BLOCK, GROWTH_UNTIL_RETRAINED, LEAST_TO_TRAIN, IndexKind
@@ -151,18 +151,18 @@ class DenseIndex:
             raise ValueError(f"{self.n_tail} vectors are not frozen yet")
         part = self._frozen
         names = [f"{stem}{part.kind.suffix}"]
-        with written(folder / names[0]) as file:
+        with atomic_writer(folder / names[0]) as file:
             part.kind.write(part.index, Path(file.name))
         if not part.kind.keeps_rows:
             names.append(f"{stem}.vectors.npy")
-            with written(folder / names[1]) as file:
+            with atomic_writer(folder / names[1]) as file:
                 header = {"descr": "<f2", "fortran_order": False, "shape": (part.n, self.dim)}
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, part.n, BLOCK):
                     file.write(part.rows.take(np.arange(start, min(start + BLOCK, part.n))).tobytes())
         sizes = [(folder / name).stat().st_size for name in names]
         names.append(f"{stem}.rows.npz")
-        with written(folder / names[-1]) as file:
+        with atomic_writer(folder / names[-1]) as file:
             dead = np.flatnonzero(~part.alive)
             np.savez(file, keys=part.keys, dead=dead, kind=str(part.kind), n_trained=part.n_trained, sizes=sizes)
         return names
@@ -219,7 +219,7 @@ def _read(path: Path, size: int | None = None) -> Iterator[Path]:
     except FileNotFoundError as error:
         raise StateError(f"{path} is missing") from error
     except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, InputError) as error:
-        raise StateError(f"{path} {fault(error, path)}") from error
+        raise StateError(f"{path} {read_failure(error, path)}") from error
 
 
 def _check(expected: object, found: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import checksum, signature, write_atomically
-from crossmodal.core.trouble import reason
+from crossmodal.core.os_errors import reason
 from crossmodal.core.types import Keys, Modality
 from crossmodal.store.sqlite import Changes, DocumentStore
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
-from crossmodal.core.trouble import fault
+from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys
 from crossmodal.lexical.bm25 import rarity, saturated
 from crossmodal.lexical.inverted import SparseIndex, Weights, best_rows
@@ -205,7 +205,7 @@ class CaptionIndex:
             made.terms = {word: term for term, word in enumerate(rest["words"])}
             made._pictures, made._lengths = np.array(rest["pictures"], np.int64), np.array(rest["lengths"], np.int32)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StateError(f"{path} {fault(error, path)}") from error
+            raise StateError(f"{path} {read_failure(error, path)}") from error
         n = len(made._counts)
         if (len(made.terms), len(made._pictures), len(made._lengths)) != (made._counts.n_terms, n, n):
             raise StateError(f"{path} is not of the lists beside it")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import _sparsetools, csr_matrix, vstack  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import checksum, write_atomically, written
+from crossmodal.core.files import atomic_writer, checksum, write_atomically
 from crossmodal.core.types import Keys
 
 Scoring = Literal["dot", "activation-idf", "tf-idf"]
@@ -374,7 +374,7 @@ class SparseIndex:
         checksums = {}
         for name, array in zip(FILES, arrays, strict=True):
             path = folder / f"{stem}.{name}.npy"
-            with written(path) as file:
+            with atomic_writer(path) as file:
                 np.save(file, array)
             checksums[path.name] = checksum(path)
         write_atomically(folder / f"{stem}.json", json.dumps(checksums, indent=1).encode())

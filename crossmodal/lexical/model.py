@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.os_errors import read_failure
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.trouble import fault
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.weights import check_unchanged, sha256
 from crossmodal.lexical.terms import TermVocabulary
@@ -342,4 +342,4 @@ def _read_config(folder: Path) -> tuple[SparseConfig, str]:
         limits = int(told["max_terms"]), int(told["max_query_terms"])
         return SparseConfig(told["recipe"], base, told["query"], *limits), str(told["words_hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path} {fault(error, path)}; train the model again") from error
+        raise StateError(f"{path} {read_failure(error, path)}; train the model again") from error

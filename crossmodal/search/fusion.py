@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.os_errors import read_failure
 from crossmodal.core.settings import MAX_MATCHES
-from crossmodal.core.trouble import fault
 from crossmodal.core.types import Keys, ModelSpec
 
 Method = Literal["rrf", "weighted"]
@@ -144,7 +144,7 @@ def read_fusion(path: Path) -> Fusion:
     except FileNotFoundError:
         return fusion_of_parts("rrf")
     except (OSError, InputError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path} {fault(error, path)}; run `-t tune` again, or remove it") from error
+        raise StateError(f"{path} {read_failure(error, path)}; run `-t tune` again, or remove it") from error
 
 
 def fusion_of(model: ModelSpec) -> Fusion:

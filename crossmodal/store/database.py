@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.errors import NotWritableError, StateError
-from crossmodal.core.trouble import reason, why_not_readable, why_not_writable
+from crossmodal.core.os_errors import reason, why_not_readable, why_not_writable
 
 FILE_NAME = "documents.sqlite"
 LOCK_NAME = "writer.lock"

@@ -25,8 +25,8 @@ import yaml
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
+from crossmodal.core.os_errors import reason
 from crossmodal.core.settings import Settings
-from crossmodal.core.trouble import reason
 from executors.context import escaped
 from serving.jina.ports import LOOPBACK, TAKEN, TRIES, addresses_of, grpc_address, held
 from serving.jina.topology import check_topology

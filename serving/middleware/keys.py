@@ -26,7 +26,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.trouble import reason
+from crossmodal.core.os_errors import reason
 from serving.middleware.problem import Answer, Problem, problem_json, refuse
 
 log = logging.getLogger(__name__)

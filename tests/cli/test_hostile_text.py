@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import TOY, RunApp
 
-from crossmodal.core.printable import printable
+from crossmodal.core.terminal import printable
 
 MARKUP = "[bold]a[/i] [link=x] :dog: [edited]"
 STEERING = "b\x1b[31m\x1b]0;title\x07\rc\nd\u202ee\x9b2J"

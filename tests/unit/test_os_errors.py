@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from others import as_another_user
 
-from crossmodal.core.trouble import OF_THE_MACHINE, fault, reason, why_not_readable, why_not_writable
+from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, read_failure, reason, why_not_readable, why_not_writable
 
 
-@pytest.mark.parametrize("number", sorted(OF_THE_MACHINE))
+@pytest.mark.parametrize("number", sorted(ENVIRONMENT_ERRNOS))
 def test_every_refusal_has_a_reason_and_a_next_step(number: int, tmp_path: Path) -> None:
     told = reason(OSError(number, os.strerror(number)), tmp_path / "a")
     assert "\n" not in told
@@ -25,8 +25,8 @@ def test_any_other_error_is_told_by_its_name() -> None:
 
 
 def test_only_what_cannot_be_understood_is_damaged(tmp_path: Path) -> None:
-    assert fault(ValueError("no JSON"), tmp_path) == "is damaged: no JSON"
-    assert fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith("can't be read: the disk failed")
+    assert read_failure(ValueError("no JSON"), tmp_path) == "is damaged: no JSON"
+    assert read_failure(OSError(errno.EIO, "Input/output error"), tmp_path).startswith("can't be read: the disk failed")
 
 
 def test_places_that_can_be_written(tmp_path: Path) -> None:

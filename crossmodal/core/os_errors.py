@@ -30,7 +30,7 @@ _REASONS = {
     errno.ETXTBSY: "it is a program that is running: stop it",
     errno.EINVAL: "the file system does not take this name or this operation: choose another place",
 }
-OF_THE_MACHINE = frozenset({*_DENIED, *_REASONS} - {errno.EINVAL})
+ENVIRONMENT_ERRNOS = frozenset({*_DENIED, *_REASONS} - {errno.EINVAL})
 """Errors of files, disks and limits, which a person can do something about; any other OSError may be a bug."""
 
 
@@ -49,7 +49,7 @@ def reason(error: OSError, path: Path | None = None) -> str:
     return _REASONS.get(error.errno or 0) or error.strerror or str(error)
 
 
-def fault(error: Exception, path: Path) -> str:
+def read_failure(error: Exception, path: Path) -> str:
     """What is wrong with a file that was to be read: what the operating system said, else that it is damaged."""
     if isinstance(error, OSError) and error.errno:
         return f"can't be read: {reason(error, path)}"
