@@ -1,1 +1,1 @@
-"""What every other package stands on: types, errors, settings, protocols."""
+"""Types, errors, settings and protocols that all other packages share."""

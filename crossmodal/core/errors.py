@@ -1,31 +1,31 @@
-"""The errors a user or an operator can do something about.
+"""Errors that a user or an operator can fix.
 
     CrossModalError
-    ├── InputError        the caller's fault: bad argument, bad picture, bad request (HTTP 4xx, exit 1)
-    │   └── PictureError  one picture that can't be read; the run goes on without it
-    └── StateError        index, model or machine is not in the state asked for (HTTP 503, exit 1)
-        └── NotWritableError  what may only be read; reading it goes on
+    ├── InputError            invalid argument, picture or request (HTTP 4xx, exit status 1)
+    │   └── PictureError      one unreadable picture; the run continues without it
+    └── StateError            index, model or machine is not in the required state (HTTP 503, exit status 1)
+        └── NotWritableError  a file or collection is read-only; reading it still works
 
-Catch `InputError` around one item of many, `CrossModalError` at the edge. A message says what, which
-item, what was expected, what was found, and the next step. Anything else that is raised is a bug.
+Catch `InputError` around one item of many and `CrossModalError` at the program's edge. A message says what failed,
+for which item, what was expected, what was found, and what to do next. Any other exception is a bug.
 """
 
 
 class CrossModalError(Exception):
-    """Base of all errors whose message is meant for a person."""
+    """Base class of all errors whose message is written for users."""
 
 
 class InputError(CrossModalError):
-    """What the caller gave is wrong; the same call again fails again."""
+    """The caller's input is invalid; repeating the call fails again."""
 
 
 class PictureError(InputError):
-    """A picture that can't be read, decoded or accepted."""
+    """A picture can't be read or decoded, or exceeds a limit."""
 
 
 class StateError(CrossModalError):
-    """The index, the weights or the machine are not in the state the call needs."""
+    """The index, the weights or the machine are not in the state that the call requires."""
 
 
 class NotWritableError(StateError):
-    """What was to be written to may only be read, by this user or by everybody."""
+    """A write target is read-only, for this user or for all users."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and how a change of one is seen."""
+"""Atomic file writes, checksums, and detection of replaced files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file that takes the name of `path` once it is whole and on the disk."""
+    """A temporary file that is renamed to `path` after its content is on disk; removed if the block raises."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -25,14 +25,14 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that after a crash there is the old one or the new one, whole."""
+    """Writes a file so that a crash leaves either the complete old file or the complete new one."""
     with atomic_writer(path) as file:
         file.write(content)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts renames in a folder on the disk."""
+    """Flushes a folder's renames and new entries to disk (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -41,7 +41,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def checksum(path: Path) -> str:
-    """CRC-32 and length: four gigabytes a second, so that an index of a million vectors opens in a second."""
+    """CRC-32 and length of a file; cheap enough to verify an index of a million vectors at every start."""
     crc, size = 0, 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -50,9 +50,9 @@ def checksum(path: Path) -> str:
 
 
 def signature(path: Path) -> tuple[int, int] | None:
-    """Changes when another file takes the name; None where there is none."""
+    """Inode and modification time in ns, which change when the file is replaced; None if the file does not exist."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""The seams: what an encoder and a vector index must be able to do to take part."""
+"""Protocols that every encoder and every vector index implements."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from crossmodal.core.types import Keys, ModelSpec, Pixels, Vectors
 
 
 class Encoder(Protocol):
-    """Turns pictures and texts into unit vectors of one space."""
+    """Encodes pictures and texts as unit vectors in one embedding space."""
 
     spec: ModelSpec
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """Encodes (n, size_px, size_px, 3) uint8 RGB to (n, dim) float32, rows of length 1, in order."""
+        """Encodes (n, size_px, size_px, 3) uint8 RGB to (n, dim) float32 with L2-normalised rows, in input order."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encodes n texts to (n, dim) float32, rows of length 1, in order."""
+        """Encodes n texts to (n, dim) float32 with L2-normalised rows, in input order."""
         ...
 
     def unread(self, text: str) -> str:
-        """The end of a text that is beyond the model's context and changes nothing, empty where all is read."""
+        """The end of a text that the model truncates; empty if the whole text fits its context length."""
         ...
 
 
 class VectorIndex(Protocol):
-    """Nearest neighbours by inner product over int64 keys."""
+    """Nearest-neighbour search by inner product; vectors are identified by int64 keys."""
 
     def __len__(self) -> int: ...
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Adds vectors; a key that is there already is replaced."""
+        """Adds vectors; replaces the vector of a key that exists."""
         ...
 
     def search(self, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Keys]:
-        """The k best of each query: scores (n, k) falling, keys (n, k), -1 where there are fewer."""
+        """The k best matches of each query: scores (n, k), descending, and keys (n, k), padded with -1."""
         ...
 
     def save(self, path: Path) -> None:
-        """Writes the index to a file, all or nothing."""
+        """Writes the index to a file atomically."""
         ...

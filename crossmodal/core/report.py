@@ -1,4 +1,4 @@
-"""What became of every record of a run."""
+"""Report of an indexing run: the outcome of every record."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _PLURAL: dict[Modality, str] = {"image": "images", "text": "captions"}
 
 @dataclass
 class Report:
-    """Counts by modality and outcome, failures by name, notes on what was taken in, and what was passed over."""
+    """Counts by modality and outcome, failed items, notes on indexed items, and skipped files."""
 
     counts: dict[Modality, Counter[str]] = field(default_factory=lambda: {m: Counter() for m in MODALITIES})
     failures: list[Failure] = field(default_factory=list)
     notes: list[Failure] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     refusal: str = ""
-    """Why nothing was pruned, where that would have been too much."""
+    """Why pruning was refused, if it would have removed too many documents; else empty."""
 
     def count(self, modality: Modality, outcome: str) -> None:
-        """Counts a record that was indexed or unchanged, or a document that was removed."""
+        """Counts an indexed or unchanged record, or a removed document."""
         self.counts[modality][outcome] += 1
 
     def fail(self, failure: Failure) -> None:
-        """Counts and keeps a failure."""
+        """Counts and stores a failure."""
         self.counts[failure.modality]["failed"] += 1
         self.failures.append(failure)
 
     def note(self, path: str, reason: str) -> None:
-        """Keeps a remark about a record that was taken in."""
+        """Stores a remark about a record that was indexed."""
         self.notes.append(Failure(path, reason))
 
     @property
     def anything_indexed(self) -> bool:
-        """Whether anything is in the index because of this run, or was there already."""
+        """Whether this run indexed a record or found one already indexed."""
         return any(c["indexed"] + c["unchanged"] for c in self.counts.values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,23 +56,23 @@ class Report:
         }
 
     def to_bytes(self) -> bytes:
-        """The report as JSON, UTF-8."""
+        """The report as JSON in UTF-8."""
         return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode("utf8", "backslashreplace")
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON, to a file or a device."""
+        """Writes the report as JSON to a file or a device."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.to_bytes())
 
     def lines(self, at_most: int = 20) -> list[str]:
-        """The report in words; of long lists only the first, with how many more there are."""
-        told = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
+        """The report as text lines; each list is cut after `at_most` items, with the number of further ones."""
+        lines = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
         if removed := {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES if self.counts[m]["removed"]}:
-            told.append("removed: " + ", ".join(f"{n} {what}" for what, n in removed.items()))
+            lines.append("removed: " + ", ".join(f"{n} {plural}" for plural, n in removed.items()))
         if self.skipped:
-            told.append("skipped: " + "; ".join(f"{s.n} {s.reason}, as {s.example}" for s in self.skipped))
+            lines.append("skipped: " + "; ".join(f"{s.n} {s.reason}, such as {s.example}" for s in self.skipped))
         for title, items in (("failed", self.failures), ("note", self.notes)):
-            told += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
+            lines += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
             if len(items) > at_most:
-                told.append(f"  ... and {len(items) - at_most} more; --report PATH writes them all")
-        return told
+                lines.append(f"  ... and {len(items) - at_most} more; --report PATH writes them all")
+        return lines

@@ -1,4 +1,4 @@
-"""The settings of a run: read once at the edge (command line, environment), then passed on."""
+"""Settings of a run: read once from the command line or the environment, then passed as an argument."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from crossmodal.core.types import Precision
 MAX_TOP_K = 1_000
 MAX_OFFSET = 10_000
 MAX_MATCHES = MAX_OFFSET + MAX_TOP_K + 1
-"""What is looked for at most: with the last page, one more than is shown."""
+"""The most matches a search retrieves: one more than the last page shows, to tell whether there are more."""
 DEFAULT_PORT = 45678
 
 
 class OtherService(NamedTuple):
-    """A service of another collection that the page leads to; `url` is where a browser finds it."""
+    """Another collection's service that the page links to; `url` is its address for browsers."""
 
     name: str
     url: str
@@ -24,9 +24,9 @@ class OtherService(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What every task needs to know. Paths are as the user gave them.
+    """Settings that all tasks share. Paths are as the user typed them.
 
-    `model_named` is False where nobody asked for `model`: a query then takes the model of its collection.
+    `model_named` is False if the user did not choose `model`; a query then uses the model of its collection.
     """
 
     data_set: str = "toy-data"

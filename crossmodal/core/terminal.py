@@ -1,4 +1,4 @@
-"""Text of users for a terminal: what would steer it, or start a new line, is shown as an escape instead."""
+"""Escapes for printing untrusted text to a terminal: control characters can't move the cursor or add lines."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import json
 import re
 from typing import Any
 
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line and paragraph separators, what overrides the direction of text, and halves of characters,
-as file names that are no UTF-8 have."""
-_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line and paragraph separators, bidirectional overrides, and lone surrogates (which stand for
+bytes in file names that are not UTF-8)."""
+_SHORT_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def printable(text: str) -> str:
-    r"""The text in one line, with what a terminal would act on as an escape; all else is as it was.
+    r"""The text on one line with control characters escaped; all other characters are unchanged.
 
     >>> print(printable("a\x1b[31m red\nname [/i] :dog:"))
     a\u001b[31m red\nname [/i] :dog:
     """
-    return _STEERING.sub(lambda found: _SHORT.get(found[0]) or _escape(found), text)
+    return _CONTROL.sub(lambda match: _SHORT_ESCAPES.get(match[0]) or _escape(match), text)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    r"""The value as JSON that is safe to print and that any reader of JSON gives back as it was.
+    r"""The value as JSON that is safe to print and that parses to the same value.
 
     >>> print(to_json({"name": 'a "b"\n\x9b'}))
     {"name": "a \"b\"\n\u009b"}
     """
-    told = json.dumps(value, ensure_ascii=False, indent=indent)
-    return re.sub(r"(?!\n)" + _STEERING.pattern, _escape, told)  # a raw newline is one of the indentation
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return re.sub(r"(?!\n)" + _CONTROL.pattern, _escape, text)  # raw newlines come from the indentation only
 
 
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

@@ -1,4 +1,4 @@
-"""The nouns of the program: records on their way in, documents in the store, matches on their way out."""
+"""Shared types: records that dataset readers yield, documents in the store, and model specifications."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ Keys = NDArray[np.int64]  # (n,) row keys of the store, the ids in a vector inde
 
 
 def image_id(content: bytes) -> str:
-    """The id of a picture: the SHA-1 of its encoded bytes, in hexadecimal."""
+    """The id of a picture: the hexadecimal SHA-1 of its encoded bytes."""
     return hashlib.sha1(content, usedforsecurity=False).hexdigest()
 
 
 def caption_id(text: str, image: str) -> str:
-    """The id of a caption: the SHA-1 of its modality, text and the id of its picture."""
+    """The id of a caption: the hexadecimal SHA-1 of its modality, its text and its picture's id."""
     return hashlib.sha1(f"text\0{text}\0{image}".encode(), usedforsecurity=False).hexdigest()
 
 
 DERIVED_TAGS = frozenset({"filename", "folder", "split"})
-"""Tags that follow from where a picture lies in its data set; a reader gives them anew each time."""
+"""Tags derived from a picture's location in its data set; every run recomputes them."""
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """A picture of a data set with its captions, as a reader yields it: nothing is opened yet.
+    """A picture of a data set with its captions, as a reader yields it; the picture is not opened yet.
 
-    `content` reads the encoded bytes of a picture that lies inside another file, such as a Parquet file; `path` is then
-    that file's path with the picture's name below it. Where `content` is None, `path` is a file of its own.
+    `content` reads the encoded bytes of a picture embedded in another file, such as a Parquet file; `path` is then
+    that file's path followed by the picture's name. If `content` is None, `path` is an image file.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture or a caption that could not be taken in, and why; `path` names the item."""
+    """A picture or caption that could not be indexed, and why; `path` identifies the item."""
 
     path: str
     reason: str
@@ -59,7 +59,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Files of a data set that a reader passes over for one and the same reason, with one of them as an example."""
+    """Number of files that a reader skips for one reason, with one of them as an example."""
 
     reason: str
     n: int
@@ -67,12 +67,12 @@ class Skipped:
 
 
 Record = ImageRecord | Failure | Skipped
-"""What a reader of a data set yields."""
+"""An item that a dataset reader yields."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """An image or a caption as the store keeps it; the vector and the thumbnail are kept beside it."""
+    """An image or a caption in the store; its vector and thumbnail are stored separately."""
 
     id: str
     modality: Modality
@@ -87,11 +87,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model wants its pictures: geometry (the normalizer's part) and statistics (the encoder's).
+    """A model's image preprocessing: geometry, which the normalizer applies, and statistics, which the encoder applies.
 
     `resize` is open_clip's resize mode: `shortest` (resize the short side, crop the centre), `longest`
-    (fit and pad with `fill`), `squash` (ignore the aspect ratio). `resize_px` is the length the short side gets
-    (for `squash`, both sides) before the centre is cut out at `size_px`; 0 is `size_px` itself.
+    (fit and pad with `fill`), `squash` (ignore the aspect ratio). `resize_px` is the length of the short side
+    (for `squash`, of both sides) before the centre crop to `size_px`; 0 means `size_px`.
     """
 
     size_px: int
@@ -105,10 +105,10 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that must be equal for two vectors to be comparable.
+    """The properties that two vectors must share to be comparable.
 
-    `weights` is the name it was asked for by, `weights_hash` what it turned out to be. `base` is the encoder that
-    makes the vectors where the model only gives them words.
+    `weights` is the requested name, `weights_hash` the hash of the loaded weights. `base` is the dense encoder whose
+    vectors a sparse model maps to words; None for a dense model.
     """
 
     family: str
@@ -119,24 +119,23 @@ class ModelSpec:
     base: ModelSpec | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; `from_dict` turns it back."""
-        told = asdict(self)
+        """A JSON-ready dictionary, the inverse of `from_dict`."""
+        values = asdict(self)
         if self.base is None:
-            del told["base"]
+            del values["base"]
         else:
-            told["base"] = self.base.to_dict()
-        return told
+            values["base"] = self.base.to_dict()
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
-        """The spec `to_dict` wrote."""
+        """The specification that `to_dict` wrote."""
         preprocessing = dict(values["preprocessing"])
         for name in ("mean", "std"):
             preprocessing[name] = tuple(preprocessing[name])
-        base = values.get("base")
-        stands_on = None if base is None else cls.from_dict(base)
-        return cls(**{**values, "preprocessing": Preprocessing(**preprocessing), "base": stands_on})
+        base = None if values.get("base") is None else cls.from_dict(values["base"])
+        return cls(**{**values, "preprocessing": Preprocessing(**preprocessing), "base": base})
 
     def __str__(self) -> str:
-        on = f" on {self.base}" if self.base else ""
-        return f"{self.family} {self.weights} ({self.weights_hash[:12]}){on}"
+        suffix = f" on {self.base}" if self.base else ""
+        return f"{self.family} {self.weights} ({self.weights_hash[:12]}){suffix}"

@@ -104,5 +104,5 @@ def test_what_was_removed_is_told(report: Report) -> None:
 
 def test_what_was_passed_over_is_told_by_reason(report: Report) -> None:
     report.skipped += [Skipped("files ending in .mov", 3, "clip.mov"), Skipped("system folders", 1, "@eaDir")]
-    assert "skipped: 3 files ending in .mov, as clip.mov; 1 system folders, as @eaDir" in report.lines()
+    assert "skipped: 3 files ending in .mov, such as clip.mov; 1 system folders, such as @eaDir" in report.lines()
     assert report.to_dict()["skipped"][0] == {"reason": "files ending in .mov", "n": 3, "example": "clip.mov"}
