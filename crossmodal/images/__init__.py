@@ -1,1 +1,1 @@
-"""Bytes to pixels."""
+"""Pictures: reading and fetching encoded bytes, decoding them to RGB, resizing, and contact sheets."""

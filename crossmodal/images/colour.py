@@ -1,7 +1,7 @@
-"""Pixels of any colour space and sample format to 8-bit sRGB, as a viewer shows them.
+"""Conversion of any colour space and sample format to 8-bit sRGB, as image viewers show it.
 
-A picture of 99 megapixels is 396 MB as RGB in Pillow, so grey and RGB are converted in place or in strips. Only colours
-with alpha, and those that come in other channels (CMYK, a palette), are there twice for a while.
+To save memory (99 megapixels are 396 MB as RGB in Pillow), grey and RGB pictures are converted in place or in strips.
+Only pictures with alpha, and those in other channels (CMYK, palette), exist twice for a while.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _STRIP_PIXELS = 1_000_000
-_SAME_MEAN, _SAME_MAX = 0.4, 8  # levels by which profiles of sRGB differ from it: their numbers are rounded
+_SAME_MEAN, _SAME_MAX = 0.4, 8  # 8-bit levels; sRGB profiles differ from sRGB by rounding
 _SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _SMALLEST, _LARGEST = 262, 258, 339, 340, 341  # TIFF tags
@@ -25,7 +25,7 @@ Key = int | tuple[int, ...]
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow mode to 8-bit RGB, as `to_srgb` does without a profile; the picture stays as it is."""
+    """A copy of the picture, of any Pillow mode, as 8-bit RGB; converted like `to_srgb` without a profile."""
     return to_srgb(picture.copy())[0]
 
 
@@ -36,21 +36,21 @@ def to_srgb(
     low: Image.Image | None = None,
     is_grey: bool = False,
 ) -> tuple[Image.Image, str]:
-    """The picture as 8-bit sRGB, transparency laid over white.
+    """The picture as 8-bit sRGB, composited over white.
 
-    Deep grey becomes 8 bits by its range: of 16-bit samples the whole range; of 32-bit integers 0..255 or 0..65535,
-    of floating point 0..1, 0..255 or 0..65535, whichever the samples fit in; else, and where samples are negative, the
-    smallest sample becomes black and the largest white. What has no profile is taken as sRGB.
+    Grey of more than 8 bits is scaled by its value range: 16-bit samples by the whole range; 32-bit integers by 0..255
+    or 0..65535, and floating point by 0..1, 0..255 or 0..65535, whichever the samples fit in. Otherwise, and if samples
+    are negative, the smallest sample becomes black and the largest white. A picture without a profile is taken as sRGB.
 
     Args:
-        picture: Of any mode. It is used up: changed in place and returned, or closed.
-        profile: An ICC profile, which is applied if it is of the picture's kind: grey, RGB or CMYK.
-        key: The samples, grey or RGB, that mean "transparent".
-        low: The low bytes of an RGB picture of 16 bits, for a key of 16 bits.
-        is_grey: Whether an RGBA picture is a grey one: Pillow reads 16-bit grey with alpha so.
+        picture: A picture of any mode. It is consumed: changed in place and returned, or closed.
+        profile: An ICC profile; applied if its colour space (grey, RGB or CMYK) is the picture's.
+        key: The grey sample or RGB samples that mean "transparent".
+        low: The low bytes of a 16-bit RGB picture, needed to compare it with a 16-bit key.
+        is_grey: Whether an RGBA picture holds grey samples, as Pillow reads 16-bit grey with alpha.
 
     Returns:
-        An RGB picture, and why the profile was not used, or nothing.
+        An RGB picture, and the reason why the profile was not used (empty if it was, or if there is none).
     """
     if key is None and picture.mode in ("1", "L", "RGB") and isinstance(picture.info.get("transparency"), int | tuple):
         key = picture.info["transparency"]
@@ -77,13 +77,13 @@ def to_srgb(
 
 
 def _over_white(opaque: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Equal to Pillow's `alpha_composite` over white to the bit (a test compares them)."""
+    """The picture composited over white; bit-identical to Pillow's `alpha_composite`."""
     opaque.paste("white", mask=alpha.point([255 - value for value in range(256)]))
     return opaque
 
 
 def _equal(picture: Image.Image, key: tuple[int, ...], low: Image.Image | None) -> Image.Image:
-    """A mask of the pixels that have the key's samples."""
+    """A mask of the pixels whose samples equal the key."""
     mask = Image.new("L", picture.size)
     high = [value >> 8 if low is not None else value & 255 for value in key]
     for box in _strips(picture.size):
@@ -95,6 +95,7 @@ def _equal(picture: Image.Image, key: tuple[int, ...], low: Image.Image | None) 
 
 
 def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes (left, top, right, bottom) of horizontal strips that cover a picture of (width, height)."""
     width, height = size
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
@@ -102,7 +103,7 @@ def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _coloured(picture: Image.Image, profile: bytes) -> tuple[Image.Image, str]:
-    """A picture of several channels as sRGB."""
+    """A picture of several channels as sRGB, and why the profile was not used."""
     if picture.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
         return _required(ImageCms.buildTransform(lab, ImageCms.createProfile("sRGB"), "LAB", "RGB").apply(picture)), ""
@@ -124,33 +125,33 @@ def _required(picture: Image.Image | None) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def _conversion(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
-    """How pixels of a mode become sRGB, None where they are sRGB already or the profile can't be used; and why not."""
+    """The transform to sRGB, or None if the profile is sRGB or not usable; and the reason if it is not usable."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = str(opened.profile.xcolor_space).strip()
         if space != _SPACES[mode]:
             if space == "RGB" and _SPACES[mode] == "GRAY" and _conversion(profile, "RGB") == (None, ""):
-                return None, ""  # sRGB has sRGB's grey
-            return None, f"the colour profile is one of {space} and the picture is {_SPACES[mode]}: it was not used"
+                return None, ""  # an sRGB profile on a grey picture changes nothing
+            return None, f"the colour profile was not used: it is for {space}, and the picture is {_SPACES[mode]}"
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
         if mode == "I;16":
-            flags |= ImageCms.Flags.NOOPTIMIZE  # the shortened curve is too coarse for shadows
+            flags |= ImageCms.Flags.NOOPTIMIZE  # the optimised curve is too coarse for shadows
         transform = ImageCms.buildTransform(
             opened, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        return None, f"the colour profile can't be used, the picture is taken as sRGB: {error}"
+        return None, f"the colour profile is not usable, and the picture is read as sRGB: {error}"
     assert isinstance(transform, ImageCms.ImageCmsTransform)
     return (None if mode != "CMYK" and _is_srgb(transform, mode) else transform), ""
 
 
 def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether the colours stay what they are, whatever the profile calls itself."""
+    """Whether a transform leaves colours unchanged, within rounding; the profile's name is not considered."""
     ramp = np.arange(256, dtype=np.uint8)
     if mode == "L":
         before = np.repeat(ramp[None, :, None], 3, axis=2)
     elif mode == "I;16":
-        return False  # the table is made anew, at no cost
+        return False  # 16-bit pictures need the table in any case
     else:
         steps = ramp[::17]
         grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
@@ -162,20 +163,20 @@ def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def _grey(picture: Image.Image, profile: bytes, key: int | None) -> tuple[Image.Image, str]:
-    """A picture of one channel as 8-bit grey, key and profile applied."""
+    """A one-channel picture as 8-bit grey with key and profile applied, and why the profile was not used."""
     if picture.mode == "1":
         picture = picture.convert("L")
     table, note = _grey_table(profile, picture.mode)
     if picture.mode != "L":
         return _eight_bits(picture, table, key), note
-    found = picture if table is None else picture.point(table.tolist())
+    grey = picture if table is None else picture.point(table.tolist())
     if key is not None:
-        found.paste(255, mask=picture.point([255 * (value == key) for value in range(256)]))
-    return found, note
+        grey.paste(255, mask=picture.point([255 * (value == key) for value in range(256)]))
+    return grey, note
 
 
 def _grey_table(profile: bytes, mode: str) -> tuple[NDArray[np.uint8] | None, str]:
-    """(256,) or, for deep samples, (65536,) levels of sRGB; None for 8-bit samples that are so already."""
+    """The sRGB level of each sample value: (256,), or (65536,) for deep samples; None if 8-bit samples need none."""
     plain = None if mode == "L" else (np.arange(65536) // 257).astype(np.uint8)
     if not profile:
         return plain, ""
@@ -193,7 +194,7 @@ def _grey_table(profile: bytes, mode: str) -> tuple[NDArray[np.uint8] | None, st
 
 
 def _eight_bits(picture: Image.Image, table: NDArray[np.uint8] | None, key: int | None) -> Image.Image:
-    """Deep grey by way of its place in a table of 65,536 levels."""
+    """Grey of more than 8 bits as 8-bit grey, looked up in a table of 65,536 levels."""
     assert table is not None
     tags: Any = getattr(picture, "tag_v2", {})
     is_unsigned = picture.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
@@ -217,7 +218,7 @@ def _eight_bits(picture: Image.Image, table: NDArray[np.uint8] | None, key: int 
 
 
 def _range(picture: Image.Image, tags: Any, is_unsigned: bool) -> tuple[float, float]:
-    """The samples that mean black and white."""
+    """The sample values of black and white."""
     if picture.mode.startswith("I;16"):
         bits = tags.get(_BITS, (16,))[0]
         return 0, 2**bits - 1 if 8 < bits < 16 else 65535
@@ -234,7 +235,10 @@ def _range(picture: Image.Image, tags: Any, is_unsigned: bool) -> tuple[float, f
 
 
 def _float_range(picture: Image.Image, tags: Any) -> tuple[float, float]:
-    """By what the file says, or by most of its samples: a few above white are highlights, a few below 0 ringing."""
+    """The sample values of black and white, from the file's tags or from most of its samples.
+
+    A few samples above white count as highlights, a few below 0 as ringing.
+    """
     smallest, largest = (_number(tags.get(tag)) for tag in (_SMALLEST, _LARGEST))
     if smallest is not None and largest is not None and smallest < largest:
         return smallest, largest
@@ -254,6 +258,7 @@ def _float_range(picture: Image.Image, tags: Any) -> tuple[float, float]:
 
 
 def _number(value: Any) -> float | None:
+    """The first number of a TIFF tag's value; None if there is none."""
     while isinstance(value, tuple) and value:
         value = value[0]
     return float(value) if isinstance(value, int | float) else None

@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB pixels: the right way up, of every colour space, within limits."""
+"""Decoding of encoded bytes to upright sRGB pixels, with limits on bytes and pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from crossmodal.core.errors import PictureError
 from crossmodal.core.types import Pixels
 from crossmodal.images import icc
 from crossmodal.images.colour import to_rgb, to_srgb
-from crossmodal.images.containers import Parts, split
+from crossmodal.images.containers import strip_metadata
+from crossmodal.images.encoded import EncodedPicture
 from crossmodal.images.libtiff import silence_libtiff
 
 __all__ = ["EXTENSIONS", "FORMATS", "MAX_BYTES", "MAX_PIXELS", "MIME_TYPES", "decode", "read", "to_pixels", "to_rgb"]
@@ -32,32 +33,33 @@ FORMATS = {
     "AVIF": ("image/avif", ".avif .avifs"),
     "HEIF": ("image/heic", ".heic .heif .heics .heifs .hif"),
 }
-"""The formats that are read, by Pillow's name: the MIME type each is served as, and its file name endings.
+"""Supported formats by Pillow's name: MIME type and file name extensions.
 
-A file is told by its content; its ending only says whether a folder's file is looked at."""
+The content decides a file's format; the extension only decides whether a folder's file is considered a picture."""
 
 MIME_TYPES = {name: mime_type for name, (mime_type, _) in FORMATS.items()}
 
 EXTENSIONS = frozenset(ending for _, endings in FORMATS.values() for ending in endings.split())
-"""The file name endings a folder is searched for, in lower case."""
+"""File name extensions of pictures, in lower case."""
 
-# What Pillow's plugins raise on damaged files; the set is theirs.
+# Pillow's plugins raise all of these on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError, RuntimeError, TypeError, KeyError,
     ArithmeticError, struct.error,
 )  # fmt: skip
 _ORIENTATION_TAG = 0x0112
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-"""What puts a picture of an EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
+"""The transposition that turns a picture of each EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
 
 MAX_PIXELS = 100_000_000
-"""Pictures of more pixels are refused before they are decoded: 100 MP is 400 MB as RGB in Pillow."""
+"""Pictures with more pixels are rejected before decoding: 100 MP are 400 MB as RGB in Pillow."""
 
 MAX_BYTES = 64 * 1024 * 1024
+"""Largest encoded file that is accepted."""
 
 
 @lru_cache(maxsize=1)
@@ -66,12 +68,12 @@ def _register_formats() -> None:
 
     pillow_heif.register_heif_opener()
     Image.init()
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its messages name no file; ours do
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its messages don't name the file
     silence_libtiff()
 
 
 class Decoded(NamedTuple):
-    """An RGB picture, its MIME type, and what was left out of account: damaged or oversized metadata."""
+    """An RGB picture, its MIME type, and notes on metadata that was skipped as damaged or too large."""
 
     picture: Image.Image
     mime_type: str
@@ -79,102 +81,102 @@ class Decoded(NamedTuple):
 
 
 def decode(content: bytes) -> tuple[Image.Image, str]:
-    """As `read`, without the notes."""
+    """The picture and MIME type that `read` returns, without the notes."""
     return read(content)[:2]
 
 
 def read(content: bytes) -> Decoded:
     """Decodes the first frame of a picture to 8-bit sRGB.
 
-    EXIF orientation is applied. Colours are converted by the picture's profile, or by what PNG, HEIF and AVIF say in
-    its place; pictures without either, or of sRGB, keep their samples. Transparency is laid over white. Palette,
-    greyscale, deep and CMYK pictures become 8-bit RGB, as `colour.to_srgb` says. Metadata that is damaged or too large
-    costs a note, not the picture.
+    Applies the EXIF orientation. Converts colours by the ICC profile, or by the colour space that PNG, HEIF and AVIF
+    state instead; pictures with neither, or in sRGB, keep their samples. Composites transparency over white. Palette,
+    greyscale, deep and CMYK pictures become 8-bit RGB as `colour.to_srgb` describes. Damaged or oversized metadata is
+    skipped with a note.
 
     Args:
         content: The encoded file.
 
     Returns:
-        The picture and its MIME type, told by its content, whatever its name was.
+        The picture, its MIME type as detected from the content, and the notes.
 
     Raises:
-        PictureError: Empty, truncated, of an unsupported kind, or larger than the limits.
+        PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
     if not content:
         raise PictureError("the file is empty")
     if len(content) > MAX_BYTES:
-        raise PictureError(f"{len(content):,} bytes, and the limit is {MAX_BYTES:,}")
+        raise PictureError(f"{len(content):,} bytes; the limit is {MAX_BYTES:,}")
     _register_formats()
     try:
         with warnings.catch_warnings():
-            # We set our own limit below; Pillow's notes about EXIF and TIFF tags are about metadata only.
+            # _read checks the size itself; Pillow's other warnings concern EXIF and TIFF metadata only.
             warnings.simplefilter("ignore")
-            return _read(split(content))
+            return _read(strip_metadata(content))
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(f"more pixels than the limit of {MAX_PIXELS:,}: make it smaller") from error
+        raise PictureError(f"more pixels than the limit of {MAX_PIXELS:,}: scale it down") from error
     except UnidentifiedImageError as error:
         raise PictureError(_unidentified(content)) from error
     except _DAMAGE as error:
         raise PictureError(f"damaged or truncated: {error}") from error
 
 
-def _read(parts: Parts) -> Decoded:
-    picture = Image.open(io.BytesIO(parts.content), formats=list(FORMATS))
+def _read(encoded: EncodedPicture) -> Decoded:
+    picture = Image.open(io.BytesIO(encoded.content), formats=list(FORMATS))
     if picture.width * picture.height > MAX_PIXELS:
         raise PictureError(
-            f"{picture.width} x {picture.height} pixels, and the limit is {MAX_PIXELS:,}: make it smaller"
+            f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} in all: scale it down"
         )
     mime_type = MIME_TYPES[str(picture.format)]
-    picture.info.update(parts.info)
-    key, low = _transparent_colour(parts)
+    picture.info.update(encoded.info)
+    key, low = _transparent_colour(encoded)
     picture.load()
-    orientation, damage = _orientation(picture)
-    rgb, unused = to_srgb(picture, _profile(picture, parts), key, low, parts.is_grey)
-    upright = rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
-    return Decoded(upright, mime_type, tuple(note for note in (*parts.notes, damage, unused) if note))
+    orientation, exif_note = _orientation(picture)
+    rgb, profile_note = to_srgb(picture, _profile(picture, encoded), key, low, encoded.is_grey)
+    upright = rgb.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else rgb
+    return Decoded(upright, mime_type, tuple(note for note in (*encoded.notes, exif_note, profile_note) if note))
 
 
 def _unidentified(content: bytes) -> str:
     if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "a TIFF file that is damaged, or of a sample format that is not read: save it as RGB with 8 bits"
+        return "a TIFF file that is damaged or has an unsupported sample format: save it as 8-bit RGB"
     return f"not a picture of a known kind ({', '.join(sorted(set(MIME_TYPES.values())))})"
 
 
-def _transparent_colour(parts: Parts) -> tuple[int | tuple[int, ...] | None, Image.Image | None]:
-    """What means "transparent" in a PNG file without alpha, in the samples Pillow gives.
+def _transparent_colour(encoded: EncodedPicture) -> tuple[int | tuple[int, ...] | None, Image.Image | None]:
+    """The samples that mean "transparent" in a PNG file without alpha, scaled as Pillow scales samples.
 
-    Of RGB with 16 bits Pillow gives the high bytes only; a second decoding gets the low ones.
+    Also returns the low bytes of 16-bit RGB, from a second decoding, since Pillow reads the high bytes only.
     """
-    key = parts.transparent
+    key = encoded.transparent
     if not key:
         return None, None
     if len(key) == 1:
-        return (key[0] * 255 // (2**parts.bits - 1) if parts.bits < 8 else key[0]), None
-    if parts.bits < 16:
+        return (key[0] * 255 // (2**encoded.bits - 1) if encoded.bits < 8 else key[0]), None
+    if encoded.bits < 16:
         return key, None
-    low = Image.open(io.BytesIO(parts.content), formats=["PNG"])
+    low = Image.open(io.BytesIO(encoded.content), formats=["PNG"])
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
     low.load()
     return key, low
 
 
-def _profile(picture: Image.Image, parts: Parts) -> bytes:
-    """The ICC profile of a picture, or one of what its format says in its place; empty for sRGB."""
-    own = picture.info.get("icc_profile")
-    if isinstance(own, bytes) and own and parts.cicp is None:
-        return own
-    points = parts.cicp
+def _profile(picture: Image.Image, encoded: EncodedPicture) -> bytes:
+    """The embedded ICC profile, or one made from the colour space that the format states; empty for sRGB."""
+    embedded = picture.info.get("icc_profile")
+    if isinstance(embedded, bytes) and embedded and encoded.cicp is None:
+        return embedded
+    points = encoded.cicp
     if picture.format == "HEIF":
         points = _code_points(picture.info.get("nclx_profile"))
     elif picture.format == "AVIF":
-        at = parts.content.find(b"colrnclx", 0, 65536)  # Pillow does not tell it
-        points = struct.unpack_from(">HH", parts.content, at + 8) if at >= 0 else None
+        at = encoded.content.find(b"colrnclx", 0, 65536)  # Pillow does not report it
+        points = struct.unpack_from(">HH", encoded.content, at + 8) if at >= 0 else None
     if points is not None:
         return icc.from_code_points(*points)
-    if parts.gamma:
-        return icc.from_gamma(parts.gamma, parts.chromaticity, parts.is_grey)
+    if encoded.gamma:
+        return icc.from_gamma(encoded.gamma, encoded.chromaticity, encoded.is_grey)
     return b""
 
 
@@ -185,14 +187,14 @@ def _code_points(nclx: object) -> tuple[int, int] | None:
 
 
 def _orientation(picture: Image.Image) -> tuple[int, str]:
-    """The EXIF orientation, 1 (upright) where there is none; and a note where the EXIF is damaged."""
+    """The EXIF orientation, 1 (upright) by default, and a note if the EXIF data is damaged."""
     try:
-        found = picture.getexif().get(_ORIENTATION_TAG, 1)
+        orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
     except _DAMAGE as error:
         return 1, f"the EXIF is damaged and was not read: {error}"
-    return (found if isinstance(found, int) else 1), ""
+    return (orientation if isinstance(orientation, int) else 1), ""
 
 
 def to_pixels(picture: Image.Image) -> Pixels:
-    """(height, width, 3) uint8."""
+    """The pixels of an RGB picture: (height, width, 3) uint8."""
     return np.asarray(picture, dtype=np.uint8)

@@ -1,11 +1,11 @@
-"""A picture from a URL, fetched so that nobody can send the service knocking inside its own network.
+"""Fetches a picture from a URL with protection against server-side request forgery (SSRF).
 
-The host is looked up once. Every address it has must be public, and the connection goes to one of these
-addresses, not to the name, so a name that answers otherwise the second time gains nothing. The name itself
-travels in the Host header and in TLS, where the certificate is checked against it. A redirect is a new URL
-and is checked like one. Proxies, cookies and credentials of the environment are not used.
+The host is resolved once. All of its addresses must be public, and the connection goes to one of these addresses, not
+to the name, which defeats DNS rebinding. The name is sent in the Host header and in TLS (SNI), where the certificate is
+verified against it. Every redirect is checked like a new URL. Proxies, cookies and credentials of the environment are
+not used.
 
-What may not be fetched is told in the same words whether somebody listens there or not.
+The error message for a forbidden address is the same whether or not a server listens there.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ _NOT_PUBLIC = tuple(
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
         "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
         "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-        "168.63.129.16/32",  # Azure's metadata and DNS: a public number that is inside
-        "2001::/23",  # Teredo and other protocols' own
+        "168.63.129.16/32",  # Azure's metadata service and DNS: internal, although the number is public
+        "2001::/23",  # Teredo and other protocol assignments
         "2001:db8::/32", "3fff::/20",  # documentation
         "2002::/16",  # 6to4
     )
 )  # fmt: skip
-"""Never fetched from, whatever `ipaddress` of this Python says; its tables have changed between versions."""
+"""Networks that are always refused; the tables of `ipaddress` differ between Python versions."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to a machine on the public internet.
+    """Whether an address is globally routable and outside all special-purpose networks.
 
-    All IPv6 outside 2000::/3 is refused: loopback, link-local, unique-local, multicast, IPv4-mapped and
-    IPv4-compatible addresses. So are 6to4 and Teredo, which hide an IPv4 address. One that NAT64 made is
-    judged by the IPv4 address in it, since a network without IPv4 knows all others by such addresses.
+    False for all IPv6 outside 2000::/3: loopback, link-local, unique-local, multicast, IPv4-mapped and
+    IPv4-compatible addresses. False for 6to4 and Teredo, which embed an IPv4 address. A NAT64 address is judged by
+    its embedded IPv4 address, since an IPv6-only network reaches all IPv4 hosts through NAT64.
     """
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
@@ -71,23 +71,23 @@ def is_public(address: Address) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a host, in the system's order of preference, each once."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """All distinct addresses of a host, in the system's order of preference."""
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 @dataclass(frozen=True)
 class FetchRules:
-    """What may be fetched, and how much of it.
+    """Limits and allowed targets of a fetch.
 
     Attributes:
-        max_bytes: The largest picture, counted while it arrives.
-        timeout_s: For everything together: look-up, redirects, and a body that only drips.
-        max_redirects: How many are followed.
-        ports: The ports that may be asked.
-        is_allowed: Which addresses may be asked; every address of a host must be allowed.
-        resolve: Host and port to addresses.
-        tls: Who is trusted for https; None for the usual authorities.
+        max_bytes: Largest body in bytes, counted while it arrives.
+        timeout_s: Time limit for the whole fetch: name resolution, redirects and the body.
+        max_redirects: Number of redirects that are followed.
+        ports: Allowed ports.
+        is_allowed: Whether an address is allowed; all addresses of a host must be.
+        resolve: Resolves a host and a port to addresses.
+        tls: TLS context for https; None for the default certificate authorities.
     """
 
     max_bytes: int = MAX_BYTES
@@ -103,27 +103,26 @@ DEFAULT_RULES = FetchRules()
 
 
 async def fetch_picture(url: str, rules: FetchRules = DEFAULT_RULES) -> bytes:
-    """The bytes behind an http or https URL, as they came; whether they are a picture shows when they are decoded.
+    """The undecoded body of an http or https URL; the bytes need not be a valid picture.
 
     Raises:
-        PictureError: A URL that is not fetched, a host that is not public, no answer in time, a status other
-            than 200, another content type than a picture's, a compressed or broken-off body, or a body that is
-            empty or too large.
+        PictureError: The URL or its port is not allowed, the host is not public, the time limit passed, the status is
+            not 200, the content type is not a picture's, or the body is compressed, truncated, empty or too large.
     """
     try:
         async with asyncio.timeout(rules.timeout_s):
             for _ in range(rules.max_redirects + 1):
-                answer = await _ask(_checked(url, rules.ports), rules)
-                if isinstance(answer, bytes):
-                    return answer
-                url = answer
+                result = await _fetch_once(_checked(url, rules.ports), rules)
+                if isinstance(result, bytes):
+                    return result
+                url = result
     except TimeoutError as error:
         raise PictureError(f"the picture did not arrive within {rules.timeout_s:g} s") from error
     raise PictureError(f"more than {rules.max_redirects} redirects")
 
 
 def _checked(text: str, ports: frozenset[int]) -> httpx.URL:
-    """The URL, if it is one we fetch; nothing has been asked yet."""
+    """The parsed URL, if scheme, host and port are allowed; opens no connection."""
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii")
@@ -132,19 +131,19 @@ def _checked(text: str, ports: frozenset[int]) -> httpx.URL:
     if url.scheme not in _PORTS:
         raise PictureError(f"{url.scheme or 'no scheme'!r}: only http and https URLs are fetched")
     if url.userinfo:
-        raise PictureError("a URL with a user name or a password in it is not fetched")
+        raise PictureError("the URL contains a user name or a password: remove it")
     if not _is_host(host):
-        raise PictureError(f"{host[:80]!r} is neither a host name nor an address as it is usually written")
+        raise PictureError(f"{host[:80]!r} is neither a host name nor an address in its usual notation")
     if _port(url) not in ports:
-        raise PictureError(f"port {_port(url)} is not fetched from, only {', '.join(map(str, sorted(ports)))}")
+        raise PictureError(f"port {_port(url)} is not allowed, only {', '.join(map(str, sorted(ports)))}")
     return url
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is a plain address, or a name that nobody can read as an address.
+    """Whether a host is an address in its usual notation, or a name that no resolver parses as an address.
 
-    127.1, 2130706433, 0x7f.1 and 0177.0.0.1 are all 127.0.0.1 to some resolvers: what ends in a number must
-    be an address of four plain numbers.
+    Some resolvers parse 127.1, 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1, so a host that ends in a number must
+    be an address of four decimal numbers.
     """
     if _as_address(host) is not None:
         return True
@@ -163,8 +162,8 @@ def _as_address(host: str) -> Address | None:
         return None
 
 
-async def _ask(url: httpx.URL, rules: FetchRules) -> bytes | str:
-    """The body, or where a redirect leads; from the first address of the host that can be connected to."""
+async def _fetch_once(url: httpx.URL, rules: FetchRules) -> bytes | str:
+    """The body, or a redirect's target, from the host's first address that accepts a connection."""
     host = url.raw_host.decode("ascii")
     failure: httpx.HTTPError | None = None
     for address in await _allowed_addresses(host, _port(url), rules):
@@ -173,19 +172,18 @@ async def _ask(url: httpx.URL, rules: FetchRules) -> bytes | str:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             failure = error
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise PictureError(f"{host} broke off, or sent what is not HTTP") from error
-    raise PictureError(f"{host} can't be connected to") from failure
+            raise PictureError(f"{host} closed the connection early or sent invalid HTTP") from error
+    raise PictureError(f"no connection to {host}") from failure
 
 
 async def _allowed_addresses(host: str, port: int, rules: FetchRules) -> list[str]:
-    """The addresses of a host. One that is not allowed spoils all of them.
+    """The addresses of a host, if all of them are allowed.
 
-    A name that does not exist is refused in the same words as one of the inner network, or the difference
-    would tell which names there are.
+    Unknown names and names of the internal network get the same message, so that it does not reveal which names exist.
     """
     try:
-        found = [host] if _as_address(host) is not None else await rules.resolve(host, port)
-        addresses = [ip_address(address) for address in found]
+        resolved = [host] if _as_address(host) is not None else await rules.resolve(host, port)
+        addresses = [ip_address(address) for address in resolved]
     except (OSError, ValueError):
         addresses = []
     if not addresses or not all(map(rules.is_allowed, addresses)):
@@ -195,7 +193,7 @@ async def _allowed_addresses(host: str, port: int, rules: FetchRules) -> list[st
 
 async def _get(url: httpx.URL, host: str, address: str, rules: FetchRules) -> bytes | str:
     timeout = httpx.Timeout(rules.timeout_s, connect=min(CONNECT_TIMEOUT_S, rules.timeout_s))
-    tls = rules.tls or _usual_authorities()
+    tls = rules.tls or _default_tls()
     async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=timeout) as client:
         request = client.build_request(
             "GET",
@@ -223,13 +221,13 @@ def _joined(url: httpx.URL, location: str) -> str:
 def _check_headers(headers: httpx.Headers, max_bytes: int) -> None:
     content_type = headers.get("content-type", "no type").split(";")[0].strip().lower()
     if not content_type.startswith("image/") or content_type == "image/svg+xml":
-        raise PictureError(f"content of type {content_type[:80]}: expected a picture of pixels, image/...")
+        raise PictureError(f"content of type {content_type[:80]}: expected a raster picture, image/...")
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
-        raise PictureError(f"a body in the encoding {encoding[:80]}, and a plain one was asked for")
+        raise PictureError(f"a body with content encoding {encoding[:80]}: expected no encoding")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
-        raise PictureError(f"{int(length):,} bytes, and the limit is {max_bytes:,}")
+        raise PictureError(f"{int(length):,} bytes; the limit is {max_bytes:,}")
 
 
 async def _body(response: httpx.Response, max_bytes: int) -> bytes:
@@ -245,5 +243,5 @@ async def _body(response: httpx.Response, max_bytes: int) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _usual_authorities() -> ssl.SSLContext:
+def _default_tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)

@@ -1,4 +1,4 @@
-"""Resizing and cropping, as the model wants it; and thumbnails."""
+"""Resizing and cropping to a model's input size, and thumbnails."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BI
 
 THUMBNAIL_PX = 256
 MAX_RESIZED_PIXELS = 16_000_000
+"""If the resized picture would be larger, only the crop is resized."""
 
 
-def fit(picture: Image.Image, wanted: Preprocessing) -> Pixels:
+def fit(picture: Image.Image, preprocessing: Preprocessing) -> Pixels:
     """The picture at the model's input size: (size_px, size_px, 3) uint8.
 
-    Equal to what open_clip's evaluation transform does before it scales to floats (a test compares them
-    to the bit): `Resize` with antialiasing, then `CenterCrop` or padding. With `resize_px`, equal to
-    torchvision's `Resize(resize_px)` and `CenterCrop(size_px)`.
+    Bit-identical to open_clip's evaluation transform before it scales to floats: `Resize` with antialiasing, then
+    `CenterCrop` or padding. With `resize_px`, identical to torchvision's `Resize(resize_px)` and
+    `CenterCrop(size_px)`.
     """
-    size, resample = wanted.size_px, _FILTERS[wanted.interpolation]
+    size, resample = preprocessing.size_px, _FILTERS[preprocessing.interpolation]
     width, height = picture.size
-    short = max(size, wanted.resize_px)
-    if wanted.resize == "squash":
+    short = max(size, preprocessing.resize_px)
+    if preprocessing.resize == "squash":
         margin = round((short - size) / 2.0)
         squashed = picture.resize((short, short), resample)
         return to_pixels(squashed.crop((margin, margin, margin + size, margin + size)))
-    if wanted.resize == "longest":
+    if preprocessing.resize == "longest":
         scale = size / max(width, height)
         new = (max(1, round(width * scale)), max(1, round(height * scale)))
-        canvas = Image.new("RGB", (size, size), (wanted.fill,) * 3)
+        canvas = Image.new("RGB", (size, size), (preprocessing.fill,) * 3)
         canvas.paste(picture.resize(new, resample), ((size - new[0]) // 2, (size - new[1]) // 2))
         return to_pixels(canvas)
-    # torchvision's Resize(int): the short side becomes `short`, the long side is cut to an integer.
+    # As torchvision's Resize(int): the short side becomes `short`, the long side is truncated to an integer.
     if width <= height:
         new = (short, max(short, int(short * height / width)))
     else:
         new = (max(short, int(short * width / height)), short)
     left, top = round((new[0] - size) / 2.0), round((new[1] - size) / 2.0)
     if new[0] * new[1] > MAX_RESIZED_PIXELS:
-        # A picture a hundred times as long as it is high: only the part that stays is resized.
+        # An extreme aspect ratio: resize only the crop.
         scale_x, scale_y = width / new[0], height / new[1]
         window = (left * scale_x, top * scale_y, (left + size) * scale_x, (top + size) * scale_y)
         return to_pixels(picture.resize((size, size), resample, box=window))
@@ -55,8 +56,8 @@ def thumbnail(picture: Image.Image) -> bytes:
     """A JPEG of the whole picture, at most `THUMBNAIL_PX` a side, never enlarged."""
     scale = min(1.0, THUMBNAIL_PX / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)  # Pillow's thumbnail() wants a whole copy
-    small.info.clear()  # comments and profiles of the original have no place in it
+    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)  # Pillow's thumbnail() needs a full copy
+    small.info.clear()  # drop the original's comments and profiles
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""ICC profiles made from the few numbers with which some formats name their colour space."""
+"""ICC profiles built from gamma, chromaticities or code points, for formats that have these instead of a profile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Curve = NDArray[np.float64]  # (n,) linear light in [0, 1] of evenly spaced samples
+Curve = NDArray[np.float64]  # (n,) linear light in [0, 1] at evenly spaced samples
 
 _D65 = (0.3127, 0.3290)
 _CHROMATICITIES = {
@@ -20,7 +20,7 @@ _CHROMATICITIES = {
     11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-"""CIE x, y of white, red, green and blue, by the code points of ITU-T H.273."""
+"""CIE x, y of white, red, green and blue, by code point (ITU-T H.273)."""
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50 = np.array([0.9642, 1.0, 0.8249])
@@ -31,12 +31,12 @@ _SAMPLES = np.linspace(0, 1, 1024)
 
 
 def from_gamma(gamma: float, chromaticity: Sequence[float], is_grey: bool) -> bytes:
-    """The profile that PNG's gAMA and cHRM chunks describe; empty where they describe sRGB, or nothing usable.
+    """The profile that PNG's gAMA and cHRM chunks describe; empty if they describe sRGB or are not usable.
 
-    Browsers honour both chunks. Encoders write gAMA 1/2.2 for sRGB, so a gamma within 5 % of it is sRGB's.
+    Browsers apply both chunks. Encoders write gAMA 1/2.2 for sRGB, so a gamma within 5 % of it counts as sRGB's.
 
     Args:
-        gamma: The exponent of encoding: 1 for linear light.
+        gamma: Encoding exponent; 1 for linear light.
         chromaticity: CIE x, y of white, red, green and blue; empty for sRGB's.
         is_grey: Whether the picture has one channel.
     """
@@ -50,10 +50,10 @@ def from_gamma(gamma: float, chromaticity: Sequence[float], is_grey: bool) -> by
 
 
 def from_code_points(primaries: int, transfer: int) -> bytes:
-    """The profile of the code points of cICP and nclx (ITU-T H.273); empty for sRGB and what is unknown.
+    """The profile for the code points of cICP and nclx (ITU-T H.273); empty for sRGB and unknown code points.
 
-    The transfer functions of television (1, 6, 14, 15) are shown as sRGB's, as browsers do. Pictures of high dynamic
-    range (PQ and HLG) are shown with their reference white a little below white.
+    Television's transfer functions (1, 6, 14, 15) are treated as sRGB's, as in browsers. High-dynamic-range pictures
+    (PQ and HLG) are tone-mapped with their reference white a little below white.
     """
     curve = _transfer_curve(transfer)
     if primaries in (0, 1, 2) and curve is None:
@@ -63,6 +63,7 @@ def from_code_points(primaries: int, transfer: int) -> bytes:
 
 
 def _transfer_curve(transfer: int) -> Curve | None:
+    """Linear light, 1 is white, of the samples under a transfer function; None for sRGB's."""
     if transfer in (4, 5):
         return _SAMPLES ** (2.2 if transfer == 4 else 2.8)
     if transfer == 8:
@@ -79,7 +80,7 @@ def _transfer_curve(transfer: int) -> Curve | None:
 
 
 def _tone_mapped(light: Curve) -> Curve:
-    """Light above white is folded in, the peak becomes white. Source: Reinhard et al. 2002, eq. 4."""
+    """Compresses light above white so that the peak becomes white. Source: Reinhard et al. 2002, eq. 4."""
     peak = _PEAK_NITS / _SDR_WHITE_NITS
     return np.minimum(light * (1 + light / peak**2) / (1 + light), 1)
 
@@ -89,7 +90,7 @@ def _srgb_to_linear(values: Curve) -> Curve:
 
 
 def _profile(chromaticity: Sequence[float], curve: Curve, is_grey: bool) -> bytes:
-    """An ICC profile of version 2; empty where the primaries span no plane."""
+    """An ICC profile of version 2; empty if the primaries are degenerate."""
     shared = {b"wtpt": _xyz_tag(_D50)}
     trc = b"curv" + bytes(4) + struct.pack(">I", len(curve)) + np.rint(curve * 65535).astype(">u2").tobytes()
     if is_grey:
@@ -106,7 +107,7 @@ def _profile(chromaticity: Sequence[float], curve: Curve, is_grey: bool) -> byte
 
 
 def _to_d50(chromaticity: Sequence[float]) -> NDArray[np.float64]:
-    """The matrix from linear RGB to XYZ relative to D50, adapted by Bradford's transform."""
+    """The (3, 3) matrix from linear RGB to XYZ relative to D50, adapted by the Bradford transform."""
     xyz = [np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in zip(chromaticity[::2], chromaticity[1::2], strict=True)]
     white, primaries = xyz[0], np.stack(xyz[1:], axis=1)
     to_xyz = primaries * np.linalg.solve(primaries, white)

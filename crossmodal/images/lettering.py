@@ -1,4 +1,4 @@
-"""Text in any script, drawn with the fonts that are installed; a letter that no font has becomes an escape."""
+"""Drawing of text in any script with the installed fonts; characters without a glyph are drawn as escapes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _ANY_SIZE = 20
 _NO_CHARACTER = "\U0010ffff"
 
 BUILT_IN = ""
-"""The font that comes with Pillow: it has little more than ASCII."""
+"""Pillow's bundled font, which covers little more than ASCII."""
 
 
 @lru_cache(maxsize=1)
 def font_files() -> tuple[str, ...]:
-    """The fonts to choose from, best first: the built-in one, then those installed, plain styles before others."""
-    found = [
+    """Available fonts in order of preference: the built-in font, then installed ones, regular styles first."""
+    paths = [
         os.path.join(parent, name)
         for folder in _FOLDERS
         for parent, _, names in os.walk(os.path.expanduser(folder))
         for name in names
         if name.lower().endswith((".ttf", ".otf", ".ttc"))
     ]
-    found.sort(key=lambda path: (bool(_STYLED.search(os.path.basename(path))), len(path), path))
-    return (BUILT_IN, *found)
+    paths.sort(key=lambda path: (bool(_STYLED.search(os.path.basename(path))), len(path), path))
+    return (BUILT_IN, *paths)
 
 
 @lru_cache(maxsize=64)
 def _font(path: str, size: int) -> ImageFont.FreeTypeFont | None:
-    """A font, None where it can't be opened in that size, as those of bitmaps can't."""
+    """A font, or None if it has no such size, as with bitmap fonts."""
     if path == BUILT_IN:
         font = ImageFont.load_default(size)
         return font if isinstance(font, ImageFont.FreeTypeFont) else None
@@ -50,7 +50,7 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont | None:
 
 @lru_cache(maxsize=16384)
 def _has(path: str, letter: str) -> bool:
-    """Whether a font has a letter: it is drawn otherwise than what is no character."""
+    """Whether a font has a glyph for a letter: it is drawn differently from a code point that is no character."""
     font = _font(path, _ANY_SIZE)
     if font is None:
         return False
@@ -61,13 +61,13 @@ def _has(path: str, letter: str) -> bool:
 
 
 def _covering(text: str) -> str | None:
-    """The first font that has all letters of a text; the rare ones, which decide, are looked at first."""
+    """The first font with glyphs for all letters of a text, or None; rare letters are checked first."""
     letters = sorted(set(text), reverse=True)
     return next((path for path in font_files() if all(_has(path, letter) for letter in letters)), None)
 
 
 def drawable(text: str) -> str:
-    r"""The text with white space as single spaces; what can't be drawn loses its accents or becomes \u5199."""
+    r"""The text with white space collapsed; letters without a glyph lose their accents or become \u5199."""
     return "".join(map(_drawable, unicodedata.normalize("NFC", " ".join(text.split()))))
 
 
@@ -77,7 +77,7 @@ def _drawable(letter: str) -> str:
     if category not in ("Cc", "Cs", "Co", "Cn") and _covering(letter) is not None:
         return letter
     if category in ("Cf", "Mn"):
-        return ""  # a joiner, an accent, or a variant of the letter before
+        return ""  # a joiner, an accent, or a variation selector
     plain = "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
     if plain.isascii() and plain.isprintable():
         return plain
@@ -85,26 +85,26 @@ def _drawable(letter: str) -> str:
 
 
 def _runs(text: str, size: int) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-    """The text in pieces, each with its font: a single one where some font has all letters."""
+    """The text as (piece, font) pairs; a single pair if one font has all letters."""
     whole = _covering(text)
     pieces: list[tuple[str, str]] = [(text, whole)] if whole is not None else []
     if whole is None:
         for letter in text:
-            before, path = pieces[-1] if pieces else ("", BUILT_IN)
+            piece, path = pieces[-1] if pieces else ("", BUILT_IN)
             if pieces and _has(path, letter):
-                pieces[-1] = (before + letter, path)
+                pieces[-1] = (piece + letter, path)
             else:
                 pieces.append((letter, _covering(letter) or BUILT_IN))
     return [(piece, font) for piece, path in pieces if (font := _font(path, size)) is not None]
 
 
 def width_of(text: str, size: int) -> float:
-    """The width of a drawable text, in pixels."""
+    """The width of a `drawable` text in pixels."""
     return sum(font.getlength(piece) for piece, font in _runs(text, size))
 
 
 def wrap(text: str, size: int, width_px: int, at_most: int) -> list[str]:
-    """The first lines of a text, `drawable`, none wider than a width; words that are too long are broken."""
+    """The first `at_most` lines of a text, made `drawable` and wrapped to `width_px`; overlong words are broken."""
     lines = [""]
     for word in drawable(text).split():
         joined = f"{lines[-1]} {word}".lstrip()
@@ -125,7 +125,7 @@ def wrap(text: str, size: int, width_px: int, at_most: int) -> list[str]:
 def draw_lines(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], lines: list[str], ink: tuple[int, int, int], size: int
 ) -> None:
-    """Draws lines of drawable text below each other."""
+    """Draws lines of `drawable` text below each other."""
     left, top = place
     for number, line in enumerate(lines):
         x: float = left
@@ -139,12 +139,12 @@ def draw_lines(
 
 
 def _direction(text: str) -> str:
-    """That of the first letter that has one."""
+    """The direction of the first letter that has a strong one; `ltr` by default."""
     first = next((kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), "L")
     return "ltr" if first == "L" else "rtl"
 
 
 def _in_visual_order(text: str) -> str:
-    """For a Pillow without raqm: words written from right to left turned round, unshaped."""
+    """The text with right-to-left words reversed but not shaped, for a Pillow without raqm."""
     letters = f"[{_RIGHT_TO_LEFT}]"
-    return re.sub(rf"{letters}(?:[{_RIGHT_TO_LEFT}\s]*{letters})?", lambda found: found[0][::-1], text)
+    return re.sub(rf"{letters}(?:[{_RIGHT_TO_LEFT}\s]*{letters})?", lambda match: match[0][::-1], text)

@@ -1,4 +1,4 @@
-"""Keeps libtiff from writing to the process's standard error, where its messages name no file."""
+"""Stops libtiff from writing messages to standard error that don't name the file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def silence_libtiff() -> None:
-    """Takes away the handler of libtiff's error messages; Pillow itself takes away that of its warnings.
+    """Removes libtiff's error handler; Pillow itself removes the warning handler.
 
-    A file that can't be decoded still fails, with Pillow's error. The library is the one this process has loaded with
-    Pillow; where there is none, or the system has no list of what is loaded, nothing is done.
+    A file that can't be decoded still fails, with Pillow's error. Applies to the libtiff that Pillow has loaded into
+    this process; does nothing if there is none, or if the system has no /proc/self/maps.
     """
     maps = Path("/proc/self/maps")
     if not maps.exists():
@@ -18,5 +18,5 @@ def silence_libtiff() -> None:
     lines = maps.read_text("utf8", "surrogateescape").splitlines()
     for path in {line.split(maxsplit=5)[-1] for line in lines if "/libtiff" in line}:
         if not Path(path).exists():
-            continue  # replaced since it was loaded
+            continue  # the file was replaced after it was loaded
         ctypes.CDLL(path).TIFFSetErrorHandler(None)

@@ -1,4 +1,4 @@
-"""A contact sheet: the pictures a query found, with their scores, as one picture to look at."""
+"""Contact sheets: the pictures that match a query, with their scores, in one picture."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ INK, FAINT, PAPER = (25, 25, 30), (95, 95, 105), (250, 250, 248)
 def contact_sheet(
     title: str, pictures: Sequence[tuple[Image.Image, str, str]], query: Image.Image | None = None
 ) -> Image.Image:
-    """Lays out pictures in rows of five, each over its score and its name.
+    """A contact sheet with pictures in rows of five, each above its score and its name.
 
     Args:
-        title: Written at the top.
+        title: Text at the top.
         pictures: (picture, score, name), best first.
-        query: The picture that was searched with, shown beside the title.
+        query: The query picture, shown beside the title.
     """
     columns = max(1, min(COLUMNS, len(pictures)))
     rows = max(1, -(-len(pictures) // COLUMNS))

@@ -1,4 +1,4 @@
-"""Where the bytes of a picture come from: a data URI, a regular file, or a record of a data set."""
+"""The encoded bytes of a picture from a data URI, a regular file, or a record of a data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base6
 
 
 def is_data_uri(uri: str) -> bool:
-    """Whether it looks like a data URI, well-formed or not."""
+    """Whether a text starts like a data URI; it may be malformed."""
     return uri[:5].lower() == "data:"
 
 
@@ -25,7 +25,7 @@ def from_data_uri(uri: str) -> bytes:
     """The bytes of a data URI (RFC 2397).
 
     Raises:
-        PictureError: Not a picture's type, no comma, or invalid base64.
+        PictureError: The MIME type is not a picture's, or the URI or its base64 is malformed.
     """
     match = _DATA_URI.match(uri[:300])
     if match is None:
@@ -38,39 +38,39 @@ def from_data_uri(uri: str) -> bytes:
         if not match[3]:
             return unquote_to_bytes(payload)
         return base64.b64decode("".join(payload.split()), validate=True)
-    except ValueError as error:  # binascii.Error, and text that is no ASCII
+    except ValueError as error:  # binascii.Error, or text that is not ASCII
         raise PictureError(f"invalid {'base64' if match[3] else 'data URI'}: {error}") from error
 
 
 def of_record(record: ImageRecord) -> bytes:
-    """The encoded bytes of a picture of a data set: of its file, or out of the file that it lies in.
+    """The encoded bytes of a record's picture, from its own file or from the file that embeds it.
 
     Raises:
-        PictureError: It can't be read, or is too large.
+        PictureError: The picture can't be read or is too large.
     """
     if record.content is None:
         return from_file(record.path)
     content = record.content()
     if len(content) > MAX_BYTES:
-        raise PictureError(f"{len(content):,} bytes, and the limit is {MAX_BYTES:,}")
+        raise PictureError(f"{len(content):,} bytes; the limit is {MAX_BYTES:,}")
     return content
 
 
 def from_file(path: Path) -> bytes:
-    """The bytes of a regular file; a FIFO or a device is refused, never waited for.
+    """The bytes of a regular file; rejects a FIFO or a device without blocking.
 
     Raises:
-        PictureError: It can't be read, is not a regular file, or is too large.
+        PictureError: The file can't be read, is not a regular file, or is too large.
     """
     descriptor = -1
     try:
-        # Non-blocking, so that opening a FIFO nobody writes to comes back.
+        # Non-blocking: opening a FIFO without a writer would block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise PictureError("not a regular file")
         if status.st_size > MAX_BYTES:
-            raise PictureError(f"{status.st_size:,} bytes, and the limit is {MAX_BYTES:,}")
+            raise PictureError(f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:

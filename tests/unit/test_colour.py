@@ -171,7 +171,7 @@ def test_cmyk_with_a_profile_that_is_none_is_converted_as_without() -> None:
     cmyk = Image.fromarray(hues()).convert("CMYK")
     plain, odd = encoded(cmyk, "TIFF"), encoded(cmyk, "TIFF", icc_profile=profile_of(b"RGB ", SRGB_D50, gamma(1.8)))
     assert decode(plain)[0].tobytes() == decode(odd)[0].tobytes()
-    assert "is one of RGB and the picture is CMYK" in read(odd).notes[0]
+    assert "it is for RGB, and the picture is CMYK" in read(odd).notes[0]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -148,7 +148,7 @@ def test_a_name_no_file_can_have(tmp_path: Path, name: str) -> None:
 def test_a_file_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(CONTENT)
     monkeypatch.setattr(sources, "MAX_BYTES", 255)
-    with pytest.raises(PictureError, match="256 bytes, and the limit is 255"):
+    with pytest.raises(PictureError, match="256 bytes; the limit is 255"):
         from_file(tmp_path / "a.jpg")
     monkeypatch.setattr(sources, "MAX_BYTES", 256)
     assert from_file(tmp_path / "a.jpg") == CONTENT
