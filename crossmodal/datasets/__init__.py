@@ -1,1 +1,1 @@
-"""Readers: each yields records, nothing is opened before it is asked for."""
+"""Readers of data sets: each yields records lazily and opens no picture."""

@@ -1,4 +1,4 @@
-"""Who made a picture, under which terms, and where it is from: `ATTRIBUTION.csv` beside the captions."""
+"""Credit, licence and source tags of pictures, read from `ATTRIBUTION.csv`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _COLUMNS = {
     "licence": ("licence", "license"),
     "source": ("page", "source", "url"),
 }
-"""The columns that a tag is taken from: the first that is there and not empty."""
+"""The columns that may hold each tag; the first non-empty one is used."""
 
 
 def with_credit(records: Iterator[Record], root: Path, pictures: list[str], base: Path) -> Iterator[Record]:
-    """The records, pictures with the tags `credit`, `licence` and `source` where the file beside them has these.
+    """The records, with the tags `credit`, `licence` and `source` added to pictures that `ATTRIBUTION.csv` lists.
 
     Args:
-        records: Of the pictures and captions.
+        records: Records of pictures and captions.
         root: The folder of the pictures.
-        pictures: Their paths below it.
-        base: The folder in which `ATTRIBUTION.csv` may lie.
+        pictures: The pictures' paths relative to `root`.
+        base: The folder that may contain `ATTRIBUTION.csv`.
     """
     file = base / ATTRIBUTION
     if not file.is_file():
@@ -36,23 +36,24 @@ def with_credit(records: Iterator[Record], root: Path, pictures: list[str], base
         return
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(file)), restval="", strict=True))
-        told = {row["image"]: _tags(row) for row in rows}
+        tags_by_name = {row["image"]: _tags(row) for row in rows}
     except (OSError, ValueError, csv.Error, KeyError) as error:
         reason = "it has no column image" if isinstance(error, KeyError) else str(error)
-        yield Failure(str(file), f"pictures are taken in without credit: {reason}")
+        yield Failure(str(file), f"pictures are indexed without credit: {reason}")
         yield from records
         return
-    found, refused = PictureNames(pictures, root, base).resolve(told)
-    tags = {root / pictures[picture]: told[name] for name, picture in found.items()}
-    if refused:
-        yield Skipped(f"credits in {ATTRIBUTION} of pictures that are not here", len(refused), next(iter(refused)))
+    resolved, unresolved = PictureNames(pictures, root, base).resolve(tags_by_name)
+    tags = {root / pictures[picture]: tags_by_name[name] for name, picture in resolved.items()}
+    if unresolved:
+        yield Skipped(f"rows of {ATTRIBUTION} without a picture", len(unresolved), next(iter(unresolved)))
     for record in records:
-        own = tags.get(record.path) if isinstance(record, ImageRecord) else None
-        yield replace(record, tags={**record.tags, **own}) if own and isinstance(record, ImageRecord) else record
+        if isinstance(record, ImageRecord) and record.path in tags:
+            record = replace(record, tags={**record.tags, **tags[record.path]})
+        yield record
 
 
 def _tags(row: dict[str, str]) -> dict[str, str]:
     texts = {column: as_text(value) for column, value in row.items()}
-    given = {column: text.strip() for column, text in texts.items() if isinstance(text, str) and text.strip()}
-    chosen = {tag: next((given[c] for c in columns if c in given), "") for tag, columns in _COLUMNS.items()}
-    return {tag: value for tag, value in chosen.items() if value}
+    values = {column: text.strip() for column, text in texts.items() if isinstance(text, str) and text.strip()}
+    tags = {tag: next((values[c] for c in columns if c in values), "") for tag, columns in _COLUMNS.items()}
+    return {tag: value for tag, value in tags.items() if value}

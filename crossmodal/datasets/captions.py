@@ -1,9 +1,9 @@
-"""Caption files to one table: which picture has which captions, and in which split it is.
+"""Readers of caption files: each fills a table of captions and splits by picture name.
 
-Read are: Flickr8k's captions.txt (`image,caption`) and Flickr8k.token.txt (`image#0<TAB>caption`), Kaggle's Flickr30k
-results.csv (`|` between columns), Karpathy's dataset_*.json, COCO's captions_*.json, and plain JSON, JSONL, CSV and
-Parquet with a column for the picture and one for the caption. All take the same column names, and the same values
-for a caption.
+Supported formats: Flickr8k's captions.txt (`image,caption`) and Flickr8k.token.txt (`image#0<TAB>caption`), Kaggle's
+Flickr30k results.csv (`|` between columns), Karpathy's dataset_*.json, COCO's captions_*.json, and JSON, JSONL, CSV and
+Parquet with a column for the picture and one for the caption. All formats share the same column names and the same
+rules for caption values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import listed
 from crossmodal.datasets.parquet import read_parquet
 from crossmodal.datasets.rows import DELIMITERS, read_rows, split_row
-from crossmodal.datasets.table import CAPTION_NUMBER, CaptionTable, Rows, captions_of, name_of
+from crossmodal.datasets.table import CAPTION_NUMBER, CaptionTable, TableBuilder, captions_of, name_of
 from crossmodal.datasets.text import Unusable, as_utf8, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 
@@ -29,44 +29,47 @@ _MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 
 def read_captions(path: Path, columns: Columns | None = None) -> CaptionTable:
-    """Reads a caption file, told apart by its suffix and its content, and the `splits.csv` beside it.
+    """The table of a caption file, whose suffix and content decide the format, and of the `splits.csv` beside it.
 
     Raises:
-        InputError: Not there, not of a kind that is known, or without the columns that are needed.
+        InputError: The file is missing or malformed, or lacks a required column; or its format is not supported.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: captions are read from {', '.join(READERS)}")
     table = CaptionTable()
     try:
-        reader(path, Rows(table, columns or Columns()))
+        reader(path, TableBuilder(table, columns or Columns()))
     except (InputError, *_MALFORMED) as error:
-        raise InputError(f"{path} can't be read as captions: {_told(error)}") from error
+        raise InputError(f"{path} can't be read as captions: {_reason(error)}") from error
     splits = path.parent / SPLITS
     if splits.exists():
         try:
             _read_splits(splits, table)
         except (InputError, *_MALFORMED) as error:
-            raise InputError(f"{splits} can't be read as image,split: {_told(error)}") from error
+            raise InputError(f"{splits} can't be read as image,split: {_reason(error)}") from error
     return table
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON there, or fetch the file again"
+        return f"line {error.lineno}, column {error.colno}: {error.msg}: fix the JSON there, or download the file again"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return as_utf8(str(error)) if isinstance(error, (InputError, ValueError)) else repr(error)
 
 
-def _read_lines(path: Path, rows: Rows) -> None:
-    """`image,caption` or `image<TAB>caption`, split at the first; with a header of other columns, as CSV."""
+def _read_lines(path: Path, rows: TableBuilder) -> None:
+    """Reads `image,caption` or `image<TAB>caption` lines, split at the first delimiter.
+
+    A file whose header has other columns is read as CSV.
+    """
     lines = split_lines(read_text(path))
     first = next((line for line in lines if line.strip()), "")
     delimiter, header = _header(first, rows.columns)
-    found = rows.columns.find(header)
-    is_header = bool(found.image and found.captions)
-    if rows.columns != Columns() or (is_header and (len(header) != 2 or header[0] != found.image[0])):
+    match = rows.columns.find(header)
+    is_header = bool(match.image and match.captions)
+    if rows.columns != Columns() or (is_header and (len(header) != 2 or header[0] != match.image[0])):
         _read_csv(path, rows)
         return
     if not is_header:
@@ -76,25 +79,25 @@ def _read_lines(path: Path, rows: Rows) -> None:
         if not line.strip():
             continue
         where = f"{path.name}:{number}"
-        image, there, caption = line.partition(delimiter)
-        if not there:
+        image, separator, caption = line.partition(delimiter)
+        if not separator:
             expected = "image<TAB>caption" if delimiter == "\t" else f"image{delimiter}caption"
             rows.table.fail(where, f"expected {expected}")
             continue
         quoted = split_row(caption.strip(), "\n")
         if quoted is None:
-            rows.table.fail(where, f"the quote before the caption of {image} is not closed: close it, or take it away")
+            rows.table.fail(where, f"unclosed quote before the caption of {image}: close the quote or remove it")
         else:
             rows.table.add(image, quoted[0], where)
 
 
-def _read_csv(path: Path, rows: Rows) -> None:
-    """CSV with a header; the delimiter is the one that parts the header into known columns."""
+def _read_csv(path: Path, rows: TableBuilder) -> None:
+    """Reads CSV with a header; the delimiter is the one that splits the header into known columns."""
     lines = split_lines(read_text(path))
     if not lines and not path.stat().st_size:
         return
     start, delimiter, header = _start(lines, rows.columns)
-    rows.look_at(header)
+    rows.add_header(header)
     rows.require("image", "caption")
     for where, cells in _cells(path, rows.columns, lines[start:], start, delimiter, header):
         if isinstance(cells, Unusable):
@@ -104,28 +107,28 @@ def _read_csv(path: Path, rows: Rows) -> None:
 
 
 def _read_splits(path: Path, table: CaptionTable) -> None:
-    """The splits of pictures, from the columns for the picture and `split`."""
-    columns = Columns(captions=("split",), split="split")  # the header is found by both
+    """Reads the splits of pictures from the image column and the `split` column into a table."""
+    columns = Columns(captions=("split",), split="split")  # `captions` makes the header detection count `split`
     lines = split_lines(read_text(path))
     start, delimiter, header = _start(lines, columns)
     if not columns.find(header).image or not columns.find(header).split:
         raise ValueError(f"expected the columns image and split, found {', '.join(map(repr, header)) or 'none'}")
-    own = CaptionTable()
-    rows = Rows(own, columns)
+    splits = CaptionTable()
+    rows = TableBuilder(splits, columns)
     for where, cells in _cells(path, columns, lines[start:], start, delimiter, header):
         if isinstance(cells, Unusable):
-            own.fail(where, cells.reason)
+            splits.fail(where, cells.reason)
         else:
             rows.add(cells, where, captions=())
-    table.failures += [replace(failure, modality="image") for failure in own.failures]
-    table.splits |= own.splits
+    table.failures += [replace(failure, modality="image") for failure in splits.failures]
+    table.splits |= splits.splits
 
 
 def _cells(
     path: Path, columns: Columns, lines: Sequence[str], start: int, delimiter: str, header: list[str]
 ) -> Iterator[tuple[str, dict[str, str] | Unusable]]:
-    """Rows with their place, as cells by column."""
-    places = {column: header.index(column) for column in header}  # of two columns of one name the first counts
+    """(place in the file, cells by column) of each row."""
+    places = {column: header.index(column) for column in header}  # of duplicate columns the first counts
     image = places[columns.find(header).image[0]]
     for index, cells in read_rows(lines, delimiter, len(header), image, _is_picture_name):
         where = f"{path.name}:{start + index + 1}"
@@ -140,7 +143,7 @@ def _is_picture_name(cell: str) -> bool:
 
 
 def _start(lines: Sequence[str], columns: Columns) -> tuple[int, str, list[str]]:
-    """The index of the first row, the delimiter and the header; `sep=;` may stand above it, as Excel writes it."""
+    """The index of the first row, the delimiter and the header, after an optional `sep=;` line as Excel writes it."""
     start = next((index for index, line in enumerate(lines) if line.strip("\ufeff \t")), 0)
     first = lines[start].strip() if lines else ""
     if first.lower().startswith("sep=") and len(first) == 5 and len(lines) > start + 1:
@@ -149,58 +152,60 @@ def _start(lines: Sequence[str], columns: Columns) -> tuple[int, str, list[str]]
 
 
 def _header(line: str, columns: Columns) -> tuple[str, list[str]]:
-    """The delimiter that parts a header into the most known columns, then into the most columns, and these."""
+    """The delimiter that yields the most known columns, then the most columns; and the column names."""
 
-    def known(delimiter: str) -> tuple[int, int]:
-        found = columns.find(headers[delimiter])
-        return bool(found.image) + bool(found.captions), len(headers[delimiter])
+    def n_columns(delimiter: str) -> tuple[int, int]:
+        match = columns.find(headers[delimiter])
+        return bool(match.image) + bool(match.captions), len(headers[delimiter])
 
     headers = {d: [cell.strip(" \ufeff") for cell in split_row(line, d) or line.split(d)] for d in DELIMITERS}
-    delimiter = max(DELIMITERS, key=known)
+    delimiter = max(DELIMITERS, key=n_columns)
     header = headers[delimiter]
     while len(header) > 1 and not header[-1]:
         header.pop()
     return delimiter, header
 
 
-def _read_json(path: Path, rows: Rows) -> None:
+def _read_json(path: Path, rows: TableBuilder) -> None:
     text = read_text(path)
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         if not error.msg.startswith("Extra data"):
             raise
-        _read_jsonl(path, rows)  # an object a line, under the name of plain JSON
+        _read_jsonl(path, rows)  # JSON Lines with the suffix .json
         return
     if isinstance(content, dict) and "images" in content and "annotations" in content:
         _read_coco(content, path, rows)
         return
     if isinstance(content, dict):
-        lists = [told for told in content.values() if isinstance(told, list) and told and isinstance(told[0], dict)]
-        named = next((told for told in lists if rows.columns.find(tuple(told[0])).image), None)
+        lists = [
+            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
+        ]
+        entries = next((entries for entries in lists if rows.columns.find(tuple(entries[0])).image), None)
         if "images" in content:
-            named = content["images"]
-        if named is None:
-            for number, (name, told) in enumerate(content.items(), 1):
-                rows.table.add(name, told, f"{path.name}, entry {number}")
+            entries = content["images"]
+        if entries is None:
+            for number, (name, captions) in enumerate(content.items(), 1):
+                rows.table.add(name, captions, f"{path.name}, entry {number}")
             return
-        content = named
+        content = entries
     if not isinstance(content, list):
         raise ValueError(f"expected a list or an object, found {type(content).__name__}")
-    for number, given in enumerate(content, 1):
-        rows.add(given, f"{path.name}, entry {number}")
-    rows.require("image", "caption", given=bool(content))
+    for number, entry in enumerate(content, 1):
+        rows.add(entry, f"{path.name}, entry {number}")
+    rows.require("image", "caption", has_rows=bool(content))
 
 
-def _read_coco(content: dict[str, Any], path: Path, rows: Rows) -> None:
-    """Pictures and annotations, joined by the picture's id; an id of several pictures is nobody's."""
+def _read_coco(content: dict[str, Any], path: Path, rows: TableBuilder) -> None:
+    """Reads pictures and annotations, joined by the picture's id; rejects annotations of an ambiguous id."""
     names: dict[str, dict[str, None]] = defaultdict(dict)
     for number, image in enumerate(content["images"], 1):
-        name = name_of(image, rows.found_in(image)) if isinstance(image, dict) else None
-        known = rows.table.add(name, None, f"{path.name}, image {number}")
-        if known is not None:
-            names[str(image.get("id"))][known] = None
-    rows.require("image", given=bool(content["images"]))
+        name = name_of(image, rows.match(image)) if isinstance(image, dict) else None
+        added = rows.table.add(name, None, f"{path.name}, image {number}")
+        if added is not None:
+            names[str(image.get("id"))][added] = None
+    rows.require("image", has_rows=bool(content["images"]))
     for number, annotation in enumerate(content["annotations"], 1):
         if not isinstance(annotation, dict):
             rows.table.fail(f"{path.name}, annotation {number}", "expected an object with image_id and caption")
@@ -208,30 +213,30 @@ def _read_coco(content: dict[str, Any], path: Path, rows: Rows) -> None:
         where, image_id = f"annotation {annotation.get('id', f'number {number}')}", annotation.get("image_id")
         pictures = list(names.get(str(image_id), ()))
         if len(pictures) > 1:
-            rows.table.fail(where, f"its image_id {image_id} is of several pictures: {listed(pictures)}")
+            rows.table.fail(where, f"several pictures have its image_id {image_id}: {listed(pictures)}")
         else:
-            rows.table.add(pictures[0] if pictures else "", captions_of(annotation, rows.found_in(annotation)), where)
-    rows.require("caption", given=bool(content["annotations"]))
+            rows.table.add(pictures[0] if pictures else "", captions_of(annotation, rows.match(annotation)), where)
+    rows.require("caption", has_rows=bool(content["annotations"]))
 
 
-def _read_jsonl(path: Path, rows: Rows) -> None:
+def _read_jsonl(path: Path, rows: TableBuilder) -> None:
     n_read = 0
     for number, line in enumerate(split_lines(read_text(path)), 1):
         where, line = f"{path.name}:{number}", line.strip("\ufeff \t")
         if not line:
             continue
         try:
-            given = json.loads(line)
+            entry = json.loads(line)
         except (ValueError, RecursionError) as error:
             rows.table.fail(where, f"not a JSON object with a picture and captions: {as_utf8(str(error))}")
             continue
-        rows.add(given, where)
-        n_read += isinstance(given, dict)
-    rows.require("image", "caption", given=n_read > 0)
+        rows.add(entry, where)
+        n_read += isinstance(entry, dict)
+    rows.require("image", "caption", has_rows=n_read > 0)
 
 
-READERS: dict[str, Callable[[Path, Rows], None]] = {
+READERS: dict[str, Callable[[Path, TableBuilder], None]] = {
     ".txt": _read_lines, ".csv": _read_csv, ".json": _read_json, ".jsonl": _read_jsonl, ".parquet": read_parquet,
     ".tsv": _read_csv, ".token": _read_lines,
 }  # fmt: skip
-"""By the suffix of the file, in lower case."""
+"""The reader of each file suffix, in lower case."""

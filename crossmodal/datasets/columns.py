@@ -1,4 +1,4 @@
-"""Which columns of a table hold the pictures, the captions and the splits."""
+"""Column names of caption files: which columns hold the picture's name, its captions and its split."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ def _folded(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The columns there are, as the file writes them, in the order they are looked at.
+class ColumnMatch:
+    """The columns of a file for each purpose, as the file spells them, in order of preference.
 
-    The picture and the split are the first with a value. So is the caption, unless `every_caption` says that each of
-    them holds one.
+    In each row, the first column with a value counts; if `every_caption`, each of `captions` holds one caption.
     """
 
     image: tuple[str, ...]
@@ -38,9 +37,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that were named; without names, the usual ones are looked for.
+    """The columns that the user named; the default names apply to those that are None or empty.
 
-    Case, surrounding blanks, and `-`, `_` and blanks within a name don't matter.
+    Names match regardless of case, surrounding blanks, and `-`, `_` and blanks within them.
     """
 
     image: str | None = None
@@ -49,46 +48,46 @@ class Columns:
 
     @classmethod
     def of_pairs(cls, pairs: Iterable[tuple[str, str]]) -> Columns:
-        """From (`image`, `caption` or `split`, NAME); `caption` may be given several times.
+        """The columns of (`image`, `caption` or `split`, NAME) pairs; `caption` may be repeated.
 
         Raises:
-            InputError: Another word, no name, or one given twice.
+            InputError: A pair has another key or an empty name, or repeats `image` or `split`.
         """
-        given: dict[str, list[str]] = {"image": [], "caption": [], "split": []}
-        for what, name in pairs:
-            if what not in given or not name or (given[what] and what != "caption"):
-                raise InputError(f"columns: {what}={name}: give each once, as in {OPTION}; caption may be repeated")
-            given[what].append(name)
-        image, split = (next(iter(given[what]), None) for what in ("image", "split"))
-        return cls(image, tuple(given["caption"]), split)
+        names: dict[str, list[str]] = {"image": [], "caption": [], "split": []}
+        for key, name in pairs:
+            if key not in names or not name or (names[key] and key != "caption"):
+                raise InputError(f"columns: {key}={name}: give each once, as in {OPTION}; caption may be repeated")
+            names[key].append(name)
+        image, split = (next(iter(names[key]), None) for key in ("image", "split"))
+        return cls(image, tuple(names["caption"]), split)
 
-    def find(self, present: Sequence[str]) -> Found:
-        """Those of the columns that are present."""
-        return _find(self, tuple(present))
+    def find(self, header: Sequence[str]) -> ColumnMatch:
+        """The columns of a header that match."""
+        return _find(self, tuple(header))
 
-    def missing(self, what: str, present: Iterable[str]) -> str:
-        """What to say where none is present; `what` is `image` or `caption`."""
-        named = [self.image] if what == "image" else list(self.captions)
-        usual = IMAGE_COLUMNS if what == "image" else CAPTION_COLUMNS
-        wanted = " or ".join(name for name in named if name) or " or ".join(usual)
-        there = listed([repr(name) for name in present], 20) or "none"
-        return f"no column {wanted} among {there}: name it with {OPTION}"
+    def missing(self, key: str, header: Iterable[str]) -> str:
+        """The error message if no column of a header matches `key`, which is `image` or `caption`."""
+        chosen = [self.image] if key == "image" else list(self.captions)
+        defaults = IMAGE_COLUMNS if key == "image" else CAPTION_COLUMNS
+        expected = " or ".join(name for name in chosen if name) or " or ".join(defaults)
+        available = listed([repr(name) for name in header], 20) or "none"
+        return f"no column {expected} among {available}: name it with {OPTION}"
 
 
 @lru_cache(maxsize=256)
-def _find(columns: Columns, present: tuple[str, ...]) -> Found:
+def _find(columns: Columns, header: tuple[str, ...]) -> ColumnMatch:
     by_name: dict[str, str] = {}
-    for column in present:
+    for column in header:
         by_name.setdefault(_folded(column), column)
 
-    def of(names: Iterable[str]) -> tuple[str, ...]:
-        exact_or_folded = (name if name in present else by_name.get(_folded(name)) for name in names)
+    def matching(names: Iterable[str]) -> tuple[str, ...]:
+        exact_or_folded = (name if name in header else by_name.get(_folded(name)) for name in names)
         return tuple(dict.fromkeys(column for column in exact_or_folded if column is not None))
 
-    image = of([columns.image] if columns.image else IMAGE_COLUMNS)
-    split = of([columns.split] if columns.split else SPLIT_COLUMNS)
+    image = matching([columns.image] if columns.image else IMAGE_COLUMNS)
+    split = matching([columns.split] if columns.split else SPLIT_COLUMNS)
     if columns.captions:
-        return Found(image, of(columns.captions), split, every_caption=True)
-    captions = of(CAPTION_COLUMNS)
+        return ColumnMatch(image, matching(columns.captions), split, every_caption=True)
+    captions = matching(CAPTION_COLUMNS)
     numbered = tuple(column for name, column in by_name.items() if _NUMBERED.fullmatch(name))
-    return Found(image, captions or numbered, split, every_caption=not captions)
+    return ColumnMatch(image, captions or numbered, split, every_caption=not captions)

@@ -1,13 +1,13 @@
-"""From the name that a caption file writes to the picture it means.
+"""Resolution of the picture names in a caption file to the pictures of a folder.
 
-A name means the picture with the longest matching end of the path. Separators, `./`, surrounding blanks, the Unicode
-form and the case may differ; where several pictures fit then, the one that is written most alike is meant, and where
-that is not one either, the name is ambiguous.
+A name resolves to the picture whose path has the longest matching end. Separators, `./`, surrounding blanks, the
+Unicode form and the case may differ; if several pictures match, the most similar spelling wins, and if that is not
+unique, the name is ambiguous.
 
-A name may be shorter than the picture's path (`a.jpg` for `cats/a.jpg`) where only one picture fits. An absolute path,
-which may be of another machine, may be longer (`/home/me/pictures/a.jpg`): it is taken where the part that matches is
-the end of no other picture, or where the next folder matches as well. A relative path with a folder that is not here
-means a picture that is not here. An ending that is left out is not guessed.
+A name may be shorter than the picture's path (`a.jpg` for `cats/a.jpg`) if only one picture matches. An absolute path,
+perhaps from another machine, may be longer (`/home/me/pictures/a.jpg`): it resolves if the matching part is the end of
+no other picture's path, or if the next folder matches as well. A relative path with an unknown folder resolves to
+nothing. A missing file extension is not guessed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def parts_of(name: str) -> list[str]:
-    """The folders and the file of a path, however it separates them; `a/./b/../c.jpg` is a, c.jpg."""
+    """The folders and the file of a path with either separator, normalised; `a/./b/../c.jpg` is a, c.jpg."""
     parts: list[str] = []
     for part in name.replace("\\", "/").split("/"):
         part = part.strip()
@@ -36,7 +36,7 @@ def parts_of(name: str) -> list[str]:
 
 
 def fold(name: str) -> str:
-    """What two spellings of one path have in common.
+    """A key that is equal for all spellings of a path.
 
     Source: Unicode 15, section 3.13, D145 (canonical caseless matching).
     """
@@ -54,29 +54,34 @@ _FORMS = (
 )
 
 
-def difference(written: str, path: str) -> int:
-    """How far two paths, one of which is the end of the other, are from being written alike: 0 is the same text,
-    1 other separators or blanks, 2 another Unicode form, 3 other case.
+def difference(name: str, path: str) -> int:
+    """How the spellings of two paths differ, one of which is the end of the other.
+
+    0 is the same text, 1 other separators or blanks, 2 another Unicode form, 3 other case; 4 if neither is the other's
+    end.
     """
     for level, form in enumerate(_FORMS):
-        one, other = "/" + form(written), "/" + form(path)
-        if one.endswith(other) or other.endswith(one):
+        name_form, path_form = "/" + form(name), "/" + form(path)
+        if name_form.endswith(path_form) or path_form.endswith(name_form):
             return level
     return len(_FORMS)
 
 
 def listed(names: Sequence[str], at_most: int = 3) -> str:
-    """The first few of several names, and how many more there are."""
+    """The first names, comma-separated, and the number of further ones."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """A picture that a name may mean.
+class _Candidate:
+    """A picture that a name may resolve to.
 
-    `length` counts the parts that match; `is_whole`: it is the whole path, from the pictures' or the captions' folder
-    on; `beyond` are the leading parts of the name that nothing here matches.
+    Attributes:
+        picture: Index of the picture.
+        length: Number of matching path parts.
+        is_whole: Whether the name is the whole path relative to the pictures' or the captions' folder.
+        beyond: Leading parts of the name that match no folder.
     """
 
     picture: int
@@ -86,12 +91,12 @@ class _Fit:
 
 
 class PictureNames:
-    """The pictures of a folder by every name that may be written for them.
+    """The pictures of a folder, searchable by every spelling of their names.
 
     Args:
-        paths: The pictures, relative to `root`, with `/` between folders.
-        root: The folder they lie in.
-        base: The folder of the captions: `root`, or one above it.
+        paths: Paths of the pictures relative to `root`, with `/` between folders.
+        root: The folder of the pictures.
+        base: The folder of the captions: `root` or one of its parents.
     """
 
     def __init__(self, paths: Sequence[str], root: Path, base: Path) -> None:
@@ -109,49 +114,49 @@ class PictureNames:
                 folded = folded.partition("/")[2]
 
     def resolve(self, names: Iterable[str], loose: Set[str] = frozenset()) -> tuple[dict[str, int], dict[str, str]]:
-        """The picture of each name, as its place in `paths`; and of the other names, why they have none.
+        """The index in `paths` of each resolved name, and the reason for each unresolved one.
 
         Args:
-            names: As they are written.
-            loose: Relative names whose leading folders need not be here.
+            names: Picture names as the caption file spells them.
+            loose: Relative names whose leading folders need not exist.
         """
-        found: dict[str, int] = {}
-        refused: dict[str, str] = {}
+        resolved: dict[str, int] = {}
+        unresolved: dict[str, str] = {}
         claims: dict[tuple[int, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
         for name in names:
-            fits = self._fits(name, is_free=bool(_machine(name)) or name in loose)
-            if not fits:
-                refused[name] = f"there is no such picture in {self._root}{self._of_that_name(name)}"
-            elif len(fits) > 1:
-                several = listed([self._paths[fit.picture] for fit in fits])
-                refused[name] = f"it fits several pictures ({several}): write more of its path"
+            candidates = self._candidates(name, may_be_longer=bool(_machine(name)) or name in loose)
+            if not candidates:
+                unresolved[name] = f"there is no such picture in {self._root}{self._same_file_name(name)}"
+            elif len(candidates) > 1:
+                paths = listed([self._paths[candidate.picture] for candidate in candidates])
+                unresolved[name] = f"it fits several pictures ({paths}): write more of its path"
             else:
-                [fit] = fits
-                found[name] = fit.picture
-                if fit.is_whole or fit.beyond:
-                    claims[fit.picture, _machine(name)][name] = fit.beyond
-        # Names in different folders of one machine are different pictures, of which at most one is here.
+                [candidate] = candidates
+                resolved[name] = candidate.picture
+                if candidate.is_whole or candidate.beyond:
+                    claims[candidate.picture, _machine(name)][name] = candidate.beyond
+        # Names in different folders of one machine are different pictures; at most one of them can be this picture.
         for (picture, _), by_name in claims.items():
             if len(set(by_name.values())) > 1:
                 for name in [name for name, beyond in by_name.items() if beyond]:
                     others = listed([other for other, beyond in by_name.items() if beyond != by_name[name]])
-                    refused[name] = f"only its end fits {self._paths[picture]}, and so does that of {others}"
-                    del found[name]
-        return found, refused
+                    unresolved[name] = f"only its end fits {self._paths[picture]}, as does the end of {others}"
+                    del resolved[name]
+        return resolved, unresolved
 
-    def _of_that_name(self, name: str) -> str:
-        """The pictures in other folders whose files are called so, for a message."""
+    def _same_file_name(self, name: str) -> str:
+        """The end of an error message that lists pictures of the same file name in other folders."""
         same = self._by_end.get(fold(name).rpartition("/")[2], [])
-        return f"; the file name is that of {listed([self._paths[picture] for picture in same])}" if same else ""
+        return f"; pictures of this file name: {listed([self._paths[picture] for picture in same])}" if same else ""
 
-    def _fits(self, name: str, *, is_free: bool) -> list[_Fit]:
-        """The pictures that a name fits best: one, or several where that is not clear.
+    def _candidates(self, name: str, *, may_be_longer: bool) -> list[_Candidate]:
+        """The pictures that match a name best; several if the name is ambiguous.
 
-        `is_free`: whether the name may start with folders that are not here.
+        `may_be_longer`: whether the name may start with folders that don't exist here.
         """
         parts = fold(name).split("/")
-        fits = [
-            _Fit(picture, len(parts), is_whole=self._paths[picture].count("/") + 1 == len(parts))
+        candidates = [
+            _Candidate(picture, len(parts), is_whole=self._paths[picture].count("/") + 1 == len(parts))
             for picture in self._by_end.get("/".join(parts), ())
         ]
         for start in range(1, len(parts)):
@@ -160,29 +165,29 @@ class PictureNames:
             above = _same_end(parts[:start], self._root_parts)
             if above or len(self._by_end.get(end, ())) == len(pictures):
                 is_whole, beyond = parts[:start] == self._from_base, tuple(parts[: start - above])
-                if beyond and not is_free:
+                if beyond and not may_be_longer:
                     continue
-                fits += [_Fit(p, len(parts) - start + above, is_whole, beyond) for p in pictures]
-        longest = max((fit.length for fit in fits), default=0)
-        fits = [fit for fit in fits if fit.length == longest]
-        if len(fits) < 2:
-            return fits
-        differences = {fit: difference(name, self._paths[fit.picture]) for fit in fits}
+                candidates += [_Candidate(p, len(parts) - start + above, is_whole, beyond) for p in pictures]
+        longest = max((candidate.length for candidate in candidates), default=0)
+        candidates = [candidate for candidate in candidates if candidate.length == longest]
+        if len(candidates) < 2:
+            return candidates
+        differences = {candidate: difference(name, self._paths[candidate.picture]) for candidate in candidates}
         least = min(differences.values())
-        whole = [fit for fit in fits if fit.is_whole] or fits
-        best = [fit for fit in whole if differences[fit] == least]
-        return best or fits
+        whole = [candidate for candidate in candidates if candidate.is_whole] or candidates
+        best = [candidate for candidate in whole if differences[candidate] == least]
+        return best or candidates
 
 
-def _same_end(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many of the last parts are the same."""
+def _same_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """The number of trailing parts that are equal."""
     n = 0
-    while n < min(len(one), len(other)) and one[-1 - n] == other[-1 - n]:
+    while n < min(len(first), len(second)) and first[-1 - n] == second[-1 - n]:
         n += 1
     return n
 
 
 def _machine(name: str) -> str:
-    """What an absolute path starts with, which tells apart machines; nothing for a relative one."""
+    """The first part of an absolute path, which distinguishes machines; empty for a relative path."""
     is_absolute = name.startswith(("/", "\\")) or _DRIVE.match(name)
     return next(iter(parts_of(name)), "").lower() if is_absolute else ""

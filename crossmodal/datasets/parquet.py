@@ -1,4 +1,4 @@
-"""Captions in Parquet, and the pictures that a model hub stores with them."""
+"""Parquet caption files: rows with picture names, or with embedded pictures as model hubs store them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import ImageRecord
 from crossmodal.datasets.names import parts_of
-from crossmodal.datasets.table import Rows, captions_of, first, name_of, split_name
+from crossmodal.datasets.table import TableBuilder, captions_of, first, name_of, split_name
 from crossmodal.datasets.text import Unusable, as_text
 
 _ROWS_AT_ONCE = 1024
@@ -23,8 +23,8 @@ _PICTURES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class InParquet:
-    """Reads the bytes of a picture out of a column of a Parquet file."""
+class EmbeddedPicture:
+    """Reads a picture's bytes from a row and column of a Parquet file."""
 
     file: Path
     column: str
@@ -34,24 +34,25 @@ class InParquet:
         """The encoded bytes.
 
         Raises:
-            PictureError: The file can't be read, or has no bytes there any more.
+            PictureError: The file can't be read, or the row has no bytes.
         """
         import pyarrow
 
         try:
-            now = os.stat(self.file)
-            content = _opened(self.file, self.column, (now.st_ino, now.st_size, now.st_mtime_ns)).at(self.row)
+            status = os.stat(self.file)
+            version = (status.st_ino, status.st_size, status.st_mtime_ns)
+            content = _cached_column(self.file, self.column, version).at(self.row)
         except (OSError, pyarrow.ArrowException, StopIteration) as error:
-            raise PictureError(f"can't be read out of {self.file}: {error}") from error
+            raise PictureError(f"can't be read from {self.file}: {error}") from error
         if content is None:
             raise PictureError(f"row {self.row + 1} of {self.file} has no picture")
         return content
 
 
 class _Column:
-    """The values of a binary column; reading them in order reads each once.
+    """The values of a binary column; sequential access reads each value once.
 
-    In memory are a few values, and the page they lie in: at most 1,024 values, or a row group where that has fewer.
+    Holds a few values in memory and the page that contains them: at most 1,024 values, or a row group if smaller.
     """
 
     def __init__(self, file: Path, column: str) -> None:
@@ -67,19 +68,19 @@ class _Column:
         self._first, self._values = self._starts[group], None
 
     def at(self, row: int) -> bytes | None:
-        """The value of a row."""
+        """The value of a row; None if it is null."""
         group = bisect(self._starts, row) - 1
         if row < self._first or self._starts[group] > self._first + _PICTURES_AT_ONCE:
             self._restart(group)
         while self._values is None or row >= self._first + len(self._values):
             first = self._first + (0 if self._values is None else len(self._values))
-            self._values, self._first = None, sys.maxsize  # where reading fails, the next row starts over
+            self._values, self._first = None, sys.maxsize  # after a failed read, the next access restarts
             self._values, self._first = next(self._batches).column(0), first
         value = self._values[row - self._first].as_py()
         return next(iter(value.values())) if isinstance(value, dict) else value
 
     def is_valid(self) -> Iterator[bool]:
-        """Whether each row has bytes; the bytes are read only where the file doesn't count those that are missing."""
+        """Whether each row has bytes; reads the values only if the file has no null counts."""
         import pyarrow.compute as compute
 
         if all(self._has_no_nulls(group) for group in range(self._file.num_row_groups)):
@@ -94,72 +95,72 @@ class _Column:
     def _has_no_nulls(self, group: int) -> bool:
         chunks = self._file.metadata.row_group(group)
         columns = (chunks.column(place) for place in range(chunks.num_columns))
-        told = next(column.statistics for column in columns if column.path_in_schema == self._column)
-        return told is not None and told.has_null_count and told.null_count == 0
+        statistics = next(column.statistics for column in columns if column.path_in_schema == self._column)
+        return statistics is not None and statistics.has_null_count and statistics.null_count == 0
 
 
 @lru_cache(maxsize=4)
-def _opened(file: Path, column: str, version: tuple[int, ...]) -> _Column:
-    """One column for all who read it; `version` differs where the file has changed."""
+def _cached_column(file: Path, column: str, version: tuple[int, ...]) -> _Column:
+    """A column shared by all readers; `version` makes a changed file a new cache entry."""
     return _Column(file, column)
 
 
 def _open(file: Path) -> Any:
     import pyarrow.parquet as parquet
 
-    # Not mapped into memory: a file that is cut short meanwhile would end the process.
+    # Not memory-mapped: truncation of a mapped file would kill the process (SIGBUS).
     return parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
 
 
-def read_parquet(path: Path, rows: Rows) -> None:
-    """Rows with a picture's name, or with the picture itself as `image: {bytes, path}` or as plain bytes.
+def read_parquet(path: Path, rows: TableBuilder) -> None:
+    """Adds rows with a picture's name, or with an embedded picture as `image: {bytes, path}` or as bytes.
 
     Raises:
-        InputError: No Parquet, damaged, or without the columns that are needed.
+        InputError: The file is not Parquet, is damaged, or lacks a required column.
     """
     import pyarrow
 
     try:
         _read(path, rows)
     except pyarrow.ArrowException as error:
-        raise InputError(f"damaged, or no Parquet: {error}") from error
+        raise InputError(f"damaged, or not Parquet: {error}") from error
 
 
-def _read(path: Path, rows: Rows) -> None:
+def _read(path: Path, rows: TableBuilder) -> None:
     file = _open(path)
     schema = file.schema_arrow
-    rows.look_at(schema.names)
-    found = rows.columns.find(schema.names)
-    embedded = next((name for name in found.image if _bytes_in(schema.field(name).type) is not None), None)
+    rows.add_header(schema.names)
+    match = rows.columns.find(schema.names)
+    embedded = next((name for name in match.image if _bytes_in(schema.field(name).type) is not None), None)
     rows.require("image", *([] if embedded else ["caption"]))
-    read = [*dict.fromkeys((*found.image, *found.captions, *found.split))]
-    read += ["filepath"] if "filepath" in schema.names and "filepath" not in read else []
+    columns = [*dict.fromkeys((*match.image, *match.captions, *match.split))]
+    columns += ["filepath"] if "filepath" in schema.names and "filepath" not in columns else []
     content = None
     if embedded is not None:
-        read.remove(embedded)
+        columns.remove(embedded)
         content = ".".join([embedded, *(_bytes_in(schema.field(embedded).type) or [])])
         if _has_paths(schema.field(embedded).type):
-            read.append(f"{embedded}.path")
+            columns.append(f"{embedded}.path")
     has_bytes = _Column(path, content).is_valid() if content else None
     names: set[str] = set()
-    for number, row in enumerate(_rows(file, read), 1):
+    for number, row in enumerate(_rows(file, columns), 1):
         where = f"{path.name}, entry {number}"
         if has_bytes is None or content is None or not next(has_bytes):
             rows.add(row, where)
             continue
-        own = rows.found_in(row)
-        name = _below(path, name_of(row, own), number, names)
-        captions = tuple(dict.fromkeys(rows.table.usable(captions_of(row, own), name, where)))
+        row_match = rows.match(row)
+        name = _unique_name(name_of(row, row_match), number, names)
+        captions = tuple(dict.fromkeys(rows.table.usable(captions_of(row, row_match), name, where)))
         tags = {"filename": PurePosixPath(name).name}
         if "/" in name:
             tags["folder"] = str(PurePosixPath(name).parent)
-        if split := split_name(first(row, own.split)):
+        if split := split_name(first(row, row_match.split)):
             tags["split"] = split
-        rows.table.pictures.append(ImageRecord(path / name, captions, tags, InParquet(path, content, number - 1)))
+        rows.table.pictures.append(ImageRecord(path / name, captions, tags, EmbeddedPicture(path, content, number - 1)))
 
 
 def _bytes_in(kind: Any) -> list[str] | None:
-    """Where in a column of this type a picture's bytes are; None where they are not."""
+    """The path to the picture's bytes within a column of this type; None if the type holds no pictures."""
     import pyarrow.types as types
 
     if types.is_struct(kind):
@@ -176,7 +177,7 @@ def _has_paths(kind: Any) -> bool:
 
 
 def _rows(file: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows; a value that is no UTF-8 stands there as bytes."""
+    """The rows as cells by column; a string that is not UTF-8 is replaced by bytes, which are rejected later."""
     if not columns:
         yield from ({} for _ in range(file.metadata.num_rows))
         return
@@ -195,10 +196,10 @@ def _value(scalar: Any) -> Any:
         return b"\xff"
 
 
-def _below(path: Path, given: Any, number: int, taken: set[str]) -> str:
-    """The name of an embedded picture: the one it has, or that of its row where it has none or another has it."""
-    written = as_text(given)
-    parts = [] if isinstance(written, Unusable) else parts_of(written)
+def _unique_name(value: Any, number: int, taken: set[str]) -> str:
+    """The name of an embedded picture: its own, or one made of its row number if it has none or it is taken."""
+    text = as_text(value)
+    parts = [] if isinstance(text, Unusable) else parts_of(text)
     name = "/".join(parts)
     if not name or name in taken:
         name = "/".join([f"row-{number}", *parts[-1:]])

@@ -1,4 +1,4 @@
-"""The data sets by name, and where each lies."""
+"""Data sets by name, and the location of each."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def canonical(name: str) -> str:
-    """`8k` is `f8k`; a path stays as it is."""
+    """The canonical name of a data set (`8k` is `f8k`); a path is returned unchanged."""
     return ALIASES.get(name, name)
 
 
 def collection_name(name: str) -> str:
-    """The collection a data set is indexed into unless another is named; folders that share a name but
-    not a place get different ones.
-    """
+    """The default collection of a data set; folders of the same name in different places get different collections."""
     name = canonical(name)
     if name in CAPTION_FILES or name == "scenes":
         return name
@@ -45,12 +43,15 @@ def collection_name(name: str) -> str:
 
 
 def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]] = ()) -> Records:
-    """The records of a data set: a name (`toy-data`, `f8k`, `f30k`, `coco`, `scenes`) or a path.
+    """The records of a data set.
 
-    `columns` says of the caption file which column is (`image`, NAME), (`caption`, NAME) and (`split`, NAME).
+    Args:
+        name: `toy-data`, `f8k`, `f30k`, `coco`, `scenes`, or a path.
+        split: The split to read; None for all.
+        columns: Columns of the caption file, as (`image`, NAME), (`caption`, NAME) and (`split`, NAME).
 
     Raises:
-        InputError: It is not there; the message says how to get it.
+        InputError: The data set does not exist; the message says how to get it.
     """
     name = canonical(name)
     if name == "scenes":
@@ -58,25 +59,25 @@ def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]]
     if name not in CAPTION_FILES:
         return read_path(Path(name), split, Columns.of_pairs(columns))
     folder = DATA / name
-    found = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
-    if not found:
+    files = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
+    if not files:
         how = f"run `./get_data.sh {name}`" if name in FETCHED else f"put {CAPTION_FILES[name][0]} and images/ there"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
-    return read_folder(folder, found[0], split, Columns.of_pairs(columns))
+    return read_folder(folder, files[0], split, Columns.of_pairs(columns))
 
 
 def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
-    """The folder of generated scenes of a split, drawn on first use (about ten seconds).
+    """The folder of a split's generated scenes, drawn on first use (about ten seconds).
 
     Raises:
-        InputError: No such split.
+        InputError: The split does not exist.
     """
-    matching = [known for known in SPLITS if known == split]
+    matching = [name for name in SPLITS if name == split]
     if not matching:
         raise InputError(f"scenes has no split {split!r}: it has {', '.join(SPLITS)}")
     folder = DATA / "scenes" / split
     if not (folder / "recipe.json").exists():
-        # Beside it first, since another process may be drawing or reading the same one.
+        # Draw into a temporary folder, since another process may be drawing or reading the same split.
         drawn = folder.with_name(f".{split}.{os.getpid()}")
         write_scenes(drawn, matching[0], n_scenes)
         if not (folder / "recipe.json").exists():

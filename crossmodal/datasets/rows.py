@@ -1,4 +1,4 @@
-"""The rows of a table that is written as text: each is kept or named, and none swallows the ones behind it."""
+"""Rows of delimited text (CSV): each row is yielded or reported, and an unclosed quote affects its own row only."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def split_row(text: str, delimiter: str) -> list[str] | None:
-    """The cells of a row, quoted as RFC 4180 has it; None where a quote is not closed, nothing where a line ends
-    outside quotes.
+    """The cells of a row, quoted as in RFC 4180; None if a quote is not closed, [] if a line ends outside quotes.
 
-    A quote that is closed before the end of its cell is read as it stands. Before the quote there may be blanks, but
-    not behind `|`: Flickr30k's captions begin with a blank, and may go on with a quote that is never closed.
+    A quote that is closed before its cell ends is part of the text. Blanks may precede the opening quote, except after
+    `|`: Flickr30k's captions begin with a blank and may contain an unclosed quote.
     """
     if '"' not in text:
         return text.split(delimiter)
     cells, place = [], 0
     quoted, unclosed = _cells(delimiter)
     while True:
-        found = quoted.match(text, place)
-        if found:
-            cells.append(found[1].replace('""', '"'))
-            end = found.end(2)
+        match = quoted.match(text, place)
+        if match:
+            cells.append(match[1].replace('""', '"'))
+            end = match.end(2)
         elif unclosed.fullmatch(text, place):
             return None
         else:
@@ -52,19 +51,19 @@ def _cells(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 def read_rows(
     lines: Sequence[str], delimiter: str, width: int, key: int, is_key: Callable[[str], bool]
 ) -> Iterator[tuple[int, list[str] | Unusable]]:
-    """Rows with the index of the line they begin in; a cell in quotes may hold line ends.
+    """(index of the first line, cells) of each row; a quoted cell may span lines.
 
     Args:
-        lines: The lines behind the header.
-        delimiter: What stands between cells.
-        width: How many cells a row has; further ones may be there where they are empty.
-        key: The column of the picture's name.
-        is_key: Whether a cell looks like such a name. In an open quote it shows that the quote is a stray one.
+        lines: The lines after the header.
+        delimiter: The character between cells.
+        width: Number of cells in a row; additional cells are allowed if empty.
+        key: The index of the column with the picture's name.
+        is_key: Whether a cell looks like such a name; one inside an open quote shows that the quote is a stray one.
     """
 
     def stray(line: str, is_open: bool) -> bool:
         cells = line.split(delimiter)
-        place = key if key < width - 1 else len(cells) - 1  # the text in front of a last column may have delimiters
+        place = key if key < width - 1 else len(cells) - 1  # text before a last key column may contain delimiters
         if len(cells) < width or not is_key(cells[place]):
             return False
         return is_open == (delimiter.join(cells[:place]).count('"') % 2 == 0)
@@ -78,7 +77,7 @@ def read_rows(
         if cells is None:
             cells, end = _over_lines(lines, start, delimiter, width, stray)
         if cells is None:
-            yield start, Unusable("a quote is opened and not closed: close it, or double it if it belongs to the text")
+            yield start, Unusable("unclosed quote: close it, or double it if it belongs to the text")
             start += 1
             continue
         if not _is_as_wide(cells, width):
@@ -92,8 +91,9 @@ def read_rows(
 def _over_lines(
     lines: Sequence[str], start: int, delimiter: str, width: int, stray: Callable[[str, bool], bool]
 ) -> tuple[list[str] | None, int]:
-    """The cells of a row whose quote is closed in a later line, and the line behind it; None where it is a stray one:
-    the name of a picture stands in it, in the column for names.
+    """The cells of a row whose quote is closed in a later line, and the index of the line after the row.
+
+    The cells are None if the quote is a stray one: the text in it contains a picture name in the key column.
     """
     if stray(lines[start], False):
         return None, start + 1

@@ -1,4 +1,4 @@
-"""Scenes as a data set: drawn into a folder in Flickr8k's layout, and read from there like any other."""
+"""Generated scenes as a data set: written to a folder in Flickr8k's layout and read like any other data set."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ TOY_SIZE = 200
 
 
 def write_scenes(folder: Path, split: Split, n_scenes: int, seed: int = 0, start: int = 0) -> None:
-    """Draws scenes `start` to `start + n_scenes` of a split: `images/`, `captions.txt` with five captions
-    each, and `recipe.json`. The same arguments give the same files.
+    """Writes scenes `start` to `start + n_scenes` of a split: `images/`, `captions.txt` and `recipe.json`.
+
+    Each scene has five captions. The same arguments give the same files.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     with (folder / "captions.txt").open("w", encoding="utf8", newline="") as file:
@@ -35,5 +36,5 @@ def write_scenes(folder: Path, split: Split, n_scenes: int, seed: int = 0, start
 
 
 def caption_seed(seed: int, split: Split, index: int) -> str:
-    """What the words of a scene's captions are drawn from."""
+    """The random seed of a scene's captions."""
     return f"{seed}-{split}-{index}"

@@ -1,4 +1,4 @@
-"""Where bytes become text, and where a value of a caption file becomes a caption or a name."""
+"""Decoding of text files, and conversion of a caption file's values to captions and names."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le", 2), (codecs.BOM_UTF16_BE, "utf-16-be", 2),
 )  # fmt: skip
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_UNDECODED = re.compile("[\udc80-\udcff]")  # as `surrogateescape` keeps a byte that is no UTF-8
+_UNDECODED = re.compile("[\udc80-\udcff]")  # how `surrogateescape` represents a byte that is not UTF-8
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DEEPEST = 3  # a list of objects with lists
+_MAX_DEPTH = 3  # a list of objects with lists
 _CAPTION_KEYS = ("raw", "caption", "text", "sentence")
 NOT_UTF8 = "not UTF-8: save the file as UTF-8 (`iconv -f CP1252 -t UTF-8` converts Windows text)"
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a value is no caption."""
+    """The reason why a value is not a caption or a name."""
 
     reason: str
 
 
 def read_text(path: Path) -> str:
-    """The text of a regular file: UTF-8; UTF-16 or UTF-32 where it begins with their byte order mark; UTF-16 where
-    it begins with a letter of it.
+    """The text of a regular file in UTF-8, or in UTF-16 or UTF-32.
 
-    Bytes that are no text become surrogates, so that only the captions with them have to be given up.
+    UTF-16 and UTF-32 are recognised by their byte order mark, UTF-16 also by a leading ASCII character. Undecodable
+    bytes become surrogates, so that only the captions that contain them are rejected.
 
     Raises:
-        OSError: It can't be read, or is no regular file, such as a FIFO, which would be waited for.
+        OSError: The file can't be read, or is not a regular file (reading a FIFO would block).
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError("not a regular file")
     raw = path.read_bytes()
-    mark, encoding, width = next((known for known in _MARKS if raw.startswith(known[0])), (b"", "utf-8", 1))
+    mark, encoding, width = next((entry for entry in _MARKS if raw.startswith(entry[0])), (b"", "utf-8", 1))
     if not mark and raw[:2].count(0) == 1:
         encoding, width = "utf-16-le" if raw[0] else "utf-16-be", 2
     raw = raw[len(mark) :]
@@ -52,37 +52,36 @@ def read_text(path: Path) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text; only CR and LF end one."""
+    """The lines of a text, split at CR, LF and CR LF only."""
     lines = _LINE_END.split(text)
     return lines if lines[-1] else lines[:-1]
 
 
 def captions_in(value: object, depth: int = 0) -> Iterator[str | Unusable]:
-    """The captions of a value: of a text, of a list of texts, or of an object with the text as `raw`, `caption`,
-    `text` or `sentence`.
+    """The captions in a text, in a list of texts, or in an object with the key `raw`, `caption`, `text` or `sentence`.
 
-    None and NaN are no caption. A number or a truth value is none either, but a mistake: it is unusable, and so is a
-    text that is empty, holds a NUL or could not be stored as UTF-8.
+    None and NaN yield nothing. A number, a boolean, and a text that is empty, contains a NUL or can't be encoded as
+    UTF-8 yield an `Unusable`.
     """
     if value is None or value != value:
         return
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         yield Unusable("is nested too deep")
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from captions_in(item, depth + 1)
     elif isinstance(value, Mapping):
-        told = next((value[key] for key in _CAPTION_KEYS if value.get(key) is not None), None)
-        if told is None and not any(key in value for key in _CAPTION_KEYS):
+        nested = next((value[key] for key in _CAPTION_KEYS if value.get(key) is not None), None)
+        if nested is None and not any(key in value for key in _CAPTION_KEYS):
             yield Unusable(f"is an object without {', '.join(_CAPTION_KEYS)}")
-        yield from captions_in(told, depth + 1)
+        yield from captions_in(nested, depth + 1)
     else:
-        found = as_text(value)
-        yield found if isinstance(found, Unusable) else " ".join(found.split()) or Unusable("is empty")
+        text = as_text(value)
+        yield text if isinstance(text, Unusable) else " ".join(text.split()) or Unusable("is empty")
 
 
 def as_text(value: object) -> str | Unusable:
-    """A text or the bytes of one; unusable is what is no text, or could not be stored as UTF-8."""
+    """The text of a `str` or of UTF-8 bytes; `Unusable` for other types and for text that can't be stored as UTF-8."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -101,5 +100,5 @@ def as_text(value: object) -> str | Unusable:
 
 
 def as_utf8(name: str) -> str:
-    """A text with what is no UTF-8 written as escapes."""
+    """The text with characters that can't be encoded as UTF-8 (lone surrogates) as escapes."""
     return name.encode("utf8", "backslashreplace").decode("utf8")

@@ -315,7 +315,7 @@ def test_json_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
 
 
 def test_json_that_is_cut_off_says_where(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"captions\.json .* line 2, column 11: .*: mend the JSON there"):
+    with pytest.raises(InputError, match=r"captions\.json .* line 2, column 11: .*: fix the JSON there"):
         read(tmp_path, "captions.json", '[{"image": "a.jpg", "caption": "One"},\n{"image": "b.')
 
 

@@ -236,7 +236,7 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {
         "files ending in .mov": 2,
         "files ending in .cr2": 1,
-        "files without an ending": 1,
+        "files without an extension": 1,
         "files ending in .txt without a picture of that name": 1,
         "hidden files": 1,
         "hidden folders": 1,
@@ -268,8 +268,8 @@ def test_caption_files_are_not_passed_over_and_what_lies_beside_images_is(tmp_pa
     assert skipped(tmp_path) == {"files ending in .txt": 1}
     touch(tmp_path, "images/a.jpg", "other/b.jpg")
     assert skipped(tmp_path) == {
-        "folders beside images/, which is the one searched": 1,
-        "pictures beside images/, which is the folder searched": 1,
+        "folders beside images/ (only images/ is searched)": 1,
+        "pictures beside images/ (only images/ is searched)": 1,
     }
 
 
@@ -319,7 +319,7 @@ def test_side_files_of_every_kind(tmp_path: Path) -> None:
     }  # fmt: skip
     _, failures = parted(read_path(tmp_path))
     assert [(Path(f.path).name, f.reason) for f in failures] == [
-        ("f.txt", "it may be of several pictures: f.jpg, f.png")
+        ("f.txt", "it may belong to several pictures: f.jpg, f.png")
     ]
 
 
@@ -345,7 +345,7 @@ def test_each_caption_is_counted_once(tmp_path: Path) -> None:
 
 def test_no_picture_and_no_row_that_can_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "captions.csv").write_text('image,caption\na.jpg,"One\nb.jpg\n')
-    with pytest.raises(InputError, match=r"no pictures .* 2 rows .* can't be read, first captions\.csv:2: a quote"):
+    with pytest.raises(InputError, match=r"no pictures .* 2 rows .* read, first captions\.csv:2: unclosed quote"):
         read_path(tmp_path)
 
 

@@ -96,7 +96,7 @@ def test_names_of_one_picture_join() -> None:
 def test_two_folders_of_one_machine_have_two_pictures() -> None:
     told = resolve(["1.png", "2.png"], "/x/train/1.png", "/x/test/1.png", "/x/test/2.png")
     assert told["/x/test/2.png"] == "2.png"
-    assert told["/x/train/1.png"] == "only its end fits 1.png, and so does that of /x/test/1.png"
+    assert told["/x/train/1.png"] == "only its end fits 1.png, as does the end of /x/test/1.png"
     assert "only its end fits" in told["/x/test/1.png"]
     assert resolve(["1.png"], "1.png", "test/1.png")["1.png"] == "1.png"
     assert NONE in resolve(["1.png"], "1.png", "test/1.png")["test/1.png"]

@@ -117,10 +117,10 @@ def test_a_file_that_is_gone_or_another(tmp_path: Path) -> None:
     assert of_record(first) == png(0)
     path.unlink()
     hub(path, [{"bytes": png(7), "path": "a.png"}])
-    with pytest.raises(PictureError, match="can't be read out of"):
+    with pytest.raises(PictureError, match="can't be read from"):
         of_record(last)
     path.write_bytes(b"PAR1")
-    with pytest.raises(PictureError, match="can't be read out of"):
+    with pytest.raises(PictureError, match="can't be read from"):
         of_record(first)
 
 
