@@ -1,1 +1,1 @@
-"""A small world of shapes of which everything is known: what is in it, how it looks, how it is spoken of."""
+"""Generated scenes of shapes with known content: their description, drawing, captions and queries."""

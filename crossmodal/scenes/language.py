@@ -1,7 +1,7 @@
-"""Says true things about a scene, in five styles, with synonyms; and short queries.
+"""Captions of scenes in five styles, with synonyms; and short queries.
 
-What is said is drawn from the scene and a random source apart, so the same words over a changed scene
-(`world.flipped`, `world.swapped`, `world.changed`) give a caption that differs just there: a hard negative.
+A caption depends on the scene and on a separate random generator. So the same generator state with a changed scene
+(`world.flipped`, `world.swapped`, `world.changed`) gives a caption that differs only in the change: a hard negative.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SHAPE_NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "flower": (("flower", "flowers"), ("blossom", "blossoms")),
     "drop": (("drop", "drops"), ("teardrop", "teardrops")),
 }
-"""Singular and plural; the first name is the usual one, the others are synonyms."""
+"""Singular and plural names; the first is the default, the others are synonyms."""
 ANY_SHAPE = (("thing", "things"), ("shape", "shapes"))
-"""For what has no name of its own, and for queries that leave the shape open: "red things"."""
+"""Names for unnamed shapes, and for queries that leave the shape open: "red things"."""
 
 COLOUR_NAMES: dict[str, tuple[str, ...]] = {
     "red": ("red", "crimson"),
@@ -72,7 +72,7 @@ BACKGROUND_NAMES: dict[str, tuple[str, ...]] = {
 CAPTION_STYLES = 5
 INVENTORY_STYLE = 3
 PLACED_STYLES = (0, 1, 2, 4)
-"""The styles that say where things are, and so change when the scene is flipped."""
+"""The styles that state positions, and so change when the scene is flipped."""
 
 LEFT, RIGHT = ("left of", "to the left of"), ("right of", "to the right of")
 ABOVE, BELOW = ("above", "over"), ("below", "under")
@@ -84,10 +84,10 @@ def captions(scene: Scene, rng: Random) -> list[str]:
 
 
 def caption(scene: Scene, style: int, rng: Random) -> str:
-    """One caption in a style of 0 to 4.
+    """One caption of a scene in a style of 0 to 4.
 
-    Styles: 0 relation, then where it is; 1 the relation from the other side, in synonyms; 2 each thing
-    with its place in the picture; 3 a full inventory; 4 inventory first, then the relation.
+    Styles: 0 a relation, then the background; 1 the background, then a relation with synonyms; 2 each thing with its
+    position in the picture; 3 all things with all attributes; 4 all things, then a relation.
     """
     things = list(scene.things)
     rng.shuffle(things)
@@ -114,12 +114,11 @@ def caption(scene: Scene, style: int, rng: Random) -> str:
     relation = _relation(first, second, rng)
     shapes = [_shape_word(t, rng, synonyms, plural=t.count > 1) for t in (first, second)]
     be = "is" if first.count == 1 else "are"
-    told = f"the {shapes[0]} {be} {relation} the {shapes[1]}"
-    return f"{', '.join(listed[:-1])} and {listed[-1]} {background}, {told}"
+    return f"{', '.join(listed[:-1])} and {listed[-1]} {background}, the {shapes[0]} {be} {relation} the {shapes[1]}"
 
 
 def terse_caption(scene: Scene, rng: Random) -> str:
-    """A few words that say where things are: "a red heart left of a star", "stars at the top"."""
+    """A short caption with a relation or a position: "red heart left of star", "stars at the top"."""
     first, second = rng.sample(scene.things, 2)
     synonyms, colours = rng.random() < 0.3, rng.random() < 0.5
 
@@ -134,16 +133,16 @@ def terse_caption(scene: Scene, rng: Random) -> str:
 
 
 def noun_phrase(thing: Thing, rng: Random, synonyms: bool = False, detail: float = 0.8) -> str:
-    """Count, size, texture, colour, shape: "two small red hearts".
+    """A thing's count, size, texture, colour and shape in words: "two small red hearts".
 
-    Size and texture are said with the probability `detail`.
+    Size and texture are each mentioned with probability `detail`.
     """
     words = [rng.choice(COUNT_NAMES[thing.count])]
-    said_size, said_texture = rng.random() < detail, rng.random() < detail
+    with_size, with_texture = rng.random() < detail, rng.random() < detail
     size, texture = rng.choice(SIZE_NAMES[thing.size]), rng.choice(TEXTURE_NAMES[thing.texture])
-    if said_size:
+    if with_size:
         words.append(size)
-    if said_texture and texture:
+    if with_texture and texture:
         words.append(texture)
     words.append(_colour_word(thing.colour, rng, synonyms))
     words.append(_shape_word(thing, rng, synonyms, plural=thing.count > 1))
@@ -152,7 +151,7 @@ def noun_phrase(thing: Thing, rng: Random, synonyms: bool = False, detail: float
 
 
 def _with_articles(phrase: str) -> str:
-    """Puts "an" before the colours that begin with a vowel."""
+    """Replaces "a" by "an" before colours that begin with a vowel."""
     return re.sub(r"\ba (?=orange|azure|emerald)", "an ", phrase)
 
 
@@ -168,7 +167,7 @@ def _shape_word(thing: Thing, rng: Random, synonyms: bool, plural: bool) -> str:
 
 
 def _relation(first: Thing, second: Thing, rng: Random) -> str:
-    """A relation that holds, along an axis on which the two centres are far enough apart."""
+    """A true relation of two things, along an axis on which their centres are at least `RELATION_GAP` apart."""
     dx, dy = first.x - second.x, first.y - second.y
     along_x = abs(dx) >= RELATION_GAP and (abs(dy) < RELATION_GAP or rng.random() < 0.5)
     wording = rng.randrange(2)
@@ -186,7 +185,7 @@ def _place(thing: Thing, rng: Random) -> str:
 
 @dataclass(frozen=True)
 class ShortQuery:
-    """A short text and the predicate that says which scenes it is true of."""
+    """A short text and the predicate that decides which scenes it describes."""
 
     text: str
     pattern: Pattern
@@ -213,39 +212,36 @@ def short_query(
     """A short query that is true of the scene: "hearts", "red circle", "three small green stars".
 
     Args:
-        scene: The scene it is drawn from.
-        rng: Chooses the thing, the attributes and the words.
-        synonyms: True for synonyms throughout, False for usual words, None for a mixture.
-        attributes: Which attributes to name; None for a random one of `ATTRIBUTE_SETS`.
+        scene: The scene that the query describes.
+        rng: Random generator that chooses the thing, the attributes and the words.
+        synonyms: True for synonyms, False for default words, None for a random choice of the two.
+        attributes: The attributes to mention; None for a random element of `ATTRIBUTE_SETS`.
     """
     thing = rng.choice(scene.things)
-    named = attributes or rng.choice(ATTRIBUTE_SETS)
-    pattern = pattern_of(thing, scene, named)
+    pattern = pattern_of(thing, scene, attributes or rng.choice(ATTRIBUTE_SETS))
     if pattern == Pattern():
         pattern = pattern_of(thing, scene, ("colour", "shape"))
     return describe(pattern, rng, synonyms)
 
 
-def pattern_of(thing: Thing, scene: Scene, named: tuple[str, ...]) -> Pattern:
-    """The pattern with the named attributes of a thing; a plain texture, or a colour or shape without a
-    name, is no attribute to ask for.
-    """
-    values = {a: getattr(thing, a) for a in named if a != "background"}
+def pattern_of(thing: Thing, scene: Scene, attributes: tuple[str, ...]) -> Pattern:
+    """The pattern with the given attributes of a thing, without a plain texture or an unnamed colour or shape."""
+    values = {a: getattr(thing, a) for a in attributes if a != "background"}
     if values.get("texture") == "plain":
         del values["texture"]
     for name in ("colour", "shape"):
         if not is_named(str(values.get(name, ""))):
             del values[name]
     pattern = Pattern(**values)
-    return replace(pattern, background=scene.background) if "background" in named else pattern
+    return replace(pattern, background=scene.background) if "background" in attributes else pattern
 
 
 def describe(pattern: Pattern, rng: Random, synonyms: bool | None = None) -> ShortQuery:
-    """The pattern in words; "hearts" or "a heart" where the number is left open."""
-    mixed = rng.random() < 0.5 if synonyms is None else synonyms
+    """The pattern in words; "hearts" or "a heart" if it leaves the count open."""
+    use_synonyms = rng.random() < 0.5 if synonyms is None else synonyms
 
     def pick(names: tuple[str, ...]) -> str:
-        return rng.choice(names[1:]) if mixed and len(names) > 1 else names[0]
+        return rng.choice(names[1:]) if use_synonyms and len(names) > 1 else names[0]
 
     words = []
     if pattern.count is not None:
@@ -258,11 +254,11 @@ def describe(pattern: Pattern, rng: Random, synonyms: bool | None = None) -> Sho
         words.append(pick(COLOUR_NAMES[pattern.colour]))
     if pattern.shape is not None or words:
         names = SHAPE_NAMES[pattern.shape] if pattern.shape else ANY_SHAPE
-        singular, plural = names[-1] if mixed else names[0]
-        open_number = pattern.count is None
-        is_plural = rng.random() < 0.5 if open_number else pattern.count != 1
+        singular, plural = names[-1] if use_synonyms else names[0]
+        is_count_open = pattern.count is None
+        is_plural = rng.random() < 0.5 if is_count_open else pattern.count != 1
         words.append(plural if is_plural else singular)
-        if open_number and not is_plural and rng.random() < 0.4:
+        if is_count_open and not is_plural and rng.random() < 0.4:
             words.insert(0, "a")
     if pattern.background is not None:
         words.append(pick(BACKGROUND_NAMES[pattern.background]))

@@ -1,4 +1,4 @@
-"""Draws a scene. Flat shapes with an outline over a background that is easy to tell from the others."""
+"""Drawing of scenes: flat outlined shapes over one of eight distinct backgrounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPERSAMPLING = 2
 
 
 def render(scene: Scene, size_px: int = 256) -> Image.Image:
-    """The scene as a square RGB picture of `size_px` pixels a side; the same scene, the same pixels."""
+    """The scene as an RGB picture of `size_px` by `size_px` pixels; deterministic."""
     side = size_px * SUPERSAMPLING
     rng = np.random.default_rng(scene.seed)
     picture = BACKGROUND_PAINTERS[scene.background](side, rng)
@@ -35,18 +35,18 @@ def _draw_thing(picture: Image.Image, thing: Thing, outline: Rgb, rng: np.random
     radius = rng.uniform(low, high) * crowding * side
     turn = rng.uniform(-0.2, 0.2)
     offsets = [(dx * radius * 1.2, dy * radius * 1.2) for dx, dy in _cluster(thing.count, rng)]
-    # The centre moves inwards where a member would stand over the edge.
+    # Move the centre inwards if an object of the group would cross the picture's edge.
     reach_x = max(abs(dx) for dx, _ in offsets) + radius * 1.1
     reach_y = max(abs(dy) for _, dy in offsets) + radius * 1.1
     x = min(max(thing.x * side, reach_x), side - reach_x)
     y = min(max(thing.y * side, reach_y), side - reach_y)
     for dx, dy in offsets:
-        own_turn = turn + rng.uniform(-0.05, 0.05)
-        _draw_object(picture, thing, (x + dx, y + dy), radius, own_turn, outline)
+        object_turn = turn + rng.uniform(-0.05, 0.05)
+        _draw_object(picture, thing, (x + dx, y + dy), radius, object_turn, outline)
 
 
 def _cluster(count: int, rng: np.random.Generator) -> list[Point]:
-    """Offsets of the members of a group, in units of 1.2 radii."""
+    """Offsets of a group's objects from its centre, in units of 1.2 radii."""
     if count == 1:
         return [(0, 0)]
     if count == 2:
@@ -58,13 +58,13 @@ def _cluster(count: int, rng: np.random.Generator) -> list[Point]:
 
 
 def _draw_object(picture: Image.Image, thing: Thing, centre: Point, radius: float, turn: float, outline: Rgb) -> None:
-    from scipy.ndimage import maximum_filter  # type: ignore[import-untyped]  # takes a third of a second to import
+    from scipy.ndimage import maximum_filter  # type: ignore[import-untyped]  # slow to import
 
     box = int(radius * 1.25) + 3
     mask = Image.new("L", (2 * box, 2 * box))
     _draw_mask(ImageDraw.Draw(mask), thing.shape, (box, box), radius, turn)
     edge = max(1, round(picture.width / 170))
-    # Pillow's MaxFilter gives the same and takes 15 times as long.
+    # Same result as Pillow's MaxFilter, 15 times as fast.
     grown = Image.fromarray(maximum_filter(np.asarray(mask), 2 * edge + 1, mode="nearest"))
     at = (round(centre[0]) - box, round(centre[1]) - box)
     picture.paste(outline, at, grown)
@@ -164,7 +164,7 @@ def _drop() -> list[Point]:
 
 
 def _polygon(shape: str) -> list[Point]:
-    """The outline of a shape without a name: five to nine corners at uneven angles and distances."""
+    """The outline of an unnamed shape: five to nine corners at irregular angles and distances."""
     rng = np.random.default_rng(int(shape[1:], 16))
     n = int(rng.integers(5, 10))
     angles = (np.arange(n) + rng.uniform(-0.35, 0.35, n)) * math.tau / n
@@ -186,7 +186,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {
 
 
 def _grain(side: int, base: Rgb, spread: float, rng: np.random.Generator, cell: int = 4) -> NDArray[np.uint8]:
-    """A field of `base` colour with brightness noise in square cells of side/128*cell pixels."""
+    """A square of the `base` colour with brightness noise in cells of side/128*cell pixels."""
     n = max(8, 128 // cell)
     noise = rng.normal(0, spread, (n, n))
     coarse = np.clip(np.array(base)[None, None] + noise[..., None], 0, 255).astype(np.uint8)

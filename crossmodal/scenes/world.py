@@ -1,10 +1,10 @@
-"""What a scene is: things of a shape, colour, texture, size and number, placed over a background.
+"""Symbolic scenes: things with a shape, colour, texture, size and count, placed over a background.
 
-Everything here is exact and symbolic. `render` draws a scene, `language` speaks of it, and because a
-scene is data, whether a phrase is true of a picture is known without anybody having labelled it.
+`render` draws a scene and `language` describes it. Since a scene is symbolic, whether a phrase is true of its picture
+is known without labels.
 
-The held-out split tests composition: every thing in it has a colour-shape pair (a red heart, say) that
-never occurs in training, though red things and hearts do.
+The test split measures compositional generalisation: each of its things has a colour-shape pair (such as a red heart)
+that never occurs in training, although red things and hearts do.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 UNNAMED_COLOUR_SHARE, UNNAMED_SHAPE_SHARE = 0.4, 0.15
-"""Shares of things in the train split that have a colour without a name, written `#rrggbb`, or a shape
-without one, a polygon that the six digits after its `#` determine. No thing has both.
+"""Shares of things in the train split with an unnamed colour (`#rrggbb`) or an unnamed shape (a polygon determined by
+the six digits after its `#`). No thing has both.
 
-With names alone, a model learns that red things are never hearts as surely as what a heart is, and fails on
-the held-out pairs. Unnamed colours, far from all named ones, teach shapes whatever their colour, and unnamed
-shapes teach colours whatever their shape.
+With named attributes alone, a model learns that red things are never hearts and fails on the held-out pairs. Unnamed
+colours, which are far from all named ones, make it learn shapes independently of colour, and unnamed shapes vice versa.
 """
 PALETTE: dict[str, tuple[int, int, int]] = {
     "red": (220, 30, 35), "orange": (250, 135, 15), "yellow": (250, 220, 30),
@@ -42,15 +41,15 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "pink": (250, 130, 185), "brown": (120, 70, 30), "black": (25, 25, 28), "white": (248, 248, 248),
 }  # fmt: skip
 LEAST_COLOUR_DISTANCE = 70.0
-"""Euclidean, in 8-bit RGB, between an unnamed colour and every named one."""
+"""Smallest Euclidean distance in 8-bit RGB between an unnamed colour and every named one."""
 
 RELATION_GAP = 0.22
-"""Least distance of two centres along an axis, in picture widths, for a relation to be said."""
+"""Smallest distance of two centres along an axis, in picture widths, for a caption to state a relation."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A group of `count` equal objects, its centre at (x, y) in [0, 1], y pointing down."""
+    """A group of `count` equal objects with its centre at (x, y) in [0, 1]; y points down."""
 
     shape: str
     colour: str
@@ -63,7 +62,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A background and two or three things; `seed` fixes what drawing adds (jitter, grain)."""
+    """A background and two or three things; `seed` determines the jitter and grain of its drawing."""
 
     background: str
     things: tuple[Thing, ...]
@@ -72,20 +71,20 @@ class Scene:
 
 @lru_cache(maxsize=1)
 def held_out_pairs() -> frozenset[tuple[str, str]]:
-    """The (colour, shape) pairs that only the test split has: 24 of 120, two of every shape or more."""
+    """The 24 of 120 (colour, shape) pairs that only the test split has; at least two for each shape."""
     return frozenset(
         (colour, shape) for i, colour in enumerate(COLOURS) for j, shape in enumerate(SHAPES) if (i + 2 * j) % 5 == 0
     )
 
 
 def pairs_of(split: Split) -> tuple[tuple[str, str], ...]:
-    """The (colour, shape) pairs a split draws from, in a fixed order."""
+    """The (colour, shape) pairs of a split, in a fixed order."""
     held_out = held_out_pairs()
     return tuple((c, s) for c in COLOURS for s in SHAPES if ((c, s) in held_out) == (split == "test"))
 
 
 def make_scene(split: Split, index: int, seed: int = 0) -> Scene:
-    """The scene number `index` of a split; the same arguments give the same scene everywhere."""
+    """Scene number `index` of a split; the same arguments give the same scene on every machine."""
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     pairs = pairs_of(split)
     n_things = 2 if rng.random() < 0.75 else 3
@@ -99,7 +98,7 @@ def make_scene(split: Split, index: int, seed: int = 0) -> Scene:
 
 
 def is_named(value: str) -> bool:
-    """Whether a colour or a shape has a name, and so can be spoken of."""
+    """Whether a colour or shape has a name."""
     return not value.startswith("#")
 
 
@@ -132,7 +131,7 @@ def _unnamed_colour(rng: np.random.Generator) -> str:
 
 def _make_thing(colour: str, shape: str, place: tuple[float, float], rng: np.random.Generator) -> Thing:
     size = str(rng.choice(SIZES))
-    # A texture cannot be seen on a small object at the size the small models look at.
+    # At the input size of the small models, a texture is not visible on a small object.
     textured = size == "large" and rng.random() < 0.6
     texture = str(rng.choice(TEXTURES[1:])) if textured else "plain"
     count = int(rng.choice(COUNTS, p=(0.4, 0.2, 0.2, 0.2)))
@@ -140,7 +139,7 @@ def _make_thing(colour: str, shape: str, place: tuple[float, float], rng: np.ran
 
 
 def _places(n_things: int, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """Centres far enough apart that the groups do not touch."""
+    """Centres that are far enough apart for the groups not to touch."""
     if n_things == 3:
         cells = [(0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)]
         picked = [cells[i] for i in rng.permutation(4)[:3]]
@@ -161,7 +160,7 @@ def _jitter(x: float, y: float, dx: float, dy: float, rng: np.random.Generator) 
 
 
 def flipped(scene: Scene, axis: Literal["x", "y"]) -> Scene:
-    """The scene mirrored left to right (`x`) or top to bottom (`y`): every relation along it turns."""
+    """The scene mirrored left to right (`x`) or top to bottom (`y`), which inverts all relations along that axis."""
     if axis == "x":
         things = tuple(replace(t, x=1 - t.x) for t in scene.things)
     else:
@@ -174,8 +173,8 @@ def _set(thing: Thing, attribute: str, value: object) -> Thing:
 
 
 def swapped(scene: Scene, attribute: str, i: int = 0, j: int = 1) -> Scene:
-    """The scene with one attribute of things `i` and `j` exchanged ("a red heart and a blue star" to
-    "a blue heart and a red star").
+    """The scene with one attribute of things `i` and `j` exchanged: a red heart and a blue star become a blue heart
+    and a red star.
     """
     things = list(scene.things)
     a, b = getattr(things[i], attribute), getattr(things[j], attribute)
@@ -187,7 +186,7 @@ def swapped(scene: Scene, attribute: str, i: int = 0, j: int = 1) -> Scene:
 def changed(scene: Scene, attribute: str, rng: np.random.Generator) -> Scene:
     """The scene with one attribute of one thing, or the background, replaced by another value.
 
-    A texture never becomes plain: plain goes unsaid, so the changed caption would still be true.
+    A texture never becomes plain: captions don't mention plain, so the changed caption would still be true.
     """
     if attribute == "background":
         others = [b for b in BACKGROUNDS if b != scene.background]
@@ -205,7 +204,7 @@ def changed(scene: Scene, attribute: str, rng: np.random.Generator) -> Scene:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A short query as a predicate on things: None leaves an attribute open."""
+    """A predicate on scenes; None leaves an attribute open."""
 
     shape: str | None = None
     colour: str | None = None
@@ -215,12 +214,12 @@ class Pattern:
     background: str | None = None
 
     def matches(self, scene: Scene) -> bool:
-        """Whether one thing of the scene has every attribute the pattern names."""
+        """Whether the background matches and one thing of the scene has all attributes of the pattern."""
         if self.background is not None and self.background != scene.background:
             return False
-        named = [
+        required = [
             (name, value)
             for name in ("shape", "colour", "texture", "size", "count")
             if (value := getattr(self, name)) is not None
         ]
-        return any(all(getattr(t, n) == v for n, v in named) for t in scene.things)
+        return any(all(getattr(t, n) == v for n, v in required) for t in scene.things)
