@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "collection": {"core", "images", "store", "index", "lexical", "relevance"},
     "ingest": {"core", "images", "store", "collection"},
     "search": {"core", "store", "index", "lexical", "relevance", "collection"},
+    "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {
     "crossmodal": {"jina", "fastapi", "docarray", "click", "executors", "serving", "cli", "app"},
