@@ -39,9 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     figures = {f"diff_{name.replace(' ', '_')}": difference(content) for name, content in pictures()}
-    if not given.no_memory:
+    if not arguments.no_memory:
         for name, colour_type, n_samples in (
             ("grey16", 0, 1),
             ("rgb16", 2, 3),
@@ -49,7 +49,7 @@ def main() -> None:
             ("rgb16_alpha", 6, 4),
         ):
             figures[f"peak_mb_{name}"] = in_own_process(peak_mb, colour_type, n_samples)
-    write_figures(given.json, figures)
+    write_figures(arguments.json, figures)
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:

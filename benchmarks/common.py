@@ -1,4 +1,4 @@
-"""What the benchmarks share: figures to JSON, and the memory of a process with all its children."""
+"""Shared by the benchmarks: figures as JSON, memory of processes, and jobs in a process of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def write_figures(path: str | None, figures: dict[str, float]) -> None:
-    """Prints the figures, and writes `{"figures": {...}}` where a path is given."""
+    """Prints the figures, and writes `{"figures": {...}}` if a path is given."""
     for name, value in figures.items():
         print(f"{name:32} {value:10.3f}")
     if path:
@@ -25,9 +25,9 @@ def write_figures(path: str | None, figures: dict[str, float]) -> None:
 
 
 class PeakMemory:
-    """The greatest proportional set size of this process and its descendants together, while it is open.
+    """The peak of the summed proportional set sizes (PSS) of this process and its descendants within the block.
 
-    Proportional: a page that n processes share counts 1/n for each, so the sum is what the machine holds.
+    A page that n processes share counts 1/n in each, so the sum is the memory in use on the machine.
     """
 
     def __init__(self, every_s: float = 1.0) -> None:
@@ -44,26 +44,26 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        own = psutil.Process()
+        this_process = psutil.Process()
         while not self._stop.wait(self._every_s):
             total = 0
-            for process in [own, *own.children(recursive=True)]:
+            for process in [this_process, *this_process.children(recursive=True)]:
                 try:
                     total += process.memory_full_info().pss
                 except psutil.NoSuchProcess:
-                    continue  # it ended between the two calls
+                    continue  # the process ended between the two calls
             self.peak_bytes = max(self.peak_bytes, total)
 
 
 def memory_mb() -> tuple[float, float]:
-    """Resident and anonymous memory of this process."""
+    """Resident and anonymous memory of this process in MB."""
     lines = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
     resident, anonymous = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("Rss", "Anonymous"))
     return resident, anonymous
 
 
 def in_own_process(job: Callable[..., Any], *arguments: Any) -> Any:
-    """What a job returns that has a fresh process to itself."""
+    """The result of a job that runs in a new process, which inherits no threads or memory."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(send, job, *arguments))

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=8)
     parser.add_argument("--rate", type=float, default=10, help="reads a second of each reader")
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "collection"
@@ -49,12 +49,12 @@ def main() -> None:
             for start in range(0, N_AT_FIRST, 1000):
                 store.put([item for n in range(start, start + 1000) for item in with_captions(n, 0)])
             Collection.open(folder).index(store, "image").snapshot()
-        idle = run(context, folder, 1, given.seconds / 6, given.rate, writes=False)
-        busy = run(context, folder, given.readers, given.seconds, given.rate, writes=True)
+        idle = run(context, folder, 1, arguments.seconds / 6, arguments.rate, writes=False)
+        busy = run(context, folder, arguments.readers, arguments.seconds, arguments.rate, writes=True)
     p50, p99 = np.percentile(busy["times"], [50, 99])
     idle_p50 = float(np.percentile(idle["times"], 50))
     write_figures(
-        given.json,
+        arguments.json,
         {
             "reads": len(busy["times"]),
             "errors": busy["errors"],

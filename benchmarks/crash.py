@@ -44,17 +44,17 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     found: Counter[str] = Counter(kills=0, faults=0, unclear=0, lost=0, resurrected=0, corrupt=0)
     with tempfile.TemporaryDirectory() as place:
-        history = History(Path(place) / "collection", given.seed, Random(given.seed), found)
-        for _ in range(given.kills):
+        history = History(Path(place) / "collection", arguments.seed, Random(arguments.seed), found)
+        for _ in range(arguments.kills):
             history.kill_once()
-        library = compile_faults(Path(place)) if given.faults else ""
-        for number in range(given.faults):
+        library = compile_faults(Path(place)) if arguments.faults else ""
+        for number in range(arguments.faults):
             history.fail_once(library, ("full", "fsync")[number % 2])
         print(f"{history.n_done} steps, {len(history.state)} documents in the end")
-    write_figures(given.json, dict(found))
+    write_figures(arguments.json, dict(found))
     sys.exit(1 if any(found[name] for name in ("lost", "resurrected", "corrupt", "unclear")) else 0)
 
 

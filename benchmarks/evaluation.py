@@ -10,13 +10,12 @@ the own ones stand, as the published evaluation scripts do, also in chunks. Both
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
-from common import PeakMemory, write_figures
+from common import PeakMemory, in_own_process, write_figures
 
 from crossmodal.evaluation.recall import CHUNK, both_ways, image_to_text_ranks, text_to_image_ranks
 
@@ -30,15 +29,15 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     figures: dict[str, float] = {}
-    for n in given.images:
+    for n in arguments.images:
         ours, plain, peaks = [], [], []
-        for _ in range(given.repeat):
-            seconds, peak_bytes = in_own_process(evaluate, n, given.dim)
+        for _ in range(arguments.repeat):
+            seconds, peak_bytes = in_own_process(measure, evaluate, n, arguments.dim)
             ours.append(seconds)
             peaks.append(peak_bytes)
-            plain.append(in_own_process(argsort, n, given.dim)[0])
+            plain.append(in_own_process(measure, argsort, n, arguments.dim)[0])
         name = f"{n}_{n * CAPTIONS}"
         figures |= {
             f"seconds_{name}": statistics.median(ours),
@@ -46,8 +45,8 @@ def main() -> None:
             f"ratio_{name}": statistics.median(plain) / statistics.median(ours),
             f"peak_memory_gb_{name}": max(peaks) / 1e9,
         }
-    check_ranks(given.images[0], given.dim)
-    write_figures(given.json, figures)
+    check_ranks(arguments.images[0], arguments.dim)
+    write_figures(arguments.json, figures)
 
 
 def embeddings(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,24 +58,14 @@ def embeddings(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (*(v / np.linalg.norm(v, axis=1, keepdims=True) for v in (images, texts)), image_of)
 
 
-def in_own_process(job: Callable[..., object], n: int, dim: int) -> tuple[float, int]:
-    """Seconds of a job on ready embeddings, and the peak memory of the process that does it, in bytes."""
-    context = multiprocessing.get_context("spawn")
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(send, job, n, dim))
-    process.start()
-    result = receive.recv()
-    process.join()
-    return result
-
-
-def _report(send, job, n: int, dim: int) -> None:
-    given = embeddings(n, dim)
+def measure(job: Callable[..., object], n: int, dim: int) -> tuple[float, int]:
+    """The seconds of a job on ready embeddings, and the peak memory of this process in bytes."""
+    vectors = embeddings(n, dim)
     with PeakMemory(every_s=0.02) as memory:
         start = time.perf_counter()
-        job(*given)
+        job(*vectors)
         seconds = time.perf_counter() - start
-    send.send((seconds, memory.peak_bytes))
+    return seconds, memory.peak_bytes
 
 
 def evaluate(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> None:
@@ -98,9 +87,9 @@ def argsort(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> Rank
 
 def check_ranks(n: int, dim: int) -> None:
     """Refuses to print figures of two ways that don't find the same; a rounding may exchange neighbours."""
-    given = embeddings(n, dim)
-    ours = text_to_image_ranks(*given), image_to_text_ranks(*given)
-    for plain, found in zip(argsort(*given), ours, strict=True):
+    vectors = embeddings(n, dim)
+    ours = text_to_image_ranks(*vectors), image_to_text_ranks(*vectors)
+    for plain, found in zip(argsort(*vectors), ours, strict=True):
         if np.abs(plain - found).max() > 1:
             raise SystemExit(f"the ranks differ by up to {np.abs(plain - found).max()}")
 

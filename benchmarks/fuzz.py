@@ -112,17 +112,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="send this case and no others")
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with service() as (process, port):
-        fuzz = Fuzz(port, given.seed)
-        if given.only is not None:
-            fuzz.send(given.only)
+        fuzz = Fuzz(port, arguments.seed)
+        if arguments.only is not None:
+            fuzz.send(arguments.only)
             print(dict(fuzz.outcomes))
             return
-        n_warm = given.requests // WARM
+        n_warm = arguments.requests // WARM
         fuzz.send_all(range(n_warm))
         before = memory_mb(process)
-        fuzz.send_all(range(n_warm, given.requests))
+        fuzz.send_all(range(n_warm, arguments.requests))
         time.sleep(1)
         after = memory_mb(process)
         print(f"{before:.0f} MB before, {after:.0f} MB after; {dict(fuzz.outcomes.most_common())}")
@@ -133,7 +133,7 @@ def main() -> None:
             "memory_growth": after / before - 1,
             "good": float(answers_well(port)),
         }
-    write_figures(given.json, figures)
+    write_figures(arguments.json, figures)
 
 
 @contextmanager

@@ -38,12 +38,12 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1_000_000)
     parser.add_argument("--deletes", type=int, default=100_000)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        figures = in_own_process(ingest, Path(scratch) / "ingest", given.n) if given.n else {}
-        if given.deletes:
-            figures |= deletes(Path(scratch) / "deletes", given.deletes)
-    write_figures(given.json, figures)
+        figures = in_own_process(ingest, Path(scratch) / "ingest", arguments.n) if arguments.n else {}
+        if arguments.deletes:
+            figures |= deletes(Path(scratch) / "deletes", arguments.deletes)
+    write_figures(arguments.json, figures)
 
 
 def ingest(root: Path, n: int) -> dict[str, float]:

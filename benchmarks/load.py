@@ -74,21 +74,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with service() as (process, port):
         load(port, 8, 3.0)  # to warm up
         one, many = load(port, 1, PHASE_S), load(port, 32, PHASE_S)
         told("1 client", one)
         told("32 clients", many)
-        busy = load(port, given.clients, given.seconds)
-        told(f"{given.clients} clients", busy)
-        flood = load(port, 4 * given.clients, PHASE_S, per_s=4 * busy.per_s)
+        busy = load(port, arguments.clients, arguments.seconds)
+        told(f"{arguments.clients} clients", busy)
+        flood = load(port, 4 * arguments.clients, PHASE_S, per_s=4 * busy.per_s)
         calm_after_s = until(lambda: in_time(port))
         told(f"{4 * busy.per_s:.0f} asked a second", flood)
         recovery_s, hurt = killed(process, port)
         told("an Executor killed", hurt)
     write_figures(
-        given.json,
+        arguments.json,
         {
             "errors": len(busy.answers) - busy.count(200, 429),
             "p50_ms": busy.percentile_ms(50),

@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=30)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         sys.exit("chromium is not installed: apt-get install chromium")
@@ -69,12 +69,12 @@ def main() -> None:
             wait_for(f"{url}/readyz")
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-                figures = measure(browser.new_page(viewport={"width": 1280, "height": 900}), url, given.searches)
+                figures = measure(browser.new_page(viewport={"width": 1280, "height": 900}), url, arguments.searches)
                 browser.close()
         finally:
             service.terminate()
             service.wait(30)
-    write_figures(given.json, figures)
+    write_figures(arguments.json, figures)
 
 
 def wait_for(url: str) -> None:

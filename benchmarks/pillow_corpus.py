@@ -35,17 +35,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--list", action="store_true", help="name every refused, noted and differing file")
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for path in sorted(path for path in given.folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in arguments.folder.rglob("*") if path.is_file()):
         told = examine(path, counts, reasons)
-        if told and given.list:
-            print(f"{path.relative_to(given.folder)}: {told}")
+        if told and arguments.list:
+            print(f"{path.relative_to(arguments.folder)}: {told}")
     for reason, n in reasons.most_common():
         print(f"{n:5}  {reason}")
     names = ("decoded", "refused", "refused_alone", "other_formats", "differ", "noted", "tracebacks", "noise_bytes")
-    write_figures(given.json, {name: float(counts[name]) for name in names})
+    write_figures(arguments.json, {name: float(counts[name]) for name in names})
 
 
 def examine(path: Path, counts: Counter[str], reasons: Counter[str]) -> str:

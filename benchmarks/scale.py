@@ -34,25 +34,20 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from common import in_own_process, memory_mb, write_figures
 from ingest import ingest
+from scale_indexes import DIM, PEERS, QUERIES, K, Opened, Search, build_ours, generate, open_ours
 
 from crossmodal.index.choice import choose
-from crossmodal.index.dense import DenseIndex
-from crossmodal.index.kinds import ALL_KINDS, BLOCK, CORES, EF_CONSTRUCTION, LINKS, IndexKind
+from crossmodal.index.kinds import ALL_KINDS, IndexKind
 
-DIM, WAYS, K, N_QUERIES = 512, 64, 10, 500
 USUAL = [str(kind) for kind in ALL_KINDS if kind.structure == "flat" or kind.storage != "fp32"]
 AMPLE_BYTES, EQUAL_RECALL = 64 * 10**9, 0.95
 ROUND_S, MEASURED_S = 0.2, 3.0
 EFFORTS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-VECTORS, QUERIES, TRUTH = "vectors.npy", "queries.npy", "truth.npy"
-
-Search = Callable[[np.ndarray], np.ndarray]  # (n, DIM) queries to (n, K) rows
-Opened = tuple[Search, Callable[[int], None]]  # and what sets the effort of a search
+TRUTH = "truth.npy"
 
 
 @dataclass(frozen=True)
@@ -78,25 +73,25 @@ def main() -> None:
     parser.add_argument("--folder", help="keeps the generated vectors here for the next time")
     parser.add_argument("--json")
     parser.add_argument("--plot", metavar="PNG")
-    given = parser.parse_args()
-    missing = [] if given.no_peers else [name for name in PEERS if not find_spec(name)]
+    arguments = parser.parse_args()
+    missing = [] if arguments.no_peers else [name for name in PEERS if not find_spec(name)]
     if missing:
         raise SystemExit(f"{' and '.join(missing)}: not installed. `pip install hnswlib usearch`, or --no-peers")
-    fast, small = choose(given.n, DIM, AMPLE_BYTES).kind, IndexKind("ivf", "pq")
-    wanted = {*given.kinds, "flat", str(fast), str(small)}
+    fast, small = choose(arguments.n, DIM, AMPLE_BYTES).kind, IndexKind("ivf", "pq")
+    wanted = {*arguments.kinds, "flat", str(fast), str(small)}
     kinds = [kind for kind in ALL_KINDS if "all" in wanted or str(kind) in wanted]
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(given.folder or scratch) / f"{given.n}x{DIM}"
-        generate(folder, given.n)
+        folder = Path(arguments.folder or scratch) / f"{arguments.n}x{DIM}"
+        generate(folder, arguments.n)
         rows: list[Row] = []
-        for name in [*map(str, kinds), *(() if given.no_peers else PEERS)]:
+        for name in [*map(str, kinds), *(() if arguments.no_peers else PEERS)]:
             is_swept = name in PEERS or (name == str(fast) and fast.structure == "hnsw")
             rows += shown(measured(name, folder, Path(scratch), is_swept))
         found = figures(rows, str(fast), str(small))
-        found |= {"ingest_per_s": in_own_process(ingest, Path(scratch) / "ingest", given.n)["ingest_per_s"]}
-    write_figures(given.json, found)
-    if given.plot:
-        plot(rows, given.n, given.plot)
+        found |= {"ingest_per_s": in_own_process(ingest, Path(scratch) / "ingest", arguments.n)["ingest_per_s"]}
+    write_figures(arguments.json, found)
+    if arguments.plot:
+        plot(rows, arguments.n, arguments.plot)
 
 
 def figures(rows: list[Row], fast_name: str, small_name: str) -> dict[str, float]:
@@ -123,118 +118,6 @@ def qps_at(recall: float, rows: list[Row], name: str) -> float:
             share = (recall - less.recall) / (more.recall - less.recall)
             return math.exp((1 - share) * math.log(less.qps) + share * math.log(more.qps))
     return efforts[0].qps if recall < efforts[0].recall else efforts[-1].qps
-
-
-# -- vectors
-
-
-def generate(folder: Path, n: int) -> None:
-    """Writes vectors and queries, unless they are there."""
-    if (folder / QUERIES).exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((max(1, n // 200), WAYS), np.float32)
-    centres = _unit(centres @ rng.standard_normal((WAYS, DIM), np.float32))
-    spectrum = np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
-    rotation = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0].astype(np.float32)
-    noise = (spectrum / np.linalg.norm(spectrum))[:, None] * rotation  # of length 1, on average
-    for name, count in ((VECTORS, n), (QUERIES, N_QUERIES)):
-        vectors = np.lib.format.open_memmap(folder / name, "w+", np.float32, (count, DIM))
-        for start in range(0, count, BLOCK):
-            size = min(BLOCK, count - start)
-            centre = centres[rng.integers(0, len(centres), size)]
-            vectors[start : start + size] = _unit(centre + rng.standard_normal((size, DIM), np.float32) @ noise)
-        vectors.flush()
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-# -- ours
-
-
-def build_ours(name: str, folder: Path, scratch: Path) -> float:
-    """Builds and saves; returns the seconds that freezing takes."""
-    vectors = np.load(folder / VECTORS, mmap_mode="r")
-    index = DenseIndex(DIM)
-    for start in range(0, len(vectors), BLOCK):
-        block = np.asarray(vectors[start : start + BLOCK])
-        index.add(np.arange(start, start + len(block)), block)
-    start_s = time.perf_counter()
-    index = index.frozen(IndexKind.parse(name))
-    seconds = time.perf_counter() - start_s
-    index.save(scratch, name)
-    return seconds
-
-
-def open_ours(name: str, scratch: Path) -> Opened:
-    index = DenseIndex.load(scratch, name, DIM)
-
-    def set_effort(effort: int) -> None:
-        if effort:  # a row without is the index as it comes
-            index._frozen.index.hnsw.efSearch = effort
-
-    return lambda queries: index.search(queries, K)[1], set_effort
-
-
-# -- the peers
-
-
-def build_hnswlib(name: str, folder: Path, scratch: Path) -> float:
-    import hnswlib
-
-    vectors = np.load(folder / VECTORS, mmap_mode="r")
-    start_s = time.perf_counter()
-    index = hnswlib.Index("ip", DIM)
-    index.init_index(len(vectors), M=LINKS, ef_construction=EF_CONSTRUCTION)
-    index.set_num_threads(CORES)
-    for start in range(0, len(vectors), BLOCK):
-        block = np.asarray(vectors[start : start + BLOCK])
-        index.add_items(block, np.arange(start, start + len(block)))
-    seconds = time.perf_counter() - start_s
-    index.save_index(str(scratch / name))
-    return seconds
-
-
-def open_hnswlib(name: str, scratch: Path) -> Opened:
-    import hnswlib
-
-    index = hnswlib.Index("ip", DIM)
-    index.load_index(str(scratch / name))
-    return lambda queries: index.knn_query(queries, K, num_threads=min(len(queries), CORES))[0], index.set_ef
-
-
-def build_usearch(name: str, folder: Path, scratch: Path) -> float:
-    from usearch.index import Index
-
-    vectors = np.load(folder / VECTORS, mmap_mode="r")
-    start_s = time.perf_counter()
-    index = Index(ndim=DIM, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=EF_CONSTRUCTION)
-    for start in range(0, len(vectors), BLOCK):
-        block = np.asarray(vectors[start : start + BLOCK])
-        index.add(np.arange(start, start + len(block)), block, threads=CORES)
-    seconds = time.perf_counter() - start_s
-    index.save(str(scratch / name))
-    return seconds
-
-
-def open_usearch(name: str, scratch: Path) -> Opened:
-    from usearch.index import Index
-
-    index: Any = Index.restore(str(scratch / name))
-
-    def search(queries: np.ndarray) -> np.ndarray:
-        return index.search(queries, K, threads=min(len(queries), CORES)).keys.reshape(len(queries), -1)
-
-    return search, lambda effort: setattr(index, "expansion_search", effort)
-
-
-PEERS = {"hnswlib": (build_hnswlib, open_hnswlib), "usearch": (build_usearch, open_usearch)}
-
-
-# -- measuring
 
 
 def measured(name: str, folder: Path, scratch: Path, is_swept: bool) -> list[Row]:
@@ -288,9 +171,6 @@ def queries_per_second(search: Search, queries: np.ndarray) -> float:
         best = max(best, n_round / (time.process_time() - start))
         at += n_round
     return best
-
-
-# -- showing
 
 
 def shown(rows: list[Row]) -> list[Row]:

@@ -39,11 +39,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     faiss.omp_set_num_threads(1)
     with PeakMemory() as memory:
-        figures = measure(given.n, given.queries)
-    write_figures(given.json, {**figures, "peak_memory_gb": memory.peak_bytes / 1e9})
+        figures = measure(arguments.n, arguments.queries)
+    write_figures(arguments.json, {**figures, "peak_memory_gb": memory.peak_bytes / 1e9})
 
 
 def words(rng: np.random.Generator, n: int, active: int) -> csr_matrix:
