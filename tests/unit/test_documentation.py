@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(DOCS.rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+FOLDERS = ("benchmarks", "cli", "crossmodal", "executors", "flows", "pods", "serving", "tests", "web")
+MADE_LATER = {"crossmodal/encoders/colours.py", "pods/colours", "tests/unit/test_colours.py"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"python app\.py(?:[^`\n\\]|\\\n|\\.)*")
 
@@ -83,6 +85,17 @@ def test_the_index_of_decisions_has_each_title() -> None:
         if f"[{title}]({page.name})" not in listed:
             missing.append(page.name)
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_and_names_exist(page: Path) -> None:
+    text = page.read_text("utf8")
+    if "adr" in page.parts:
+        return  # they describe the time when they were written
+    files = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`", text)) - MADE_LATER
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    named = re.findall(r"`(\w+)`\s+in\s+`([\w./]+\.py)`", text)
+    assert [name for name, file in named if not re.search(rf"\b{name}\b", (ROOT / file).read_text("utf8"))] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
