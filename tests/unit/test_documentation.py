@@ -77,14 +77,9 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert set(DOCS.rglob("*.md")) - reached == set()
 
 
-def test_the_index_of_decisions_has_each_title() -> None:
+def test_the_index_of_decisions_has_each() -> None:
     listed = (DOCS / "adr" / "index.md").read_text("utf8")
-    missing = []
-    for page in sorted((DOCS / "adr").glob("0*.md")):
-        title = page.read_text("utf8").partition("\n")[0].partition(". ")[2]
-        if f"[{title}]({page.name})" not in listed:
-            missing.append(page.name)
-    assert missing == []
+    assert [page.name for page in sorted((DOCS / "adr").glob("0*.md")) if f"]({page.name}) |" not in listed] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
