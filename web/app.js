@@ -64,8 +64,8 @@ async function dropped() {
   const found = await find(state.picture);
   if (found) return found;
   await showPreview(null);
-  byId("picture-name").textContent = "A picture that is not in this browser";
-  throw new service.Fault("The picture of this search is not in this browser: drop it again.", 404);
+  byId("picture-name").textContent = "Unknown picture";
+  throw new service.Fault("This browser no longer has the picture of this search: drop it again.", 404);
 }
 
 async function more() {
@@ -118,7 +118,7 @@ function showFirst(told) {
   byId("results").classList.toggle("both", captions.length > 0 && pictures.length > 0);
   say(summaryOf(told, captions.length));
   const ms = told.took_ms;
-  const parts = [["encode", ms.encode], ["search", ms.search], ["look-up", ms.rank], ["total", ms.total]];
+  const parts = [["encode", ms.encode], ["search", ms.search], ["rank", ms.rank], ["total", ms.total]];
   const spent = parts.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
   byId("took").textContent = [told.model, ...spent].join(" · ");
   document.title = `${titleOfSearch()} – Cross-modal search`;
@@ -142,7 +142,7 @@ function summaryOf(told, nCaptions) {
   const fits = told.fits === false ? "Nothing here fits well. These are the nearest: " : "";
   const counted = [`${pictures.length}${hasMore ? " best" : ""} pictures`];
   if (nCaptions) counted.push(`${nCaptions} captions`);
-  const avoided = told.query.exclude.length ? `, away from ${told.query.exclude.join(", ")}` : "";
+  const avoided = told.query.exclude.length ? `, avoiding ${told.query.exclude.join(", ")}` : "";
   const note = told.note ? ` (${told.note})` : "";
   return `${fits}${counted.join(" and ")} for ${titleOfSearch()}${avoided}${note}`;
 }
@@ -152,7 +152,7 @@ function titleOfSearch() {
   if (state.words) parts.push(`“${state.words}”`);
   if (state.picture) parts.push("your picture");
   if (state.url) parts.push(`the picture at ${state.url}`);
-  if (state.like) parts.push("what is similar to a picture");
+  if (state.like) parts.push("pictures similar to one");
   return parts.join(" and ");
 }
 
@@ -194,7 +194,7 @@ function showFault(error) {
     byId("where-error").textContent = text.slice("where: ".length);
     byId("where").setAttribute("aria-invalid", "true");
     byId("where").focus();
-    say("The filter is not understood.");
+    say("The filter is invalid.");
     return;
   }
   byId("fault-text").textContent = text;
@@ -255,7 +255,7 @@ function fillRecent() {
 /** Searches with a picture of the person's. */
 async function take(file) {
   if (!file.type.startsWith("image/")) {
-    showFault(new service.Fault(`${file.name || "That"} is no picture.`, 0));
+    showFault(new service.Fault(`${file.name || "The file"} is not a picture.`, 0));
     return;
   }
   const picture = await keep(file);
@@ -320,7 +320,7 @@ document.addEventListener("drop", (event) => {
   if (ours?.[1] === location.origin) change({ ...read(), picture: "", like: ours[2], url: "" });
   else if (file) take(file);
   else if (url) change({ ...read(), picture: "", like: "", url });
-  else showFault(new service.Fault("Only a picture can be dropped here.", 0));
+  else showFault(new service.Fault("Only pictures can be dropped here.", 0));
 });
 
 // -- the rest

@@ -44,4 +44,4 @@ export const sayRank = (rank) =>
     ? "The picture of this caption came first."
     : rank
       ? `The picture of this caption came at rank ${rank.toLocaleString()}.`
-      : "The picture of this caption is not among the best.";
+      : "The picture of this caption is not among the first 1,000.";

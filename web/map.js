@@ -314,7 +314,7 @@ function showFault(error) {
 }
 
 function introduce() {
-  const how = told.method === "umap" ? "UMAP: similar pictures lie together" : "the two ways in which they differ most";
+  const how = told.method === "umap" ? "UMAP: similar pictures are close together" : "their first two principal components";
   say(told.n ? `${counted(told.n)}, laid out by ${how}` : "The collection has no pictures yet.");
 }
 

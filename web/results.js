@@ -37,7 +37,7 @@ function tile(result, place, actions) {
 function wordList(words) {
   if (!words?.length) return [];
   const list = element("ul", { className: "words" }, ...words.map(wordOf));
-  list.setAttribute("aria-label", "Found by the words");
+  list.setAttribute("aria-label", "Found by these words");
   return [list];
 }
 

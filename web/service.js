@@ -24,7 +24,7 @@ async function answer(path, options = {}) {
     response = await fetch(path, { ...options, headers: { Accept: "application/json", ...headers() } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    const why = navigator.onLine ? "The service can't be reached. Is it still running?" : "You are offline.";
+    const why = navigator.onLine ? "The service cannot be reached. Is it still running?" : "You are offline.";
     throw new Fault(why, 0);
   }
   let told = null;
