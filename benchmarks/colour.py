@@ -1,12 +1,12 @@
-"""Colours of decoded pictures beside an independent decoder, libvips; and the memory a 99-megapixel picture takes.
+"""Colours of decoded pictures against libvips, an independent decoder; and the peak memory of 99-megapixel pictures.
 
     pip install "pyvips[binary]"
     python benchmarks/colour.py [--no-memory] [--json PATH]
 
-A picture in various colour spaces and sample formats is decoded by both. Each `diff_*` is the mean absolute difference
-in levels of 0 to 255. Deep samples without a profile are scaled to 8 bits before libvips sees them, since it takes
-their range from the format alone. `peak_mb_*` is the greatest resident memory of a process that decodes one picture,
-fits it to a model and makes its thumbnail.
+Both decode a picture in various colour spaces and sample formats. Each `diff_*` is the mean absolute difference in
+levels of 0 to 255. Deep samples without a profile are scaled to 8 bits before libvips reads them, since it derives
+their range from the format alone. `peak_mb_*` is the peak resident memory of a process that decodes one picture, fits
+it to a model's input size and makes its thumbnail.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def difference(content: bytes) -> float:
 
 
 def peak_mb(colour_type: int, n_samples: int, side: int = 9950) -> float:
-    """The peak of this process after a picture of 16 bits a sample."""
+    """This process's peak resident memory in MB after a picture of 16 bits a sample."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     picture, _ = decode(large_png(side, colour_type, n_samples))
     fit(picture, Preprocessing(224))

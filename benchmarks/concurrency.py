@@ -1,13 +1,13 @@
-"""Eight readers and a writer on one collection: errors, torn results, and how long a read takes.
+"""Read latency of eight readers beside a writer on one collection, against one reader without it; errors; torn reads.
 
     python benchmarks/concurrency.py [--seconds 60] [--readers 8] [--rate 10] [--json PATH]
 
-The collection is as `-t index` leaves it, with its snapshot: 20,000 pictures, the most that `auto` compares one by one,
-of the bundled model's dim. The writer adds four pictures with two captions each, in one transaction, changes four to
-a new number together, and removes four, without end: several times what an encoder can deliver. Each reader is a
-process that follows the store, and `--rate` times a second searches for a picture, looks up what it found, and reads
-the captions of the best. A read is torn if a picture of the answer has other than two captions, or captions with
-another number than its own, both in one transaction. `idle_p50_ms` is of one reader before the writer begins.
+The collection has its snapshot, as after `-t index`, and 20,000 pictures of the bundled model's dim, the most for which
+`auto` chooses the flat index. The writer repeats: add four pictures with two captions each in one transaction, set the
+number of four pictures and their captions together, and remove four. That is several times an encoder's rate. Each
+reader is a process that follows the store; `--rate` times a second it searches for a picture, looks up the results, and
+reads the captions of the best. A read is torn if, within one transaction, the picture does not have exactly two
+captions, or a caption has another number than the picture. `idle_p50_ms` is of one reader before the writer starts.
 
 Figures: `reads, errors, torn, writes, idle_p50_ms, p50_ms, p99_ms, p99_over_idle_p50`.
 """
@@ -82,31 +82,31 @@ def with_captions(n: int, number: int) -> list[NewDocument]:
 
 
 def run(context: Any, folder: Path, n_readers: int, seconds: float, rate: float, *, writes: bool) -> dict[str, Any]:
-    """Lets readers, and the writer, work for so long; what they found, together."""
-    told: Queue[tuple[str, Any]] = context.Queue()
+    """Runs readers, and the writer if `writes`, for a number of seconds; returns their combined results."""
+    results: Queue[tuple[str, Any]] = context.Queue()
     until = time.time() + seconds + 3
-    workers = [context.Process(target=read, args=(folder, seed, until, rate, told)) for seed in range(n_readers)]
-    workers += [context.Process(target=write, args=(folder, until, told))] * writes
+    workers = [context.Process(target=read, args=(folder, seed, until, rate, results)) for seed in range(n_readers)]
+    workers += [context.Process(target=write, args=(folder, until, results))] * writes
     for worker in workers:
         worker.start()
-    found: dict[str, Any] = {"times": [], "errors": 0, "torn": 0, "writes": 0}
+    total: dict[str, Any] = {"times": [], "errors": 0, "torn": 0, "writes": 0}
     for _ in workers:
-        kind, value = told.get(timeout=seconds + 60)
+        kind, value = results.get(timeout=seconds + 60)
         if kind == "read":
-            found["times"] += value[0]
-            found["torn"] += value[1]
+            total["times"] += value[0]
+            total["torn"] += value[1]
         elif kind == "write":
-            found["writes"] += value
+            total["writes"] += value
         else:
-            found["errors"] += 1
+            total["errors"] += 1
             print(value)
     for worker in workers:
         worker.join()
-    return found
+    return total
 
 
-def read(folder: Path, seed: int, until: float, rate: float, told: Queue[tuple[str, Any]]) -> None:
-    """Searches and looks up until the time is over; tells how long each took, in ms, and how many were torn."""
+def read(folder: Path, seed: int, until: float, rate: float, results: Queue[tuple[str, Any]]) -> None:
+    """Searches and looks up until a time; reports the milliseconds of each read and the number of torn reads."""
     try:
         rng, times, n_torn = np.random.default_rng(seed), [], 0
         collection = Collection.open(folder)
@@ -128,28 +128,28 @@ def read(folder: Path, seed: int, until: float, rate: float, told: Queue[tuple[s
                     numbers = {document.tags["number"] for document in (picture, *captions)}
                     n_torn += len(captions) != 2 or len(numbers) != 1
                 time.sleep(max(0.0, 1 / rate - (time.perf_counter() - began)))
-        told.put(("read", (times, n_torn)))
-    except Exception:  # noqa: BLE001  whatever it is, it is counted and shown
-        told.put(("error", traceback.format_exc()))
+        results.put(("read", (times, n_torn)))
+    except Exception:  # noqa: BLE001  counted and printed by the parent
+        results.put(("error", traceback.format_exc()))
 
 
-def write(folder: Path, until: float, told: Queue[tuple[str, Any]]) -> None:
-    """Adds, changes and removes until the time is over; tells how many transactions."""
+def write(folder: Path, until: float, results: Queue[tuple[str, Any]]) -> None:
+    """Adds, changes and removes documents until a time; reports the number of transactions."""
     try:
         n_writes, n, rng = 0, N_AT_FIRST, np.random.default_rng(1)
         with Collection.open(folder).store(writable=True) as store:
             while time.time() < until:
                 store.put([item for m in range(n, n + BATCH) for item in with_captions(m, 0)])
                 n += BATCH
-                some = [int(m) for m in rng.integers(0, n, BATCH)]
-                ids = [name for m in some for name in (f"p{m}", f"t{m}a", f"t{m}b")]
-                store.update([(own, {"number": n}) for own in ids])
+                numbers = [int(m) for m in rng.integers(0, n, BATCH)]
+                ids = [name for m in numbers for name in (f"p{m}", f"t{m}a", f"t{m}b")]
+                store.update([(document_id, {"number": n}) for document_id in ids])
                 store.remove([f"p{int(m)}" for m in rng.integers(0, n, BATCH)])
                 n_writes += 3
                 time.sleep(0.02)
-        told.put(("write", n_writes))
-    except Exception:  # noqa: BLE001  whatever it is, it is counted and shown
-        told.put(("error", traceback.format_exc()))
+        results.put(("write", n_writes))
+    except Exception:  # noqa: BLE001  counted and printed by the parent
+        results.put(("error", traceback.format_exc()))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Kills a writer at random moments, fails its disk, and compares what is found with what was acknowledged.
+"""Durability: kills a writer at random moments or fails its disk, and compares the store with what it acknowledged.
 
     python benchmarks/crash.py [--kills 200] [--faults 50] [--seed 0] [--json PATH]
 
-A process (crash_steps.py) adds, updates and removes documents, writes snapshots, compacts and rebuilds. It is
-killed with SIGKILL after a random time; the collection is opened as after a crash, and its store and indexes
-are compared with the steps that the process had said to be done. The step in between may be there or not, but
-whole. Then it goes on from there. The faults are writes that find the disk full and fsyncs that fail, from a
-random call on, by a preloaded library (faults.c, needs a C compiler).
+A process (crash_steps.py) adds, updates and removes documents, writes snapshots, compacts and rebuilds. It is killed
+with SIGKILL after a random time. Then the collection is opened, and its store and indexes are compared with the steps
+that the process reported as done. The step in progress may be missing or present, but not partial. The next process
+continues from there. The faults are writes that fail with a full disk and fsyncs that fail, from a random call on, by a
+preloaded library (faults.c, needs a C compiler).
 
-Figures: `kills`, `lost` (acknowledged, and not there), `resurrected` (there, and acknowledged as removed),
-`corrupt` (there, but not as it was written, or not found by the index), `faults`, `unclear` (faults that did
-not end in a clear error).
+Figures: `kills`; `lost` (acknowledged, but missing); `resurrected` (present, but acknowledged as removed); `corrupt`
+(present, but different from what was written, or not found by the index); `faults`; `unclear` (faults that did not end
+in a clear error).
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    found: Counter[str] = Counter(kills=0, faults=0, unclear=0, lost=0, resurrected=0, corrupt=0)
+    counts: Counter[str] = Counter(kills=0, faults=0, unclear=0, lost=0, resurrected=0, corrupt=0)
     with tempfile.TemporaryDirectory() as place:
-        history = History(Path(place) / "collection", arguments.seed, Random(arguments.seed), found)
+        history = History(Path(place) / "collection", arguments.seed, Random(arguments.seed), counts)
         for _ in range(arguments.kills):
             history.kill_once()
         library = compile_faults(Path(place)) if arguments.faults else ""
         for number in range(arguments.faults):
             history.fail_once(library, ("full", "fsync")[number % 2])
         print(f"{history.n_done} steps, {len(history.state)} documents in the end")
-    write_figures(arguments.json, dict(found))
-    sys.exit(1 if any(found[name] for name in ("lost", "resurrected", "corrupt", "unclear")) else 0)
+    write_figures(arguments.json, dict(counts))
+    sys.exit(1 if any(counts[name] for name in ("lost", "resurrected", "corrupt", "unclear")) else 0)
 
 
 def compile_faults(folder: Path) -> str:
-    """Builds the library that fails a disk."""
+    """Compiles the library that injects disk faults; returns its path."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        sys.exit("no C compiler: install one, or leave the faults out with --faults 0")
+        sys.exit("no C compiler: install one, or skip the faults with --faults 0")
     library = folder / "faults.so"
     source = Path(__file__).with_name("faults.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-w", "-o", library, source, "-ldl"], check=True)
@@ -71,41 +71,41 @@ def compile_faults(folder: Path) -> str:
 
 @dataclass
 class History:
-    """A collection, and what must be in it."""
+    """A collection and its expected content."""
 
     folder: Path
     seed: int
     rng: Random
-    found: Counter[str]
+    counts: Counter[str]
 
     def __post_init__(self) -> None:
         self.state: State = {}
         self.n_done = 0
 
     def kill_once(self) -> None:
-        """Lets the steps go on for a random time, kills them, and looks."""
+        """Runs steps for a random time, kills the process, and checks the collection."""
         process = self._start({})
-        began, done = self._listen(process, self.rng.uniform(0, LONGEST_S))
-        self.found["kills"] += 1
-        self._look(began, done)
+        began, done = self._follow(process, self.rng.uniform(0, LONGEST_S))
+        self.counts["kills"] += 1
+        self._check(began, done)
 
     def fail_once(self, library: str, kind: str) -> None:
-        """Lets the disk fail after a random number of writes, and looks."""
+        """Runs steps until the disk fails after a random number of writes, and checks the collection."""
         fault = {"FAULT_FOLDER": str(self.folder), "FAULT_KIND": kind, "FAULT_AFTER": str(self.rng.randrange(60))}
         process = self._start({"LD_PRELOAD": library, **fault})
-        began, done = self._listen(process, 60.0)
-        self.found["faults"] += 1
+        began, done = self._follow(process, 60.0)
+        self.counts["faults"] += 1
         if process.returncode != FAILED:
-            self.found["unclear"] += 1
+            self.counts["unclear"] += 1
             print(f"a {kind} disk ended in exit status {process.returncode}: {fault}", file=sys.stderr)
-        self._look(began, done)
+        self._check(began, done)
 
     def _start(self, environment: dict[str, str]) -> subprocess.Popen[str]:
         command = [sys.executable, str(STEPS), str(self.folder), str(self.seed), str(self.n_done)]
         return subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
 
-    def _listen(self, process: subprocess.Popen[str], at_most_s: float) -> tuple[int, int]:
-        """Reads what the process says; kills it so long after its first step began. How many began, were done."""
+    def _follow(self, process: subprocess.Popen[str], at_most_s: float) -> tuple[int, int]:
+        """The numbers of begun and of done steps of a process, which is killed `at_most_s` after its first output."""
         began = done = self.n_done
         timer: threading.Timer | None = None
         assert process.stdout is not None
@@ -113,7 +113,7 @@ class History:
             if timer is None:
                 timer = threading.Timer(at_most_s, process.kill)
                 timer.start()
-            if not line.endswith("\n"):  # killed in the middle of it: not said
+            if not line.endswith("\n"):  # killed in the middle of the line
                 break
             word, number = line.split()[:2]
             if word == "begin":
@@ -125,7 +125,7 @@ class History:
         process.wait()
         return began, done
 
-    def _look(self, began: int, done: int) -> None:
+    def _check(self, began: int, done: int) -> None:
         before = self.state
         for number in range(self.n_done, done):
             before = after(make_step(self.seed, number, before), before)
@@ -136,27 +136,29 @@ class History:
             return
         collection = Collection.open(self.folder)
         with collection.store(writable=True) as store:
-            there = {item.document.id: item for _, item in store.everything(0, 1_000_000)}
-            documents = {own: item.document for own, item in there.items()}
+            stored = {item.document.id: item for _, item in store.everything(0, 1_000_000)}
+            documents = {document_id: item.document for document_id, item in stored.items()}
             fits = [n for n, state in possible.items() if state == documents]
             if not fits:
-                wanted = possible[done]
-                self.found["lost"] += len(wanted.keys() - there.keys())
-                self.found["resurrected"] += len(there.keys() - wanted.keys())
-                self.found["corrupt"] += sum(documents[own] != wanted[own] for own in wanted.keys() & there.keys())
-                sys.exit(f"after {done} steps of {began} begun: {dict(self.found)}")
-            self.found["corrupt"] += sum(
-                item.vector.tobytes() != vector_of(own).tobytes() for own, item in there.items()
+                expected = possible[done]
+                self.counts["lost"] += len(expected.keys() - stored.keys())
+                self.counts["resurrected"] += len(stored.keys() - expected.keys())
+                self.counts["corrupt"] += sum(
+                    documents[key] != expected[key] for key in expected.keys() & stored.keys()
+                )
+                sys.exit(f"after {done} steps of {began} begun: {dict(self.counts)}")
+            self.counts["corrupt"] += sum(
+                item.vector.tobytes() != vector_of(key).tobytes() for key, item in stored.items()
             )
-            self.found["corrupt"] += store.database.rows("PRAGMA integrity_check") != [("ok",)]
+            self.counts["corrupt"] += store.database.rows("PRAGMA integrity_check") != [("ok",)]
             for modality in MODALITIES:
                 index = collection.index(store, modality)
                 keys = store.keys(modality)
-                self.found["corrupt"] += len(index) != len(keys)
+                self.counts["corrupt"] += len(index) != len(keys)
                 if len(keys):
                     ids = [store.by_keys([key])[key].id for key in keys.tolist()]
-                    nearest = index.search(np.stack([vector_of(own) for own in ids]), 1)[1][:, 0]
-                    self.found["corrupt"] += int((nearest != keys).sum())
+                    nearest = index.search(np.stack([vector_of(document_id) for document_id in ids]), 1)[1][:, 0]
+                    self.counts["corrupt"] += int((nearest != keys).sum())
         self.n_done = max(fits)
         self.state = possible[self.n_done]
 

@@ -1,6 +1,6 @@
-"""A history of changes to a collection that follows from a seed: what was done until step n is known exactly.
+"""A deterministic sequence of changes to a collection, so that the content after step n follows from the seed.
 
-Run as a program, it does the steps to a real collection and says, before and after each, that it does:
+Run as a program, it applies the steps to a real collection and prints a line before and after each:
 
     python benchmarks/crash_steps.py FOLDER SEED FIRST
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-import common  # noqa: F401  puts the project on the path
+import common  # noqa: F401  adds the project to the path
 import numpy as np
 
 from crossmodal.collection.collection import Collection
@@ -33,7 +33,7 @@ State = dict[str, Document]
 
 @dataclass(frozen=True)
 class Step:
-    """One change."""
+    """One change to a collection."""
 
     kind: Kind
     documents: tuple[Document, ...] = ()
@@ -42,7 +42,7 @@ class Step:
 
 
 def make_step(seed: int, number: int, state: State) -> Step:
-    """Step `number`, given what is there before it."""
+    """Step `number`, given the state before it."""
     rng = Random(f"{seed}-{number}")
     names = sorted(state)
     draw = rng.random()
@@ -50,15 +50,15 @@ def make_step(seed: int, number: int, state: State) -> Step:
         images = [name for name in names if state[name].modality == "image"]
         documents = []
         for j in range(rng.randint(1, 20)):
-            # Now and then one that was removed long ago comes back.
-            own = f"d{rng.randrange(number * 20 + 1)}" if rng.random() < 0.2 else f"d{number * 20 + j}"
-            if own in state or any(own == document.id for document in documents):
+            # Sometimes add a document that was removed earlier.
+            document_id = f"d{rng.randrange(number * 20 + 1)}" if rng.random() < 0.2 else f"d{number * 20 + j}"
+            if document_id in state or any(document_id == document.id for document in documents):
                 continue
             is_caption = bool(images) and rng.random() < 0.6
             documents.append(
-                Document(own, "text", text=f"caption {own}", image_id=rng.choice(images))
+                Document(document_id, "text", text=f"caption {document_id}", image_id=rng.choice(images))
                 if is_caption
-                else Document(own, "image", uri=f"/{own}.jpg", tags={"n": number})
+                else Document(document_id, "image", uri=f"/{document_id}.jpg", tags={"n": number})
             )
         return Step("put", documents=tuple(documents))
     if draw < 0.65:
@@ -70,27 +70,27 @@ def make_step(seed: int, number: int, state: State) -> Step:
 
 
 def after(step: Step, state: State) -> State:
-    """What is there after a step."""
+    """The state after a step."""
     state = dict(state)
     state.update((document.id, document) for document in step.documents)
-    for own, patch in step.patches:
-        before = state[own]
-        state[own] = Document(**{**vars(before), "tags": merged(before.tags, patch)})
-    for own in step.ids:
-        state.pop(own, None)
-        for caption in [name for name, document in state.items() if document.image_id == own]:
+    for document_id, patch in step.patches:
+        before = state[document_id]
+        state[document_id] = Document(**{**vars(before), "tags": merged(before.tags, patch)})
+    for document_id in step.ids:
+        state.pop(document_id, None)
+        for caption in [name for name, document in state.items() if document.image_id == document_id]:
             del state[caption]
     return state
 
 
 def vector_of(document_id: str) -> np.ndarray:
-    """(DIM,) a unit vector that follows from the id."""
+    """(DIM,) a unit vector determined by the id."""
     vector = np.random.default_rng(list(sha256(document_id.encode()).digest())).normal(size=DIM)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def do(step: Step, collection: Collection, store: DocumentStore) -> None:
-    """Does a step to a collection."""
+def apply(step: Step, collection: Collection, store: DocumentStore) -> None:
+    """Applies a step to a collection."""
     if step.kind == "put":
         store.put([NewDocument(document, vector_of(document.id)) for document in step.documents])
     elif step.kind == "update":
@@ -107,14 +107,14 @@ def do(step: Step, collection: Collection, store: DocumentStore) -> None:
 def main() -> None:
     folder, seed, first = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:
-        go_on(folder, seed, first)
+        run_steps(folder, seed, first)
     except StateError as error:
         print("failed", first, error, flush=True)
         sys.exit(FAILED)
 
 
-def go_on(folder: Path, seed: int, first: int) -> None:
-    """Does one step after the other, for ever."""
+def run_steps(folder: Path, seed: int, first: int) -> None:
+    """Applies steps one after the other until the process is killed."""
     collection = Collection.create(folder, MODEL)
     state: State = {}
     for number in range(first):
@@ -124,7 +124,7 @@ def go_on(folder: Path, seed: int, first: int) -> None:
         while True:
             step = make_step(seed, number, state)
             print("begin", number, flush=True)
-            do(step, collection, store)
+            apply(step, collection, store)
             print("done", number, flush=True)
             state, number = after(step, state), number + 1
 

@@ -1,24 +1,27 @@
-"""Whether queries with nothing to find are told from those with something: the area under the ROC curve.
+"""AUROC of telling queries that match a picture from queries that match none; relevance against the plain cosine.
 
     python benchmarks/cutoff.py [--pictures 300] [--collections 4] [--weights scenes] [--json PATH]
     python benchmarks/cutoff.py --photographs FOLDER [--split dev] [--weights photos] [--json PATH]
 
-Scenes, where the truth is known: a collection is drawn from 1,000 held-out scenes, without one shape, one colour
-and one background, so that also "hearts" can be a query with nothing to find. It is calibrated as `-t index`
-does, with its own five captions a picture. Half of the queries are full captions, in words that are not in the
-collection, half of pictures in it and half of others. The other half are short ("red circle", "hearts", "three small
-green stars"), of eleven kinds, and of each kind as many are true of some picture as of none: what kind a query is
-says nothing. `auroc` is of both together, by the relevance of the best result. Beside it, on the same queries,
-stand the greatest cosine by itself (`cosine_...`), the same by its distance from the query's other scores
-(`z_score_...`), and the relevance of a collection without captions (`no_captions_...`). `right_...` is how often `fits`
-(0.5 and more) says the truth. `auroc_picture` is of pictures that ask for captions: scenes of the collection drawn
-anew, and others. The figures are means over the collections.
+Scenes, for which the truth is known: a collection is drawn from 1,000 held-out scenes and lacks one shape, one colour
+and one background, so that "hearts" can also be a query without a match. It is calibrated as `-t index` does, with five
+captions a picture. Half of the queries are full captions in wordings that are not in the collection, half of them about
+pictures in it and half about others. The other half are short ("red circle", "hearts", "three small green stars"), of
+eleven kinds with as many true as false queries each, so that a query's kind says nothing.
 
-`--photographs` takes a folder of photographs instead. With captions, half of its pictures are the collection; the
-queries are the first captions of all, which it is not calibrated with: those whose picture is there against those whose
-picture was left out (`auroc_photographs`). Without captions, half of its class folders are the collection; the queries
-are the names of all classes, by themselves, as "a X" and as "a photo of a X" (`auroc_no_captions`). What is compared is
-the greatest relevance among the ten best pictures; `auroc_cosine` is by the greatest cosine.
+- `auroc`: of all queries, by the relevance of the best result; `_captions` and `_short`: of each half;
+- `cosine_...`, `z_score_...`, `no_captions_...`: the same by the greatest cosine, by its distance from the query's
+  other scores, and by the relevance of a collection without captions;
+- `right_...`: share of queries for which `fits` (a relevance of at least 0.5) is correct;
+- `auroc_picture`: of query pictures that search for captions: redrawn scenes of the collection against other scenes.
+
+The figures are means over the collections.
+
+`--photographs` takes a folder of photographs. With captions, half of its pictures form the collection; the queries are
+the first captions of all pictures, which the calibration does not use: `auroc_photographs` is of those whose picture is
+in the collection against the others. Without captions, half of its class folders form the collection; the queries are
+the names of all classes, alone, as "a X" and as "a photo of a X" (`auroc_no_captions`). The figures compare the
+greatest relevance among the ten best pictures; `auroc_cosine` compares the greatest cosine.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ def main() -> None:
     parser.add_argument("--collections", type=int, default=4)
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--split")
-    parser.add_argument("--weights", help="by default scenes, or photos for photographs")
+    parser.add_argument("--weights", help="default: scenes, or photos with --photographs")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     model = Model(arguments.weights or ("photos" if arguments.photographs else models.BUNDLED))
@@ -77,14 +80,16 @@ def with_captions(model: Model, records: list[ImageRecord], images: Vectors, n_c
         order = Random(f"photographs-{number}").sample(range(len(records)), len(records))
         inside = order[: len(order) // 2]
         sample = sample_of(model, images[inside], [list(records[i].captions[1:]) for i in inside])
-        said = calibrating.phrases(sample.captions)
-        vectors = model.texts(list(said))
-        plain = calibrating.fit_text_to_image(sample, said, vectors)
-        rule = plain and calibrating.fit_with_captions(sample, said, vectors, plain)
+        phrases = calibrating.phrases(sample.captions)
+        vectors = model.texts(list(phrases))
+        plain = calibrating.fit_text_to_image(sample, phrases, vectors)
+        rule = plain and calibrating.fit_with_captions(sample, phrases, vectors, plain)
         if plain is None or rule is None:
-            raise SystemExit("nothing was learned from the captions: the scores of this model say nothing about them")
+            raise SystemExit(
+                "calibration failed: the model's scores are unrelated to the captions; choose other --weights"
+            )
         is_true = np.isin(np.arange(len(records)), inside)
-        yield told("photographs", sample, queries, rule, is_true)
+        yield photograph_figures("photographs", sample, queries, rule, is_true)
 
 
 def without_captions(
@@ -99,19 +104,19 @@ def without_captions(
         sample = sample_of(model, images[np.isin(folders, present)], [])
         rule = calibrating.beside_phrases(sample.images, phrases, len(sample.images))
         if rule is None:
-            raise SystemExit(f"there are too few pictures: {len(sample.images)}, and {calibrating.LEAST} are needed")
-        yield told("no_captions", sample, queries, rule, np.isin([*names] * 3, present))
+            raise SystemExit(f"{len(sample.images)} pictures are too few: calibration needs {calibrating.LEAST}")
+        yield photograph_figures("no_captions", sample, queries, rule, np.isin([*names] * 3, present))
 
 
-def told(name: str, sample: Sample, queries: Vectors, rule: Rule, is_true: np.ndarray) -> Figures:
+def photograph_figures(name: str, sample: Sample, queries: Vectors, rule: Rule, is_true: np.ndarray) -> Figures:
     scores = queries @ sample.images.T
     relevance = greatest(rule, sample, queries, scores)
-    yes = relevance >= FITS_FROM
+    fits = relevance >= FITS_FROM
     cosine = auroc(scores.max(axis=1), is_true)
     return {
         f"auroc_{name}": auroc(relevance, is_true), "auroc_cosine": cosine,
-        "over_cosine": auroc(relevance, is_true) - cosine, "right": float((yes == is_true).mean()),
-        "fits_of_present": float(yes[is_true].mean()), "fits_of_absent": float(yes[~is_true].mean()),
+        "over_cosine": auroc(relevance, is_true) - cosine, "right": float((fits == is_true).mean()),
+        "fits_of_present": float(fits[is_true].mean()), "fits_of_absent": float(fits[~is_true].mean()),
         "pictures": len(sample.images), "queries": len(queries),
     }  # fmt: skip
 

@@ -22,21 +22,21 @@ Figures = dict[str, float]
 
 
 class Model:
-    """A CLIP: pictures and texts to vectors."""
+    """A CLIP model that encodes pictures and texts in batches."""
 
     def __init__(self, weights: str) -> None:
         self._encoder = models.load(models.resolve("clip", weights))
 
     def images(self, pictures: list[Image.Image]) -> Vectors:
-        """(n, dim) unit vectors."""
-        wanted = self._encoder.spec.preprocessing
+        """The unit vectors of pictures: (n, dim)."""
+        preprocessing = self._encoder.spec.preprocessing
         batches = [pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH)]
         return np.concatenate(
-            [self._encoder.encode_images(np.stack([fit(p, wanted) for p in batch])) for batch in batches]
+            [self._encoder.encode_images(np.stack([fit(p, preprocessing) for p in batch])) for batch in batches]
         )
 
     def texts(self, texts: list[str]) -> Vectors:
-        """(n, dim) unit vectors."""
+        """The unit vectors of texts: (n, dim)."""
         return np.concatenate([self._encoder.encode_texts(texts[i : i + 256]) for i in range(0, len(texts), 256)])
 
 
@@ -48,23 +48,23 @@ def sample_of(model: Model, images: Vectors, captions: list[list[str]]) -> Sampl
 
 
 def relevances(rule: Fitted | Background, queries: Vectors, best: np.ndarray) -> np.ndarray:
-    """Of the best result of each query, by a rule that looks at nothing else."""
+    """(q,) the relevance of each query's best result, by a rule that needs only its score."""
     return np.array([rule.of(query, np.array([score]))[0] for query, score in zip(queries, best, strict=True)])
 
 
 @dataclass
 class Ranked:
-    """The best pictures of a query, as a rule sees them."""
+    """The best pictures of a query, in the form that a rule takes."""
 
     pictures: Vectors
     nearest: np.ndarray
 
     def vectors(self) -> Vectors:
-        """(k, dim) of the pictures."""
+        """(k, dim) the pictures' vectors."""
         return self.pictures
 
     def captions(self) -> np.ndarray:
-        """(k,) the query's cosine with the nearest caption of each."""
+        """(k,) the query's cosine with each picture's nearest caption."""
         return self.nearest
 
 
@@ -80,14 +80,14 @@ def greatest(rule: Rule, sample: Sample, queries: Vectors, scores: Vectors) -> n
 
 
 def auroc(values: np.ndarray, is_true: np.ndarray) -> float:
-    """How often a true one has the greater value, of all pairs of a true and a false one; a draw counts a half."""
+    """Area under the ROC curve: the share of (true, false) pairs with the greater value for true; ties count half."""
     true, false = values[is_true][:, None], values[~is_true][None, :]
     return float((true > false).mean() + (true == false).mean() / 2)
 
 
-def means(found: Iterable[Figures]) -> Figures:
+def means(runs: Iterable[Figures]) -> Figures:
     by_name: dict[str, list[float]] = defaultdict(list)
-    for figures in found:
+    for figures in runs:
         for name, value in figures.items():
             by_name[name].append(value)
     return {name: float(np.mean(values)) for name, values in by_name.items()}

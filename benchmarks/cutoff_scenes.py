@@ -27,7 +27,7 @@ OF_A_KIND = 16
 
 @dataclass
 class Queries:
-    """Texts, whether each has something to find, and whether it is a short one."""
+    """Query texts, whether each matches a picture of the collection, and whether it is short."""
 
     texts: list[str]
     is_true: list[bool]
@@ -43,7 +43,7 @@ class Queries:
 def on_scenes(model: Model, n_collections: int, n_pictures: int) -> Figures:
     scenes = [make_scene("test", FIRST + i) for i in range(N_SCENES)]
     images = model.images([drawn(scene) for scene in scenes])
-    found = []
+    runs = []
     for number in range(n_collections):
         rng = Random(f"collection-{number}")
         inside, outside = split(scenes, n_pictures, rng)
@@ -51,44 +51,44 @@ def on_scenes(model: Model, n_collections: int, n_pictures: int) -> Figures:
         sample = sample_of(model, images[inside], captions)
         queries = scene_queries([scenes[i] for i in inside], [scenes[i] for i in outside], rng)
         figures = measured(sample, model, queries)
-        anew = model.images([drawn(replace(scenes[i], seed=scenes[i].seed + 1)) for i in inside])
-        figures["auroc_picture"] = of_pictures(sample, anew, images[outside])
-        found.append(figures)
-    return means(found)
+        redrawn = model.images([drawn(replace(scenes[i], seed=scenes[i].seed + 1)) for i in inside])
+        figures["auroc_picture"] = picture_auroc(sample, redrawn, images[outside])
+        runs.append(figures)
+    return means(runs)
 
 
 def drawn(scene: Scene) -> Image.Image:
-    """The scene after JPEG, as a collection has it."""
+    """The scene's picture after JPEG compression, as in a collection."""
     buffer = io.BytesIO()
     render(scene).save(buffer, "JPEG", quality=88)
     return Image.open(buffer).convert("RGB")
 
 
 def split(scenes: list[Scene], n: int, rng: Random) -> tuple[list[int], list[int]]:
-    """Which scenes are in the collection, and which are not; what it lacks is in none of the former."""
+    """Indices of the scenes in the collection and of the others; the former lack one shape, colour and background."""
     shape, colour, background = rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(BACKGROUNDS)
     order = rng.sample(range(len(scenes)), len(scenes))
     lacking = (Pattern(shape=shape), Pattern(colour=colour), Pattern(background=background))
     inside = [i for i in order if not any(pattern.matches(scenes[i]) for pattern in lacking)][:n]
     if len(inside) < n:
-        raise SystemExit(f"--pictures: at most {len(inside)} can be had")
+        raise SystemExit(f"--pictures: at most {len(inside)} are available")
     return inside, [i for i in order if i not in set(inside)]
 
 
 def scene_queries(inside: list[Scene], outside: list[Scene], rng: Random) -> Queries:
     queries = Queries([], [], [])
-    # Scenes of the train split have the pairs of colour and shape that no held-out scene has.
+    # Scenes of the train split have the colour-shape pairs that no held-out scene has.
     strangers = [scene for i in range(2000) if all_named(scene := make_scene("train", i))]
     for kind in ATTRIBUTE_SETS:
         true = patterns(inside, kind, rng, lambda _: True)
         false = patterns(outside + strangers, kind, rng, lambda p: not any(p.matches(scene) for scene in inside))
         n = OF_A_KIND if true and false else 0
-        for some, is_true in ((true, True), (false, False)):
+        for choices, is_true in ((true, True), (false, False)):
             for i in range(n):
-                queries.add(describe(some[i % len(some)], rng).text, is_true, True)
+                queries.add(describe(choices[i % len(choices)], rng).text, is_true, True)
     n_captions = min(len(queries.texts) // 2, len(inside), len(outside))
-    for some, is_true in ((inside, True), (outside, False)):
-        for scene in some[:n_captions]:
+    for choices, is_true in ((inside, True), (outside, False)):
+        for scene in choices[:n_captions]:
             queries.add(language.caption(scene, rng.randrange(language.CAPTION_STYLES), rng), is_true, False)
     return queries
 
@@ -98,17 +98,17 @@ def all_named(scene: Scene) -> bool:
 
 
 def patterns(
-    scenes: list[Scene], kind: tuple[str, ...], rng: Random, taken: Callable[[Pattern], bool]
+    scenes: list[Scene], kind: tuple[str, ...], rng: Random, is_usable: Callable[[Pattern], bool]
 ) -> list[Pattern]:
-    """Different patterns out of the scenes that have all attributes of a kind."""
-    found: dict[Pattern, None] = {}
+    """Distinct usable patterns of the scenes' things that have all attributes of a kind."""
+    chosen: dict[Pattern, None] = {}
     for scene in rng.sample(scenes, len(scenes)):
         pattern = pattern_of(rng.choice(scene.things), scene, kind)
-        if all(getattr(pattern, name) is not None for name in kind) and pattern not in found and taken(pattern):
-            found[pattern] = None
-        if len(found) == OF_A_KIND:
+        if all(getattr(pattern, name) is not None for name in kind) and pattern not in chosen and is_usable(pattern):
+            chosen[pattern] = None
+        if len(chosen) == OF_A_KIND:
             break
-    return list(found)
+    return list(chosen)
 
 
 def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
@@ -117,14 +117,14 @@ def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
     scores = vectors @ sample.images.T
     best = scores.max(axis=1)
     start = time.perf_counter()
-    said = calibrating.phrases(sample.captions)
-    spoken = model.texts(list(said))
-    plain = calibrating.fit_text_to_image(sample, said, spoken)
-    rule = plain and calibrating.fit_with_captions(sample, said, spoken, plain)
+    phrases = calibrating.phrases(sample.captions)
+    phrase_vectors = model.texts(list(phrases))
+    plain = calibrating.fit_text_to_image(sample, phrases, phrase_vectors)
+    rule = plain and calibrating.fit_with_captions(sample, phrases, phrase_vectors, plain)
     seconds = time.perf_counter() - start
     without = calibrating.background(sample.images, len(sample.images))
     if plain is None or rule is None or without is None:
-        raise SystemExit("nothing was learned from the captions: the scores of this model say nothing about them")
+        raise SystemExit("calibration failed: the model's scores are unrelated to the captions; choose other --weights")
     start = time.perf_counter()
     relevance = greatest(rule, sample, vectors, scores)
     per_query_ms = (time.perf_counter() - start) * 1e3 / len(best)
@@ -141,7 +141,7 @@ def measured(sample: Sample, model: Model, queries: Queries) -> Figures:
 
 
 def kinds(queries: Queries) -> Iterator[tuple[str, np.ndarray]]:
-    """All queries, and captions and short ones by themselves, where there are both."""
+    """(name suffix, mask) of all queries and, if there are both kinds, of captions and short queries."""
     short = np.array(queries.is_short)
     yield "", np.ones(len(short), bool)
     if short.any() and not short.all():
@@ -154,10 +154,10 @@ def by_kind(name: str, queries: Queries, values: np.ndarray) -> Figures:
     return {f"{name}{kind}": auroc(values[chosen], is_true[chosen]) for kind, chosen in kinds(queries)}
 
 
-def of_pictures(sample: Sample, known: Vectors, others: Vectors) -> float:
+def picture_auroc(sample: Sample, known: Vectors, others: Vectors) -> float:
     rule = calibrating.fit_image_to_text(sample)
     if rule is None:
-        raise SystemExit("nothing was learned from the pictures")
+        raise SystemExit("calibration failed: the model's scores are unrelated to the captions; choose other --weights")
     queries = np.concatenate([known, others])
     values = relevances(rule, queries, (queries @ sample.texts.T).max(axis=1))
     return auroc(values, np.arange(len(queries)) < len(known))

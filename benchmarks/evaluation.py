@@ -1,10 +1,10 @@
-"""How long ranks both ways take from ready embeddings, and in how much memory, against a plain argsort.
+"""Time and memory of retrieval ranks in both directions from ready embeddings, against a plain argsort.
 
     python benchmarks/evaluation.py [--images 1000 5000] [--dim 512] [--repeat 3] [--json PATH]
 
-Five captions an image. Each measurement is a process of its own, and plain and ours alternate, since these
-machines are noisy; seconds are medians. The plain way sorts the scores of every query whole and looks where
-the own ones stand, as the published evaluation scripts do, also in chunks. Both must find the same ranks.
+Five captions an image. Each measurement runs in its own process, and the two methods alternate, since the machine's
+speed varies; seconds are medians. The plain method sorts all scores of every query, in chunks, and looks up the correct
+ones, as the published evaluation scripts do. Both must find the same ranks.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def embeddings(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures, captions near them, and the picture of each; unit vectors."""
+    """Unit vectors of pictures and of captions near them, and the picture index of each caption."""
     rng = np.random.default_rng(0)
     images = rng.standard_normal((n, dim), np.float32)
     image_of = np.repeat(np.arange(n), CAPTIONS)
@@ -69,12 +69,12 @@ def measure(job: Callable[..., object], n: int, dim: int) -> tuple[float, int]:
 
 
 def evaluate(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> None:
-    """Ours: ranks both ways, and all figures made of them."""
+    """Our method: ranks in both directions and all figures derived from them."""
     both_ways(images, texts, image_of)
 
 
 def argsort(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> Ranks:
-    """The plain way: every query's scores are sorted whole."""
+    """The plain method: sorts all scores of every query."""
     t2i, i2t = [], []
     for start in range(0, len(texts), CHUNK):
         order = np.argsort(-(texts[start : start + CHUNK] @ images.T), axis=1)
@@ -86,12 +86,12 @@ def argsort(images: np.ndarray, texts: np.ndarray, image_of: np.ndarray) -> Rank
 
 
 def check_ranks(n: int, dim: int) -> None:
-    """Refuses to print figures of two ways that don't find the same; a rounding may exchange neighbours."""
+    """Exits if the two methods' ranks differ by more than one, which rounding may cause."""
     vectors = embeddings(n, dim)
     ours = text_to_image_ranks(*vectors), image_to_text_ranks(*vectors)
-    for plain, found in zip(argsort(*vectors), ours, strict=True):
-        if np.abs(plain - found).max() > 1:
-            raise SystemExit(f"the ranks differ by up to {np.abs(plain - found).max()}")
+    for plain_ranks, our_ranks in zip(argsort(*vectors), ours, strict=True):
+        if (difference := np.abs(plain_ranks - our_ranks).max()) > 1:
+            raise SystemExit(f"the ranks of the two methods differ by up to {difference}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Malformed requests for benchmarks/fuzz.py: each follows from a seed and its number alone, and can be sent again."""
+"""Malformed requests for benchmarks/fuzz.py; each is determined by a seed and its number, so it can be repeated."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class HttpCase:
-    """A request down to its bytes; `is_whole` is False where it breaks off and the sender goes away."""
+    """A request as raw bytes; `is_whole` is False if it is truncated and the sender closes the connection."""
 
     raw: bytes
     is_whole: bool = True
 
 
 def http_case(rng: Random) -> HttpCase:
-    """A request that is wrong somewhere, or nearly right."""
+    """A malformed or almost correct request."""
     kind = rng.random()
     if kind < 0.15:
         path = rng.choice(("/images/", "/thumbnails/", "/documents/", "/web/", "/", "/docs/")) + rng.choice(NAMES)
@@ -82,7 +82,7 @@ def http_case(rng: Random) -> HttpCase:
 
 
 def damaged(rng: Random, content: bytes) -> bytes:
-    """Content with bits flipped, cut short, with a part doubled, or with noise in it."""
+    """Content with bits flipped, truncated, with a part repeated, or with random bytes."""
     if not content:
         return content
     changed = bytearray(content)
@@ -100,7 +100,7 @@ def damaged(rng: Random, content: bytes) -> bytes:
 
 
 def picture(rng: Random) -> bytes:
-    """A picture that is mostly none."""
+    """A picture file, damaged in most cases."""
     kind = rng.random()
     if kind < 0.15:
         return sound_picture(rng.choice(FORMATS))
@@ -115,7 +115,7 @@ def picture(rng: Random) -> bytes:
 
 @lru_cache(maxsize=len(FORMATS))
 def sound_picture(kind: str) -> bytes:
-    """A small picture in a format."""
+    """A small valid picture in a format."""
     pixels = np.random.default_rng(FORMATS.index(kind)).integers(0, 255, (40, 30, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
@@ -123,7 +123,7 @@ def sound_picture(kind: str) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is, and has no pixels."""
+    """A PNG file with a header and no pixels."""
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
@@ -133,7 +133,7 @@ def png_header(width: int, height: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def bomb() -> bytes:
-    """A megabyte of PNG that is just within the limit of pixels, and 240 MB of them."""
+    """A decompression bomb: a small PNG just below the pixel limit, 240 MB as RGB."""
     side = 9_000
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     rows = zlib.compress(bytes((side + 1) * side), 9)
@@ -179,8 +179,8 @@ def _body(rng: Random, path: str) -> Any:
         return value(rng)
     if path.startswith("/index") or (path.startswith("/search") and rng.random() < 0.5):
         body: dict[str, Any] = {"data": [_item(rng) for _ in range(rng.choice((0, 1, 1, 1, 3)))]}
-        asked = {"top_k": rng.choice(ODD_NUMBERS), "where": rng.choice(ODD_CONDITIONS), "target": value(rng)}
-        body["parameters"] = {name: told for name, told in asked.items() if rng.random() < 0.3}
+        parameters = {"top_k": rng.choice(ODD_NUMBERS), "where": rng.choice(ODD_CONDITIONS), "target": value(rng)}
+        body["parameters"] = {name: given for name, given in parameters.items() if rng.random() < 0.3}
     elif path.startswith("/search"):
         body = {"text": rng.choice(ODD_TEXTS)} if rng.random() < 0.5 else {"image": _uri(rng)}
         others = {
@@ -188,7 +188,7 @@ def _body(rng: Random, path: str) -> Any:
             "where": rng.choice(ODD_CONDITIONS), "top_k": rng.choice(ODD_NUMBERS), "offset": rng.choice(ODD_NUMBERS),
             "min_score": value(rng), "vectors": value(rng),
         }  # fmt: skip
-        body |= {name: told for name, told in others.items() if rng.random() < 0.2}
+        body |= {name: given for name, given in others.items() if rng.random() < 0.2}
     elif path.startswith("/encode"):
         body = {"texts": [rng.choice(ODD_TEXTS)], "images": [_uri(rng)]}
     elif path.startswith("/update"):
@@ -216,9 +216,9 @@ def _form(rng: Random, path: str) -> HttpCase:
 
 
 def _raw(method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
-    own = [] if any(name == "Host" for name, _ in headers) else [("Host", "127.0.0.1")]
-    told = [*own, ("Connection", "close"), *headers, ("Content-Length", str(len(body)))]
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {said}" for name, said in told)]
+    host = [] if any(name == "Host" for name, _ in headers) else [("Host", "127.0.0.1")]
+    headers = [*host, ("Connection", "close"), *headers, ("Content-Length", str(len(body)))]
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {content}" for name, content in headers)]
     return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
 
 

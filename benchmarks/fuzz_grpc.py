@@ -17,17 +17,17 @@ from executors.schema import MediaDoc, to_array
 METHODS = ("/jina.JinaRPC/Call", "/jina.JinaSingleDataRequestRPC/process_single_data", "/jina.JinaInfoRPC/_status")
 ENDPOINTS = ("/search", "/encode", "/index", "/update", "/delete", "/health", "/snapshot", "/", "", "/search\0")
 TARGETS = ("", "", "", "", "", "", "", "ranker", ".*", "(a*)*b")
-OURS = ("InputError", "StateError", "PictureError")
+REFUSALS = ("InputError", "StateError", "PictureError")
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS}
 
 
 def grpc_case(rng: Random) -> tuple[str, bytes]:
     """A method and a message."""
-    asked = DataRequest()
-    asked.document_array_cls = DocList[MediaDoc]
-    asked.data.docs = DocList[MediaDoc]([_doc(rng) for _ in range(rng.choice((0, 1, 1, 1, 4)))])
-    asked.header.exec_endpoint = rng.choice(ENDPOINTS[:6]) if rng.random() < 0.85 else rng.choice(ENDPOINTS)
-    asked.header.target_executor = rng.choice(TARGETS)
+    request = DataRequest()
+    request.document_array_cls = DocList[MediaDoc]
+    request.data.docs = DocList[MediaDoc]([_doc(rng) for _ in range(rng.choice((0, 1, 1, 1, 4)))])
+    request.header.exec_endpoint = rng.choice(ENDPOINTS[:6]) if rng.random() < 0.85 else rng.choice(ENDPOINTS)
+    request.header.target_executor = rng.choice(TARGETS)
     parameters: dict[str, Any] = {}
     if rng.random() < 0.3:
         parameters["top_k"] = float(rng.choice([n for n in ODD_NUMBERS if abs(n) < 1e300]))
@@ -35,20 +35,20 @@ def grpc_case(rng: Random) -> tuple[str, bytes]:
         parameters["where"] = _text(rng.choice(ODD_CONDITIONS[1:]))
     if rng.random() < 0.2:
         parameters[rng.choice(("target", "ranker__top_k", "$", ""))] = _text(rng.choice(ODD_TEXTS))
-    asked.parameters = parameters
-    for doc in asked.data._content.docs.docs:
+    request.parameters = parameters
+    for doc in request.data._content.docs.docs:
         if rng.random() < 0.1 and "content" in doc.data:
             array = doc.data["content"].ndarray.dense
             array.shape[:] = [rng.choice((0, 1, 10**6))] * rng.choice((1, 3))
             array.dtype = rng.choice(("<f8", "|O", "|u1", "nonsense", "<U9"))
-    message = asked.proto.SerializeToString()
+    message = request.proto.SerializeToString()
     return rng.choice(METHODS[:2]) if rng.random() < 0.97 else METHODS[2], (
         damaged(rng, message) if rng.random() < 0.4 else message
     )
 
 
-def asked_over(channel: grpc.Channel, method: str, message: bytes, limit_s: float) -> str:
-    """What became of a message: `answered`, `refused`, `hang`, or `fault` and what."""
+def send_grpc(channel: grpc.Channel, method: str, message: bytes, limit_s: float) -> str:
+    """The outcome of a gRPC message: `answered`, `refused`, `hang`, or `fault` with details."""
     try:
         if method.endswith("Call"):
             responses = list(channel.stream_stream(method)(iter([message]), timeout=limit_s))
@@ -61,7 +61,7 @@ def asked_over(channel: grpc.Channel, method: str, message: bytes, limit_s: floa
     for response in map(jina_pb2.DataRequestProto.FromString, responses):
         status = response.header.status
         if status.code == jina_pb2.StatusProto.ERROR:
-            return "refused" if status.exception.name in OURS else f"fault {status.description[:200]}"
+            return "refused" if status.exception.name in REFUSALS else f"fault {status.description[:200]}"
     return "answered"
 
 

@@ -1,15 +1,15 @@
-"""Ready vectors into a collection, and out of it again.
+"""Rate and memory of adding ready vectors to a collection, against a plain file; and of removing half of them.
 
     python benchmarks/ingest.py [--n 1000000] [--deletes 100000] [--json PATH]
 
-Ingest: `n` captions, each with a unit vector of 512 numbers, tags and a name, committed `BATCH` to a transaction; an
-index is built from them apart. Every 100,000 the rate and the memory of the process are printed, and at the end how
-fast the same file system takes the same vectors in one plain file, written and synced.
+Ingest: `n` captions, each with a unit vector of 512 numbers, tags and an id, in transactions of `BATCH`; building the
+index is not included. Prints the rate and the process's memory after every 100,000, and `plain_file_over_ingest`, the
+ratio to the time for writing and syncing the same vectors to one plain file on the same file system.
 
-Deletes: half of `--deletes` documents are removed and the collection compacted, as `-t compact` does. `kept_bytes`
-is the size of store and index after it by the size before, `kept_memory` the memory of a process that opens the
-index and asks it, likewise, `recall_at_10` of that index against a comparison with every vector left, and
-`came_back` how many removed documents are found by anything.
+Deletes: removes half of `--deletes` documents and compacts the collection as `-t compact` does. `kept_bytes` is the
+size of store and index afterwards, relative to before; `kept_memory` likewise the memory of a process that opens and
+queries the index; `recall_at_10` compares that index with exact search; `came_back` counts removed documents
+that any search or look-up still finds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def ingest(root: Path, n: int) -> dict[str, float]:
-    """Commits `n` documents."""
+    """Figures of committing `n` documents."""
     resident, took = [], 0.0
     with Collection.create(root, MODEL).store(writable=True) as store:
         for done, items in enumerate(batches(n), 1):
@@ -74,21 +74,21 @@ def ingest(root: Path, n: int) -> dict[str, float]:
 
 
 def deletes(root: Path, n: int) -> dict[str, float]:
-    """Removes every other of `n` documents and compacts."""
+    """Figures of removing every second of `n` documents and compacting."""
     collection = Collection.create(root, MODEL)
     with collection.store(writable=True) as store:
         for items in batches(n):
             store.put(items)
         collection.index(store, "text").snapshot()
     before = in_own_process(opened, root)
-    gone = [name_of(i) for i in range(0, n, 2)]
+    removed = [name_of(i) for i in range(0, n, 2)]
     with collection.store(writable=True) as store:
-        store.remove(gone)
+        store.remove(removed)
         collection.index(store, "text").compact()
         store.compact()
     after = in_own_process(opened, root)
     with collection.store() as store:
-        came_back = len(store.known(gone))
+        came_back = len(store.known(removed))
     return {
         "kept_bytes": after["bytes"] / before["bytes"],
         "kept_memory": after["memory_mb"] / before["memory_mb"],
@@ -98,7 +98,7 @@ def deletes(root: Path, n: int) -> dict[str, float]:
 
 
 def opened(root: Path) -> dict[str, float]:
-    """Opens the index as a service does, and asks it."""
+    """Size, memory, recall, and hits of removed documents, of the opened index."""
     collection = Collection.open(root)
     empty, _ = memory_mb()
     with collection.store() as store:
@@ -108,19 +108,20 @@ def opened(root: Path) -> dict[str, float]:
         queries = next(vectors(200, seed=9))
         _, found = index.search(queries, K)
         resident, _ = memory_mb()
-        best = exact(store, queries)
-        is_there = np.isin(found, keys)
+        exact_keys = exact(store, queries)
+        is_stored = np.isin(found, keys)
+        recalls = [np.isin(expected, actual).mean() for expected, actual in zip(exact_keys, found, strict=True)]
         figures = {
             "bytes": float(store.size_bytes() + sum(f.stat().st_size for f in (collection.folder / "index").glob("*"))),
             "memory_mb": resident - empty,
-            "recall": float(np.mean([np.isin(own, other).mean() for own, other in zip(best, found, strict=True)])),
-            "gone_found": float((~is_there).sum()),
+            "recall": float(np.mean(recalls)),
+            "gone_found": float((~is_stored).sum()),
         }
     return figures
 
 
 def exact(store: DocumentStore, queries: np.ndarray) -> np.ndarray:
-    """The keys of the K best of all vectors in the store, best first: (n, K)."""
+    """The keys of the K best vectors in the store, best first: (n, K)."""
     scores, keys = np.full((len(queries), K), -2.0, np.float32), np.full((len(queries), K), -1)
     seq = forgotten = 0
     while (changes := store.changes_after("text", seq, forgotten=forgotten)) is not None and len(changes.added):
@@ -133,12 +134,12 @@ def exact(store: DocumentStore, queries: np.ndarray) -> np.ndarray:
 
 
 def name_of(i: int) -> str:
-    """An id like those of captions: of 32 hexadecimal digits, in no order."""
+    """An id of 32 hexadecimal digits; successive ids are unordered, like captions' ids."""
     return hashlib.sha256(str(i).encode()).hexdigest()[:32]
 
 
 def batches(n: int) -> Iterator[list[NewDocument]]:
-    """`n` documents, `BATCH` at a time."""
+    """`n` documents in lists of `BATCH`."""
     generated = vectors(BATCH, seed=0)
     for first in range(0, n, BATCH):
         made = next(generated)
@@ -155,7 +156,7 @@ def batches(n: int) -> Iterator[list[NewDocument]]:
 
 
 def vectors(n: int, seed: int) -> Iterator[np.ndarray]:
-    """Unit vectors without end, (n, DIM) at a time, round the same 500 centres whatever the seed."""
+    """An endless series of (n, DIM) unit vectors around 500 centres that don't depend on the seed."""
     centres = np.random.default_rng(0).standard_normal((500, DIM), np.float32)
     rng = np.random.default_rng(seed)
     while True:

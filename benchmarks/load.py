@@ -1,19 +1,20 @@
-"""A service under load, under too much of it, and without one of its parts.
+"""Throughput, latency and errors of a service under load, under overload, and after one of its processes is killed.
 
     python benchmarks/load.py [--seconds 60] [--clients 64] [--json PATH]
 
-Starts `app.py -t query_restful` on toy data and asks distinct text queries over HTTP, from threads of this process,
-each with a connection of its own:
+Starts `app.py -t query_restful` on toy data and sends distinct text queries over HTTP from threads of this process,
+each with its own connection:
 
-- one client, then 32: `batching_gain` is how many times the queries a second of one client 32 together get;
-- `--clients` for `--seconds`: `errors` are answers but 200 and 429, and connections that broke; `p99_ms` of the rest;
-- four times the clients and four times the queries a second of that, for ten seconds: `shed` is the share of 429
-  and 503, `overload_errors` everything else but 200, `calm_after_s` how soon afterwards a query is answered within
-  a second;
-- an Executor is killed while eight clients ask: `recovery_s` until `/readyz` is 200 again, `hung` the requests in
-  between that had no answer within 20 s.
+- one client, then 32: `batching_gain` is the ratio of their total queries per second;
+- `--clients` for `--seconds`: `errors` counts statuses other than 200 and 429, and broken connections; `p50_ms`,
+  `p99_ms` and `queries_per_s` are of the queries answered with 200;
+- four times the clients at four times that rate, for ten seconds: `shed` is the share of 429 and 503,
+  `overload_errors` counts all other outcomes except 200, and `calm_after_s` is the time until a query is answered
+  within a second again;
+- an Executor is killed while eight clients send queries: `recovery_s` is the time until `/readyz` is 200 again, `hung`
+  the number of requests in between without an answer within 20 s.
 
-Clients and service share the cores of the machine; an idle one has more to give than this says.
+Clients and service share the machine's cores, so a service with the machine to itself is faster.
 """
 
 from __future__ import annotations
@@ -45,27 +46,27 @@ _numbers = itertools.count()
 
 
 @dataclass
-class Asked:
-    """What became of the queries of a phase: (status, seconds) of each."""
+class Outcomes:
+    """The (status, seconds) of each query of a phase."""
 
     answers: list[tuple[int, float]] = field(default_factory=list)
     took_s: float = 0.0
 
     def share(self, *statuses: int) -> float:
-        """Of all queries, those with one of these statuses."""
+        """The share of queries with one of these statuses."""
         return self.count(*statuses) / max(1, len(self.answers))
 
     def count(self, *statuses: int) -> int:
-        """How many had one of these statuses."""
+        """The number of queries with one of these statuses."""
         return sum(status in statuses for status, _ in self.answers)
 
     @property
     def per_s(self) -> float:
-        """Queries a second that were answered."""
+        """Successful queries per second."""
         return self.count(200) / self.took_s
 
     def percentile_ms(self, q: float) -> float:
-        """Of the time of those that were answered."""
+        """A percentile of the successful queries' times."""
         return float(np.percentile([spent for status, spent in self.answers if status == 200] or [np.nan], q)) * 1e3
 
 
@@ -78,15 +79,15 @@ def main() -> None:
     with service() as (process, port):
         load(port, 8, 3.0)  # to warm up
         one, many = load(port, 1, PHASE_S), load(port, 32, PHASE_S)
-        told("1 client", one)
-        told("32 clients", many)
+        print_phase("1 client", one)
+        print_phase("32 clients", many)
         busy = load(port, arguments.clients, arguments.seconds)
-        told(f"{arguments.clients} clients", busy)
+        print_phase(f"{arguments.clients} clients", busy)
         flood = load(port, 4 * arguments.clients, PHASE_S, per_s=4 * busy.per_s)
         calm_after_s = until(lambda: in_time(port))
-        told(f"{4 * busy.per_s:.0f} asked a second", flood)
-        recovery_s, hurt = killed(process, port)
-        told("an Executor killed", hurt)
+        print_phase(f"{4 * busy.per_s:.0f} sent a second", flood)
+        recovery_s, interrupted = killed(process, port)
+        print_phase("an Executor killed", interrupted)
     write_figures(
         arguments.json,
         {
@@ -99,20 +100,20 @@ def main() -> None:
             "overload_errors": len(flood.answers) - flood.count(200, 429, 503),
             "calm_after_s": calm_after_s,
             "recovery_s": recovery_s,
-            "hung": hurt.count(NO_ANSWER),
+            "hung": interrupted.count(NO_ANSWER),
         },
     )
 
 
 @contextmanager
 def service() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A service on toy data that is ready."""
+    """A ready service on toy data: its process and port."""
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         port = reserve_port_pair()
         command = [*app, "-t", "query_restful", "--port", str(port)]
-        # A service without one of its parts says so for every request.
+        # Discard stderr: after an Executor is killed, the service logs every request.
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             until(lambda: status_of(port, "/readyz") == 200)
@@ -122,15 +123,20 @@ def service() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             process.wait(90)
 
 
-def load(port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: threading.Event | None = None) -> Asked:
-    """Queries of `n_clients` at once; each asks the next when it has its answer, or `per_s` of them together."""
-    found, end = Asked(), time.perf_counter() + seconds
+def load(
+    port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: threading.Event | None = None
+) -> Outcomes:
+    """The outcomes of queries from concurrent clients.
+
+    Each client sends its next query when the previous one is answered, or all together at most `per_s` a second.
+    """
+    outcomes, end = Outcomes(), time.perf_counter() + seconds
 
     def client() -> None:
         connection, due = HTTPConnection("127.0.0.1", port, timeout=ANSWER_LIMIT_S), time.perf_counter()
         while time.perf_counter() < end and not (stop and stop.is_set()):
             start = time.perf_counter()
-            found.answers.append((ask(connection), time.perf_counter() - start))
+            outcomes.answers.append((query(connection), time.perf_counter() - start))
             if per_s:
                 due += n_clients / per_s
                 time.sleep(max(0.0, due - time.perf_counter()))
@@ -141,12 +147,12 @@ def load(port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: th
         thread.start()
     for thread in clients:
         thread.join()
-    found.took_s = time.perf_counter() - start
-    return found
+    outcomes.took_s = time.perf_counter() - start
+    return outcomes
 
 
-def ask(connection: HTTPConnection) -> int:
-    """One query that was not asked before; its status, or why there is none."""
+def query(connection: HTTPConnection) -> int:
+    """The status of a new query, or NO_ANSWER or BROKEN."""
     n = next(_numbers)
     text = f"a {COLOURS[n % len(COLOURS)]} {SHAPES[n // 7 % len(SHAPES)]} number {n}"
     try:
@@ -163,7 +169,7 @@ def ask(connection: HTTPConnection) -> int:
 
 
 def status_of(port: int, path: str) -> int:
-    """The status of a GET."""
+    """The status of a GET request, or NO_ANSWER or BROKEN."""
     connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_LIMIT_S)
     try:
         connection.request("GET", path)
@@ -180,24 +186,24 @@ def status_of(port: int, path: str) -> int:
 
 def in_time(port: int) -> bool:
     """Whether a query is answered within IN_TIME_S."""
-    return ask(HTTPConnection("127.0.0.1", port, timeout=IN_TIME_S)) == 200
+    return query(HTTPConnection("127.0.0.1", port, timeout=IN_TIME_S)) == 200
 
 
 def until(holds: Callable[[], bool]) -> float:
-    """Seconds until something holds."""
+    """Seconds until a condition holds."""
     start = time.perf_counter()
     while not holds():
         if time.perf_counter() - start > START_LIMIT_S:
-            raise SystemExit(f"the service did not answer as it should within {START_LIMIT_S:.0f} s")
+            raise SystemExit(f"the service did not reach the expected state within {START_LIMIT_S:.0f} s")
         time.sleep(0.05)
     return time.perf_counter() - start
 
 
-def killed(process: subprocess.Popen[bytes], port: int) -> tuple[float, Asked]:
-    """Kills an Executor under load; seconds until the service is ready again, and what clients saw."""
-    stop, seen = threading.Event(), list[Asked]()
-    asking = threading.Thread(target=lambda: seen.append(load(port, 8, START_LIMIT_S, per_s=40, stop=stop)))
-    asking.start()
+def killed(process: subprocess.Popen[bytes], port: int) -> tuple[float, Outcomes]:
+    """Kills an Executor under load; returns the seconds until the service is ready again, and the outcomes."""
+    stop, results = threading.Event(), list[Outcomes]()
+    clients = threading.Thread(target=lambda: results.append(load(port, 8, START_LIMIT_S, per_s=40, stop=stop)))
+    clients.start()
     time.sleep(1.0)
     psutil.Process(process.pid).children()[0].kill()
     start = time.perf_counter()
@@ -205,17 +211,17 @@ def killed(process: subprocess.Popen[bytes], port: int) -> tuple[float, Asked]:
     until(lambda: status_of(port, "/readyz") == 200)
     recovery_s = time.perf_counter() - start
     stop.set()
-    asking.join()
-    return recovery_s, seen[0]
+    clients.join()
+    return recovery_s, results[0]
 
 
-def told(what: str, asked: Asked) -> None:
-    """A line of a phase."""
+def print_phase(name: str, outcomes: Outcomes) -> None:
+    """Prints the summary line of a phase."""
     names = {NO_ANSWER: "no answer", BROKEN: "broken connection"}
-    counts = Counter(names.get(status, str(status)) for status, _ in asked.answers)
-    each = ", ".join(f"{n} x {name}" for name, n in counts.most_common())
-    p50, p99 = asked.percentile_ms(50), asked.percentile_ms(99)
-    print(f"{what:28} {asked.per_s:6.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  {each}", flush=True)
+    counts = Counter(names.get(status, str(status)) for status, _ in outcomes.answers)
+    each = ", ".join(f"{n} x {status}" for status, n in counts.most_common())
+    p50, p99 = outcomes.percentile_ms(50), outcomes.percentile_ms(99)
+    print(f"{name:28} {outcomes.per_s:6.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  {each}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How soon the page shows first results: from Enter in a real browser to pictures on the screen.
+"""Time from Enter in a real browser until the page shows the first result.
 
     python benchmarks/page.py [--searches 30] [--json PATH]
 
 Starts `app.py -t query_restful` on toy data (indexed into a scratch workspace first), opens the page in headless
-Chromium (Debian's, driven by Playwright), and searches for captions of the collection, one after the other. A search
-ends with the frame after the first picture of its results has loaded, or was there already.
+Chromium (Debian's, driven by Playwright), and searches for captions of the collection one after the other. A search
+ends with the frame after its first result picture has loaded.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def wait_for(url: str) -> None:
-    """Until the service has answered a search."""
+    """Waits until a URL is answered successfully."""
     start = time.perf_counter()
     while True:
         try:
@@ -91,7 +91,7 @@ def wait_for(url: str) -> None:
 
 
 def measure(page: Any, url: str, n_searches: int) -> dict[str, float]:
-    """Times of n searches for different captions, after a few to warm up."""
+    """The times of n searches for different captions, after a few for warm-up."""
     lines = (ROOT / "data" / "toy-data" / "captions.txt").read_text("utf8").splitlines()
     captions = [row["caption"] for row in csv.DictReader(lines)][::5][: n_searches + N_WARM_UP]
     page.goto(url)

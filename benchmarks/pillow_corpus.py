@@ -1,15 +1,16 @@
-"""Decodes every file of a folder, such as the test pictures of Pillow's source distribution, beside Pillow itself.
+"""Decodes every file of a folder, such as Pillow's test pictures, and compares the pixels with Pillow's own.
 
     pip download --no-binary :all: --no-deps pillow==13.0.0 && tar xf pillow-13.0.0.tar.gz
     python benchmarks/pillow_corpus.py pillow-13.0.0/Tests/images [--list] [--json PATH]
 
-Files of formats that are not read are counted apart, by what Pillow says they are. Figures:
+Figures:
 
-- `decoded`, `refused`: files of the accepted formats, and how many of the refused Pillow opens (`refused_alone`);
-- `other_formats`: files of formats that are not accepted, or no pictures;
-- `differ`: decoded files whose pixels are not those of Pillow's own conversion to RGB over white, by more than a level
-  on average: profiles, deep samples and orientation are expected there;
-- `tracebacks`: anything raised but a refusal; `noise_bytes`: what was written to standard error meanwhile.
+- `decoded`, `refused`: files of supported formats; `refused_alone`: refused files that Pillow opens;
+- `noted`: decoded files with notes on skipped metadata;
+- `other_formats`: files of unsupported formats (as detected by Pillow), or not pictures;
+- `differ`: decoded files whose pixels differ from Pillow's conversion to RGB over white by more than a level on
+  average, which is expected for colour profiles, deep samples and orientation;
+- `tracebacks`: exceptions other than a refusal; `noise_bytes`: bytes written to standard error.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ def main() -> None:
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for path in sorted(path for path in arguments.folder.rglob("*") if path.is_file()):
-        told = examine(path, counts, reasons)
-        if told and arguments.list:
-            print(f"{path.relative_to(arguments.folder)}: {told}")
+        remark = examine(path, counts, reasons)
+        if remark and arguments.list:
+            print(f"{path.relative_to(arguments.folder)}: {remark}")
     for reason, n in reasons.most_common():
         print(f"{n:5}  {reason}")
     names = ("decoded", "refused", "refused_alone", "other_formats", "differ", "noted", "tracebacks", "noise_bytes")
@@ -49,11 +50,11 @@ def main() -> None:
 
 
 def examine(path: Path, counts: Counter[str], reasons: Counter[str]) -> str:
-    """Decodes one file and counts what became of it; says what is worth a line."""
+    """Decodes one file and counts its outcome; returns a remark if the outcome is notable, else an empty text."""
     content = path.read_bytes()
-    with tempfile.TemporaryFile() as written:
-        kept = os.dup(2)
-        os.dup2(written.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        stderr = os.dup(2)
+        os.dup2(captured.fileno(), 2)
         try:
             decoded = read(content)
         except PictureError as error:
@@ -62,35 +63,35 @@ def examine(path: Path, counts: Counter[str], reasons: Counter[str]) -> str:
             counts["tracebacks"] += 1
             return f"traceback: {error!r}"
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        noise = written.tell()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        noise = captured.tell()
     counts["noise_bytes"] += noise
     theirs, kind = by_pillow(content)
-    said = f" ({noise} bytes of noise)" if noise else ""
+    suffix = f" ({noise} bytes on stderr)" if noise else ""
     if decoded is None:
         if kind not in FORMATS:
             counts["other_formats"] += 1
-            reasons[f"not accepted: {kind or 'no picture to Pillow either'}"] += 1
-            return said
+            reasons[f"not accepted: {kind or 'not a picture for Pillow either'}"] += 1
+            return suffix
         counts["refused"] += 1
         counts["refused_alone"] += theirs is not None
         reasons[f"refused{' alone' if theirs else ''}: {refusal.split(':')[0][:60]}"] += 1
-        return f"refused{', and Pillow opens it' if theirs else ''}: {refusal}{said}"
+        return f"refused{', and Pillow opens it' if theirs else ''}: {refusal}{suffix}"
     counts["decoded"] += 1
     counts["noted"] += bool(decoded.notes)
     if theirs is None:
-        return f"decoded, and Pillow does not{said} {decoded.notes}"
+        return f"decoded, and Pillow does not{suffix} {decoded.notes}"
     if theirs.size != decoded.picture.size:
         difference = 255.0
     else:
         difference = float(np.abs(np.asarray(theirs, np.int16) - np.asarray(decoded.picture, np.int16)).mean())
     counts["differ"] += difference > 1
-    return f"differs by {difference:.1f} {decoded.notes}{said}" if difference > 1 or decoded.notes or noise else ""
+    return f"differs by {difference:.1f} {decoded.notes}{suffix}" if difference > 1 or decoded.notes or noise else ""
 
 
 def by_pillow(content: bytes) -> tuple[Image.Image | None, str]:
-    """Pillow's own conversion, upright and over white, and the name of the format; None where it fails."""
+    """Pillow's own conversion, upright and over white, or None if it fails; and the name of the format."""
     kind = ""
     try:
         with warnings.catch_warnings():

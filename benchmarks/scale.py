@@ -1,26 +1,24 @@
-"""Every kind of vector index at scale: time, memory, speed and recall; and hnswlib and usearch beside ours.
+"""Time, memory, speed and recall of every kind of vector index at scale, against hnswlib and usearch.
 
     python benchmarks/scale.py [--n 1000000] [--kinds flat ivf-pq ... | all] [--folder DIR] [--json PATH] [--plot PNG]
 
-The vectors are generated, unit vectors of 512 numbers: n / 200 centres in a subspace of 64 dimensions, since
-embeddings vary in far fewer ways than they have numbers, and round them noise of the same length and of falling
-spectrum, so that clusters overlap. The queries are more of the same. (Uniformly random vectors have no neighbours
-worth finding; and between clusters with nothing in common, such as random centres in all 512 dimensions, a graph
-has no way to go by.)
+The vectors are generated unit vectors of 512 dimensions: n / 200 centres in a subspace of 64 dimensions, since
+embeddings have a low intrinsic dimension, and around them noise of the same length with a decaying spectrum, so that
+clusters overlap. The queries come from the same distribution. (Uniformly random vectors have no near neighbours, and
+between random centres in all 512 dimensions a graph index finds no path.)
 
-Each index is built in one process, with all cores, and measured in another, which opens its files. `resident` is
-the whole memory of that process after its queries, Python (about 55 MB) included: anonymous memory and the pages
-of mapped files (Rss of smaps_rollup). `anonymous` is what of it is not pages of files. Queries come one by one,
-through one thread; queries per second are by processor time, the best of several rounds of a fifth of a second,
-since these machines are busy with other work. (Nothing is waited for: all files are in the page cache.) Recall
-is the share of the ten best of `flat` that are found.
+Each index is built in one process with all cores and measured in another, which opens its files. `resident` is that
+process's memory after its queries, Python (about 55 MB) included: anonymous memory and pages of mapped files (Rss of
+smaps_rollup); `anonymous` is the part that is not mapped files. Queries run one at a time on one thread; queries per
+second are by processor time, the best of several rounds of a fifth of a second, since the machine may be busy. (No
+query waits for the disk: all files are in the page cache.) Recall is the share of `flat`'s ten best that are found.
 
-The peers get the same vectors, the same number of links and the same effort at construction. They and our fast
-kind, if it is a graph, are measured at rising efforts of search (ef), and compared where each just reaches a recall
-of 0.95: the speed is that between the two efforts around it.
+The peers get the same vectors, the same number of links and the same construction effort. They and our fast kind, if it
+is a graph, are measured at rising search efforts (ef) and compared at a recall of 0.95, with the speed interpolated
+between the two nearest efforts.
 
-A million take about 22 minutes on two cores. `hnsw-fp32` and `ivf-fp32` only come with `--kinds all`, or by name:
-they are their fp16 twins at twice the memory, and five minutes more.
+A million vectors take about 22 minutes on two cores. `hnsw-fp32` and `ivf-fp32` are measured only with `--kinds all` or
+by name: they equal their fp16 variants at twice the memory, and take five more minutes.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ from scale_indexes import DIM, PEERS, QUERIES, K, Opened, Search, build_ours, ge
 from crossmodal.index.choice import choose
 from crossmodal.index.kinds import ALL_KINDS, IndexKind
 
-USUAL = [str(kind) for kind in ALL_KINDS if kind.structure == "flat" or kind.storage != "fp32"]
+DEFAULT_KINDS = [str(kind) for kind in ALL_KINDS if kind.structure == "flat" or kind.storage != "fp32"]
 AMPLE_BYTES, EQUAL_RECALL = 64 * 10**9, 0.95
 ROUND_S, MEASURED_S = 0.2, 3.0
 EFFORTS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -52,7 +50,7 @@ TRUTH = "truth.npy"
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one index at one effort."""
+    """The measurements of one index at one search effort; 0 is the default effort."""
 
     name: str
     effort: int
@@ -68,36 +66,38 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1_000_000)
-    parser.add_argument("--kinds", nargs="+", default=USUAL, help="`all`, or names; flat is always measured")
-    parser.add_argument("--no-peers", action="store_true", help="leave hnswlib and usearch out")
-    parser.add_argument("--folder", help="keeps the generated vectors here for the next time")
+    parser.add_argument("--kinds", nargs="+", default=DEFAULT_KINDS, help="`all`, or names; flat is always measured")
+    parser.add_argument("--no-peers", action="store_true", help="don't measure hnswlib and usearch")
+    parser.add_argument("--folder", help="keep the generated vectors here and reuse them")
     parser.add_argument("--json")
     parser.add_argument("--plot", metavar="PNG")
     arguments = parser.parse_args()
     missing = [] if arguments.no_peers else [name for name in PEERS if not find_spec(name)]
     if missing:
-        raise SystemExit(f"{' and '.join(missing)}: not installed. `pip install hnswlib usearch`, or --no-peers")
+        raise SystemExit(
+            f"{' and '.join(missing)}: not installed. Run `pip install hnswlib usearch`, or pass --no-peers"
+        )
     fast, small = choose(arguments.n, DIM, AMPLE_BYTES).kind, IndexKind("ivf", "pq")
-    wanted = {*arguments.kinds, "flat", str(fast), str(small)}
-    kinds = [kind for kind in ALL_KINDS if "all" in wanted or str(kind) in wanted]
+    names = {*arguments.kinds, "flat", str(fast), str(small)}
+    kinds = [kind for kind in ALL_KINDS if "all" in names or str(kind) in names]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(arguments.folder or scratch) / f"{arguments.n}x{DIM}"
         generate(folder, arguments.n)
         rows: list[Row] = []
         for name in [*map(str, kinds), *(() if arguments.no_peers else PEERS)]:
             is_swept = name in PEERS or (name == str(fast) and fast.structure == "hnsw")
-            rows += shown(measured(name, folder, Path(scratch), is_swept))
-        found = figures(rows, str(fast), str(small))
-        found |= {"ingest_per_s": in_own_process(ingest, Path(scratch) / "ingest", arguments.n)["ingest_per_s"]}
-    write_figures(arguments.json, found)
+            rows += printed(measured(name, folder, Path(scratch), is_swept))
+        values = figures(rows, str(fast), str(small))
+        values |= {"ingest_per_s": in_own_process(ingest, Path(scratch) / "ingest", arguments.n)["ingest_per_s"]}
+    write_figures(arguments.json, values)
     if arguments.plot:
         plot(rows, arguments.n, arguments.plot)
 
 
 def figures(rows: list[Row], fast_name: str, small_name: str) -> dict[str, float]:
-    """The figures that are watched; all ratios are of one run."""
+    """The summary figures; all ratios are within one run."""
     flat, fast, small = (next(row for row in rows if row.name == name) for name in ("flat", fast_name, small_name))
-    found = {
+    values = {
         "fast_recall": fast.recall,
         "fast_qps_over_flat": fast.qps / flat.qps,
         "small_recall": small.recall,
@@ -107,11 +107,11 @@ def figures(rows: list[Row], fast_name: str, small_name: str) -> dict[str, float
     }
     ours = qps_at(EQUAL_RECALL, rows, fast_name) if fast.name.startswith("hnsw") else fast.qps
     present = {row.name for row in rows}
-    return found | {f"ours_over_{peer}": ours / qps_at(EQUAL_RECALL, rows, peer) for peer in PEERS if peer in present}
+    return values | {f"ours_over_{peer}": ours / qps_at(EQUAL_RECALL, rows, peer) for peer in PEERS if peer in present}
 
 
 def qps_at(recall: float, rows: list[Row], name: str) -> float:
-    """Queries per second of an index at a recall, from its rows of rising effort."""
+    """Queries per second of an index at a recall, interpolated between its rows of rising effort."""
     efforts = [row for row in rows if row.name == name and row.effort]
     for less, more in pairwise(efforts):
         if less.recall <= recall <= more.recall and less.recall < more.recall:
@@ -121,23 +121,23 @@ def qps_at(recall: float, rows: list[Row], name: str) -> float:
 
 
 def measured(name: str, folder: Path, scratch: Path, is_swept: bool) -> list[Row]:
-    """Builds in one process, measures in another, removes the files."""
+    """The rows of one index, built in one process and measured in another."""
     build, opened = PEERS.get(name, (build_ours, open_ours))
     before = set(scratch.iterdir())
     build_s = in_own_process(build, name, folder, scratch)
     files = set(scratch.iterdir()) - before
     file_mb = sum(path.stat().st_size for path in files) / 1e6
     efforts = (() if name in PEERS else (0,)) + (EFFORTS if is_swept else ())
-    found = in_own_process(measure, opened, name, folder, scratch, efforts)
+    measurements = in_own_process(measure, opened, name, folder, scratch, efforts)
     for path in files:
         path.unlink()
-    return [Row(name=name, build_s=build_s, file_mb=file_mb, **values) for values in found]
+    return [Row(name=name, build_s=build_s, file_mb=file_mb, **values) for values in measurements]
 
 
 def measure(
     opened: Callable[..., Opened], name: str, folder: Path, scratch: Path, efforts: tuple[int, ...]
 ) -> list[dict[str, float]]:
-    """Opens an index and asks it, at each effort."""
+    """Time to open an index, and its recall, speed and memory at each search effort."""
     queries = np.load(folder / QUERIES)
     start = time.perf_counter()
     search, set_effort = opened(name, scratch)
@@ -145,11 +145,11 @@ def measure(
     rows = []
     for effort in efforts:
         set_effort(effort)
-        found = np.concatenate([search(queries[i : i + 50]) for i in range(0, len(queries), 50)])
+        keys = np.concatenate([search(queries[i : i + 50]) for i in range(0, len(queries), 50)])
         if name == "flat":
-            np.save(folder / TRUTH, found)
+            np.save(folder / TRUTH, keys)
         truth = np.load(folder / TRUTH)
-        recall = float(np.mean([np.isin(own, others).mean() for own, others in zip(truth, found, strict=True)]))
+        recall = float(np.mean([np.isin(expected, found).mean() for expected, found in zip(truth, keys, strict=True)]))
         qps = queries_per_second(search, queries)
         resident, anonymous = memory_mb()
         sizes = {"resident_mb": resident, "anonymous_mb": anonymous}
@@ -158,7 +158,7 @@ def measure(
 
 
 def queries_per_second(search: Search, queries: np.ndarray) -> float:
-    """One query after the other, by processor time: the best of the rounds of `MEASURED_S` seconds."""
+    """Queries per second of processor time, one query at a time: the best round within `MEASURED_S` seconds."""
     singles = [queries[i : i + 1] for i in range(len(queries))]
     start = time.process_time()
     search(singles[0])
@@ -173,8 +173,8 @@ def queries_per_second(search: Search, queries: np.ndarray) -> float:
     return best
 
 
-def shown(rows: list[Row]) -> list[Row]:
-    """Prints the rows of one index, under a heading if it is the first; returns them."""
+def printed(rows: list[Row]) -> list[Row]:
+    """Prints the rows of one index and returns them; a heading precedes the first index."""
     if rows[0].name == "flat":
         print(f"{'index':18} build s  resident MB  anonymous MB  file MB   open s       QPS  recall@{K}")
     for row in rows:
@@ -188,7 +188,7 @@ def shown(rows: list[Row]) -> list[Row]:
 
 
 def plot(rows: list[Row], n: int, path: str) -> None:
-    """Speed against recall, and against memory, of all that was measured."""
+    """Plots speed against recall and against memory."""
     import matplotlib
 
     matplotlib.use("Agg")

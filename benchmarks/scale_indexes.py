@@ -21,7 +21,7 @@ Opened = tuple[Search, Callable[[int], None]]  # and what sets the effort of a s
 
 
 def generate(folder: Path, n: int) -> None:
-    """Writes vectors and queries, unless they are there."""
+    """Writes vectors and queries to a folder, unless it has them."""
     if (folder / QUERIES).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def build_ours(name: str, folder: Path, scratch: Path) -> float:
-    """Builds and saves; returns the seconds that freezing takes."""
+    """Builds and saves an index; returns the seconds that freezing takes."""
     vectors = np.load(folder / VECTORS, mmap_mode="r")
     index = DenseIndex(DIM)
     for start in range(0, len(vectors), BLOCK):
@@ -62,7 +62,7 @@ def open_ours(name: str, scratch: Path) -> Opened:
     index = DenseIndex.load(scratch, name, DIM)
 
     def set_effort(effort: int) -> None:
-        if effort:  # a row without is the index as it comes
+        if effort:  # 0 is the default effort
             index._frozen.index.hnsw.efSearch = effort
 
     return lambda queries: index.search(queries, K)[1], set_effort

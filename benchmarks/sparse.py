@@ -1,16 +1,15 @@
-"""The inverted index of learned sparse vectors, beside a plain sparse product and beside flat dense search.
+"""Speed and recall of the inverted index of learned sparse vectors, against scipy's product and flat dense search.
 
     python benchmarks/sparse.py [--n 1000000] [--queries 500] [--json PATH]
 
-Generated pictures with 64 of 20,000 words each, whose frequencies fall as those of real texts do (Zipf and
-Mandelbrot: the most frequent word is in nine of ten pictures, 74 words are in one of ten or more, half of
-them in less than one of a thousand), drawn independently. Queries have 6 words of the same frequencies, so
-that about as many postings are read as there are pictures.
+Generated pictures have 64 of 20,000 words each, drawn independently with a Zipf-Mandelbrot distribution: the most
+frequent word is in nine of ten pictures, 74 words are in one of ten or more, half of the words in less than one of a
+thousand. Queries have 6 words of the same distribution and read about as many postings as there are pictures.
 
-Flat is FAISS's `IndexFlatIP` over as many unit vectors of 512 dimensions. All with one thread and one query
-at a time; they alternate, since these machines are noisy. QPS is 1 / the mean time; `_cpu_` is time on the
-processor, without waiting for it. Recall is against the plain product. `changed` is the index with a
-hundredth of its pictures removed and as many added, before it is compacted.
+`flat` is FAISS's `IndexFlatIP` over as many unit vectors of 512 dimensions. All methods run with one thread and one
+query at a time, and alternate, since the machine's speed varies. QPS is 1 / the mean time; `_cpu_` is processor time.
+Recall is against scipy's product. `changed` is the index with one hundredth of its pictures removed and as many added,
+before compaction.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ N_TERMS, ACTIVE, QUERY_TERMS, DIM, K = 20_000, 64, 6, 512, 10
 SHIFT = 3.2
 CHUNK = 20_000
 ROUNDS = 10
-SLOW_SHARE = 0.06  # of the queries, the two that compare with every picture are asked so many
+SLOW_SHARE = 0.06  # share of the queries that the two exhaustive methods run
 
 
 def main() -> None:
@@ -47,11 +46,11 @@ def main() -> None:
 
 
 def words(rng: np.random.Generator, n: int, active: int) -> csr_matrix:
-    """(n, N_TERMS): in each row `active` different words, drawn one after the other by their frequencies."""
+    """(n, N_TERMS): each row has `active` different words, drawn by their frequencies."""
     rows = []
     for start in range(0, n, CHUNK):
         size = min(CHUNK, n - start), max(active * 5 // 2, 32)
-        # The frequency of rank r is as 1 / (r + SHIFT).
+        # The frequency of rank r is proportional to 1 / (r + SHIFT).
         drawn = (SHIFT * (1 + N_TERMS / SHIFT) ** rng.random(size, np.float32) - SHIFT).astype(np.int16)
         drawn = np.minimum(drawn, N_TERMS - 1)
         order = np.argsort(drawn, axis=1, kind="stable")
@@ -81,7 +80,7 @@ def unit(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def plain(pictures: csr_matrix, query: csr_matrix) -> np.ndarray:
-    """The best rows of a query by scipy's product with the whole matrix."""
+    """The query's best rows by scipy's product with the whole matrix."""
     scores = pictures @ query.toarray()[0]
     best = np.argpartition(scores, len(scores) - K)[len(scores) - K :]
     return best[np.lexsort((best, -scores[best]))]
@@ -102,7 +101,7 @@ def measure(n: int, n_queries: int) -> dict[str, float]:
     stored = index.figures()
 
     timer, found = Timer(), []
-    index.search(queries[0], K, scoring="activation-idf")  # the first one reads all postings
+    index.search(queries[0], K, scoring="activation-idf")  # the first call reads all postings
     index.search(queries[0], K, scoring="tf-idf")
     for part in np.array_split(np.arange(n_queries), ROUNDS):
         for i in part:
@@ -144,7 +143,7 @@ def measure(n: int, n_queries: int) -> dict[str, float]:
 
 
 def change(rng: np.random.Generator, index: SparseIndex) -> None:
-    """Removes a hundredth of the pictures, and adds as many."""
+    """Removes a hundredth of the pictures and adds as many."""
     n = len(index) // 100
     index.remove(rng.choice(len(index), n, replace=False))
     index.add(len(index) + n + np.arange(n), words(rng, n, ACTIVE))
@@ -152,14 +151,14 @@ def change(rng: np.random.Generator, index: SparseIndex) -> None:
 
 
 class Timer:
-    """Seconds of calls by name, and of the processor's under `NAME_cpu`."""
+    """Seconds of calls by name, and processor seconds under `NAME_cpu`."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.recall: list[float] = []
 
     def __call__(self, name: str, job: Callable[..., object], *args: object):
-        """What the job returns."""
+        """The result of a job, whose times are recorded."""
         start, cpu_start = time.perf_counter(), time.thread_time()
         result = job(*args)
         self.seconds[f"{name}_cpu"].append(time.thread_time() - cpu_start)
