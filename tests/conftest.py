@@ -1,4 +1,4 @@
-"""What the tests share: toy data indexed once, and services started once, all as a user would start them."""
+"""Shared fixtures: toy data that is indexed once, and services that are started once, through the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers share the cores: a thread that waits leaves its own
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads yield their core to other workers
 
 import httpx
 import pytest
@@ -26,38 +26,38 @@ from serving.jina.ports import LOOPBACK, in_url, reserve_port_pair
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app.py"
 TOY = ROOT / "tests" / "data" / "drawn"
-"""Two hundred drawn scenes with five captions each, which the bundled weights `scenes` know."""
+"""Two hundred generated scenes with five captions each, from the distribution of the bundled weights `scenes`."""
 START_LIMIT_S = 120
 COMMAND_LIMIT_S = 180
 
 DRAWN = ("-d", TOY, "--collection", "toy-data", "--weights", "scenes")
-"""The options that index them into the collection that every task takes by default."""
+"""Options that index the scenes into every task's default collection."""
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @cache
 def fork_server() -> ForkServer:
-    """The process that the tests of this worker start programs from."""
+    """The fork server of this test worker."""
     server = ForkServer()
     atexit.register(server.close)
     return server
 
 
 def run_script(script: Path, *arguments: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs `python SCRIPT ARGUMENTS...` to its end, with a time limit."""
+    """The completed process of `python SCRIPT ARGUMENTS...`, with a time limit."""
     command = [str(script), *map(str, arguments)]
     environ = {**os.environ, **env}
-    with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        given.write(stdin)
-        given.seek(0)
+    with TemporaryFile("w+") as in_, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        in_.write(stdin)
+        in_.seek(0)
         program: Program | subprocess.Popen[bytes]
-        if any(name.startswith("HF_") for name in env):  # the hub's client reads these as it is imported
+        if any(name.startswith("HF_") for name in env):  # the hub's client reads these when imported
             program = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, stdin=given, stdout=out, stderr=err, env=environ
+                [sys.executable, *command], cwd=ROOT, stdin=in_, stdout=out, stderr=err, env=environ
             )
         else:
-            program = fork_server().start(command, environ, [given.fileno(), out.fileno(), err.fileno()])
+            program = fork_server().start(command, environ, [in_.fileno(), out.fileno(), err.fileno()])
         try:
             code = program.wait(COMMAND_LIMIT_S)
         finally:
@@ -69,13 +69,13 @@ def run_script(script: Path, *arguments: str | Path, stdin: str = "", **env: str
 
 @pytest.fixture(scope="session")
 def run_app() -> RunApp:
-    """Runs `python app.py ...` to its end."""
+    """A function that runs `python app.py ...` and returns the completed process."""
     return partial(run_script, APP)
 
 
 @pytest.fixture(scope="session")
 def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the drawn scenes in it. Tests read it; one that writes makes its own."""
+    """A workspace with the indexed toy data, for reading only; a test that writes creates its own."""
     workspace = tmp_path_factory.mktemp("workspace")
     done = run_script(APP, "-t", "index", "-w", workspace, *DRAWN)
     assert done.returncode == 0, done.stderr
@@ -84,7 +84,7 @@ def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Service:
-    """A started service."""
+    """A running service."""
 
     url: str
     port: int
@@ -95,7 +95,7 @@ class Service:
 def started(
     task: str, workspace: Path, *arguments: str, key: str = "", app: Path = APP, host: str = LOOPBACK
 ) -> Iterator[Service]:
-    """A service from the moment it answers until the block is left; `key` is for one that asks for it."""
+    """A service that answers within the block; `key` is an API key, if the service requires one."""
     port = reserve_port_pair()
     url = f"http://{in_url(LOOPBACK if host in (LOOPBACK, '::') else host)}:{port}"
     command = [str(app), "-t", task, "-w", str(workspace), "--host", host, "--port", str(port), *arguments]
@@ -124,21 +124,21 @@ def _wait_for(url: str, process: Program, headers: dict[str, str]) -> None:
 
 @pytest.fixture(scope="session")
 def query_service(toy_workspace: Path) -> Iterator[Service]:
-    """`query_restful` over the toy data."""
+    """The service `query_restful` over the toy data."""
     with started("query_restful", toy_workspace) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def toy_map(toy_workspace: Path) -> None:
-    """The map of the toy data, which changes nothing else in the workspace."""
+    """Creates the map of the toy data; changes nothing else in the workspace."""
     done = run_script(APP, "-t", "map", "-w", toy_workspace)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
 def folder_of_all() -> Iterator[Path]:
-    """An empty folder that every user may write to, unlike `tmp_path`."""
+    """An empty folder that all users may write to, unlike `tmp_path`."""
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
@@ -146,7 +146,7 @@ def folder_of_all() -> Iterator[Path]:
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the model hub's, and no way out."""
+    """An empty cache of the model hub, without network access."""
     import huggingface_hub.constants
 
     def refuse(*_: object, **__: object) -> socket.socket:
@@ -160,7 +160,7 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_collection_finish() -> None:
-    """One thread for torch: processes that run tests side by side share the cores, and most models are tiny."""
+    """Limits torch to one thread: parallel test workers share the cores, and most models are tiny."""
     import torch
 
     torch.set_num_threads(1)

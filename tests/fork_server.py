@@ -1,11 +1,12 @@
-"""Starts the command line by fork from a process that has imported what it imports.
+"""Starts the command line by forking a process that has already imported the command line's modules.
 
-To import torch, Jina and open_clip takes six CPU seconds on a slow core, and the suite starts the program a hundred
+Importing torch, Jina and open_clip takes six CPU seconds on a slow core, and the suite starts the program a hundred
 times. A program started here runs `app.py` as `__main__` with its own arguments, environment, streams, process id and
-exit status; only that it finds its modules imported, and leaves them as they are.
+exit status. It differs from a new interpreter only in that its modules are already imported and are not finalised at
+exit.
 
     fork server --fork--> keeper --fork--> the program
-         ^                  | its pid, then its exit status
+         ^                  | the program's pid, then its exit status
          +-- requests -- the tests
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_REQUEST = 100_000
-"""Bytes of arguments and environment."""
+"""Limit on the bytes of arguments and environment."""
 IMPORTED = (
     "jina",
     "open_clip",
@@ -40,7 +41,7 @@ IMPORTED = (
 
 
 class Program:
-    """A program that the server started: as much of `subprocess.Popen` as the tests use."""
+    """A program that the server started; implements the part of `subprocess.Popen` that the tests use."""
 
     def __init__(self, keeper: socket.socket) -> None:
         self._keeper = keeper
@@ -48,14 +49,18 @@ class Program:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """The exit status, None while it runs."""
+        """The exit status; None while the program runs."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status, once it has ended; subprocess.TimeoutExpired where it has not by then."""
+        """The exit status, after waiting for the program to end.
+
+        Raises:
+            subprocess.TimeoutExpired: The program still runs after `timeout` seconds.
+        """
         if self.returncode is None:
             self._keeper.settimeout(timeout)
             try:
@@ -66,11 +71,11 @@ class Program:
         return self.returncode
 
     def terminate(self) -> None:
-        """SIGTERM, where it still runs."""
+        """Sends SIGTERM if the program still runs."""
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, where it still runs."""
+        """Sends SIGKILL if the program still runs."""
         self._send(signal.SIGKILL)
 
     def _send(self, signal_: signal.Signals) -> None:
@@ -79,7 +84,7 @@ class Program:
 
 
 class ForkServer:
-    """The process that forks programs off; it ends when this object is closed, or with its owner."""
+    """The process that forks programs; it ends when this object is closed or its owner ends."""
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -88,7 +93,7 @@ class ForkServer:
             self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
 
     def start(self, argv: Sequence[str], environ: Mapping[str, str], streams: Sequence[int]) -> Program:
-        """`python ARGV...` in the repository's root; `streams` are its stdin, stdout and stderr."""
+        """Starts `python ARGV...` in the repository's root; `streams` are its stdin, stdout and stderr."""
         request = json.dumps({"argv": [*argv], "environ": {**environ}}).encode()
         keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -96,13 +101,13 @@ class ForkServer:
         return Program(keeper)
 
     def close(self) -> None:
-        """Ends the server, not what it has started."""
+        """Ends the server, but not the programs that it started."""
         self._requests.close()
         self._process.wait(10)
 
 
 def _import_all() -> None:
-    """What the program imports on its way to a Flow that answers, in the order in which it does."""
+    """Imports all modules that a serving Flow needs, in the order in which the program imports them."""
     sys.path[0] = str(ROOT)
     from crossmodal.encoders.torchvision_guard import prepare_torchvision
     from serving.jina.supervisor import prepare_jina
@@ -114,13 +119,13 @@ def _import_all() -> None:
 
 
 def _serve(requests: socket.socket) -> None:
-    """Forks a program for each request, until nobody is left to send one."""
+    """Forks a program for each request, until the tests close the socket."""
     before = set(os.environ)
-    atexit.register(_leave)  # before anybody else, so that it comes last
+    atexit.register(_leave)  # registered first, so that it runs last
     _import_all()
     gc.freeze()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests to act on
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are waited for by nobody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests handle Ctrl-C
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reap keepers automatically
     while True:
         message, fds, _, _ = socket.recv_fds(requests, MAX_REQUEST, 4)
         if not message:
@@ -148,7 +153,7 @@ def _serve(requests: socket.socket) -> None:
 
 
 _status = 1
-"""Of the program, as it ends; whatever fails before it has begun is a failure."""
+"""Exit status of the program; 1 if it fails before it starts."""
 
 
 def _run(argv: list[str], environ: dict[str, str], before: set[str]) -> None:
@@ -168,7 +173,7 @@ def _run(argv: list[str], environ: dict[str, str], before: set[str]) -> None:
 
 
 def _leave() -> None:
-    """Leaves out the last that Python does: to take torch and all others apart, most of a second."""
+    """Skips Python's finalisation, which takes most of a second for torch and the other modules."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_status)

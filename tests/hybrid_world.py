@@ -1,4 +1,4 @@
-"""A sparse model of six words over vectors of eight numbers, and pictures with captions, for tests."""
+"""Test data for hybrid search: a sparse model of six words over 8-dimensional vectors, and pictures with captions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = ("blue", "cat", "dog", "heart", "red", "star")
 
 
 def write_model(folder: Path, words: tuple[str, ...] = WORDS, recipe: Recipe = "dense-to-sparse") -> ModelSpec:
-    """Word i is as strong as number i of a vector, where that is above 0."""
+    """Writes a model in which the weight of word i is component i of the vector, if positive."""
     heads = {
         "image.0.weight": np.eye(len(words), DIM, dtype=np.float32),
         "image.0.bias": np.zeros(len(words), np.float32),
@@ -45,7 +45,7 @@ def caption(text: str, of: str) -> NewDocument:
 
 
 class World:
-    """A collection of a sparse model, open for writing."""
+    """A writable collection of a sparse model."""
 
     def __init__(self, folder: Path, recipe: Recipe = "dense-to-sparse") -> None:
         self.spec = write_model(folder / "model", recipe=recipe)

@@ -1,4 +1,4 @@
-"""Indexing without an encoder: what tests of the ingest share."""
+"""Indexing without an encoder, for tests of ingestion."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encoded(number: int) -> bytes:
 
 @cache
 def _import_all() -> None:
-    """Has a run import what it needs: an ordinary user may not be allowed to read the packages."""
+    """Imports all modules of a run, since an ordinary user may lack permission to read the packages."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "1.png").write_bytes(encoded(1))
         (Path(folder) / "captions.csv").write_text("image,caption\n1.png,é\n2.png,none\n", "utf8")
@@ -52,7 +52,7 @@ def _import_all() -> None:
 
 @contextmanager
 def as_somebody() -> Iterator[None]:
-    """Without root's rights, where the tests run as root."""
+    """Runs the block as an ordinary user if the tests run as root."""
     is_root = os.geteuid() == 0
     if is_root:
         _import_all()
@@ -65,7 +65,7 @@ def as_somebody() -> Iterator[None]:
 
 
 def indexed(collection: Collection, root: Path, *, prune: bool = False, confirmed: bool = True) -> Report:
-    """An indexing run of an ordinary user, with one and the same vector for everything."""
+    """The report of an indexing run by an ordinary user; all documents get the same vector."""
     with as_somebody():
         records = list(read_path(root))
         job = IndexJob(collection, str(root))
@@ -88,8 +88,8 @@ def indexed(collection: Collection, root: Path, *, prune: bool = False, confirme
 
 
 def documents(collection: Collection) -> tuple[dict[str, Document], dict[str, list[str]]]:
-    """All documents by id, and the paths of each picture."""
+    """All documents by id, and the file paths of each picture."""
     with collection.store() as store:
-        found = {item.document.id: item.document for _, item in store.everything(0, 1000)}
+        by_id = {item.document.id: item.document for _, item in store.everything(0, 1000)}
         files = SourceFiles(store)
-        return found, {own: files.paths_of(own) for own, document in found.items() if document.modality == "image"}
+        return by_id, {key: files.paths_of(key) for key, document in by_id.items() if document.modality == "image"}

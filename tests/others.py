@@ -1,4 +1,7 @@
-"""Ways to run as another user, and where nothing may be written; tests that can't are skipped with the reason."""
+"""Helpers to run code as another user, on read-only folders or on a small disk.
+
+They skip the test, with the reason, on a machine that does not permit this.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ from pathlib import Path
 import pytest
 
 UID = 54_321
-"""Of nobody, on most machines."""
+"""A user id that no user has on most machines."""
 _READS_ALL = [
     "setpriv", "--reuid", str(UID), "--clear-groups", "--inh-caps", "-all,+dac_read_search",
     "--ambient-caps", "+dac_read_search", "--bounding-set", "-all,+dac_read_search",
 ]  # fmt: skip
-"""Another user, who may read all, the interpreter in a closed home folder included, and write nothing."""
+"""Command prefix for a user who may read all files (the interpreter may be in a private home folder) and write none."""
 
 
 def as_another_user(ask: Callable[[], None], folder: Path) -> None:
-    """Calls a function in a forked process of another user, who may enter the folder; its assertions count here."""
+    """Calls a function as another user in a forked process that may enter the folder; raises its failed assertions."""
     if os.getuid() != 0:
-        pytest.skip("only root becomes another user")
+        pytest.skip("only root can change the user")
     for place in (folder, *folder.parents):
         if place.stat().st_uid == os.getuid() and place != Path("/"):
             place.chmod(place.stat().st_mode | 0o055)
@@ -36,13 +39,13 @@ def as_another_user(ask: Callable[[], None], folder: Path) -> None:
             os.setresgid(UID, UID, UID)
             os.setresuid(UID, UID, UID)
             ask()
-        except BaseException:  # noqa: BLE001 -- whatever it is, the test is told
+        except BaseException:  # noqa: BLE001 -- reported to the parent process
             os.write(writing, traceback.format_exc().encode()[-4000:])
         finally:
             os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        failure = told.read()
+    with os.fdopen(reading) as pipe:
+        failure = pipe.read()
     os.waitpid(pid, 0)
     assert not failure, failure
 
@@ -55,26 +58,27 @@ def _can(*command: str) -> bool:
 
 
 def another_user() -> list[str]:
-    """What stands before a command that another user is to run."""
+    """The prefix for a command that runs as another user."""
     if not _can(*_READS_ALL):
-        pytest.skip("this machine lets no command run as another user")
+        pytest.skip("this machine does not permit running commands as another user")
     return _READS_ALL
 
 
 def read_only(folders: Sequence[Path], writable: Sequence[Path] = (), user: Sequence[str] = ()) -> list[str]:
-    """What stands before a command that is to find these folders on a read-only file system, all but the writable
-    ones; `user` is `another_user()`, where it is to run as one.
+    """The prefix for a command that sees folders on a read-only file system, except the `writable` ones.
+
+    `user` is `another_user()` for a command that also runs as another user.
     """
     if not _can("unshare", "--mount", "sh", "-c", 'mount --bind / / && mount -o remount,bind,ro / && "$@"', "sh"):
-        pytest.skip("this machine lets nobody mount a folder read-only")
+        pytest.skip("this machine does not permit read-only mounts")
     steps = [f'mount --bind "{place}" "{place}"' for place in (*folders, *writable) if place != Path("/")]
     steps += [f'mount -o remount,bind,ro "{place}"' for place in folders]
     return ["unshare", "--mount", "sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *user]
 
 
 def small_disk(folder: Path, kib: int) -> list[str]:
-    """What stands before a command that is to find the folder on a disk of that size of its own, and empty."""
+    """The prefix for a command that sees the folder as an empty disk of the given size."""
     mount = f'mount -t tmpfs -o size={kib}k tmpfs "{folder}"'
     if not _can("unshare", "--mount", "sh", "-c", f'{mount} && "$@"', "sh"):
-        pytest.skip("this machine lets nobody mount a disk")
+        pytest.skip("this machine does not permit mounts")
     return ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
