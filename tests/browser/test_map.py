@@ -134,14 +134,14 @@ def test_colours_by_a_search(page: Page, toy: dict[str, Any], query_service: Ser
     show(page)
     page.fill("#words", "two hearts")
     page.press("#words", "Enter")
-    wait_until(page, "document.getElementById('summary').textContent.includes('Best')")
+    wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     assert summary(page) == f"200 pictures are coloured by their score. Best: {', '.join(best)}"
     assert page.url.endswith("/map.html?q=two+hearts")
     assert page.input_value("#colour") == "a search"
     scores = [result["score"] for result in asked["results"]]
     assert f"{max(scores):.3f}" in page.inner_text("#legend")
     page.reload()
-    wait_until(page, "document.getElementById('summary').textContent.includes('Best')")
+    wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     n = toy["filenames"].index(best[0])
     page.mouse.move(*place(page, toy, n))
     page.select_option("#colour", "")
@@ -152,7 +152,7 @@ def test_the_page_leads_to_the_map_of_its_search(page: Page) -> None:
     page.goto("/?q=two+hearts")
     page.wait_for_selector("#grid .open")
     page.click("#to-map")
-    wait_until(page, "document.getElementById('summary').textContent.includes('Best')")
+    wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     assert page.url.endswith("/map.html?q=two+hearts")
 
 
@@ -301,7 +301,7 @@ def test_names_are_text_and_never_markup(page: Page) -> None:
 def test_a_narrow_screen(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     show(page, query="?q=two+hearts")
-    wait_until(page, "document.getElementById('summary').textContent.includes('Best')")
+    wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     page.click("#in-view")
     assert page.evaluate("document.documentElement.scrollWidth <= 360")
 
@@ -315,7 +315,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_axe_finds_no_serious_violation(page: Page, axe: str, toy: dict[str, Any], colours: str) -> None:
     page.emulate_media(color_scheme=colours)
     show(page, query="?q=two+hearts")
-    wait_until(page, "document.getElementById('summary').textContent.includes('Best')")
+    wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     page.click("#in-view")
     page.mouse.move(*place(page, toy, lone(toy)))
     assert axe_violations(page, axe) == []
