@@ -1,4 +1,4 @@
-// The page: reads what is searched for, asks the service, shows what comes.
+// The search page: reads the form, queries the service, and shows the results.
 
 import { element } from "./dom.js";
 import * as guess from "./guess.js";
@@ -16,13 +16,13 @@ const byId = (id) => document.getElementById(id);
 let state = { ...NOTHING };
 let pictures = []; // the results in the grid
 let hasMore = false;
-let asking = null; // what stops the request that is under way
+let asking = null; // AbortController of the current request
 let previewUrl = "";
-let previewOf = ""; // the picture, by hash or id, that the preview shows
+let previewOf = ""; // hash, id or URL of the picture in the preview
 
 // -- searching
 
-/** Searches for what `state` says; `how` is "push" for a new entry in the history, "replace", or "keep". */
+/** Searches for `state`; `how` changes the history: "push", "replace", or "keep" it. */
 async function go(how = "push") {
   if (how !== "keep") history[`${how}State`](null, "", toAddress(state));
   closeLightbox();
@@ -50,7 +50,7 @@ async function go(how = "push") {
   }
 }
 
-/** In the grid of a guess, or beside it, the picture that was expected. */
+/** Shows the rank of the expected picture of a guess, and marks it in the grid. */
 async function tellRank(isMore, signal) {
   const rank = await guess.rankOf(state.guess, pictures, state, isMore, signal);
   if (signal.aborted) return;
@@ -58,7 +58,7 @@ async function tellRank(isMore, signal) {
   markExpected(state.guess);
 }
 
-/** The picture of the search, if it was dropped, pasted or chosen. */
+/** The picture of the search if it was dropped, pasted or chosen, otherwise null. */
 async function dropped() {
   if (!state.picture) return null;
   const found = await find(state.picture);
@@ -83,7 +83,7 @@ async function more() {
     say(`${pictures.length} pictures`);
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
-    hasMore = false; // until somebody tries again
+    hasMore = false; // until the user retries
   } finally {
     delete byId("more").dataset.pressed;
     byId("more").disabled = false;
@@ -130,7 +130,7 @@ function addToGrid(results, isMore) {
   pictures.push(...results);
   hasMore = isMore && results.length > 0;
   byId("more").hidden = !hasMore;
-  // A fresh look: where the end is still in sight, the next part is asked for at once.
+  // Observe again, so that the next page loads at once if the end is still visible.
   atEnd.unobserve(byId("more"));
   if (hasMore) atEnd.observe(byId("more"));
 }
@@ -209,7 +209,7 @@ function hideFault() {
 
 // -- the form
 
-/** Puts `state` into the form. */
+/** Writes `state` into the form. */
 function fill() {
   byId("words").value = state.words;
   byId("avoid").value = state.avoid;
@@ -223,11 +223,11 @@ function fill() {
   if (state.avoid || state.where || state.url) byId("options").open = true;
 }
 
-/** What the form says, with the picture that is chosen. */
+/** The state of the form. */
 function read() {
   const text = (id) => byId(id).value.trim();
   const [words, avoid, where, url] = ["words", "avoid", "where", "url"].map(text);
-  const others = url && url !== state.url ? { picture: "", like: "" } : {}; // one picture at a time, the latest
+  const others = url && url !== state.url ? { picture: "", like: "" } : {}; // only one picture at a time: the latest
   return { ...state, words, avoid, where, url, ...others, mix: Number(byId("mix").value), guess: "" };
 }
 
@@ -242,7 +242,7 @@ async function showPreview(picture) {
   if (picture) preview.src = previewUrl;
   else if (state.like) service.show(preview, `/thumbnails/${encodeURIComponent(state.like)}`);
   else preview.removeAttribute("src");
-  preview.hidden = Boolean(state.url && !picture); // a picture of elsewhere is not shown here
+  preview.hidden = Boolean(state.url && !picture); // the page policy forbids pictures of other origins
   const known = pictures.find((result) => result.id === state.like);
   const similar = state.like ? `Similar to ${known ? titleOf(known) : "this"}` : state.url;
   byId("picture-name").textContent = picture?.name ?? similar;
@@ -252,7 +252,7 @@ function fillRecent() {
   byId("recent").replaceChildren(...recent().map((words) => element("option", { value: words })));
 }
 
-/** Searches with a picture of the person's. */
+/** Searches with a file of the user. */
 async function take(file) {
   if (!file.type.startsWith("image/")) {
     showFault(new service.Fault(`${file.name || "The file"} is not a picture.`, 0));
@@ -267,7 +267,7 @@ byId("search").addEventListener("submit", (event) => {
   change(read());
 });
 byId("words").addEventListener("search", () => {
-  if (!byId("words").value && state.words) change(read()); // the cross of the field
+  if (!byId("words").value && state.words) change(read()); // the clear button of the field
 });
 byId("mix").addEventListener("change", () => change(read(), "replace"));
 byId("file").addEventListener("change", () => {
@@ -299,7 +299,7 @@ const atEnd = new IntersectionObserver((entries) => entries.some((e) => e.isInte
 
 document.addEventListener("paste", (event) => {
   const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-  if (!file) return; // text goes where the cursor is
+  if (!file) return; // text is pasted at the cursor
   event.preventDefault();
   take(file);
 });
@@ -341,7 +341,7 @@ async function introduce() {
     const { collections, elsewhere } = await service.collections();
     const [first] = collections;
     const counted = `${first.images.toLocaleString()} pictures, ${first.captions.toLocaleString()} captions`;
-    const name = elsewhere.length ? "" : `${first.name}: `; // the chooser says it
+    const name = elsewhere.length ? "" : `${first.name}: `; // the select element shows it
     byId("about").textContent = `${name}${counted} · ${first.model}`;
     offer(first, elsewhere);
     byId("empty").hidden = first.images + first.captions > 0;
@@ -357,7 +357,7 @@ async function introduce() {
   }
 }
 
-/** The collections to choose from, where there are others: each has a service of its own. */
+/** Offers the collections of other services, if there are any. */
 function offer(ours, elsewhere) {
   const others = elsewhere.map(({ name, url }) => element("option", { value: url }, name));
   byId("collection").replaceChildren(element("option", { value: "", selected: true }, ours.name), ...others);
@@ -365,13 +365,13 @@ function offer(ours, elsewhere) {
 }
 
 byId("collection").addEventListener("change", () => {
-  const { words, avoid, url } = state; // what means the same elsewhere
+  const { words, avoid, url } = state; // the parts that are valid for another collection
   const there = byId("collection").value.replace(/\/$/, "");
-  byId("collection").value = ""; // as it is again when one comes back
+  byId("collection").value = ""; // reset for when the user comes back
   location.assign(there + toAddress({ ...NOTHING, words, avoid, url }));
 });
 
-/** A service that can't draw any says so elsewhere: without captions, the part is not there. */
+/** Draws captions for the guessing game; hides it if that fails, since other requests report the failure. */
 async function drawCaptions() {
   try {
     await guess.draw((caption) => change({ ...NOTHING, words: caption.text, guess: caption.image_id }));

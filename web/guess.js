@@ -1,4 +1,4 @@
-// Guessing: captions drawn at random, each a search; whether it finds the picture it was written for.
+// Guessing game: random captions, each a search that may find the picture it belongs to.
 
 import { element } from "./dom.js";
 import * as service from "./service.js";
@@ -8,7 +8,7 @@ const N_CAPTIONS = 4;
 const N_LOOKED_THROUGH = 1000;
 const byId = (id) => document.getElementById(id);
 
-/** Draws captions; `pick` is called with the one that is chosen. There is no such part where there are no captions. */
+/** Draws captions; `pick` is called with the chosen one. Hidden if the collection has no captions. */
 export async function draw(pick) {
   const { captions } = await service.randomCaptions(N_CAPTIONS);
   const buttons = captions.map((caption) => {
@@ -20,7 +20,7 @@ export async function draw(pick) {
   byId("guess").hidden = buttons.length === 0;
 }
 
-/** Shows the picture that is expected, and what is said of it. */
+/** Shows the expected picture with a text. */
 export function expect(id, text = "") {
   byId("expected").hidden = !id;
   byId("expected-text").textContent = text;
@@ -29,7 +29,7 @@ export function expect(id, text = "") {
   picture.dataset.of = id;
 }
 
-/** At which rank a picture came: among the pictures that are shown, or of those behind them. */
+/** The rank of a picture among the shown and following results, 0 if it is not found. */
 export async function rankOf(id, shown, state, isMore, signal) {
   const place = shown.findIndex((result) => result.id === id);
   if (place >= 0 || !isMore) return place + 1;

@@ -1,4 +1,4 @@
-// One picture, large, with all that is known about it.
+// Shows one picture in full size with its details.
 
 import { element } from "./dom.js";
 import { scoreOf, titleOf, wordOf } from "./results.js";
@@ -10,7 +10,7 @@ let shown = [];
 let place = 0;
 let actions = {};
 
-/** Opens the lightbox at a place of some results. */
+/** Opens the lightbox at a position of some results. */
 export function openAt(results, at, given) {
   [shown, place, actions] = [results, at, given];
   draw();
@@ -33,7 +33,7 @@ function draw() {
   showWords(result.image_id || result.id);
 }
 
-/** The strongest words of a picture, where the service knows them. */
+/** Shows the strongest words of a picture, if the service has them. */
 async function showWords(id) {
   byId("strongest").hidden = true;
   try {
@@ -43,7 +43,7 @@ async function showWords(id) {
     byId("words-of-it").replaceChildren(...words.map(wordOf));
     byId("strongest").hidden = false;
   } catch (error) {
-    if (!(error instanceof Fault)) throw error; // what is shown without them is whole all the same
+    if (!(error instanceof Fault)) throw error; // the lightbox is complete without them
   }
 }
 
@@ -77,7 +77,7 @@ function linkTo(address) {
   return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
 }
 
-/** A condition that is true of what has this tag, or "" where the language has none for it. */
+/** A condition for this tag value, or "" if the condition language cannot express it. */
 function conditionOf(name, value) {
   if (/["\\\x00-\x1f]/.test(name)) return "";
   const field = /^[A-Za-z_]\w*$/.test(name) ? `tags.${name}` : `tags."${name}"`;

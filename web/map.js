@@ -1,4 +1,4 @@
-// The map: all pictures as points, coloured by a tag or by how well they fit a search.
+// The map: all pictures as points, coloured by a tag or by the score of a search.
 
 import { element } from "./dom.js";
 import { find } from "./pictures.js";
@@ -6,19 +6,19 @@ import { isInside, Plane } from "./plane.js";
 import * as service from "./service.js";
 import { fromAddress, isEmpty, NOTHING, toAddress } from "./state.js";
 
-const N_GROUPS = 10; // so many colours there are
+const N_GROUPS = 10; // the number of colours in the style sheet
 const N_SHADES = 24;
-const N_SCORED = 1000; // what the service answers at most
+const N_SCORED = 1000; // the service's limit
 const N_LISTED = 60;
 const SCORE = "a search";
 const byId = (id) => document.getElementById(id);
 const canvas = byId("map");
 
-let told = null; // what the service said of the map
+let told = null; // the response of GET /map
 let plane = null;
 let state = fromAddress(location.search);
-let scores = null; // by point, of those that were found
-let chosen = []; // the points that are selected, in the order they are listed
+let scores = null; // score by point, for the points in the results
+let chosen = []; // selected points in the order of the list
 let listed = 0;
 
 const nameOf = (n) => told.filenames[n] || told.ids[n].slice(0, 12);
@@ -28,7 +28,7 @@ const say = (text) => (byId("summary").textContent = text);
 
 // -- colours
 
-/** A colour of the style sheet, as the canvas takes it, by day or by night. */
+/** A colour of the style sheet for the canvas, in light or dark mode. */
 function colour(name) {
   const probe = byId("palette");
   probe.className = name;
@@ -46,7 +46,7 @@ function paint() {
   legend.hidden = legend.children.length === 0;
 }
 
-/** The most frequent values have a colour each, the others share one. */
+/** Gives the most frequent values a colour each, and the others a common one. */
 function paintGroups(group, legend, marks) {
   const shown = Math.min(N_GROUPS, group.values.length);
   const counts = new Array(shown + 1).fill(0);
@@ -135,7 +135,7 @@ function look(n) {
   placeCard(n);
 }
 
-/** Beside the point, on the side that has room. */
+/** Places the card beside the point, on the side with more room. */
 function placeCard(n) {
   const [px, py] = plane.toScreen(n);
   const card = byId("card");
@@ -226,7 +226,7 @@ function up(event) {
   else if (event.type === "pointerup" && moved <= 4) {
     const n = plane.at(event.offsetX, event.offsetY);
     if (event.shiftKey || lassoes()) toggle(n);
-    else if (n >= 0 && event.pointerType === "touch" && n !== plane.current) look(n); // a finger looks first
+    else if (n >= 0 && event.pointerType === "touch" && n !== plane.current) look(n); // the first tap shows the picture
     else if (n >= 0) location.href = similarTo(n);
   }
   doing = "";
@@ -243,7 +243,7 @@ function press(event) {
   }; // prettier-ignore
   if (STEPS[event.key]) {
     const next = plane.next(...STEPS[event.key]);
-    const n = next < 0 ? plane.current : next; // there is nothing further that way
+    const n = next < 0 ? plane.current : next; // no further point in that direction
     if (n >= 0) {
       plane.reveal(n);
       look(n);

@@ -1,4 +1,4 @@
-// Pictures that were dropped, pasted or chosen, by their hash, so that a reload and the back button find them.
+// Keeps dropped, pasted and chosen pictures by hash, so that reloading and the back button find them.
 
 const N_KEPT = 30;
 const held = new Map();
@@ -10,7 +10,7 @@ function database() {
       const request = indexedDB.open("crossmodal", 1);
       request.onupgradeneeded = () => request.result.createObjectStore("pictures", { keyPath: "hash" });
       request.onsuccess = () => resolve(request.result);
-      request.onerror = () => resolve(null); // a private window: what is held until the page is left will do
+      request.onerror = () => resolve(null); // private window: pictures are kept in memory only
     } catch {
       resolve(null);
     }
@@ -38,12 +38,12 @@ export async function keep(file) {
       for (const old of all.sort((a, b) => b.at - a.at).slice(N_KEPT)) store.delete(old.hash);
     }
   } catch {
-    // A full disk: it is held until the page is left.
+    // Full disk: kept in memory until the page is left.
   }
   return hash;
 }
 
-/** The picture of a hash as {blob, name}, or null where this browser has not seen it. */
+/** The picture of a hash as {blob, name}, or null if this browser does not have it. */
 export async function find(hash) {
   if (held.has(hash)) return held.get(hash);
   try {
@@ -55,7 +55,7 @@ export async function find(hash) {
   }
 }
 
-/** 53 bits and the length: enough to tell a person's pictures apart, and there without https, too. */
+/** 53 bits and the length: enough for the pictures of one user, and unlike SubtleCrypto available without https. */
 function hashOf(bytes) {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;

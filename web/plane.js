@@ -1,11 +1,11 @@
-// Points on a canvas: one pass draws them all, a grid finds the one at a place. What they mean is map.js's matter.
+// Draws points on a canvas in one pass, and finds points by a grid. map.js gives them their meaning.
 
 const NEAR_PX = 12;
-const SMALL_PX = 3.2; // a square of this size can hardly be told from a disc
+const SMALL_PX = 3.2; // at this size, squares look like discs
 const FURTHEST = 0.6;
 const CLOSEST = 400;
 
-/** Points in cells of equal size, so that the ones near a place are found without looking at all of them. */
+/** A grid of cells, to find the points near a position without scanning all. */
 export class Grid {
   constructor(x, y) {
     [this.x, this.y] = [x, y];
@@ -23,7 +23,7 @@ export class Grid {
     return Math.min(this.side - 1, Math.max(0, Math.floor(((at + 1) / 2) * this.side)));
   }
 
-  /** The point nearest to a place, no further away than `reach`; -1 where there is none. */
+  /** The point nearest to a position within `reach`, or -1. */
   nearest(atX, atY, reach) {
     let [best, least] = [-1, reach ** 2];
     const lastX = this.cell(atX + reach);
@@ -41,7 +41,7 @@ export class Grid {
   }
 }
 
-/** Whether a place is inside a closed line of [x, y]. */
+/** Whether a position is inside a closed line of [x, y]. */
 export function isInside(line, x, y) {
   let inside = false;
   for (let n = 0, before = line.length - 1; n < line.length; before = n++) {
@@ -58,7 +58,7 @@ function packed(colour) {
 }
 
 export class Plane {
-  /** Of a canvas, points from -1 to 1, upwards. `colours` are CSS colours, `shade` has the place in them of each. */
+  /** Takes a canvas and points from -1 to 1, y upwards. `colours` are CSS colours, `shade` the index of each point's colour. */
   constructor(canvas, x, y) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
@@ -66,7 +66,7 @@ export class Plane {
     this.y = Float32Array.from(y);
     this.grid = new Grid(this.x, this.y);
     this.selected = new Set();
-    this.current = -1; // the point that is looked at
+    this.current = -1; // the focused point
     this.line = []; // the lasso, in points' coordinates
     this.paint(new Uint8Array(x.length), ["rgb(128 128 128)"], { ink: "black", accent: "blue" });
     this.showAll();
@@ -76,7 +76,7 @@ export class Plane {
   paint(shade, colours, marks) {
     [this.shade, this.colours, this.marks] = [shade, colours, marks];
     this.packed = Uint32Array.from(colours, packed);
-    // Those of the last colour lie on top.
+    // Points of the last colour are on top.
     this.order = Uint32Array.from(this.x.keys()).sort((a, b) => shade[a] - shade[b]);
     this.draw();
   }
@@ -114,7 +114,7 @@ export class Plane {
     this.draw();
   }
 
-  /** Zooms so that what is at a place of the screen stays there. */
+  /** Zooms around a position on the screen. */
   zoomAt(factor, px = this.canvas.clientWidth / 2, py = this.canvas.clientHeight / 2) {
     const [x, y] = this.fromScreen(px, py);
     this.zoom = Math.min(CLOSEST, Math.max(FURTHEST, this.zoom * factor));
@@ -144,7 +144,7 @@ export class Plane {
     return best;
   }
 
-  /** Brings a point into view, if it is not. */
+  /** Scrolls a point into view. */
   reveal(n) {
     if (!this.isInView(n)) [this.middleX, this.middleY] = [this.x[n], this.y[n]];
     this.draw();
@@ -174,7 +174,7 @@ export class Plane {
     canvas.dataset.drawn = Number(canvas.dataset.drawn || 0) + 1;
   }
 
-  /** Small points as squares, written into the pixels: twenty thousand take a millisecond, as shapes they take thirty. */
+  /** Writes small points as squares of pixels: twenty thousand take one millisecond, as shapes thirty. */
   drawPixels(scale, radius, dots) {
     const { canvas, context, x, y, shade, packed } = this;
     const [width, height] = [canvas.width, canvas.height];

@@ -33,7 +33,7 @@ function tile(result, place, actions) {
   return element("li", { className: "tile" }, open, element("p", {}, caption || titleOf(result)), ...why, below);
 }
 
-/** The words a result was found by, where the service says so. */
+/** The words a result was found by, if the service returned them. */
 function wordList(words) {
   if (!words?.length) return [];
   const list = element("ul", { className: "words" }, ...words.map(wordOf));
@@ -46,7 +46,7 @@ export function wordOf({ word, weight }) {
   return element("li", { title: `weight ${weight.toFixed(2)}` }, word);
 }
 
-/** Marks the picture of the grid that was expected, if it is there. */
+/** Marks the expected picture in the grid, if it is there. */
 export function markExpected(id) {
   const open = [...grid.querySelectorAll(".open")].find((one) => one.dataset.id === id);
   if (!open) return;
@@ -68,7 +68,7 @@ export function clear() {
   captions.replaceChildren();
 }
 
-/** Adds pictures behind those that are there; `first` is the place of the first of them. */
+/** Appends pictures; `first` is the position of the first of them. */
 export function addPictures(results, first, actions) {
   grid.append(...results.map((result, n) => tile(result, first + n, actions)));
 }
@@ -77,12 +77,12 @@ export function addCaptions(results, actions) {
   captions.append(...results.map((result) => line(result, actions)));
 }
 
-/** Puts the focus on the picture at a place. */
+/** Focuses the picture at a position. */
 export function focusOn(place) {
   grid.children[place]?.querySelector(".open").focus();
 }
 
-/** Arrow keys move among the pictures, S looks for similar ones. */
+/** Arrow keys move between pictures, S finds similar ones. */
 grid.addEventListener("keydown", (event) => {
   const tiles = [...grid.children];
   const here = tiles.indexOf(event.target.closest(".tile"));

@@ -1,4 +1,4 @@
-// What is asked of the service, and its pictures.
+// Requests to the service, and loading of its pictures.
 
 const KEY = "crossmodal.key";
 let key = sessionStorage.getItem(KEY) || "";
@@ -8,7 +8,7 @@ export function useKey(given) {
   sessionStorage.setItem(KEY, given);
 }
 
-/** What the service said no to, or that it said nothing. */
+/** A refusal of the service, or no answer (status 0). */
 export class Fault extends Error {
   constructor(message, status) {
     super(message);
@@ -44,12 +44,12 @@ export const map = () => answer("/map");
 export const document = (id) => answer(`/documents/${encodeURIComponent(id)}`);
 export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 
-/** Searches; `target`, `offset` and `top_k` say for which part of the results. */
+/** Searches; `page` has `target`, `offset` and `top_k`. */
 export function search(state, picture, page, signal) {
   const form = new FormData();
   if (state.words) form.set("text", state.words);
   if (picture) form.set("image", picture.blob, picture.name);
-  if (state.url) form.set("image", state.url); // fetched by the service, where it does such a thing
+  if (state.url) form.set("image", state.url); // fetched by the service, if it allows that
   if (state.like) form.set("like", state.like);
   for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
   if (state.where) form.set("where", state.where);
@@ -58,7 +58,7 @@ export function search(state, picture, page, signal) {
   return answer("/search", { method: "POST", body: form, signal });
 }
 
-/** Shows a picture of the service; with a key it is fetched by hand, since an <img> sends none. */
+/** Shows a picture of the service; with a key it is fetched by script, since an <img> sends no key. */
 export function show(img, path) {
   img.dataset.path = path;
   if (!key) {
@@ -88,6 +88,6 @@ async function fetchInto(img, path) {
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.src = url;
   } catch {
-    // The alternative text stands in its place.
+    // The alternative text is shown instead.
   }
 }

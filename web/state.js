@@ -1,4 +1,4 @@
-// What is searched for, as an address and back. A picture can't be in an address: its hash is, or its own address.
+// Converts the state of a search to a URL and back. A picture is represented by its hash, id or URL.
 
 export const NOTHING = Object.freeze({ words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "" });
 
@@ -6,7 +6,7 @@ const NAMES = {
   words: "q", avoid: "not", where: "where", mix: "mix", picture: "picture", like: "like", url: "url", guess: "guess",
 }; // prettier-ignore
 
-/** The search that an address like `?q=two+hearts&mix=0.7` stands for. */
+/** The state of a URL query such as `?q=two+hearts&mix=0.7`. */
 export function fromAddress(query) {
   const given = new URLSearchParams(query);
   const state = { ...NOTHING };
@@ -18,7 +18,7 @@ export function fromAddress(query) {
   return state;
 }
 
-/** The address of a search, without what is as usual. */
+/** The URL of a search, without default values. */
 export function toAddress(state) {
   const told = new URLSearchParams();
   for (const [name, short] of Object.entries(NAMES)) {
@@ -35,7 +35,7 @@ export const isMixed = (state) => Boolean(state.words && (state.picture || state
 const RECENT = "crossmodal.recent";
 const N_RECENT = 12;
 
-/** The words searched for lately, the last first. */
+/** Recent search texts, the latest first. */
 export function recent() {
   try {
     const found = JSON.parse(localStorage.getItem(RECENT) || "[]");
@@ -51,6 +51,6 @@ export function remember(words) {
     const others = recent().filter((other) => other !== words);
     localStorage.setItem(RECENT, JSON.stringify([words, ...others].slice(0, N_RECENT)));
   } catch {
-    // No storage, no list: nothing else depends on it.
+    // Without storage there is no list; nothing else depends on it.
   }
 }
