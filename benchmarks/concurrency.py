@@ -116,8 +116,8 @@ def read(folder: Path, seed: int, until: float, rate: float, results: Queue[tupl
                 query = rng.standard_normal((1, DIM)).astype(np.float32)
                 began = time.perf_counter()
                 _, keys = index.search(query / np.linalg.norm(query), 10)
-                found = store.by_keys(keys[0].tolist())
-                best = next((found[key] for key in keys[0].tolist() if key in found), None)
+                documents = store.by_keys(keys[0].tolist())
+                best = next((documents[key] for key in keys[0].tolist() if key in documents), None)
                 with store.database.reading():
                     picture = store.document(best.id) if best else None
                     captions = store.captions_of(best.id) if best else []

@@ -180,7 +180,7 @@ def _body(rng: Random, path: str) -> Any:
     if path.startswith("/index") or (path.startswith("/search") and rng.random() < 0.5):
         body: dict[str, Any] = {"data": [_item(rng) for _ in range(rng.choice((0, 1, 1, 1, 3)))]}
         parameters = {"top_k": rng.choice(ODD_NUMBERS), "where": rng.choice(ODD_CONDITIONS), "target": value(rng)}
-        body["parameters"] = {name: given for name, given in parameters.items() if rng.random() < 0.3}
+        body["parameters"] = {name: content for name, content in parameters.items() if rng.random() < 0.3}
     elif path.startswith("/search"):
         body = {"text": rng.choice(ODD_TEXTS)} if rng.random() < 0.5 else {"image": _uri(rng)}
         others = {
@@ -188,7 +188,7 @@ def _body(rng: Random, path: str) -> Any:
             "where": rng.choice(ODD_CONDITIONS), "top_k": rng.choice(ODD_NUMBERS), "offset": rng.choice(ODD_NUMBERS),
             "min_score": value(rng), "vectors": value(rng),
         }  # fmt: skip
-        body |= {name: given for name, given in others.items() if rng.random() < 0.2}
+        body |= {name: content for name, content in others.items() if rng.random() < 0.2}
     elif path.startswith("/encode"):
         body = {"texts": [rng.choice(ODD_TEXTS)], "images": [_uri(rng)]}
     elif path.startswith("/update"):

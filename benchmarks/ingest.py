@@ -106,11 +106,11 @@ def opened(root: Path) -> dict[str, float]:
         index.refresh()
         keys = store.keys("text")
         queries = next(vectors(200, seed=9))
-        _, found = index.search(queries, K)
+        _, keys_found = index.search(queries, K)
         resident, _ = memory_mb()
         exact_keys = exact(store, queries)
-        is_stored = np.isin(found, keys)
-        recalls = [np.isin(expected, actual).mean() for expected, actual in zip(exact_keys, found, strict=True)]
+        is_stored = np.isin(keys_found, keys)
+        recalls = [np.isin(expected, actual).mean() for expected, actual in zip(exact_keys, keys_found, strict=True)]
         figures = {
             "bytes": float(store.size_bytes() + sum(f.stat().st_size for f in (collection.folder / "index").glob("*"))),
             "memory_mb": resident - empty,

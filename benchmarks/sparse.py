@@ -100,7 +100,7 @@ def measure(n: int, n_queries: int) -> dict[str, float]:
     flat = flat_index(rng, n)
     stored = index.figures()
 
-    timer, found = Timer(), []
+    timer, best_keys = Timer(), []
     index.search(queries[0], K, scoring="activation-idf")  # the first call reads all postings
     index.search(queries[0], K, scoring="tf-idf")
     for part in np.array_split(np.arange(n_queries), ROUNDS):
@@ -108,11 +108,11 @@ def measure(n: int, n_queries: int) -> dict[str, float]:
             _, keys = timer("sparse", index.search, queries[i], K)
             timer("activation_idf", index.search, queries[i], K, None, "activation-idf")
             timer("tf_idf", index.search, queries[i], K, None, "tf-idf")
-            found.append(keys[0])
+            best_keys.append(keys[0])
         for i in part[: max(1, int(len(part) * SLOW_SHARE))]:
             timer("flat", flat.search, dense_queries[i : i + 1], K)
             expected = timer("scipy", plain, pictures, queries[i])
-            timer.recall.append(len(np.intersect1d(found[i], expected)) / K)
+            timer.recall.append(len(np.intersect1d(best_keys[i], expected)) / K)
     change(rng, index)
     for query in queries:
         timer("changed", index.search, query, K)

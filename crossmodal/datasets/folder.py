@@ -88,11 +88,11 @@ def read_folder(
 
 def _no_pictures(selection: Selection, table: CaptionTable) -> str:
     """The error message for a folder without pictures."""
-    found = [str(selection)] if str(selection) else []
+    contents = [str(selection)] if str(selection) else []
     if table.failures:
         first = table.failures[0]
-        found.append(f"{len(table.failures)} rows of captions can't be read, first {first.path}: {first.reason}")
-    other_files = f"; found: {'; '.join(found)}" if found else ""
+        contents.append(f"{len(table.failures)} rows of captions can't be read, first {first.path}: {first.reason}")
+    other_files = f"; found: {'; '.join(contents)}" if contents else ""
     return f"no pictures in {selection.root}: looked for {', '.join(sorted(EXTENSIONS))}{other_files}"
 
 
