@@ -320,7 +320,9 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
     from cli.index import run
     from cli.lifecycle import describe_index
 
-    collection, report = run(settings, prune=own["prune"], confirmed=own["confirmed"], wanted=wanted_index(own))
+    collection, report = run(
+        settings, prune=own["prune"], confirmed=own["confirmed"], index_config=index_config_of(own)
+    )
     if own["as_json"]:
         say_json(report.to_dict())
     else:
@@ -345,7 +347,7 @@ def _model_and_terms(model: Any) -> str:
     return f"model: {model}; terms: {terms_of(model)}{further}"
 
 
-def wanted_index(own: dict[str, Any]) -> Any:
+def index_config_of(own: dict[str, Any]) -> Any:
     """The kind of index that was asked for, None where nothing was."""
     from crossmodal.index.config import AUTO, IndexConfig
 
@@ -595,7 +597,7 @@ def lifecycle(settings: Settings, own: dict[str, Any]) -> int:
     """What is done to a collection that is there."""
     from cli import commands
 
-    return commands.COMMANDS[own["task"]](settings, {**own, "wanted": wanted_index(own)})
+    return commands.COMMANDS[own["task"]](settings, {**own, "index_config": index_config_of(own)})
 
 
 TASKS: dict[str, Callable[[Settings, dict[str, Any]], int]] = {

@@ -98,7 +98,7 @@ def measure(n: int, n_queries: int) -> dict[str, float]:
     build_s = time.perf_counter() - start
     del whole
     flat = flat_index(rng, n)
-    stored = index.figures()
+    stored = index.summary()
 
     timer, best_keys = Timer(), []
     index.search(queries[0], K, scoring="activation-idf")  # the first call reads all postings

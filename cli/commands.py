@@ -57,7 +57,7 @@ def _mb(n_bytes: int) -> str:
 
 def rebuild(settings: Settings, own: Own) -> int:
     """Makes the indexes again."""
-    told = lifecycle.rebuild(settings, own["wanted"])
+    told = lifecycle.rebuild(settings, own["index_config"])
     _print(own, told, [f"{name}: {of['vectors']} vectors, {of['kind']}: {of['why']}" for name, of in told.items()])
     return 0
 

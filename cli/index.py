@@ -83,7 +83,7 @@ def folder_of(settings: Settings) -> Path:
 
 
 def run(
-    settings: Settings, *, prune: bool = False, confirmed: bool = False, wanted: IndexConfig | None = None
+    settings: Settings, *, prune: bool = False, confirmed: bool = False, index_config: IndexConfig | None = None
 ) -> tuple[Collection, Report]:
     """Indexes the data set; pictures first, then the captions of those that were taken in.
 
@@ -91,7 +91,7 @@ def run(
         settings: The data set, the model, the collection.
         prune: Whether pictures and captions go that the data set had, and has no more.
         confirmed: Whether `prune` may remove a large part of the collection.
-        wanted: What kind of index it is to have; by default, what it has.
+        index_config: What kind of index it is to have; by default, what it has.
 
     Returns:
         The collection, and what became of every record; the report is also kept in the collection. Its `refusal` says
@@ -108,7 +108,7 @@ def run(
         raise InputError("--yes confirms what --prune removes: give both, or leave it out")
     records = list(_limited(data_sets.read(settings.data_set, settings.split, settings.columns), settings.num_docs))
     collection = open_collection(settings)
-    collection = collection.wanting(wanted or collection.wanted)
+    collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()
     job = IndexJob(collection, _source(settings.data_set))
     private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")

@@ -78,14 +78,14 @@ def compact(settings: Settings) -> Figures:
     }
 
 
-def rebuild(settings: Settings, wanted: IndexConfig | None) -> Figures:
+def rebuild(settings: Settings, index_config: IndexConfig | None) -> Figures:
     """Makes the indexes again from the store; nothing is encoded.
 
     Returns:
         For each index: `vectors`, `kind`, and `why` it is of that kind.
     """
     collection = Collection.open(folder_of(settings))
-    collection = collection.wanting(wanted or collection.wanted)
+    collection = collection.with_index_config(index_config or collection.index_config)
     with collection.store(writable=True) as store:
         return _each_index(collection, store, lambda index: index.rebuild())
 

@@ -55,7 +55,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
     model = resolve(settings.model, weights)
     with writer_lock(before.folder):
-        made = before.next_generation(model).wanting(before.wanted)
+        made = before.next_generation(model).with_index_config(before.index_config)
         job = _Job(before)
         private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
         with IndexSession(private, made, job.release) as sender:

@@ -40,7 +40,7 @@ class Collection:
 
     folder: Path
     model: ModelSpec
-    wanted: IndexConfig = field(default_factory=IndexConfig)
+    index_config: IndexConfig = field(default_factory=IndexConfig)
     root: Path = field(default_factory=Path)
 
     @classmethod
@@ -85,8 +85,8 @@ class Collection:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             if manifest["format"] != FORMAT:
                 raise StateError(f"{path} has format {manifest['format']}, this program reads {FORMAT}")
-            wanted = IndexConfig(**manifest.get("index", {}))
-            return cls(path.parent, ModelSpec.from_dict(manifest["model"]), wanted, root)
+            index_config = IndexConfig(**manifest.get("index", {}))
+            return cls(path.parent, ModelSpec.from_dict(manifest["model"]), index_config, root)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StateError(f"no index in {path.parent}: run `python app.py -t index` first") from error
         except OSError as error:
@@ -119,7 +119,7 @@ class Collection:
             "format": FORMAT,
             "model": self.model.to_dict(),
             "metric": "cosine",
-            "index": self.wanted.to_dict(),
+            "index": self.index_config.to_dict(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         try:
@@ -128,13 +128,13 @@ class Collection:
             path = self.folder / MANIFEST
             raise StateError(f"{path} can't be written: {reason(error, path)}") from error
 
-    def wanting(self, wanted: IndexConfig) -> Collection:
+    def with_index_config(self, index_config: IndexConfig) -> Collection:
         """The collection with another kind of index, from its next snapshot on; the manifest says so."""
-        if wanted == self.wanted:
+        if index_config == self.index_config:
             return self
-        wanted.choice(0, self.model.dim)
+        index_config.choice(0, self.model.dim)
         check_writable(self.folder)
-        changed = replace(self, wanted=wanted)
+        changed = replace(self, index_config=index_config)
         changed.write_manifest()
         return changed
 
@@ -153,7 +153,7 @@ class Collection:
 
     def index(self, store: DocumentStore, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
         """Opens the index of a modality over an open store."""
-        return VectorReplica(store, modality, self.index_folder, self.model.dim, shard, n_shards, self.wanted)
+        return VectorReplica(store, modality, self.index_folder, self.model.dim, shard, n_shards, self.index_config)
 
     # -- generations
 

@@ -13,14 +13,14 @@ RECALL = {"hnsw-fp16": 0.97, "ivf-pq": 0.95}
 
 
 @dataclass(frozen=True)
-class Choice:
+class KindChoice:
     """A kind of index, and why it was taken, as one sentence."""
 
     kind: IndexKind
     why: str
 
 
-def choose(n: int, dim: int, memory_bytes: int, recall: float = 0.95) -> Choice:
+def choose(n: int, dim: int, memory_bytes: int, recall: float = 0.95) -> KindChoice:
     """The fastest kind that fits.
 
     Args:
@@ -33,17 +33,19 @@ def choose(n: int, dim: int, memory_bytes: int, recall: float = 0.95) -> Choice:
     'hnsw-fp16 takes 1.30 GB of the 8.00 GB for 1,000,000 vectors of 512'
     """
     if n <= FLAT_UP_TO:
-        return Choice(IndexKind(), f"flat compares a query with all {n:,} vectors: up to {FLAT_UP_TO:,} that is fast")
+        return KindChoice(
+            IndexKind(), f"flat compares a query with all {n:,} vectors: up to {FLAT_UP_TO:,} that is fast"
+        )
     if recall > max(RECALL.values()):
-        return Choice(IndexKind(), f"flat alone reaches a recall of {recall:g}, of {n:,} vectors")
+        return KindChoice(IndexKind(), f"flat alone reaches a recall of {recall:g}, of {n:,} vectors")
     graph, lists = IndexKind("hnsw", "fp16"), IndexKind("ivf", "pq")
     room, of = f"{memory_bytes / 1e9:.2f} GB", f"for {n:,} vectors of {dim}"
     graph_bytes, lists_bytes = graph.resident_bytes(n, dim), lists.resident_bytes(n, dim)
     if graph_bytes <= memory_bytes:
-        return Choice(graph, f"{graph} takes {graph_bytes / 1e9:.2f} GB of the {room} {of}")
+        return KindChoice(graph, f"{graph} takes {graph_bytes / 1e9:.2f} GB of the {room} {of}")
     if recall > RECALL[str(lists)]:
-        return Choice(IndexKind(), f"flat reaches a recall of {recall:g} {of}: {graph} does not fit in {room}")
+        return KindChoice(IndexKind(), f"flat reaches a recall of {recall:g} {of}: {graph} does not fit in {room}")
     fits = "takes" if lists_bytes <= memory_bytes else "is the smallest there is, with"
-    return Choice(
+    return KindChoice(
         lists, f"{lists} {fits} {lists_bytes / 1e9:.2f} GB {of}: {graph} would take {graph_bytes / 1e9:.2f} of {room}"
     )

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from crossmodal.index.choice import Choice, choose
+from crossmodal.index.choice import KindChoice, choose
 from crossmodal.index.kinds import IndexKind
 
 AUTO = "auto"
@@ -23,14 +23,14 @@ class IndexConfig:
     memory_mb: int = 0
     recall: float = 0.95
 
-    def choice(self, n: int, dim: int) -> Choice:
+    def choice(self, n: int, dim: int) -> KindChoice:
         """The kind for n vectors, and why.
 
         Raises:
             InputError: There is no such kind; those there are, are named.
         """
         if self.kind != AUTO:
-            return Choice(IndexKind.parse(self.kind), "asked for by name")
+            return KindChoice(IndexKind.parse(self.kind), "asked for by name")
         memory = self.memory_mb * 2**20 or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
         return choose(n, dim, memory, self.recall)
 

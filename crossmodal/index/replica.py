@@ -15,7 +15,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import checksum, signature, write_atomically
 from crossmodal.core.os_errors import reason
 from crossmodal.core.types import Keys, Modality
-from crossmodal.store.sqlite import Changes, DocumentStore
+from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class StoreReplica(ABC, Generic[I]):
         """An index without rows."""
 
     @abstractmethod
-    def _add(self, changes: Changes) -> int:
+    def _add(self, changes: StoreChanges) -> int:
         """Takes in what was added; returns how many that were."""
 
     @abstractmethod
@@ -160,7 +160,7 @@ class StoreReplica(ABC, Generic[I]):
     def _fits(self, pointer: dict[str, Any]) -> bool:
         """Whether a pointer is of an index like this one."""
 
-    def _changes(self, forgotten: int) -> Changes | None:
+    def _changes(self, forgotten: int) -> StoreChanges | None:
         """What the store has beyond `last_seq`."""
         return self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten)
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Keys, Modality, Vectors
-from crossmodal.index.choice import Choice
+from crossmodal.index.choice import KindChoice
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.replica import StoreReplica
-from crossmodal.store.sqlite import Changes, DocumentStore
+from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 
 class VectorReplica(StoreReplica[DenseIndex]):
@@ -27,7 +27,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
         dim: int,
         shard: int = 0,
         n_shards: int = 1,
-        wanted: IndexConfig | None = None,
+        index_config: IndexConfig | None = None,
     ) -> None:
         """Opens the snapshot if there is a good one, and replays what the store has beyond it.
 
@@ -38,10 +38,10 @@ class VectorReplica(StoreReplica[DenseIndex]):
             dim: Length of a vector.
             shard: With `n_shards`: this index holds the keys with `key % n_shards == shard`.
             n_shards: How many indexes share the vectors.
-            wanted: What the next snapshot is to be like; by default chosen by count.
+            index_config: What the next snapshot is to be like; by default chosen by count.
         """
         self.dim, self.shard, self.n_shards = dim, shard, n_shards
-        self.wanted = wanted or IndexConfig()
+        self.index_config = index_config or IndexConfig()
         super().__init__(store, modality, folder, f"{modality}-{shard}-of-{n_shards}")
 
     def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
@@ -50,9 +50,9 @@ class VectorReplica(StoreReplica[DenseIndex]):
         with self._lock:
             return self.index.search(queries, k, allowed)
 
-    def choice(self) -> Choice:
+    def choice(self) -> KindChoice:
         """What the index would be built as now, and why."""
-        return self.wanted.choice(len(self.index), self.dim)
+        return self.index_config.choice(len(self.index), self.dim)
 
     def description(self) -> tuple[str, str]:
         """Its kind, and why it is of that kind."""
@@ -64,7 +64,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
     def _empty(self) -> DenseIndex:
         return DenseIndex(self.dim)
 
-    def _add(self, changes: Changes) -> int:
+    def _add(self, changes: StoreChanges) -> int:
         mine = changes.added % self.n_shards == self.shard
         if mine.any():
             self.index.add(changes.added[mine], changes.vectors[mine])

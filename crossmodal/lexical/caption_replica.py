@@ -13,7 +13,7 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.lexical.caption_index import NOWHERE, CaptionIndex
 from crossmodal.lexical.inverted import Weights
 from crossmodal.lexical.terms import lemmas_version
-from crossmodal.store.sqlite import Changes, DocumentStore
+from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 NAME = "bm25"
 
@@ -56,10 +56,10 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
     def _empty(self) -> CaptionIndex:
         return CaptionIndex()
 
-    def _changes(self, forgotten: int) -> Changes | None:
+    def _changes(self, forgotten: int) -> StoreChanges | None:
         return self.store.changes_after("text", self.last_seq, forgotten=forgotten, with_vectors=False)
 
-    def _add(self, changes: Changes) -> int:
+    def _add(self, changes: StoreChanges) -> int:
         for key, _, picture in self.store.captions_by_keys(self.index.waiting().tolist()):
             if picture is not None:
                 self.index.found_picture(key, picture)

@@ -73,7 +73,7 @@ class Postings:
 
 
 @dataclass(frozen=True)
-class Figures:
+class PostingSummary:
     """What `analyse` prints of an index; pictures that were removed don't count.
 
     Attributes:
@@ -330,10 +330,10 @@ class SparseIndex:
         """How many terms each picture has, by ascending key."""
         return self._active[self._alive]
 
-    def figures(self) -> Figures:
+    def summary(self) -> PostingSummary:
         """Posting lengths, active terms of a picture, and bytes, as `analyse` prints them."""
         stored = sum(array.nbytes for p in self.parts() for array in (p.starts, p.rows, p.weights))
-        return Figures(self._known().lengths, self.active_terms(), stored)
+        return PostingSummary(self._known().lengths, self.active_terms(), stored)
 
     def parts(self) -> tuple[Postings, Postings]:
         """The lists of the compacted pictures, and those of the pictures that came after them."""

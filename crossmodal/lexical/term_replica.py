@@ -13,7 +13,7 @@ from crossmodal.core.types import Keys
 from crossmodal.index.replica import StoreReplica
 from crossmodal.lexical.inverted import Scoring, SparseIndex, Weights
 from crossmodal.lexical.model import SparseModel
-from crossmodal.store.sqlite import Changes, DocumentStore
+from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 NAME = "sparse"
 
@@ -58,7 +58,7 @@ class TermReplica(StoreReplica[SparseIndex]):
     def _empty(self) -> SparseIndex:
         return SparseIndex(len(self.model.vocabulary))
 
-    def _add(self, changes: Changes) -> int:
+    def _add(self, changes: StoreChanges) -> int:
         if len(changes.added):
             self.index.add(changes.added, self.model.image_weights(changes.vectors))
         return len(changes.added)

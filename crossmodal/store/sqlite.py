@@ -43,7 +43,7 @@ class NewDocument:
 
 
 @dataclass(frozen=True)
-class Changes:
+class StoreChanges:
     """What happened to the vectors of a modality between two sequence numbers."""
 
     added: Keys  # (n,), rising
@@ -282,7 +282,7 @@ class DocumentStore:
 
     def changes_after(
         self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
-    ) -> Changes | None:
+    ) -> StoreChanges | None:
         """What came and went after `seq`, oldest first, at most `limit` new vectors.
 
         A document that came and went in between is in neither list, or in `removed` only.
@@ -316,7 +316,7 @@ class DocumentStore:
         vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
         vectors = vectors.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
         removed = np.fromiter((row[0] for row in gone), np.int64, len(gone))
-        return Changes(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
+        return StoreChanges(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """The vectors (dim,) of those of the ids that are there."""

@@ -175,11 +175,11 @@ def test_a_damaged_pointer_to_the_generation(tmp_path: Path, content: str) -> No
 
 def test_the_kind_of_index_is_in_the_manifest(tmp_path: Path) -> None:
     made = Collection.create(tmp_path, MODEL)
-    assert made.wanted.kind == "auto"
-    changed = made.wanting(IndexConfig("hnsw-fp16", memory_mb=100))
+    assert made.index_config.kind == "auto"
+    changed = made.with_index_config(IndexConfig("hnsw-fp16", memory_mb=100))
     assert Collection.open(tmp_path) == changed
     with pytest.raises(InputError, match="flat"):
-        made.wanting(IndexConfig("tree"))
+        made.with_index_config(IndexConfig("tree"))
     assert Collection.open(tmp_path) == changed
 
 

@@ -118,7 +118,7 @@ def test_the_weights_may_come_in_any_order_and_type() -> None:
     index = SparseIndex(N_TERMS)
     index.add(keys(1), messy)
     assert found(index, [1, 0, 0, 1, 0]) == [(1, 3.5)]
-    assert index.figures().active_terms.tolist() == [2]
+    assert index.summary().active_terms.tolist() == [2]
     assert messy.nnz == 4, "the caller's matrix is left as it was"
 
 
@@ -210,7 +210,7 @@ def test_postings_and_figures() -> None:
     of_pictures, weights = index.postings(0)
     assert of_pictures.tolist() == [10, 50]
     assert weights.tolist() == [2, 4]
-    figures = index.figures()
+    figures = index.summary()
     assert figures.posting_lengths.tolist() == [2, 1, 1, 0, 0]
     assert figures.active_terms.tolist() == [2, 1, 0, 1]
     assert (figures.n_empty, figures.n_postings) == (2, 4)

@@ -14,13 +14,13 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, Modality
 from crossmodal.store import database
 from crossmodal.store.database import FILE_NAME
-from crossmodal.store.sqlite import Changes, DocumentStore, NewDocument
+from crossmodal.store.sqlite import DocumentStore, NewDocument, StoreChanges
 from crossmodal.store.where import parse
 
 DIM = 4
 
 
-def changes(store: DocumentStore, modality: Modality = "text", seq: int = 0) -> Changes:
+def changes(store: DocumentStore, modality: Modality = "text", seq: int = 0) -> StoreChanges:
     found = store.changes_after(modality, seq)
     assert found is not None
     return found

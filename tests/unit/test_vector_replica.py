@@ -319,7 +319,7 @@ def test_faiss_cannot_write_either(snapshot: Path, monkeypatch: pytest.MonkeyPat
         raise RuntimeError("write error (No space left on device)")
 
     with DocumentStore(snapshot, writable=True) as store:
-        index = VectorReplica(store, "text", snapshot / "index", DIM, wanted=IndexConfig("flat-fp16"))
+        index = VectorReplica(store, "text", snapshot / "index", DIM, index_config=IndexConfig("flat-fp16"))
         store.put(items(names("b", 9)))
         index.refresh()
         monkeypatch.setattr("faiss.write_index", fail)
