@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cli.calibrate import calibrate, is_up_to_date
 from cli.progress import Meter
+from crossmodal.collection.calibration import calibrate, is_up_to_date
 from crossmodal.collection.collection import Collection, collection_folder, collections
 from crossmodal.core.errors import CrossModalError, InputError, StateError
 from crossmodal.core.files import write_atomically

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.calibrate import calibrate
 from cli.index import CAPTIONS_A_REQUEST, IndexSession, folder_of, resolve
+from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.report import Report

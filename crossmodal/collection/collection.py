@@ -1,9 +1,4 @@
-"""A collection: a folder with a manifest, a store and its indexes; and the generations that it goes through.
-
-The first generation lies in the collection's folder itself, each later one, with all its files, in a folder
-inside. `current.json` names the one that counts and the one before it. It is renamed into place, so the change
-from one to the next happens all at once.
-"""
+"""A collection: a folder with a manifest, a store and its indexes."""
 
 from __future__ import annotations
 
@@ -16,6 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from crossmodal.collection.generations import (
+    generations,
+    next_generation_name,
+    read_current,
+    remove_first,
+    write_current,
+)
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason, why_not_writable
@@ -26,16 +28,16 @@ from crossmodal.store.database import check_writable, writer_lock
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1
-MANIFEST, CURRENT, CALIBRATION = "manifest.json", "current.json", "relevance.npz"
+MANIFEST, CALIBRATION = "manifest.json", "relevance.npz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_GENERATION = re.compile(r"generation-\d+")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection on the disk. The manifest says which model its vectors are of; nothing mixes them.
+    """One generation of a collection on the disk. The manifest names the model that made all its vectors.
 
-    `folder` is where its files are; `root` is the folder it is known by, the same but for later generations.
+    `folder` holds its files. `root` is the folder of the collection: the same for the first generation, the parent
+    for later ones.
     """
 
     folder: Path
@@ -45,12 +47,12 @@ class Collection:
 
     @classmethod
     def create(cls, folder: Path, model: ModelSpec) -> Collection:
-        """Makes the collection, or opens it for adding to.
+        """Creates the collection, or opens an existing one of the same model.
 
         Raises:
-            StateError: It was made with another model, or can't be made.
+            StateError: The existing one has another model, or the folder can't be created.
         """
-        if _is_one(folder):
+        if _is_collection(folder):
             found = cls.open(folder)
             found.check_model(model)
             return found
@@ -66,19 +68,19 @@ class Collection:
 
     @classmethod
     def open(cls, folder: Path) -> Collection:
-        """Opens the generation of a collection that counts.
+        """Opens the current generation of a collection.
 
         Raises:
-            StateError: There is none, or its format is not ours.
+            StateError: There is none, or its format is not supported.
         """
-        return cls.open_generation(folder, _read_current(folder).get("current", ""))
+        return cls.open_generation(folder, read_current(folder).get("current", ""))
 
     @classmethod
     def open_generation(cls, root: Path, name: str) -> Collection:
-        """Opens a generation by the name of its folder, whether it is the one that counts or not; "" is the first.
+        """Opens a generation by the name of its folder, current or not; "" is the first.
 
         Raises:
-            StateError: There is none, or its format is not ours.
+            StateError: There is none, or its format is not supported.
         """
         path = root / name / MANIFEST
         try:
@@ -96,21 +98,21 @@ class Collection:
 
     @property
     def generation(self) -> str:
-        """The name of the generation, which `open_generation` takes."""
+        """The name of the generation, as `open_generation` takes it."""
         return "" if self.folder == self.root else self.folder.name
 
     @property
     def index_folder(self) -> Path:
-        """Where the snapshots of its indexes are."""
+        """The folder of the index snapshots."""
         return self.folder / "index"
 
     @property
     def calibration_path(self) -> Path:
-        """Where its calibration is, once it has one."""
+        """The file of the calibration; it may not exist yet."""
         return self.folder / CALIBRATION
 
     def write_manifest(self) -> None:
-        """Writes the manifest, all or nothing.
+        """Writes the manifest atomically.
 
         Raises:
             StateError: It can't be written.
@@ -129,7 +131,12 @@ class Collection:
             raise StateError(f"{path} can't be written: {reason(error, path)}") from error
 
     def with_index_config(self, index_config: IndexConfig) -> Collection:
-        """The collection with another kind of index, from its next snapshot on; the manifest says so."""
+        """The collection with another index configuration, which the manifest keeps; the next snapshot follows it.
+
+        Raises:
+            InputError: There is no index of that kind.
+            NotWritableError: The collection can't be written to.
+        """
         if index_config == self.index_config:
             return self
         index_config.choice(0, self.model.dim)
@@ -139,7 +146,7 @@ class Collection:
         return changed
 
     def check_model(self, model: ModelSpec) -> None:
-        """Refuses another model than the collection was made with; both are named."""
+        """Raises StateError if the collection was made with another model; the message names both."""
         if model != self.model:
             raise StateError(
                 f"{self.root} was indexed with {self.model}, not with {model}: "
@@ -158,49 +165,49 @@ class Collection:
     # -- generations
 
     def next_generation(self, model: ModelSpec) -> Collection:
-        """An empty collection beside this one; nobody sees it until `becomes_current`.
+        """An empty generation beside this one, invisible to readers until `becomes_current`.
 
-        What an earlier attempt left there is thrown away.
+        Removes what an interrupted earlier attempt left.
         """
-        taken = [int(path.name.split("-")[1]) for path in generations(self.root)]
-        kept = {self.generation, _read_current(self.root).get("previous", "")}
+        name = next_generation_name(self.root)
+        kept = {self.generation, read_current(self.root).get("previous", "")}
         for path in generations(self.root):
             if path.name not in kept:
                 shutil.rmtree(path)
-        return Collection.create(self.root / f"generation-{max(taken, default=1) + 1}", model)
+        return Collection.create(self.root / name, model)
 
     def becomes_current(self, made: Collection) -> None:
-        """Puts a new generation into this one's place, for every process that asks from now on."""
-        _write_current(self.root, made.folder, self.folder)
+        """Replaces this generation by a new one, for every process that opens the collection from now on."""
+        write_current(self.root, made.folder, self.folder)
         for path in generations(self.root):
             if path not in (made.folder, self.folder):
                 shutil.rmtree(path)
         if self.root not in (made.folder, self.folder):
-            _remove_first(self.root)
+            remove_first(self.root)
 
     def roll_back(self) -> Collection:
-        """Puts the generation before back into place; doing it again undoes it.
+        """Makes the previous generation current again; a second call undoes the first.
 
         Raises:
-            StateError: There is none, or a process writes to this one: it would go on doing so, with vectors of the
-                other's model.
+            StateError: There is no previous generation, or a process is writing to this one: it would continue to
+                write vectors of this generation's model.
         """
-        named = _read_current(self.root)
+        named = read_current(self.root)
         if "previous" not in named:
             raise StateError(f"{self.root} has no earlier state: there is one after `-t reindex`")
         earlier = self.root / named["previous"]
         if not (earlier / MANIFEST).exists():
             raise StateError(f"the earlier state {earlier} is not there any more")
         with writer_lock(self.folder):
-            _write_current(self.root, earlier, self.folder)
+            write_current(self.root, earlier, self.folder)
         return Collection.open(self.root)
 
 
 def collection_folder(workspace: Path, name: str) -> Path:
-    """Where the collection of that name lives.
+    """The folder of the collection of that name.
 
     Raises:
-        InputError: A name that is not one plain folder name.
+        InputError: The name is not a plain folder name.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"collection {name!r}: use letters, digits, '.', '_' and '-' only")
@@ -212,58 +219,13 @@ def collections(workspace: Path) -> list[str]:
     if not workspace.is_dir():
         return []
     try:
-        return sorted(path.name for path in workspace.iterdir() if _NAME.fullmatch(path.name) and _is_one(path))
+        return sorted(path.name for path in workspace.iterdir() if _NAME.fullmatch(path.name) and _is_collection(path))
     except OSError as error:
         raise StateError(f"the workspace {workspace} can't be read: {reason(error, workspace)}") from error
 
 
-def generations(folder: Path) -> list[Path]:
-    """The folders of a collection's later generations."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and _GENERATION.fullmatch(path.name))
-
-
-def generation_mark(folder: Path) -> tuple[int, int]:
-    """Changes when another generation comes to count; a microsecond, so that every query can ask."""
-    try:
-        found = (folder / CURRENT).stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_ino, found.st_mtime_ns
-
-
-def _is_one(folder: Path) -> bool:
-    """Whether a folder is a collection, as far as this user may know."""
+def _is_collection(folder: Path) -> bool:
+    """Whether a folder is a collection, as far as this user may see."""
     if not os.access(folder, os.X_OK):
         return False
-    return (folder / _read_current(folder).get("current", "") / MANIFEST).exists()
-
-
-def _read_current(folder: Path) -> dict[str, str]:
-    try:
-        named = json.loads((folder / CURRENT).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except NotADirectoryError:
-        return {}
-    except OSError as error:
-        raise StateError(f"{folder / CURRENT} can't be read: {reason(error, folder / CURRENT)}") from error
-    except ValueError as error:
-        raise StateError(f"{folder / CURRENT} is damaged ({error}): it names the generation that counts") from error
-    if not isinstance(named, dict) or not all(
-        name == "" or (isinstance(name, str) and _GENERATION.fullmatch(name)) for name in named.values()
-    ):
-        raise StateError(f"{folder / CURRENT} is damaged: it names the generation that counts")
-    return named
-
-
-def _write_current(root: Path, current: Path, previous: Path) -> None:
-    named = {"current": current.relative_to(root).name, "previous": previous.relative_to(root).name}
-    write_atomically(root / CURRENT, json.dumps(named, indent=1).encode())
-
-
-def _remove_first(root: Path) -> None:
-    """Removes the files of the first generation, which shares its folder with the others."""
-    shutil.rmtree(root / "index", ignore_errors=True)
-    for path in root.iterdir():
-        if path.is_file() and path.name not in (CURRENT, "writer.lock"):
-            path.unlink()
+    return (folder / read_current(folder).get("current", "") / MANIFEST).exists()

@@ -1,19 +1,18 @@
 """What an Executor has open of a collection: of the generation that counts, and of the one before it."""
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from crossmodal.collection.collection import Collection, generation_mark
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.generations import generation_mark, is_generation
 from crossmodal.core.errors import CrossModalError, InputError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 HELD = 2
-GENERATION = re.compile(r"generation-\d+")
 
 
 class GenerationCache(Generic[T]):
@@ -55,7 +54,7 @@ class GenerationCache(Generic[T]):
         """What is held of a generation; opened where it is not yet."""
         self.current()
         held = self._held.get(name)
-        if held is None and name and not GENERATION.fullmatch(name):
+        if held is None and name and not is_generation(name):
             raise InputError(f"{name[:40]!r} names no generation")
         return self._open(name) if held is None else held
 

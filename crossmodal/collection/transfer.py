@@ -1,268 +1,64 @@
-"""A collection as one Parquet file, to move it between machines.
-
-A row a document, in the order of the keys, with the columns of `_schema`. Keys are not in it: the store that
-takes the documents in gives its own. The file's metadata has `crossmodal.format`, a number, and
-`crossmodal.manifest`, a JSON object that says which model the vectors are of.
-
-    export(store, Path("pictures.parquet"), manifest, dim=512)
-
-    with ParquetFile(Path("pictures.parquet")) as file:
-        check(file.manifest)
-        for items in file.batches(dim=512):
-            store.put(items)
-
-Both ways a batch of at most 10,000 rows or about 64 MB is in memory, whatever the size of the collection.
-"""
+"""Export and import of a collection: one Parquet file, to move it between machines. Nothing is encoded."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
-from crossmodal.core.types import MODALITIES, Document, Vectors
-from crossmodal.store.sqlite import NewDocument
-
-FORMAT = 1
-BATCH_ROWS = 10_000
-BATCH_BYTES = 64 * 2**20
-UNIT_TOLERANCE = 1e-3  # what an index asks of a vector's length
-
-_PAGE_ROWS = 64  # asked of the store at a time: with a whole picture in each row, some hundred MB
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-_FORMAT_KEY = b"crossmodal.format"
-_MANIFEST_KEY = b"crossmodal.manifest"
-_DOCUMENT = ("id", "modality", "uri", "mime_type", "text", "width", "height", "image_id", "tags")
+from crossmodal.collection.collection import Collection, collection_folder
+from crossmodal.collection.indexes import every_index
+from crossmodal.collection.parquet_file import ParquetFile, export
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import ModelSpec
 
 
-class Exportable(Protocol):
-    """What `export` needs of a store."""
+@dataclass(frozen=True)
+class ImportResult:
+    """The collection that an import filled, and how many documents were new to it or were there before."""
 
-    def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
-        """At most `limit` documents with keys above `after_key`, rising, with all that is kept of each."""
-        ...
+    collection: Collection
+    indexed: int
+    unchanged: int
 
 
-def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) -> int:
-    """Writes all documents to `path`, whole or not at all; a file that is there is replaced.
-
-    Args:
-        store: Where the documents are. What is committed meanwhile may or may not be in the file.
-        path: The file to write.
-        manifest: Which model the vectors are of; anything JSON can say.
-        dim: Length of a vector.
+def export_collection(collection: Collection, path: Path) -> int:
+    """Writes the documents, vectors, thumbnails and embedded pictures of a collection to a Parquet file.
 
     Returns:
         The number of documents in the file.
 
     Raises:
-        InputError: There is no folder to write it in.
-        StateError: It can't be written, or a vector in the store has another dim.
+        InputError: The folder of `path` does not exist.
+        StateError: The file can't be written.
     """
-    if not path.parent.is_dir():
-        raise InputError(f"{path} can't be written: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            n_documents = _write(file, _batches(store), manifest, dim)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise StateError(f"{path} can't be written: {reason(error, path)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return n_documents
+    manifest = {"model": collection.model.to_dict(), "name": collection.root.name}
+    with collection.store() as store:
+        return export(store, path, manifest, collection.model.dim)
 
 
-class ParquetFile:
-    """A file `export` wrote: what is said about it first, then its documents."""
+def import_collection(path: Path, workspace: Path, name: str | None = None) -> ImportResult:
+    """Adds an exported file to a collection, which is created if needed; a second import changes nothing.
 
-    def __init__(self, path: Path) -> None:
-        """Opens the file and reads what it says of itself; `close` it, or use it in a `with`.
+    Args:
+        path: The exported file.
+        workspace: The folder of the collections.
+        name: The collection's name; by default the one that the file gives.
 
-        Raises:
-            InputError: It is not there, damaged, or some other Parquet file.
-            StateError: It is of a newer format.
-        """
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file")
-        self.path = path
-        with _damage_named(path):
-            self._file: Any = pq.ParquetFile(path, page_checksum_verification=True)
+    Raises:
+        InputError: The file is not an exported collection, or is damaged.
+        StateError: The collection exists and has another model.
+    """
+    outcomes: Counter[str] = Counter()
+    with ParquetFile(path) as file:
         try:
-            self.manifest: dict[str, Any] = self._manifest()
-            self.dim: int = self._dim()
-            self.n_documents: int = self._file.metadata.num_rows
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> ParquetFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def batches(self, dim: int) -> Iterator[list[NewDocument]]:
-        """The documents in the order they were written, at most 10,000 at a time.
-
-        Raises:
-            InputError: The vectors don't have that dim, or while reading: the file is damaged, an id is
-                missing, a vector does not have length 1, the tags are no JSON object.
-        """
-        if dim != self.dim:
-            raise InputError(
-                f"{self.path} has vectors of {self.dim} dimensions, expected {dim}: is it of another model?"
-            )
-        row = 0
-        with _damage_named(self.path):
-            for group in range(self._file.num_row_groups):  # asked for all at once, small groups come as a big one
-                for batch in self._file.iter_batches(BATCH_ROWS, row_groups=[group]):
-                    batch.validate(full=True)
-                    yield self._documents(batch, row)
-                    row += batch.num_rows
-        if row != self.n_documents:  # a damaged page header can hide its rows
-            raise InputError(f"{self.path} is damaged: {row} of its {self.n_documents} documents can be read")
-
-    def _manifest(self) -> dict[str, Any]:
-        said = self._file.metadata.metadata or {}
-        if _FORMAT_KEY not in said or _MANIFEST_KEY not in said:
-            raise InputError(f"{self.path} is a Parquet file, but not an exported collection")
-        try:
-            found, manifest = int(said[_FORMAT_KEY]), json.loads(said[_MANIFEST_KEY])
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{self.path} is damaged: {error}") from error
-        if found != FORMAT:
-            raise StateError(f"{self.path} has format {found}, this program reads format {FORMAT}: update the program")
-        if not isinstance(manifest, dict):
-            raise InputError(f"{self.path} is damaged: the manifest is no JSON object")
-        return manifest
-
-    def _dim(self) -> int:
-        found = self._file.schema_arrow
-        place = found.get_field_index("vector")
-        dim = getattr(found.types[place], "list_size", -1) if place >= 0 else -1
-        if dim < 1 or not found.equals(_schema(dim)):
-            columns = ", ".join(f"{field.name} {field.type}" for field in found)
-            raise InputError(f"{self.path} does not have the columns of format {FORMAT}, but {columns}")
-        return int(dim)
-
-    def _documents(self, batch: Any, first_row: int) -> list[NewDocument]:
-        vectors: Vectors = batch.column("vector").flatten().to_numpy().reshape(-1, self.dim)
-        with np.errstate(over="ignore", invalid="ignore"):
-            off = ~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT_TOLERANCE)
-        items = []
-        for place, row in enumerate(batch.drop_columns(["vector"]).to_pylist()):
-            where = f"{self.path}, row {first_row + place + 1}"
-            thumbnail, content = row.pop("thumbnail"), row.pop("content")
-            document = _document(row, where)
-            if off[place]:
-                raise InputError(f"{where}: the vector of {document.id!r} does not have length 1")
-            items.append(NewDocument(document, vectors[place], thumbnail, content))
-        return items
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS:
-            raise InputError(f"{path} can't be read: {reason(error, path)}") from error
-        raise InputError(f"{path} is damaged or no Parquet file: {error}") from error
-
-
-def _schema(dim: int) -> Any:
-    texts = ("id", "modality", "uri", "mime_type", "text", "image_id", "tags")
-    columns = [pa.field(name, pa.string() if name in texts else pa.int64(), nullable=False) for name in _DOCUMENT]
-    element = pa.field("element", pa.float32(), nullable=False)
-    columns.append(pa.field("vector", pa.list_(element, dim), nullable=False))
-    return pa.schema([*columns, pa.field("thumbnail", pa.large_binary()), pa.field("content", pa.large_binary())])
-
-
-def _write(file: Any, batches: Iterator[list[NewDocument]], manifest: dict[str, Any], dim: int) -> int:
-    said = {_FORMAT_KEY: str(FORMAT).encode(), _MANIFEST_KEY: _to_json(manifest).encode()}
-    schema = _schema(dim).with_metadata(said)
-    n_documents = 0
-    with pq.ParquetWriter(
-        file, schema, compression="zstd", use_dictionary=["modality", "mime_type"], write_statistics=False,
-        write_page_checksum=True,
-    ) as writer:  # fmt: skip
-        for items in batches:
-            writer.write_batch(pa.record_batch(_columns(items, schema), schema=schema), row_group_size=len(items))
-            n_documents += len(items)
-    return n_documents
-
-
-def _columns(items: Sequence[NewDocument], schema: Any) -> list[Any]:
-    """The columns of a batch, in the order of the schema."""
-    vector_type = schema.field("vector").type
-    for item in items:
-        if item.vector.shape != (vector_type.list_size,):
-            shape, dim = item.vector.shape, vector_type.list_size
-            raise StateError(f"document {item.document.id} has a vector of shape {shape}, expected ({dim},)")
-    said = [item.document for item in items]
-    values = {name: [getattr(document, name) for document in said] for name in _DOCUMENT[:-1]}
-    values["tags"] = [_to_json(document.tags) for document in said]
-    columns = [pa.array(values[name], schema.field(name).type) for name in _DOCUMENT]
-    flat = np.concatenate([item.vector for item in items]).astype(np.float32, copy=False)
-    columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=vector_type))
-    columns.append(pa.array([item.thumbnail for item in items], pa.large_binary()))
-    columns.append(pa.array([item.content for item in items], pa.large_binary()))
-    return columns
-
-
-def _batches(store: Exportable) -> Iterator[list[NewDocument]]:
-    """All documents, in batches that are full when they have enough rows or bytes."""
-    batch: list[NewDocument] = []
-    n_bytes = after_key = 0
-    while page := store.everything(after_key, _PAGE_ROWS):
-        for _, item in page:
-            batch.append(item)
-            n_bytes += (
-                item.vector.nbytes + len(item.document.text) + len(item.thumbnail or b"") + len(item.content or b"")
-            )
-            if len(batch) == BATCH_ROWS or n_bytes >= BATCH_BYTES:
-                yield batch
-                batch, n_bytes = [], 0
-        after_key = page[-1][0]
-    if batch:
-        yield batch
-
-
-def _document(row: dict[str, Any], where: str) -> Document:
-    document_id, modality = row["id"], row["modality"]
-    if not document_id:
-        raise InputError(f"{where}: the id is missing")
-    if modality not in MODALITIES:
-        raise InputError(
-            f"{where}: the modality of {document_id!r} is {modality!r}, expected {' or '.join(MODALITIES)}"
-        )
-    try:
-        tags = json.loads(row["tags"])
-        if "\\u" in row["tags"]:
-            _to_json(tags).encode()  # half a pair of surrogates can't be stored
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: the tags of {document_id!r} are no JSON: {error}") from error
-    if not isinstance(tags, dict):
-        raise InputError(f"{where}: the tags of {document_id!r} are no JSON object")
-    return Document(**{**row, "tags": tags})
+            model, own_name = ModelSpec.from_dict(file.manifest["model"]), str(file.manifest["name"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path} does not name the model of its vectors: export the collection again") from error
+        collection = Collection.create(collection_folder(workspace, name or own_name), model)
+        with collection.store(writable=True) as store:
+            for items in file.batches(model.dim):
+                outcomes.update(store.put(items))
+            for index in every_index(collection, store).values():
+                index.snapshot()
+    return ImportResult(collection, outcomes["indexed"], outcomes["unchanged"])

@@ -1,4 +1,4 @@
-"""Whether store, indexes and pictures of a collection say the same."""
+"""Consistency of a collection: its store against its indexes and its pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from crossmodal.collection import picture_map
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.indexes import has_words
-from crossmodal.core.errors import PictureError, StateError
+from crossmodal.core.errors import NotWritableError, PictureError, StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.images.sources import from_file
 from crossmodal.index.dense import UNIT_TOLERANCE
@@ -22,24 +22,52 @@ from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 BATCH = 1_000
 SAMPLED = 1_000
-"""So many vectors of an index are looked for; what its files hold is under a checksum."""
+"""Vectors of an index that are searched for. Its files as a whole are covered by checksums."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is off, and what to do about it."""
+    """An inconsistent item, with what is wrong and what to do."""
 
     item: str
     reason: str
 
 
-def verify_collection(collection: Collection, store: DocumentStore, progress: Callable[[int], None]) -> list[Problem]:
-    """Everything that is off, the database first, then documents, then indexes.
+@dataclass(frozen=True)
+class Verification:
+    """How many documents a collection has, and its problems."""
+
+    images: int
+    captions: int
+    problems: list[Problem]
+
+
+def verify(collection: Collection, progress: Callable[[int], None]) -> Verification:
+    """Compares the store, the indexes and the pictures of a collection.
+
+    It holds the collection's lock, so that nothing is written meanwhile; not where this user may only read.
 
     Args:
-        collection: Which.
+        collection: The collection.
+        progress: Called with the number of further documents that were checked.
+    """
+    try:
+        store = collection.store(writable=True)
+    except NotWritableError:
+        store = collection.store()
+    with store:
+        problems = verify_collection(collection, store, progress)
+        counts = store.counts()
+    return Verification(counts["image"], counts["text"], problems)
+
+
+def verify_collection(collection: Collection, store: DocumentStore, progress: Callable[[int], None]) -> list[Problem]:
+    """The problems of a collection: of the database first, then of documents, then of indexes.
+
+    Args:
+        collection: The collection.
         store: Its store, open.
-        progress: Called with how many more documents were looked at.
+        progress: Called with the number of further documents that were checked.
     """
     problems = list(_database(store))
     files = SourceFiles(store)
@@ -61,7 +89,7 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
 
 
 def _files_beside(collection: Collection) -> Iterator[Problem]:
-    """The calibration and the map, where they are, can be read; each says how it is made anew."""
+    """The calibration and the map, if they exist but can't be read; the errors say how to make them again."""
     readers: tuple[tuple[Path, Callable[[], object]], ...] = (
         (collection.calibration_path, lambda: Calibration.from_bytes(collection.calibration_path.read_bytes())),
         (collection.folder / picture_map.FILE, lambda: picture_map.read_map(collection.folder)),
@@ -107,7 +135,7 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
 
 
 def _next_step(path: str) -> str:
-    """What helps where a picture can't be read from its file."""
+    """The next step for a picture that can't be read from its file."""
     presence = Disk().look_at(path)
     if presence.state == "gone" and not presence.container:
         return "its file is gone: index the data set again, with --prune to take it out"
@@ -119,7 +147,7 @@ def _next_step(path: str) -> str:
 
 
 def _place(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
-    """A caption's path that is none of its picture's."""
+    """A caption whose path is not one of its picture's."""
     again = "index the data set again to bring it up to date"
     picture = pictures.get(document.image_id)
     if picture is None or not (document.uri and picture.uri) or document.uri == picture.uri:

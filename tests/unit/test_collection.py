@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections, generation_mark
+from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections
+from crossmodal.collection.generations import generation_mark
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.index.config import IndexConfig

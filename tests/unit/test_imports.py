@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "lexical": {"core", "store", "index", "encoders"},
     "evaluation": {"core", "scenes"},
     "training": {"core", "scenes", "images", "encoders", "lexical"},
-    "collection": {"core", "images", "store", "index", "lexical", "relevance"},
+    "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
     "ingest": {"core", "images", "store", "collection"},
     "search": {"core", "store", "index", "lexical", "relevance", "collection"},
     "client": {"core"},

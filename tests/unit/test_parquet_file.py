@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crossmodal.collection import transfer as parquet
-from crossmodal.collection.transfer import ParquetFile, export
+from crossmodal.collection import parquet_file as parquet
+from crossmodal.collection.parquet_file import ParquetFile, export
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, Modality
 from crossmodal.store.sqlite import DocumentStore, NewDocument

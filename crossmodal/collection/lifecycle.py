@@ -1,0 +1,186 @@
+"""Operations on an existing collection: delete, compact, rebuild, describe, list, draw the map."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossmodal.collection.collection import Collection, collections
+from crossmodal.collection.indexes import every_index
+from crossmodal.collection.picture_map import PictureMap, make_map, read_map
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.index.config import IndexConfig
+from crossmodal.index.replica import StoreReplica
+from crossmodal.store.database import check_writable
+from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.where import Condition, parse
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How many documents were removed, and the requested ids that are not in the collection."""
+
+    images: int
+    captions: int
+    unknown: list[str]
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """Bytes on the disk before and after."""
+
+    store_before: int
+    store_after: int
+    index_before: int
+    index_after: int
+
+    @property
+    def freed(self) -> int:
+        """Bytes that the store and the indexes gave back together."""
+        return self.store_before + self.index_before - self.store_after - self.index_after
+
+
+@dataclass(frozen=True)
+class IndexDescription:
+    """An index: its number of vectors, its kind, and why it has that kind, or what it contains."""
+
+    vectors: int
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """A collection as a list shows it."""
+
+    name: str
+    model: str
+    images: int
+    captions: int
+
+
+def delete(
+    collection: Collection, *, ids: Sequence[str] = (), uri: str | None = None, where: str | None = None
+) -> Deletion:
+    """Removes documents, and with a picture its captions. Exactly one of the three arguments selects them.
+
+    Args:
+        collection: The collection.
+        ids: Documents by id.
+        uri: One picture by its file, or all pictures below a folder.
+        where: A condition, as `crossmodal.store.where` reads it.
+
+    Raises:
+        InputError: None or several of the three are given, the condition is invalid, or no picture matches `uri`.
+        StateError: Another process writes to the collection.
+    """
+    if sum(map(bool, (ids, uri, where))) != 1:
+        raise InputError("delete takes exactly one of ids, uri and where")
+    with collection.store(writable=True) as store:
+        unknown = [document_id for document_id in ids if store.document(document_id) is None]
+        selected = [*ids] if ids else store.ids_where(parse(where) if where else _at_or_below(str(uri)))
+        if uri and not selected:
+            raise InputError(f"nothing of {uri} is in the collection")
+        removed = Counter(document.modality for document in store.remove(selected))
+    return Deletion(removed["image"], removed["text"], unknown)
+
+
+def _at_or_below(uri: str) -> Condition:
+    """True for the picture of a file and for all pictures below a folder, which take their captions along."""
+    path = os.path.realpath(os.path.expanduser(uri))
+    below = path.rstrip("/") + "/"
+    sql = "(uri IN (?, ?) OR substr(uri, 1, ?) = ?) AND (modality = 'image' OR image_id = '')"
+    return Condition(sql, (uri, path, len(below), below))
+
+
+def compact(collection: Collection) -> Compaction:
+    """Returns the space of removed documents to the file system.
+
+    Raises:
+        StateError: Another process writes to the collection, or the disk is full.
+    """
+    index_before = _index_bytes(collection)
+    with collection.store(writable=True) as store:
+        _for_each_index(collection, store, lambda index: index.compact())
+        store_before, store_after = store.compact()
+    return Compaction(store_before, store_after, index_before, _index_bytes(collection))
+
+
+def rebuild(collection: Collection, index_config: IndexConfig | None = None) -> dict[str, IndexDescription]:
+    """Builds all indexes again from the store; nothing is encoded.
+
+    Args:
+        collection: The collection.
+        index_config: The kind of index from now on; by default the manifest's.
+
+    Returns:
+        The indexes by name.
+    """
+    collection = collection.with_index_config(index_config or collection.index_config)
+    with collection.store(writable=True) as store:
+        return _for_each_index(collection, store, lambda index: index.rebuild())
+
+
+def describe_indexes(collection: Collection) -> dict[str, IndexDescription]:
+    """The indexes of a collection by name."""
+    with collection.store() as store:
+        return _for_each_index(collection, store, lambda _: None)
+
+
+def _for_each_index(
+    collection: Collection, store: DocumentStore, act: Callable[[StoreReplica[Any]], None]
+) -> dict[str, IndexDescription]:
+    described = {}
+    for name, index in every_index(collection, store).items():
+        act(index)
+        described[name] = IndexDescription(len(index), *index.description())
+    return described
+
+
+def _index_bytes(collection: Collection) -> int:
+    return sum(path.stat().st_size for path in collection.index_folder.glob("*"))
+
+
+def draw_map(collection: Collection, before_work: Callable[[int], None]) -> tuple[PictureMap, bool]:
+    """The map of a collection, computed and written only if the collection has changed since.
+
+    Args:
+        collection: The collection.
+        before_work: Called with the number of pictures before the computation, which can take minutes.
+
+    Returns:
+        The map, and whether it was computed now.
+    """
+    with collection.store() as store:
+        try:
+            known = read_map(collection.folder)
+        except StateError:  # missing or damaged: it is computed
+            known = None
+        if known is not None and known.is_current(store):
+            return known, False
+        check_writable(collection.folder)
+        before_work(store.counts()["image"])
+        made = make_map(store)
+    made.write(collection.folder)
+    return made, True
+
+
+def n_documents(collection: Collection) -> int:
+    """The number of documents."""
+    with collection.store() as store:
+        return sum(store.counts().values())
+
+
+def summaries(workspace: Path) -> list[CollectionSummary]:
+    """The collections of a workspace, in alphabetical order."""
+    found = []
+    for name in collections(workspace):
+        collection = Collection.open(workspace / name)
+        with collection.store() as store:
+            counts = store.counts()
+        found.append(CollectionSummary(name, str(collection.model), counts["image"], counts["text"]))
+    return found
