@@ -114,13 +114,13 @@ def run(
     private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
     try:
         with IndexSession(private, collection, job.release) as sender:
-            sender.send("pictures", map(_picture_doc, job.images(records)), _picture_done(job), len(records))
+            sender.send("pictures", map(_picture_doc, job.images(records)), job.image_done, len(records))
             job.duplicates_done()
             if collection.model.family in models.IMAGE_ONLY:
                 job.note_unused_captions(settings.data_set)
             else:
                 captions = map(_caption_doc, job.captions())
-                sender.send("captions", captions, _caption_done(job), job.n_captions(), CAPTIONS_A_REQUEST)
+                sender.send("captions", captions, job.caption_done, job.n_captions(), CAPTIONS_A_REQUEST)
                 if note := foreign_note(collection.model.weights, job.some_captions(CAPTIONS_LOOKED_AT)):
                     job.report.note(settings.data_set, note)
             if not prune and not is_up_to_date(collection):
@@ -128,7 +128,7 @@ def run(
         job.release()
         _note_wordless(job, collection)
         job.release()
-        job.reconcile_files(prune=prune, confirmed=confirmed)
+        job.reconcile(prune=prune, confirmed=confirmed)
         if prune and not is_up_to_date(collection):  # by what is left, and the Flow above was the writer till now
             with IndexSession(private, collection, job.release) as sender:
                 _calibrate(job, collection, sender)
@@ -151,14 +151,6 @@ def _caption_doc(caption: Document) -> MediaDoc:
     return _media_doc()(
         id=caption.id, modality="text", text=caption.text, image_id=caption.image_id, uri=caption.uri, tags=caption.tags
     )
-
-
-def _picture_done(job: IndexJob) -> Callable[[MediaDoc], None]:
-    return lambda doc: job.image_done(doc.uri, doc.id or "", doc.outcome, doc.error, doc.note)
-
-
-def _caption_done(job: IndexJob) -> Callable[[MediaDoc], None]:
-    return lambda doc: job.caption_done(doc.id or "", doc.text, doc.outcome, doc.error, doc.note)
 
 
 def _calibrate(job: IndexJob, collection: Collection, sender: IndexSession) -> None:

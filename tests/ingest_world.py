@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -19,7 +21,7 @@ from crossmodal.core.types import Document, ImageRecord, ModelSpec, Preprocessin
 from crossmodal.datasets.folder import read_path
 from crossmodal.images.decode import decode
 from crossmodal.images.sources import from_file
-from crossmodal.ingest.job import IndexJob
+from crossmodal.ingest.job import EncodedDocument, IndexJob
 from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
@@ -64,6 +66,11 @@ def as_somebody() -> Iterator[None]:
             os.seteuid(0)
 
 
+def encoded_document(document: Document, outcome: str = "", error: str = "", note: str = "") -> EncodedDocument:
+    """A document as it comes back from the Flow."""
+    return cast(EncodedDocument, SimpleNamespace(**vars(document), outcome=outcome, error=error, note=note))
+
+
 def indexed(collection: Collection, root: Path, *, prune: bool = False, confirmed: bool = True) -> Report:
     """The report of an indexing run by an ordinary user; all documents get the same vector."""
     with as_somebody():
@@ -77,13 +84,13 @@ def indexed(collection: Collection, root: Path, *, prune: bool = False, confirme
                     (outcome,) = store.put([NewDocument(document, VECTOR, content=pending.content)])
                 except PictureError as failure:
                     error = str(failure)
-                job.image_done(document.uri, document.id, outcome, error)
+                job.image_done(encoded_document(document, outcome, error))
             job.duplicates_done()
             for caption in list(job.captions()):
                 (outcome,) = store.put([NewDocument(caption, VECTOR)])
-                job.caption_done(caption.id, caption.text, outcome)
+                job.caption_done(encoded_document(caption, outcome))
         job.release()
-        job.reconcile_files(prune=prune, confirmed=confirmed)
+        job.reconcile(prune=prune, confirmed=confirmed)
     return job.report
 
 

@@ -1,9 +1,9 @@
-"""What follows from where a picture lies: its path, its file name, its folder. It changes when the file moves."""
+"""What follows from the place of a picture's file: path, file name, folder, split. It changes when the file moves."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from crossmodal.core.types import DERIVED_TAGS, Document, ImageRecord
@@ -13,35 +13,39 @@ def follow(
     picture: Document,
     captions: Iterable[Document],
     places: Mapping[str, ImageRecord],
-    contents: Mapping[str, str],
+    picture_in: Callable[[str], str | None],
 ) -> Iterator[Document]:
-    """The picture and those of its captions whose path, file name, folder or split is not the current one, corrected.
+    """The documents whose path, file name, folder or split is out of date, corrected: the picture first.
 
-    Tags that do not follow from the place stay. So does a picture's path into another data set, while it is valid.
+    Other tags stay. So does a picture's path into another data set, while it is valid.
 
     Args:
         picture: As it is in the store.
-        captions: Its captions in the store; those without a path came over the wire and stay as they are.
+        captions: Its captions in the store; those without a path came from a client and stay as they are.
         places: The records of its files, by path, in the data set's order; at least one.
-        contents: The id of the picture that each file of the data set holds now, by path.
+        picture_in: The id of the picture that a file of the data set holds now, by path.
     """
     path = picture.uri if picture.uri in places else next(iter(places))
-    if not _is_elsewhere(picture.uri, picture.id, places, contents) and (corrected := _at(picture, path, places[path])):
+    if not _is_elsewhere(picture.uri, picture.id, places, picture_in) and (
+        corrected := _at(picture, path, places[path])
+    ):
         yield corrected
-    told = {caption: place for place, record in reversed(list(places.items())) for caption in record.captions}
+    place_of = {caption: place for place, record in reversed(list(places.items())) for caption in record.captions}
     for caption in captions:
-        if not _is_elsewhere(caption.uri, picture.id, places, contents):
-            place = caption.uri if caption.uri in places else told.get(caption.text, path)
+        if not _is_elsewhere(caption.uri, picture.id, places, picture_in):
+            place = caption.uri if caption.uri in places else place_of.get(caption.text, path)
             if corrected := _at(caption, place, places[place]):
                 yield corrected
 
 
-def _is_elsewhere(uri: str, picture: str, places: Mapping[str, ImageRecord], contents: Mapping[str, str]) -> bool:
-    """Whether a stored path is outside the data set, and something is there; or there is no path."""
+def _is_elsewhere(
+    uri: str, picture: str, places: Mapping[str, ImageRecord], picture_in: Callable[[str], str | None]
+) -> bool:
+    """Whether a stored path is empty, or is outside the data set and exists."""
     if uri in places:
         return False
-    if uri in contents:
-        return contents[uri] == picture
+    if (here := picture_in(uri)) is not None:
+        return here == picture
     return not uri or os.path.lexists(uri)
 
 

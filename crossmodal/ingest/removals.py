@@ -1,29 +1,38 @@
-"""What goes out of a collection because its data set has it no more: a plan, made before anything is removed."""
+"""Which documents leave a collection because their files no longer have them: a plan, made before any removal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 
 from crossmodal.core.types import Failure
+from crossmodal.ingest.ledger import Ledger
 from crossmodal.store.presence import Disk
 from crossmodal.store.source_files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 
-MOST_UNCONFIRMED = 0.25
+MAX_UNCONFIRMED = 0.25
 """The largest share of a collection's pictures, or of its captions, that is pruned without confirmation."""
 
 
 @dataclass
 class RemovalPlan:
-    """Ids of the documents to remove, each with the proof; the files to forget; and what stays for want of a proof."""
+    """Which documents to remove and which files to forget.
 
-    pictures: dict[str, str] = field(default_factory=dict)  # id: why
-    captions: dict[str, str] = field(default_factory=dict)  # id: why
-    pruned: set[str] = field(default_factory=set)  # those of the ids that only --prune removes
-    forgotten: set[str] = field(default_factory=set)  # paths
+    Attributes:
+        pictures: Why each is removed, by id.
+        captions: The same for captions.
+        pruned: The ids that only `--prune` removes.
+        forgotten: Paths of files that no longer have the picture that was indexed from them.
+        kept: Unlisted files that are not proven to be gone, so that their pictures stay, with the reason.
+    """
+
+    pictures: dict[str, str] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)
+    pruned: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
     kept: list[Failure] = field(default_factory=list)
 
     @property
@@ -34,36 +43,30 @@ class RemovalPlan:
 
 def plan_removals(
     store: DocumentStore,
-    known: Mapping[str, SourceFile],
+    ledger: Ledger,
     found: Mapping[str, SourceFile],
     *,
-    seen: AbstractSet[str],
     prune: bool,
-    is_whole: bool,
-    stale_captions: Iterable[str] = (),
+    stale_captions: Sequence[str] = (),
 ) -> RemovalPlan:
-    """Decides what goes, and changes nothing.
+    """Decides which documents go; changes nothing.
 
-    A picture goes when none of its files has it any more: another picture was read from the file, or, with `prune`, a
-    look at the file's place showed that it is gone.
+    A picture goes if none of its files has it any more: another picture was read from the file, or, with `prune`, the
+    file is proven to be gone.
 
     Args:
         store: The collection's store.
-        known: The files of the data set as they were when they were taken in, by path.
-        found: Those that were read now and whose pictures are in the store, by path.
-        seen: The paths of all pictures that the data set lists now, whether they could be read or not.
-        prune: Whether what the data set lists no more goes.
-        is_whole: Whether all captions and containers of the data set could be read.
-        stale_captions: Ids of captions that the data set had and tells no more.
-
-    Returns:
-        The plan. With `prune`, what is not listed and is not proven to be gone either is in `kept`, with the reason.
+        ledger: What the run has found.
+        found: The files that were read now and whose pictures are in the store, by path.
+        prune: Whether pictures and captions go that the data set no longer lists.
+        stale_captions: Ids of captions that the data set had, and no longer has.
     """
+    known, seen, is_complete = ledger.known_files, ledger.listed, ledger.is_complete
     plan = RemovalPlan()
     replaced = {path for path in known.keys() & found.keys() if found[path].image_id != known[path].image_id}
-    unlisted = sorted(known.keys() - found.keys() - set(seen)) if prune else []
+    unlisted = sorted(known.keys() - found.keys() - seen) if prune else []
     here = {file.image_id for file in found.values()}
-    gone, unproven = _looked_for(unlisted, seen, is_whole=is_whole)
+    gone, unproven = _looked_for(unlisted, seen, is_complete=is_complete)
     for reason, paths in unproven.items():
         missing = [path for path in paths if known[path].image_id not in here]
         if missing:
@@ -79,16 +82,16 @@ def plan_removals(
         if path in gone:
             plan.pruned.add(picture)
     if prune:
-        _plan_captions(plan, list(stale_captions), is_whole=is_whole)
+        _plan_captions(plan, stale_captions, is_complete=is_complete)
     return plan
 
 
 def _looked_for(
-    paths: Iterable[str], seen: AbstractSet[str], *, is_whole: bool
+    paths: Iterable[str], seen: AbstractSet[str], *, is_complete: bool
 ) -> tuple[set[str], dict[str, list[str]]]:
-    """Those of the paths whose place was looked at and is empty; and the others, by the reason."""
+    """The paths that are proven to be gone, and the others by the reason why that is not proven."""
     disk, gone = Disk(), set()
-    read = cache(lambda container: is_whole and any(path.startswith(f"{container}/") for path in seen))
+    read = cache(lambda container: is_complete and any(path.startswith(f"{container}/") for path in seen))
     unproven: dict[str, list[str]] = {}
     for path in paths:
         presence = disk.look_at(path)
@@ -105,21 +108,21 @@ def _looked_for(
     return gone, unproven
 
 
-def _plan_captions(plan: RemovalPlan, stale: list[str], *, is_whole: bool) -> None:
-    if stale and not is_whole:
-        told = f"{len(stale)} captions are not told any more; kept, since some captions could not be read"
-        plan.kept.append(Failure("captions", told))
+def _plan_captions(plan: RemovalPlan, stale: Sequence[str], *, is_complete: bool) -> None:
+    if stale and not is_complete:
+        reason = f"{len(stale)} are no longer in the data set; kept, since some captions could not be read"
+        plan.kept.append(Failure("captions", reason))
         return
     plan.captions.update(dict.fromkeys(stale, "the data set does not have it any more"))
     plan.pruned.update(stale)
 
 
-def too_much(plan: RemovalPlan, store: DocumentStore) -> str:
-    """What share of the collection would be pruned, in words, where it is above the limit; else nothing."""
+def excess_of(plan: RemovalPlan, store: DocumentStore) -> str:
+    """What would be pruned, as in "3 of 10 pictures", if that is more than the limit; else an empty string."""
     counts = store.counts()
     pictures = plan.pruned & plan.pictures.keys()
     captions = plan.pruned & plan.captions.keys()
     for what, n, total in (("pictures", len(pictures), counts["image"]), ("captions", len(captions), counts["text"])):
-        if n > 1 and n > MOST_UNCONFIRMED * total:
+        if n > 1 and n > MAX_UNCONFIRMED * total:
             return f"{n} of {total} {what}"
     return ""

@@ -132,6 +132,11 @@ class DocumentStore:
                     connection.execute("UPDATE documents SET tags = ? WHERE id = ?", (tags, document_id))
         return found
 
+    def add_content(self, image_id: str, content: bytes) -> None:
+        """Keeps the encoded bytes of a picture that is there and whose bytes were not kept."""
+        with self.database.writing() as connection:
+            connection.execute("INSERT INTO pictures SELECT key, ? FROM documents WHERE id = ?", (content, image_id))
+
     def remove(self, ids: Iterable[str]) -> list[Document]:
         """Removes documents, and with a picture its captions, in one transaction.
 
@@ -203,6 +208,17 @@ class DocumentStore:
             marks = ",".join("?" * len(chunk))
             for row in self.database.rows(f"SELECT {_COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
                 found[row[0]] = _to_document(row)
+        return found
+
+    def without_content(self, ids: Iterable[str]) -> list[str]:
+        """The ids of these pictures that are there, and whose encoded bytes the store does not keep."""
+        found: list[str] = []
+        for chunk in _chunks(list(ids)):
+            marks = ",".join("?" * len(chunk))
+            rows = self.database.rows(
+                f"SELECT id FROM documents WHERE id IN ({marks}) AND key NOT IN (SELECT key FROM pictures)", chunk
+            )
+            found += [row[0] for row in rows]
         return found
 
     def _known_ids(self, ids: Sequence[str]) -> Iterator[str]:

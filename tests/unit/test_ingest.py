@@ -6,12 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
+from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, encoded_document, indexed
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.ingest.job import IndexJob
-from crossmodal.store.sqlite import NewDocument
+from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_file_that_is_there_but_passed_over_is_kept(collection: Collection, fo
     job = IndexJob(collection, str(folder))
     list(job.images([ImageRecord(folder / "1.png")]))
     job.release()
-    job.reconcile_files(prune=True, confirmed=True)
+    job.reconcile(prune=True, confirmed=True)
     assert image_id(encoded(2)) in documents(collection)[1]
     assert any("does not list it" in note.reason for note in job.report.notes)
 
@@ -166,9 +166,9 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
         with collection.store(writable=True) as store:
             for pending in job.images([*records, *failures]):
                 (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
-                job.image_done(pending.document.uri, pending.document.id, outcome)
+                job.image_done(encoded_document(pending.document, outcome))
         job.release()
-        job.reconcile_files(prune=True, confirmed=True)
+        job.reconcile(prune=True, confirmed=True)
         return job
 
     assert run([1, 2]).report.counts["image"] == {"indexed": 2}
@@ -210,9 +210,9 @@ def test_pictures_in_a_container_that_was_not_read_stay(collection: Collection, 
         with collection.store(writable=True) as store:
             for pending in job.images(records):
                 (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
-                job.image_done(pending.document.uri, pending.document.id, outcome)
+                job.image_done(encoded_document(pending.document, outcome))
         job.release()
-        job.reconcile_files(prune=True, confirmed=True)
+        job.reconcile(prune=True, confirmed=True)
         return job
 
     files = [ImageRecord(folder / f"{n}.png") for n in range(1, 9)]
@@ -228,3 +228,53 @@ def test_a_link_beside_its_picture_changes_nothing(collection: Collection, folde
     for _ in range(2):
         indexed(collection, folder)
         assert found(collection, 1)[0].tags["filename"] == "1.png"
+
+
+def test_a_picture_whose_file_goes_while_a_container_has_it_keeps_its_bytes(
+    collection: Collection, folder: Path
+) -> None:
+    put(folder, {"1.png": 1})
+    container = folder / "all.parquet"
+    container.write_bytes(b"something")
+
+    def run(*records: ImageRecord) -> IndexJob:
+        job = IndexJob(collection, str(folder))
+        with collection.store(writable=True) as store:
+            for pending in job.images(records):
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                job.image_done(encoded_document(pending.document, outcome))
+        job.release()
+        job.reconcile(prune=False)
+        return job
+
+    def content() -> bytes | None:
+        with collection.store() as store:
+            return store.content(image_id(encoded(1)))
+
+    embedded = ImageRecord(container / "a.png", content=lambda: encoded(1))
+    run(ImageRecord(folder / "1.png"), embedded)
+    assert content() is None
+    (folder / "1.png").unlink()
+    run(ImageRecord(container / "a.png", content=lambda: encoded(2)))  # no longer what was indexed from there
+    assert content() is None
+    run(embedded)
+    assert content() == encoded(1)
+    assert found(collection, 1)[0].uri == str(container / "a.png")
+
+
+def test_the_captions_of_a_picture_are_read_once_to_reconcile(
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, {"1.png": 1, "2.png": 2}, {"1.png": "one"})
+    indexed(collection, folder)
+    read: list[str] = []
+    captions_of = DocumentStore.captions_of
+
+    def counted(store: DocumentStore, image: str) -> list[Document]:
+        read.append(image)
+        return captions_of(store, image)
+
+    monkeypatch.setattr(DocumentStore, "captions_of", counted)
+    put(folder, {}, {"2.png": "two"})
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
+    assert sorted(read) == sorted(image_id(encoded(number)) for number in (1, 2))
