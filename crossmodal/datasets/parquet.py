@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import ImageRecord
+from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.names import parts_of
 from crossmodal.datasets.table import TableBuilder, captions_of, first, name_of, split_name
 from crossmodal.datasets.text import Unusable, as_text
@@ -131,7 +133,7 @@ def _read(path: Path, rows: TableBuilder) -> None:
     schema = file.schema_arrow
     rows.add_header(schema.names)
     match = rows.columns.find(schema.names)
-    embedded = next((name for name in match.image if _bytes_in(schema.field(name).type) is not None), None)
+    embedded = _embedded(schema, match.image)
     rows.require("image", *([] if embedded else ["caption"]))
     columns = [*dict.fromkeys((*match.image, *match.captions, *match.split))]
     columns += ["filepath"] if "filepath" in schema.names and "filepath" not in columns else []
@@ -142,6 +144,9 @@ def _read(path: Path, rows: TableBuilder) -> None:
         if _has_paths(schema.field(embedded).type):
             columns.append(f"{embedded}.path")
     has_bytes = _Column(path, content).is_valid() if content else None
+    # A collection knows a picture by its path, so a column that is not the default one needs paths of its own.
+    default = _embedded(schema, Columns().find(schema.names).image)
+    folder = path if embedded is None or embedded == default else path / quote(embedded, safe="")
     names: set[str] = set()
     for number, row in enumerate(_rows(file, columns), 1):
         where = f"{path.name}, entry {number}"
@@ -156,7 +161,13 @@ def _read(path: Path, rows: TableBuilder) -> None:
             tags["folder"] = str(PurePosixPath(name).parent)
         if split := split_name(first(row, row_match.split)):
             tags["split"] = split
-        rows.table.pictures.append(ImageRecord(path / name, captions, tags, EmbeddedPicture(path, content, number - 1)))
+        picture = EmbeddedPicture(path, content, number - 1)
+        rows.table.pictures.append(ImageRecord(folder / name, captions, tags, picture))
+
+
+def _embedded(schema: Any, columns: Iterable[str]) -> str | None:
+    """The first of the columns that holds the bytes of pictures."""
+    return next((name for name in columns if _bytes_in(schema.field(name).type) is not None), None)
 
 
 def _bytes_in(kind: Any) -> list[str] | None:

@@ -14,6 +14,7 @@ from cli.evaluation_set import read_set
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Failure, ImageRecord, Preprocessing
+from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.folder import read_path
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.sources import of_record
@@ -156,3 +157,14 @@ def test_evaluation_and_training_read_them(tmp_path: Path) -> None:
     pixels, caption = CaptionedPictures(subject.records, 8, 0)[Key(0, 0, 1)]
     assert not isinstance(pixels, Failure)
     assert (pixels.shape, caption) == ((8, 8, 3), "Two")
+
+
+def test_pictures_of_another_column_have_other_paths(tmp_path: Path) -> None:
+    path = hub(tmp_path / "x.parquet", [png(1)], other=[png(2)])
+    found = {
+        column: [record for record in read_path(path, None, Columns(image=column)) if isinstance(record, ImageRecord)]
+        for column in (None, "image", "other")
+    }
+    assert [record.path for record in (*found[None], *found["image"])] == [path / "row-1"] * 2
+    assert [(record.path, of_record(record)) for record in found["other"]] == [(path / "other" / "row-1", png(2))]
+    assert found["other"][0].tags == {"filename": "row-1"}
