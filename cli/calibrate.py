@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cli.index import IndexSession, folder_of
+from cli.index import folder_of
+from cli.index_session import IndexSession
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import Settings

@@ -1,20 +1,25 @@
-"""The indexes of words that a collection of a sparse model has beside its vectors."""
+"""The word indexes of a collection with a sparse model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossmodal.core.types import ModelSpec
+import numpy as np
+
+from crossmodal.core.types import Document, ModelSpec
 from crossmodal.lexical.caption_replica import CaptionReplica
 from crossmodal.lexical.model import SparseModel, load_model
 from crossmodal.lexical.term_replica import TermReplica
 from crossmodal.store.sqlite import DocumentStore
 
+READ_AT_ONCE = 1_000
+
 
 @dataclass(frozen=True)
 class WordIndexes:
-    """The learned words of the pictures, and the words of their captions."""
+    """The index of the pictures' learned words, and the index of their captions' words."""
 
     model: SparseModel
     words: TermReplica
@@ -34,3 +39,15 @@ class WordIndexes:
         """
         loaded = load_model(model)
         return cls(loaded, TermReplica(store, folder, loaded, model.weights_hash), CaptionReplica(store, folder))
+
+
+def wordless(model: ModelSpec, store: DocumentStore, ids: Sequence[str]) -> Iterator[Document]:
+    """The pictures among `ids` to which a sparse model gives no word."""
+    loaded = load_model(model)
+    for start in range(0, len(ids), READ_AT_ONCE):
+        vectors = store.vectors_of(ids[start : start + READ_AT_ONCE])
+        if not vectors:
+            continue
+        weights = loaded.image_weights(np.stack(list(vectors.values())))
+        without = [image for image, n in zip(vectors, np.diff(weights.indptr), strict=True) if n == 0]
+        yield from store.known(without).values()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hybrid_world import WORDS, World, caption, picture, unit, write_model
 
-from cli.words import wordless
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.indexes import every_index
 from crossmodal.collection.term_verification import problems_of_words
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Vectors
+from crossmodal.lexical.indexes import wordless
 from crossmodal.search.fusion import FUSION_NAME, fuse, fusion_of, fusion_of_parts, name_of
 from crossmodal.search.hybrid import Found, HybridSearch
 

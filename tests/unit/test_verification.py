@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ingest_world import MODEL, as_somebody, documents, encoded, indexed
 
-from cli.reindex import _Job as ReindexJob
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
+from crossmodal.ingest.reindex import ReindexJob
 
 
 @pytest.fixture
@@ -70,6 +70,6 @@ def test_reindex_counts_pictures_that_are_not_proven_to_be_gone(collection: Coll
     (folder / "a").rmdir()
     (folder / "b" / "2.png").unlink()  # and leaves an empty folder
     job = ReindexJob(collection)
-    assert [doc.uri for doc in job.pictures()] == [str(folder / "3.png")]
+    assert [pending.document.uri for pending in job.images()] == [str(folder / "3.png")]
     job.release()
-    assert (len(job.report.failures), job.unproven) == (2, 1)
+    assert (len(job.report.failures), job.n_unproven) == (2, 1)
