@@ -31,8 +31,9 @@ from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.sources import of_record
 from crossmodal.lexical.bm25 import Bm25
-from crossmodal.lexical.inverted import Scoring, SparseIndex
+from crossmodal.lexical.inverted import SparseIndex
 from crossmodal.lexical.model import SparseModel
+from crossmodal.lexical.scoring import Scoring
 from crossmodal.lexical.terms import TermVocabulary
 from crossmodal.scenes import language
 from crossmodal.search.fusion import DEPTH, FUSION_NAME, Answer, Fusion, candidates, shares

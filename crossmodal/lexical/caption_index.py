@@ -16,8 +16,10 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys
+from crossmodal.lexical.best import best_rows
 from crossmodal.lexical.bm25 import rarity, saturated
-from crossmodal.lexical.inverted import SparseIndex, Weights, best_rows
+from crossmodal.lexical.inverted import SparseIndex
+from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.terms import words_of
 
 NOWHERE = -1  # the key of a picture that is not there yet

@@ -11,7 +11,7 @@ import numpy as np
 from crossmodal.core.types import Keys
 from crossmodal.index.replica import StoreReplica
 from crossmodal.lexical.caption_index import NOWHERE, CaptionIndex
-from crossmodal.lexical.inverted import Weights
+from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.terms import lemmas_version
 from crossmodal.store.sqlite import DocumentStore, StoreChanges
 

@@ -1,140 +1,34 @@
-"""Pictures as weighted words, found through one posting list a word.
+"""An inverted index: pictures as weighted terms, found through one posting list a term.
 
-Every posting of a query's words is read, so the ranking is exact. With a million pictures that is about a
-million additions a query, in place, one list after the other: a few milliseconds. The best k are chosen
-by first looking at the greatest score of each small block.
+Every posting of a query's terms is read, so the ranking is exact. With a million pictures that is about a million
+additions a query.
+
+The file is longer than 300 lines since one class owns the rows: what changes them, and what reads them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import _sparsetools, csr_matrix, vstack  # type: ignore[import-untyped]
+from scipy.sparse import csr_matrix, vstack  # type: ignore[import-untyped]
 
-from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import atomic_writer, checksum, write_atomically
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys
-
-Scoring = Literal["dot", "activation-idf", "tf-idf"]
-Weights = NDArray[np.float32]
-BLOCK = 64
-FILES = ("keys", "active", "starts", "rows", "weights")
-
-
-@dataclass(frozen=True)
-class Postings:
-    """The posting lists of n pictures: of each term the rows that have it, ascending, and their weights.
-
-    List t is `rows[starts[t]:starts[t + 1]]` (int32) and the same part of `weights` (float32, > 0).
-    """
-
-    n: int
-    starts: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    weights: Weights
-
-    @classmethod
-    def of(cls, pictures: csr_matrix) -> Postings:
-        """The lists of an (n, n_terms) matrix without stored zeros."""
-        lists = pictures.tocsc()
-        return cls(
-            pictures.shape[0],
-            lists.indptr.astype(np.int64),
-            lists.indices.astype(np.int32, copy=False),
-            lists.data.astype(np.float32, copy=False),
-        )
-
-    def of_term(self, term: int) -> tuple[NDArray[np.int32], Weights]:
-        """The posting list of a term."""
-        start, end = self.starts[term : term + 2]
-        return self.rows[start:end], self.weights[start:end]
-
-    def dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
-        """The sums (n,) of weight * query weight over `terms`, added up in their order."""
-        sums = np.zeros(self.n, np.float32)
-        for term, weight in zip(terms.tolist(), query, strict=True):
-            _add(sums, *self.of_term(term), weight)
-        return sums
-
-    def norms(self, factors: Weights) -> Weights:
-        """The L2 norm (n,) of each picture's weights * factors (n_terms,)."""
-        squares = np.zeros(self.n, np.float32)
-        for term, square in enumerate(np.square(factors)):
-            rows, weights = self.of_term(term)
-            _add(squares, rows, np.square(weights), square)
-        return np.sqrt(squares)
-
-
-@dataclass(frozen=True)
-class PostingSummary:
-    """What `analyse` prints of an index; pictures that were removed don't count.
-
-    Attributes:
-        posting_lengths: Pictures of each term, (n_terms,) int64.
-        active_terms: Terms of each picture, by ascending key, (n,) int32.
-        stored_bytes: Of the posting lists in memory or in their files.
-    """
-
-    posting_lengths: NDArray[np.int64]
-    active_terms: NDArray[np.int32]
-    stored_bytes: int
-
-    @property
-    def n_postings(self) -> int:
-        """How many weights there are in all."""
-        return int(self.posting_lengths.sum())
-
-    @property
-    def n_empty(self) -> int:
-        """Terms no picture has."""
-        return int((self.posting_lengths == 0).sum())
-
-
-class _Statistics:
-    """What the thesis's scorings know of the living pictures; made anew after each change."""
-
-    def __init__(self, index: SparseIndex) -> None:
-        self._index = index
-        self.n = len(index)
-        self.lengths = np.zeros(index.n_terms, np.int64)
-        self.activation = np.zeros(index.n_terms)
-        for term in range(index.n_terms):
-            _, weights = index.postings(term)
-            self.lengths[term], self.activation[term] = len(weights), weights.sum(dtype=np.float64)
-
-    @cached_property
-    def idf(self) -> NDArray[np.float64]:
-        """ln((1 + n) / (1 + pictures of the term)) + 1, as in scikit-learn's `TfidfTransformer`."""
-        values: NDArray[np.float64] = np.log((1 + self.n) / (1 + self.lengths)) + 1
-        return values
-
-    @cached_property
-    def inverse_active(self) -> Weights:
-        """1 / the active terms of each row, (n,); 1 for a picture without words."""
-        return np.reciprocal(np.maximum(self._index._active, 1).astype(np.float32))
-
-    @cached_property
-    def inverse_lengths(self) -> Weights:
-        """1 / the L2 norm of each row's TF-IDF vector, (n,); 0 for a picture without words."""
-        idf = self.idf.astype(np.float32)
-        norms = np.concatenate([part.norms(idf) for part in self._index.parts()])
-        np.divide(1, norms, out=norms, where=norms > 0)
-        return norms
+from crossmodal.lexical.best import best_rows
+from crossmodal.lexical.posting_files import PostingArrays
+from crossmodal.lexical.postings import Postings, PostingSummary, Weights, canonical
+from crossmodal.lexical.scoring import Scoring, ScoringStatistics, check_scoring
 
 
 class SparseIndex:
-    """An inverted index of pictures over `n_terms` words. 8 bytes a posting, 13 a picture, 8 a word.
+    """Pictures over `n_terms` terms: 8 bytes a posting, 13 a picture, 8 a term.
 
-    Pictures that were added wait in a tail with lists of its own, which are made when they are first
-    searched; those that were removed keep their postings. `compacted` makes one clean index of it all.
-    Not for one thread that changes it while another searches it.
+    Added pictures have posting lists of their own, the tail, which is built by the next search; removed ones keep
+    their postings. `compacted` merges everything into one index. One thread must not change an index while another
+    searches it.
     """
 
     def __init__(self, n_terms: int) -> None:
@@ -145,29 +39,29 @@ class SparseIndex:
         self._main = Postings.of(csr_matrix((0, n_terms), dtype=np.float32))
         self._waiting: list[csr_matrix] = []
         self._tail: Postings | None = None
-        self._statistics: _Statistics | None = None
+        self._statistics: ScoringStatistics | None = None
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._alive))
 
     @property
     def keys(self) -> Keys:
-        """The key of each row, ascending; of the removed ones, too."""
+        """The key of each row, ascending, removed rows included."""
         return self._keys
 
     @property
     def alive(self) -> NDArray[np.bool_]:
-        """Which rows are not removed."""
+        """Which rows are not removed, (n_rows,)."""
         return self._alive
 
     @property
     def n_tail(self) -> int:
-        """Pictures that came since the index was compacted, the removed among them too."""
+        """Pictures added since the index was compacted, removed ones included."""
         return len(self._keys) - self._main.n
 
     @property
     def n_dead(self) -> int:
-        """Removed pictures whose postings are still there."""
+        """Removed pictures that still have postings."""
         return len(self._keys) - len(self)
 
     def add(self, keys: Keys, weights: csr_matrix) -> None:
@@ -178,14 +72,14 @@ class SparseIndex:
             weights: (n, n_terms), finite and not negative; a weight of 0 is no posting.
 
         Raises:
-            ValueError: Keys or weights that are not so. Nothing is added.
+            ValueError: The keys or weights are not so; nothing is added.
         """
         keys = np.asarray(keys, np.int64)
         if weights.shape != (len(keys), self.n_terms):
             raise ValueError(f"expected ({len(keys)}, {self.n_terms}) weights, found {weights.shape}")
         if (np.diff(keys, prepend=self._keys[-1:]) <= 0).any():
             raise ValueError("keys must ascend and be greater than all that are there")
-        rows = _clean(weights)
+        rows = canonical(weights)
         if not (np.isfinite(rows.data) & (rows.data > 0)).all():
             raise ValueError(f"weights must be finite and not negative, found {rows.data.min()} to {rows.data.max()}")
         self._keys = np.concatenate([self._keys, keys])
@@ -208,7 +102,7 @@ class SparseIndex:
         """The k best pictures of each query, among those that share a term of positive weight with it.
 
         Args:
-            queries: (q, n_terms) finite weights; a negative one is of a word to be avoided.
+            queries: (q, n_terms) finite weights; a negative one is of a term to avoid.
             k: How many, at least 1.
             allowed: If given, only pictures with these keys are found.
             scoring: `dot` sums weight * query weight. `activation-idf` sums query weight * weight / active
@@ -240,7 +134,7 @@ class SparseIndex:
         return scores, keys
 
     def why(self, query: csr_matrix, key: int, scoring: Scoring = "dot") -> list[tuple[int, float]]:
-        """What each shared term contributes to the score of a picture: they sum to it.
+        """What each shared term contributes to the score of a picture; the contributions sum to the score.
 
         Args:
             query: (1, n_terms), as for `search`.
@@ -287,9 +181,9 @@ class SparseIndex:
     def contributions(
         self, query: csr_matrix, keys: Keys, scoring: Scoring = "dot"
     ) -> tuple[NDArray[np.int64], Weights]:
-        """The t terms of a query (1, n_terms), and what each gives to the scores of n pictures, (n, t).
+        """The t terms of a query (1, n_terms), and what each contributes to the scores of n pictures, (n, t).
 
-        A row sums to the picture's score; 0 where a picture has not the term, or is not there.
+        A row sums to the picture's score. 0 if a picture does not have the term, or is not in the index.
         """
         [(terms, weights)] = self._queries(query)
         effective, of_row = self._effective(terms, weights, scoring)
@@ -299,7 +193,7 @@ class SparseIndex:
         return terms, given
 
     def weights_of(self, keys: Keys, terms: NDArray[np.int64]) -> Weights:
-        """The weight of each of t terms in each of n pictures, (n, t); 0 where a picture lacks it, or is not there."""
+        """The weight of each of t terms in each of n pictures, (n, t); 0 for a missing term or picture."""
         keys = np.asarray(keys, np.int64)
         rows = np.searchsorted(self._keys, keys)
         there = rows < len(self._keys)
@@ -316,7 +210,7 @@ class SparseIndex:
         return found
 
     def widen(self, n_terms: int) -> None:
-        """Makes room for more terms, which no picture has so far."""
+        """Raises the number of terms; no picture has the new ones yet."""
         new = n_terms - self.n_terms
         if new < 0:
             raise ValueError(f"there are {self.n_terms} terms, {n_terms} would be fewer")
@@ -336,7 +230,7 @@ class SparseIndex:
         return PostingSummary(self._known().lengths, self.active_terms(), stored)
 
     def parts(self) -> tuple[Postings, Postings]:
-        """The lists of the compacted pictures, and those of the pictures that came after them."""
+        """The posting lists of the compacted pictures, and of those added since."""
         if self._tail is None:
             if len(self._waiting) != 1:
                 self._waiting = [vstack([csr_matrix((0, self.n_terms), dtype=np.float32), *self._waiting])]
@@ -344,7 +238,7 @@ class SparseIndex:
         return self._main, self._tail
 
     def compacted(self) -> SparseIndex:
-        """The same pictures in a new index without a tail and without removed ones; this one stays as it is."""
+        """A new index of the same pictures, without a tail and without removed ones; this one is unchanged."""
         made = SparseIndex(self.n_terms)
         place = np.cumsum(self._alive, dtype=np.int32) - 1
         starts = np.zeros(self.n_terms + 1, np.int64)
@@ -362,48 +256,28 @@ class SparseIndex:
         return made
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes the pictures, compacted, and returns the names of the files.
-
-        They are arrays, `STEM.NAME.npy`, and last `STEM.json` with their checksums. Each gets its name once it
-        is whole and on the disk. Give every save a stem of its own: then the index saved before stays whole.
-        """
+        """Writes the pictures, compacted, as `PostingArrays.save`; returns the names of the files."""
         whole = self.compacted() if self.n_tail or self.n_dead else self
         main = whole._main
-        arrays: tuple[NDArray[Any], ...] = (whole._keys, whole._active, main.starts, main.rows, main.weights)
-        folder.mkdir(parents=True, exist_ok=True)
-        checksums = {}
-        for name, array in zip(FILES, arrays, strict=True):
-            path = folder / f"{stem}.{name}.npy"
-            with atomic_writer(path) as file:
-                np.save(file, array)
-            checksums[path.name] = checksum(path)
-        write_atomically(folder / f"{stem}.json", json.dumps(checksums, indent=1).encode())
-        return [*checksums, f"{stem}.json"]
+        return PostingArrays(whole._keys, whole._active, main.starts, main.rows, main.weights).save(folder, stem)
 
     @classmethod
     def load(cls, folder: Path, stem: str) -> SparseIndex:
-        """Opens what `save` wrote; the posting lists stay in their files, mapped into memory.
+        """Opens what `save` wrote; the posting lists are mapped into memory.
 
         Raises:
-            StateError: A file is missing or is not as it was written.
+            StateError: A file is missing or damaged.
         """
-        path = folder / f"{stem}.json"
-        try:
-            checksums = json.loads(path.read_bytes())
-            named = [(folder / f"{stem}.{name}.npy", checksums[f"{stem}.{name}.npy"]) for name in FILES]
-        except OSError as error:
-            raise StateError(f"{path} can't be read: {error.strerror}; index the pictures again") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StateError(f"{path} is damaged; index the pictures again") from error
-        keys, active, starts, rows, weights = (_read(*file) for file in named)
-        index = cls(len(starts) - 1)
-        index._keys, index._active = np.array(keys), np.array(active)
-        index._alive = np.ones(len(keys), np.bool_)
-        index._main = Postings(len(keys), np.array(starts), rows, weights)
+        arrays = PostingArrays.load(folder, stem)
+        n = len(arrays.keys)
+        index = cls(len(arrays.starts) - 1)
+        index._keys, index._active = np.array(arrays.keys), np.array(arrays.active)
+        index._alive = np.ones(n, np.bool_)
+        index._main = Postings(n, np.array(arrays.starts), arrays.rows, arrays.weights)
         return index
 
     def _rows_of(self, keys: Keys) -> NDArray[np.int64]:
-        """The rows of those keys that are, or were, in the index."""
+        """The rows of these keys, removed ones included; keys that were never there are left out."""
         keys = np.unique(np.asarray(keys, np.int64))
         rows = np.searchsorted(self._keys, keys)
         there = rows < len(self._keys)
@@ -414,14 +288,14 @@ class SparseIndex:
         """The terms of each query, ascending, and their weights."""
         if queries.shape[1] != self.n_terms:
             raise ValueError(f"expected queries over {self.n_terms} terms, found {queries.shape[1]}")
-        rows = _clean(queries)
+        rows = canonical(queries)
         if not np.isfinite(rows.data).all():
             raise ValueError("a query's weights must be finite")
         for start, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
             yield rows.indices[start:end].astype(np.int64), rows.data[start:end]
 
     def _scores(self, terms: NDArray[np.int64], weights: Weights, scoring: Scoring) -> tuple[Weights, float]:
-        """The score of every row, and what it must exceed to be found."""
+        """The score of every row, and the score that a match must exceed."""
         effective, factor = self._effective(terms, weights, scoring)
         scores = self._dot(terms, effective)
         if factor is not None:
@@ -432,77 +306,23 @@ class SparseIndex:
         np.copyto(scores, -np.inf, where=shared == 0)
         return scores, -np.inf
 
-    def _effective(self, terms: NDArray[np.int64], weights: Weights, scoring: Scoring) -> tuple[Weights, Any]:
-        """The query's weights under a scoring, and a factor (n,) float32 for each row, or None."""
-        if scoring not in get_args(Scoring):
-            raise InputError(f"there is no scoring {scoring!r}; there are {', '.join(get_args(Scoring))}")
-        if scoring == "dot" or not len(self):
-            return weights, None
-        known = self._known()
-        if scoring == "activation-idf":
-            idf = np.log(known.n / (1 + known.activation[terms]))
-            return (weights * idf).astype(np.float32), known.inverse_active
-        idf = weights * known.idf[terms]
-        return (idf / np.linalg.norm(idf) * known.idf[terms]).astype(np.float32), known.inverse_lengths
+    def _effective(
+        self, terms: NDArray[np.int64], weights: Weights, scoring: Scoring
+    ) -> tuple[Weights, Weights | None]:
+        """As `ScoringStatistics.effective`, which `dot` does not need."""
+        check_scoring(scoring)
+        return (weights, None) if scoring == "dot" else self._known().effective(scoring, terms, weights)
 
     def _dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
         main, tail = self.parts()
         of_main = main.dot(terms, query)
         return np.concatenate([of_main, tail.dot(terms, query)]) if tail.n else of_main
 
-    def _known(self) -> _Statistics:
+    def _known(self) -> ScoringStatistics:
         if self._statistics is None:
-            self._statistics = _Statistics(self)
+            lengths, activation = np.zeros(self.n_terms, np.int64), np.zeros(self.n_terms)
+            for term in range(self.n_terms):
+                _, weights = self.posted_rows(term)
+                lengths[term], activation[term] = len(weights), weights.sum(dtype=np.float64)
+            self._statistics = ScoringStatistics(len(self), lengths, activation, self._active, self.parts())
         return self._statistics
-
-
-def best_rows(scores: Weights, k: int, floor: float) -> NDArray[np.int64]:
-    """The rows of the k greatest of (n,) scores above `floor`, falling; equal ones by ascending row.
-
-    The k-th greatest of the blocks' maxima is at most the k-th greatest score, and nearly that: few rows
-    are as great, and only they are sorted.
-
-    >>> best_rows(np.array([0, 3, 1, 3], np.float32), 3, 0.0).tolist()
-    [1, 3, 2]
-    """
-    n_blocks = len(scores) // BLOCK
-    bound = floor
-    if n_blocks >= k:
-        maxima = scores[: n_blocks * BLOCK].reshape(BLOCK, n_blocks).max(axis=0)
-        bound = float(np.partition(maxima, n_blocks - k)[n_blocks - k])
-    rows = np.flatnonzero(scores >= bound if bound > floor else scores > floor)
-    if len(rows) > k:
-        values = scores[rows]
-        least = np.partition(values, len(values) - k)[len(values) - k]
-        better = rows[values > least]
-        rows = np.concatenate([better, rows[values == least][: k - len(better)]])
-    return rows[np.lexsort((rows, -scores[rows]))]
-
-
-def _clean(weights: csr_matrix) -> csr_matrix:
-    """A copy in float32 with each row's terms ascending and once, and no stored zeros."""
-    made = csr_matrix(weights, dtype=np.float32, copy=True)
-    made.sum_duplicates()
-    made.eliminate_zeros()
-    return made
-
-
-def _add(sums: Weights, rows: NDArray[np.int32], weights: Weights, factor: np.float32) -> None:
-    """Adds weights * factor to those rows of the sums, in place.
-
-    This is the loop inside scipy's sparse products. Those themselves copy the list and make new sums each
-    time, which takes several times as long.
-    """
-    ends, factors = np.array([0, len(rows)], np.int32), np.array([factor], np.float32)
-    _sparsetools.csc_matvec(len(sums), 1, ends, rows, weights, factors, sums)
-
-
-def _read(path: Path, expected: str) -> NDArray[Any]:
-    try:
-        found = checksum(path)
-    except OSError as error:
-        raise StateError(f"{path} can't be read: {error.strerror}; index the pictures again") from error
-    if found != expected:
-        raise StateError(f"{path} is damaged: its checksum is {found}, not {expected}; index the pictures again")
-    array: NDArray[Any] = np.load(path, mmap_mode="r")
-    return array

@@ -11,8 +11,10 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.types import Keys
 from crossmodal.index.replica import StoreReplica
-from crossmodal.lexical.inverted import Scoring, SparseIndex, Weights
+from crossmodal.lexical.inverted import SparseIndex
 from crossmodal.lexical.model import SparseModel
+from crossmodal.lexical.postings import Weights
+from crossmodal.lexical.scoring import Scoring
 from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 NAME = "sparse"

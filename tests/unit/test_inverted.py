@@ -8,7 +8,8 @@ from scipy.sparse import csr_matrix, random_array
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Keys
-from crossmodal.lexical.inverted import BLOCK, SparseIndex
+from crossmodal.lexical.best import BLOCK
+from crossmodal.lexical.inverted import SparseIndex
 
 N_TERMS = 5
 PICTURES = [

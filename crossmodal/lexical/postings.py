@@ -1,0 +1,89 @@
+"""Posting lists: for each term the pictures that have it, with its weight in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+Weights = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Postings:
+    """The posting lists of n pictures: of each term the rows that have it, ascending, and their weights.
+
+    List t is `rows[starts[t]:starts[t + 1]]` (int32) and the same part of `weights` (float32, > 0).
+    """
+
+    n: int
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    weights: Weights
+
+    @classmethod
+    def of(cls, pictures: csr_matrix) -> Postings:
+        """The lists of an (n, n_terms) matrix without stored zeros."""
+        lists = pictures.tocsc()
+        return cls(
+            pictures.shape[0],
+            lists.indptr.astype(np.int64),
+            lists.indices.astype(np.int32, copy=False),
+            lists.data.astype(np.float32, copy=False),
+        )
+
+    def of_term(self, term: int) -> tuple[NDArray[np.int32], Weights]:
+        """The posting list of a term."""
+        start, end = self.starts[term : term + 2]
+        return self.rows[start:end], self.weights[start:end]
+
+    def dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
+        """The sums (n,) of weight * query weight over `terms`, added up in their order."""
+        sums = np.zeros(self.n, np.float32)
+        for term, weight in zip(terms.tolist(), query, strict=True):
+            rows, weights = self.of_term(term)
+            np.add.at(sums, rows, weights * weight)
+        return sums
+
+    def norms(self, factors: Weights) -> Weights:
+        """The L2 norm (n,) of each picture's weights * factors (n_terms,)."""
+        squares = np.zeros(self.n, np.float32)
+        for term, square in enumerate(np.square(factors)):
+            rows, weights = self.of_term(term)
+            np.add.at(squares, rows, np.square(weights) * square)
+        return np.sqrt(squares)
+
+
+@dataclass(frozen=True)
+class PostingSummary:
+    """What `analyse` prints of an index; removed pictures don't count.
+
+    Attributes:
+        posting_lengths: Pictures of each term, (n_terms,) int64.
+        active_terms: Terms of each picture, by ascending key, (n,) int32.
+        stored_bytes: Of the posting lists in memory or in their files.
+    """
+
+    posting_lengths: NDArray[np.int64]
+    active_terms: NDArray[np.int32]
+    stored_bytes: int
+
+    @property
+    def n_postings(self) -> int:
+        """How many weights there are in all."""
+        return int(self.posting_lengths.sum())
+
+    @property
+    def n_empty(self) -> int:
+        """Terms no picture has."""
+        return int((self.posting_lengths == 0).sum())
+
+
+def canonical(weights: csr_matrix) -> csr_matrix:
+    """A copy in float32 with each row's terms ascending and once, and no stored zeros."""
+    made = csr_matrix(weights, dtype=np.float32, copy=True)
+    made.sum_duplicates()
+    made.eliminate_zeros()
+    return made
