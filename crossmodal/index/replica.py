@@ -1,4 +1,4 @@
-"""What every index that follows the store does: opened from a snapshot, caught up, kept up, written again."""
+"""What every index over the store does: opens a snapshot, replays later commits, writes the next snapshot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,33 +20,33 @@ from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 log = logging.getLogger(__name__)
 
-REPLAYED_AT_MOST = 20_000
-"""So many changes are left to be replayed on opening, a fifth of a second, before a large index is written anew."""
-DEAD_AT_MOST = 0.2
-"""Share of removed vectors in an index that a snapshot carries along; beyond it, they are left out of the next."""
+MAX_REPLAYED = 20_000
+"""Changes since the last snapshot above which a large index is written again; replaying them takes 0.2 s."""
+MAX_DEAD = 0.2
+"""Share of removed vectors above which the next snapshot is built without them."""
 REOPENED_FROM = 0.05
-"""Share of changes beyond which a process that serves takes over the snapshot that another has written."""
+"""Share of changes above which a serving process opens the snapshot that another process has written."""
 FORMAT = 3
-"""2 kept `flat` in a file of FAISS; the other kinds are the same."""
+"""Format 2 had a FAISS file for `flat`; the other kinds are the same."""
 
 
 class Replicable(Protocol):
-    """An index under keys of the store."""
+    """An index whose rows have keys of the store."""
 
     def __len__(self) -> int: ...
 
     @property
     def n_tail(self) -> int:
-        """Rows that came since it was last written."""
+        """Rows added since it was last written."""
         ...
 
     @property
     def n_dead(self) -> int:
-        """Removed rows that still take room."""
+        """Removed rows that still take memory."""
         ...
 
     def remove(self, keys: Keys) -> int:
-        """Removes what is there of these keys; returns how many that were."""
+        """Removes the rows of these keys; returns how many there were."""
         ...
 
     def save(self, folder: Path, stem: str) -> list[str]:
@@ -56,18 +57,55 @@ class Replicable(Protocol):
 I = TypeVar("I", bound=Replicable)  # noqa: E741
 
 
-class StoreReplica(ABC, Generic[I]):
-    """An index of one modality of a collection, as it is in the store.
+@dataclass(frozen=True)
+class SnapshotPointer:
+    """The JSON that names the files of a snapshot, with its types checked; `content` is all of it."""
 
-    A snapshot is a set of index files that are never changed, and a small JSON that names them, their checksums
-    and the last sequence number in them. The JSON is renamed into place last: it is the commit.
+    format: int
+    stem: str
+    files: dict[str, str]  # name: checksum
+    store_id: str
+    last_seq: int
+    count: int
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> SnapshotPointer:
+        """Reads a pointer.
+
+        Raises:
+            StateError: It is damaged.
+            OSError: It can't be read.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise StateError(f"{path.name} is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise StateError(f"{path.name} is damaged: expected a JSON object")
+        types = {"format": int, "stem": str, "files": dict, "store_id": str, "last_seq": int, "count": int}
+        for name, expected in types.items():
+            if type(content.get(name)) is not expected:
+                raise StateError(f"{path.name} is damaged: its {name} is {content.get(name)!r}")
+        # A name with a slash would reach a file elsewhere.
+        if not all("/" not in name and isinstance(checksum, str) for name, checksum in content["files"].items()):
+            raise StateError(f"{path.name} is damaged: its files are {content['files']!r}")
+        return cls(**{name: content[name] for name in types}, content=content)
+
+
+class StoreReplica(ABC, Generic[I]):
+    """An index of one modality of a collection, kept in step with the store.
+
+    The store is authoritative; the index is rebuilt from it. A snapshot is a set of immutable index files and a small
+    JSON, the pointer, with their names, their checksums and the last sequence number that they contain. Renaming the
+    pointer into place commits the snapshot.
     """
 
     index: I
     last_seq: int
 
     def __init__(self, store: DocumentStore, modality: Modality, folder: Path, name: str) -> None:
-        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
 
         Args:
             store: The store of the collection.
@@ -89,11 +127,15 @@ class StoreReplica(ABC, Generic[I]):
 
     @property
     def n_unsaved(self) -> int:
-        """How many documents came and went since the snapshot."""
+        """How many documents were added and removed since the snapshot."""
         return self._n_unsaved
 
     def refresh(self) -> int:
-        """Takes in what was committed since; cheap where nothing was. Returns how many documents came and went."""
+        """Applies later commits; takes microseconds if there are none.
+
+        Returns:
+            How many documents they added and removed.
+        """
         version = self.store.data_version()
         if version == self._seen_version:
             return 0
@@ -106,35 +148,35 @@ class StoreReplica(ABC, Generic[I]):
 
     @abstractmethod
     def description(self) -> tuple[str, str]:
-        """What kind of index it is, and why, or what is in it."""
+        """The kind of index, and why it has that kind, or what it contains."""
 
     def snapshot(self) -> bool:
-        """Writes a snapshot where there is enough new since the last; returns whether it did.
+        """Writes a snapshot if enough has changed since the last one; returns whether it did.
 
-        What a snapshot of a large index leaves out is replayed on opening.
+        Changes after the last snapshot are replayed on opening.
         """
         with self._lock:
             is_other_kind = self._is_other_kind()
-            is_enough = self._n_unsaved >= max(1, min(REPLAYED_AT_MOST, len(self.index) // 10))
+            is_enough = self._n_unsaved >= max(1, min(MAX_REPLAYED, len(self.index) // 10))
             if not is_enough and not is_other_kind:
                 return False
-            self._write(compact=is_other_kind or self.index.n_dead > DEAD_AT_MOST * len(self.index))
+            self._write(compact=is_other_kind or self.index.n_dead > MAX_DEAD * len(self.index))
             return True
 
     def compact(self) -> None:
-        """Builds the index anew from what it has, and writes it."""
+        """Builds the index again without its removed rows, and writes it."""
         self.refresh()
         with self._lock:
             self._write(compact=True)
 
     def rebuild(self) -> None:
-        """Builds the index anew from the store, and writes it."""
+        """Builds the index again from the store, and writes it."""
         with self._lock:
             self.index, self.last_seq = self._empty(), 0
             self._catch_up()
             self._write(compact=True)
 
-    # -- what a kind of index has of its own
+    # -- for subclasses
 
     @abstractmethod
     def _empty(self) -> I:
@@ -142,33 +184,37 @@ class StoreReplica(ABC, Generic[I]):
 
     @abstractmethod
     def _add(self, changes: StoreChanges) -> int:
-        """Takes in what was added; returns how many that were."""
+        """Adds the new documents of `changes` that belong here; returns how many."""
 
     @abstractmethod
     def _to_write(self, *, compact: bool) -> I:
-        """The index as it is to be written, without a tail."""
+        """The index to write, without a tail."""
 
     @abstractmethod
     def _load_index(self, stem: str) -> I:
-        """Opens the files of a snapshot; raises StateError where that can't be done."""
+        """Opens the files of a snapshot.
+
+        Raises:
+            StateError: They are damaged or do not belong together.
+        """
 
     @abstractmethod
     def _told(self, index: I) -> dict[str, Any]:
-        """What the pointer of a snapshot says beyond what all say."""
+        """Further entries of the pointer."""
 
     @abstractmethod
     def _fits(self, pointer: dict[str, Any]) -> bool:
-        """Whether a pointer is of an index like this one."""
+        """Whether a pointer's further entries match this index; any of them may be missing."""
 
     def _changes(self, forgotten: int) -> StoreChanges | None:
-        """What the store has beyond `last_seq`."""
+        """The next changes after `last_seq`; None if the index must start over."""
         return self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten)
 
     def _is_other_kind(self) -> bool:
-        """Whether the next snapshot is to be of another kind than the last."""
+        """Whether the next snapshot must have another kind than the last."""
         return False
 
-    # -- inside
+    # -- snapshots
 
     def _catch_up(self) -> int:
         n_changes = forgotten = 0
@@ -185,7 +231,7 @@ class StoreReplica(ABC, Generic[I]):
                 return n_changes
 
     def _is_overtaken(self) -> bool:
-        """Whether another process has written a snapshot that is worth taking over."""
+        """Whether another process has written a snapshot that is worth opening."""
         behind = self.index.n_tail + self.index.n_dead
         return behind > REOPENED_FROM * len(self.index) and signature(self.pointer) != self._seen_pointer
 
@@ -205,7 +251,7 @@ class StoreReplica(ABC, Generic[I]):
                 "count": len(index),
             }
             write_atomically(self.pointer, json.dumps(pointer, indent=1).encode())
-        except (OSError, RuntimeError) as error:  # the second is FAISS's word for a file it could not write
+        except (OSError, RuntimeError) as error:  # FAISS raises RuntimeError for a file that it can't write
             for path in self.folder.glob(f"*{stem}*"):
                 path.unlink(missing_ok=True)
             raise StateError(
@@ -218,36 +264,37 @@ class StoreReplica(ABC, Generic[I]):
                 old.unlink(missing_ok=True)
 
     def _open_snapshot(self) -> None:
-        """Sets `index` and `last_seq` from the snapshot, or to nothing where there is none that is good."""
+        """Sets `index` and `last_seq` from the snapshot, or to an empty index if it is missing or damaged."""
         self.index, self.last_seq, self._n_unsaved, self._built_for = self._empty(), 0, 0, ""
         while (found := signature(self.pointer)) != self._seen_pointer:
             self._seen_pointer = found
             try:
-                pointer = json.loads(self.pointer.read_bytes())
-                self.index, self.last_seq = self._load(pointer)
-                self._built_for = str(pointer.get("built_for", ""))
-            except (StateError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                # Another process may have put a newer one into its place in the meantime.
+                pointer = SnapshotPointer.read(self.pointer)
+                self.index, self.last_seq = self._load(pointer), pointer.last_seq
+                self._built_for = str(pointer.content.get("built_for", ""))
+            except (StateError, OSError) as error:  # not a bug's TypeError or KeyError
+                # Another process may have replaced it by a newer one in the meantime.
                 if signature(self.pointer) == found:
                     self.opening_problem = str(error)
-                    log.warning("the snapshot is not usable and is made again from the store: %s", error)
+                    log.warning("the snapshot is not usable and is built again from the store: %s", error)
 
-    def _load(self, pointer: dict[str, Any]) -> tuple[I, int]:
-        if pointer["format"] not in (2, FORMAT) or (pointer["format"], pointer.get("kind")) == (2, "flat"):
-            raise StateError(f"{self.pointer.name} has format {pointer['format']}, of another version of this program")
-        if pointer["store_id"] != self.store.store_id() or not self._fits(pointer):
-            raise StateError(f"{self.pointer.name} is not of this store")
-        if int(pointer["last_seq"]) > self.store.last_seq():
-            raise StateError(f"{self.pointer.name} knows more than the store")
+    def _load(self, pointer: SnapshotPointer) -> I:
+        name = self.pointer.name
+        if pointer.format not in (2, FORMAT) or (pointer.format, pointer.content.get("kind")) == (2, "flat"):
+            raise StateError(f"{name} has format {pointer.format}, of another version of this program")
+        if pointer.store_id != self.store.store_id() or not self._fits(pointer.content):
+            raise StateError(f"{name} is not of this store")
+        if not 0 <= pointer.last_seq <= self.store.last_seq():
+            raise StateError(f"{name} has sequence number {pointer.last_seq}, the store {self.store.last_seq()}")
         with ThreadPoolExecutor() as threads:
-            paths = [self.folder / name for name in pointer["files"]]
+            paths = [self.folder / file for file in pointer.files]
             for path, found in zip(paths, threads.map(checksum, paths), strict=True):
-                if found != pointer["files"][path.name]:
-                    raise StateError(f"{path} does not have the checksum that {self.pointer.name} gives")
-        index = self._load_index(pointer["stem"])
-        if len(index) != pointer["count"]:
-            raise StateError(f"{self.pointer.name} counts {pointer['count']} vectors, there are {len(index)}")
-        return index, int(pointer["last_seq"])
+                if found != pointer.files[path.name]:
+                    raise StateError(f"{path} does not have the checksum that {name} gives")
+        index = self._load_index(pointer.stem)
+        if len(index) != pointer.count:
+            raise StateError(f"{name} counts {pointer.count} vectors, there are {len(index)}")
+        return index
 
 
 def _why(error: OSError | RuntimeError, folder: Path) -> str:

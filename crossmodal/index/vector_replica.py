@@ -83,4 +83,4 @@ class VectorReplica(StoreReplica[DenseIndex]):
         return {"kind": str(index.kind), "built_for": str(self.choice().kind), "dim": self.dim}
 
     def _fits(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer["dim"] == self.dim)
+        return bool(pointer.get("dim") == self.dim)

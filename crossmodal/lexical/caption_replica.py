@@ -80,4 +80,4 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
         return {"kind": "inverted", "lemmas": lemmas_version()}
 
     def _fits(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer["lemmas"] == lemmas_version())
+        return bool(pointer.get("lemmas") == lemmas_version())

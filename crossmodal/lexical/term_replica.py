@@ -75,4 +75,4 @@ class TermReplica(StoreReplica[SparseIndex]):
         return {"kind": "inverted", "model": self.weights_hash}
 
     def _fits(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer["model"] == self.weights_hash)
+        return bool(pointer.get("model") == self.weights_hash)

@@ -11,6 +11,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.index.config import IndexConfig
+from crossmodal.index.dense import DenseIndex
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.database import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
@@ -171,6 +172,21 @@ def test_a_damaged_pointer_is_passed_over(snapshot: Path, pointer: str, caplog: 
     with caplog.at_level(logging.WARNING), DocumentStore(snapshot) as store:
         assert finds_everything(opened(store, snapshot))
     assert "the snapshot is not usable" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["format", "stem", "files", "store_id", "last_seq", "count", "dim", "built_for"])
+@pytest.mark.parametrize("value", [None, "x", -1, 1.5, True, [], {"../x": ""}, {"x": 1}])
+def test_a_pointer_with_a_wrong_entry_is_passed_over(snapshot: Path, name: str, value: object) -> None:
+    pointer = snapshot / "index" / "text-0-of-1.json"
+    pointer.write_text(json.dumps({**json.loads(pointer.read_text()), name: value}))
+    with DocumentStore(snapshot) as store:
+        assert finds_everything(opened(store, snapshot))
+
+
+def test_a_bug_is_not_taken_for_a_damaged_snapshot(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DenseIndex, "load", lambda *_: None.frozen)  # type: ignore[attr-defined]
+    with DocumentStore(snapshot) as store, pytest.raises(AttributeError):
+        opened(store, snapshot)
 
 
 def test_a_pointer_with_a_sequence_number_in_letters(snapshot: Path) -> None:
