@@ -158,7 +158,7 @@ class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
     "--index",
     "index_kind",
     metavar="KIND",
-    help="For `index` and `rebuild`: auto, flat, hnsw-fp16, ivf-pq, ... and from then on.  [default: auto]",
+    help="For `index` and `rebuild`: auto, flat, hnsw-fp16 or ivf-pq, from then on.  [default: auto]",
 )
 @click.option(
     "--index_memory", type=click.IntRange(1), metavar="MB", help="What `auto` may take.  [default: a quarter of it all]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossmodal.index.kinds import IndexKind
+from crossmodal.index.kinds import FLAT, HNSW_FP16, IVF_PQ, IndexKind
 
 FLAT_UP_TO = 20_000  # comparing a query with all of 512 numbers takes about 2 ms
 
@@ -33,19 +33,15 @@ def choose(n: int, dim: int, memory_bytes: int, recall: float = 0.95) -> KindCho
     'hnsw-fp16 takes 1.30 GB of the 8.00 GB for 1,000,000 vectors of 512'
     """
     if n <= FLAT_UP_TO:
-        return KindChoice(
-            IndexKind(), f"flat compares a query with all {n:,} vectors: up to {FLAT_UP_TO:,} that is fast"
-        )
+        return KindChoice(FLAT, f"flat compares a query with all {n:,} vectors: up to {FLAT_UP_TO:,} that is fast")
     if recall > max(RECALL.values()):
-        return KindChoice(IndexKind(), f"flat alone reaches a recall of {recall:g}, of {n:,} vectors")
-    graph, lists = IndexKind("hnsw", "fp16"), IndexKind("ivf", "pq")
+        return KindChoice(FLAT, f"flat alone reaches a recall of {recall:g}, of {n:,} vectors")
     room, of = f"{memory_bytes / 1e9:.2f} GB", f"for {n:,} vectors of {dim}"
-    graph_bytes, lists_bytes = graph.resident_bytes(n, dim), lists.resident_bytes(n, dim)
+    graph_bytes, lists_bytes = HNSW_FP16.resident_bytes(n, dim), IVF_PQ.resident_bytes(n, dim)
     if graph_bytes <= memory_bytes:
-        return KindChoice(graph, f"{graph} takes {graph_bytes / 1e9:.2f} GB of the {room} {of}")
-    if recall > RECALL[str(lists)]:
-        return KindChoice(IndexKind(), f"flat reaches a recall of {recall:g} {of}: {graph} does not fit in {room}")
+        return KindChoice(HNSW_FP16, f"{HNSW_FP16} takes {graph_bytes / 1e9:.2f} GB of the {room} {of}")
+    if recall > RECALL[str(IVF_PQ)]:
+        return KindChoice(FLAT, f"flat reaches a recall of {recall:g} {of}: {HNSW_FP16} does not fit in {room}")
     fits = "takes" if lists_bytes <= memory_bytes else "is the smallest there is, with"
-    return KindChoice(
-        lists, f"{lists} {fits} {lists_bytes / 1e9:.2f} GB {of}: {graph} would take {graph_bytes / 1e9:.2f} of {room}"
-    )
+    instead = f"{HNSW_FP16} would take {graph_bytes / 1e9:.2f} of {room}"
+    return KindChoice(IVF_PQ, f"{IVF_PQ} {fits} {lists_bytes / 1e9:.2f} GB {of}: {instead}")

@@ -1,7 +1,7 @@
-"""The kinds of vector index there are: how FAISS builds, searches, reads and extends each.
+"""The kinds of vector index: how each is built, searched, written and read.
 
-A kind is a structure, which says how neighbours are found, and a storage, which says what of a vector the
-structure keeps. Vectors have length 1, so the inner product is the cosine. Ids are row numbers.
+Vectors have length 1, so the inner product is the cosine. Ids are row numbers. Other kinds were measured and are no
+longer built (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -27,8 +27,13 @@ _faiss: Any = faiss  # its type stubs know a part of it
 # The default differs between builds of FAISS (128,000 in 1.15.1).
 faiss.cvar.distance_compute_blas_threshold = FEW_QUERIES
 
-Structure = Literal["flat", "hnsw", "ivf"]
-Storage = Literal["fp32", "fp16", "sq8", "pq"]
+KindName = Literal["flat", "hnsw-fp16", "ivf-pq"]
+REPLACED: dict[str, KindName] = {
+    "flat-fp32": "flat", "flat-fp16": "flat", "flat-sq8": "flat", "flat-pq": "ivf-pq",
+    "hnsw-fp32": "hnsw-fp16", "hnsw-sq8": "hnsw-fp16",
+    "ivf-fp32": "ivf-pq", "ivf-fp16": "ivf-pq", "ivf-sq8": "ivf-pq",
+}  # fmt: skip
+"""The nearest kind for each one that a manifest may name and that is no longer built."""
 
 CORES = len(os.sched_getaffinity(0))
 BLOCK = 65_536  # vectors handed to FAISS at a time
@@ -42,29 +47,25 @@ LISTS_PROBED = 32
 ROWS_PROBED = 16  # at least so many for every candidate wanted
 KMEANS_ROUNDS = 8
 POINTS_PER_LIST, POINTS_FOR_CODES = 40, 65_536
-CANDIDATES = {"fp32": (1, 0), "fp16": (1, 0), "sq8": (2, 20), "pq": (10, 100)}  # times k, and at least
+PQ_CANDIDATES, LEAST_PQ_CANDIDATES = 10, 100  # times k, and at least
 
 Take = Callable[[Rows], Vectors]  # the vectors of these rows, ascending
 
 
 @dataclass(frozen=True)
 class IndexKind:
-    """A structure and a storage; as text `hnsw-fp16`, `ivf-pq`, ..., and `flat` for flat-fp32.
+    """A kind of index by name.
 
-    | structure | compares a query with           | storage | bytes a vector         |
-    |-----------|---------------------------------|---------|------------------------|
-    | `flat`    | every vector                    | `fp32`  | 4 * dim                |
-    | `hnsw`    | neighbours of neighbours        | `fp16`  | 2 * dim                |
-    | `ivf`     | the lists of nearest centroids  | `sq8`   | dim                    |
-    |           |                                 | `pq`    | dim / 8, at least 64   |
+    | name        | compares a query with                     | bytes a vector in memory      |
+    |-------------|-------------------------------------------|-------------------------------|
+    | `flat`      | every vector                              | 4 * dim                       |
+    | `hnsw-fp16` | neighbours of neighbours in a graph       | 2 * dim + 264                 |
+    | `ivf-pq`    | the vectors of the nearest centroids      | dim / 8, at least 64, plus 8  |
 
-    Args:
-        structure: `hnsw` adds 264 bytes a vector, `ivf` 8.
-        storage: `sq8` and `pq` score roughly; what they find is scored again from the vectors on the disk.
+    `ivf-pq` compares compressed vectors; the candidates that it finds are scored again from the vectors on the disk.
     """
 
-    structure: Structure = "flat"
-    storage: Storage = "fp32"
+    name: KindName = "flat"
 
     @classmethod
     def parse(cls, text: str) -> IndexKind:
@@ -73,54 +74,55 @@ class IndexKind:
         Raises:
             InputError: There is none; the message lists those there are.
 
-        >>> str(IndexKind.parse("hnsw-fp16")), str(IndexKind.parse("flat-fp32"))
-        ('hnsw-fp16', 'flat')
+        >>> str(IndexKind.parse("hnsw-fp16"))
+        'hnsw-fp16'
         """
         for kind in ALL_KINDS:
-            if text in (str(kind), f"{kind.structure}-{kind.storage}"):
+            if text == kind.name:
                 return kind
         raise InputError(f"no index of kind {text!r}: there are {', '.join(map(str, ALL_KINDS))}")
 
     def __str__(self) -> str:
-        return "flat" if self == IndexKind() else f"{self.structure}-{self.storage}"
+        return self.name
 
     @property
     def is_trained(self) -> bool:
-        """Whether it learns from the vectors before it takes them in; others take any number at any time."""
-        return self.structure == "ivf" or self.is_rough
+        """Whether it must be trained on vectors before any is added; the others take any number at any time."""
+        return self.name == "ivf-pq"
 
     @property
     def is_rough(self) -> bool:
         """Whether its scores are approximate, so that candidates must be scored again."""
-        return self.storage in ("sq8", "pq")
+        return self.name == "ivf-pq"
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether the vectors lie in the FAISS index row by row; elsewhere they are kept beside it."""
-        return self.structure != "ivf" and not self.is_rough
+        """Whether the index holds the vectors row by row; for other kinds they are kept beside it."""
+        return self.name != "ivf-pq"
 
     def candidates(self, k: int) -> int:
-        """How many to fetch for the k best to be among them."""
-        factor, least = CANDIDATES[self.storage]
-        return max(factor * k, least)
+        """How many candidates to fetch so that the k best are among them."""
+        return max(PQ_CANDIDATES * k, LEAST_PQ_CANDIDATES) if self.is_rough else k
 
     def resident_bytes(self, n: int, dim: int) -> int:
-        """Memory that n vectors take when searched, without what stays on the disk."""
-        stored = {"fp32": 4 * dim, "fp16": 2 * dim, "sq8": dim, "pq": _pieces(dim)}[self.storage]
-        structure = {"flat": 0, "hnsw": 4 * (2 * LINKS + 2), "ivf": 8}[self.structure]
-        centroids = 4 * dim * _lists(n) if self.structure == "ivf" else 0
-        return n * (stored + structure + 9) + centroids  # 9: the key, and whether it lives
+        """Memory of an index of n vectors while it is searched, without what stays on the disk."""
+        key_and_alive = 9
+        if self.name == "flat":
+            return n * (4 * dim + key_and_alive)
+        if self.name == "hnsw-fp16":
+            return n * (2 * dim + 4 * (2 * LINKS + 2) + key_and_alive)
+        return n * (_pieces(dim) + 8 + key_and_alive) + 4 * dim * _lists(n)
 
     def build(self, dim: int, n: int, take: Take) -> Any:
-        """The index of n vectors: FAISS's, or a FlatIndex.
+        """An index of n vectors: a FAISS index, or a FlatIndex.
 
         Args:
             dim: Length of a vector.
             n: How many; at least LEAST_TO_TRAIN where `is_trained`.
-            take: Gives the vectors of ascending rows, (m, dim) float32. It is asked for a sample to train on,
-                then for all in blocks, so they need not be in memory together.
+            take: Returns the vectors of ascending rows, (m, dim) float32. It is called for a training sample, then
+                for all rows in blocks, so the vectors need not be in memory together.
         """
-        if self == IndexKind():
+        if self == FLAT:
             rows = np.empty((n, dim), np.float32)
             for start in range(0, n, BLOCK):
                 rows[start : start + BLOCK] = take(np.arange(start, min(start + BLOCK, n)))
@@ -131,8 +133,7 @@ class IndexKind:
         if self.is_trained:
             for clustering in _clusterings(index):
                 clustering.niter, clustering.min_points_per_centroid = KMEANS_ROUNDS, 1
-            if self.structure == "ivf":
-                index.cp.max_points_per_centroid = POINTS_PER_LIST
+            index.cp.max_points_per_centroid = POINTS_PER_LIST
             n_sample = min(n, max(POINTS_FOR_CODES, POINTS_PER_LIST * _lists(n)))
             index.train(take(np.sort(np.random.default_rng(0).choice(n, n_sample, replace=False))))
         for start in range(0, n, BLOCK):
@@ -142,7 +143,7 @@ class IndexKind:
     @property
     def suffix(self) -> str:
         """What the name of an index's file ends with."""
-        return ".vectors.npy" if self == IndexKind() else ".faiss"
+        return ".vectors.npy" if self == FLAT else ".faiss"
 
     def write(self, index: Any, path: Path) -> None:
         """Writes an index to a file.
@@ -161,7 +162,7 @@ class IndexKind:
         Raises:
             RuntimeError, ValueError, OSError, EOFError: Damaged, missing, or of another kind.
         """
-        if self == IndexKind():
+        if self == FLAT:
             return FlatIndex.read(path)
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         n = max(index.ntotal, 1)
@@ -175,9 +176,9 @@ class IndexKind:
         """The k nearest rows of each of (n, dim) queries: scores (n, k), falling, and rows, -1 where missing."""
         set_threads(len(queries))
         parameters: Any = None
-        if self.structure == "hnsw" and 2 * k > EF_SEARCH:
+        if self == HNSW_FP16 and 2 * k > EF_SEARCH:
             parameters = _faiss.SearchParametersHNSW(efSearch=2 * k)
-        elif self.structure == "ivf" and index.ntotal:
+        elif self == IVF_PQ and index.ntotal:
             n_lists = math.ceil(ROWS_PROBED * k * index.nlist / index.ntotal)
             if n_lists > LISTS_PROBED:
                 parameters = _faiss.SearchParametersIVF(nprobe=min(n_lists, index.nlist))
@@ -185,24 +186,18 @@ class IndexKind:
         return found
 
     def _recipe(self, dim: int, n: int) -> str:
-        """What FAISS's index factory calls it."""
-        storage = {"fp32": "Flat", "fp16": "SQfp16", "sq8": "SQ8", "pq": f"PQ{_pieces(dim)}np"}[self.storage]
-        return {"flat": storage, "hnsw": f"HNSW{LINKS}_{storage}", "ivf": f"IVF{_lists(n)},{storage}"}[self.structure]
+        """Its name in FAISS's index factory."""
+        return f"HNSW{LINKS}_SQfp16" if self == HNSW_FP16 else f"IVF{_lists(n)},PQ{_pieces(dim)}np"
 
     def _tune(self, index: Any) -> None:
-        if self.structure == "hnsw":
+        if self == HNSW_FP16:
             index.hnsw.efConstruction, index.hnsw.efSearch = EF_CONSTRUCTION, EF_SEARCH
-        elif self.structure == "ivf":
+        else:
             index.nprobe = LISTS_PROBED
 
 
-# No hnsw-pq: a graph grown over codes falls apart. Measured, it found 74 of 100 where ivf-pq found 99.
-ALL_KINDS = [
-    IndexKind(structure, storage)
-    for structure in get_args(Structure)
-    for storage in get_args(Storage)
-    if (structure, storage) != ("hnsw", "pq")
-]
+FLAT, HNSW_FP16, IVF_PQ = IndexKind("flat"), IndexKind("hnsw-fp16"), IndexKind("ivf-pq")
+ALL_KINDS = [FLAT, HNSW_FP16, IVF_PQ]
 
 
 def set_threads(n_queries: int) -> None:

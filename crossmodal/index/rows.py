@@ -29,19 +29,18 @@ class RowSource(Protocol):
 
 
 class MemoryRows:
-    """The vectors in a flat FAISS index, which may be a mapped one."""
+    """The float16 vectors in a flat FAISS index, which may be a mapped one."""
 
     def __init__(self, index: Any) -> None:
         self.index = index
-        self._dtype = np.float32 if index.code_size == 4 * index.d else np.float16
 
     def take(self, rows: Rows) -> NDArray[Any]:
         """As `RowSource.take`."""
         n, size = self.index.ntotal, self.index.code_size
         if n == 0:
-            return np.empty((0, self.index.d), self._dtype)
+            return np.empty((0, self.index.d), np.float16)
         codes = faiss.rev_swig_ptr(self.index.codes.data(), n * size).reshape(n, size)
-        taken: NDArray[Any] = codes.take(rows, axis=0).view(self._dtype)
+        taken: NDArray[Any] = codes.take(rows, axis=0).view(np.float16)
         return taken
 
 

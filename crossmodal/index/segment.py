@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.flat import FlatIndex, Rows
-from crossmodal.index.kinds import BLOCK, IndexKind, Take, copied, float16_rows
+from crossmodal.index.kinds import BLOCK, FLAT, IndexKind, Take, copied, float16_rows
 from crossmodal.index.rows import MemoryRows, RowSource, Scores, best
 
 FEW = 1_000  # rows allowed that are always scored one by one
@@ -114,7 +114,7 @@ class Segment:
         wanted = self.kind.candidates(k)
         n_fetched = math.ceil(SPARE * wanted * self.n / max(n_allowed, 1))
         few = n_allowed <= max(FEW, min(GATHERED, self.n // 4))
-        if few or (n_fetched > MOST_CANDIDATES and self.kind.structure != "flat"):
+        if few or (n_fetched > MOST_CANDIDATES and self.kind != FLAT):
             return best(queries, self.rows, np.flatnonzero(self.alive) if rows is None else rows, k)
         mask = self._alive
         if rows is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crossmodal.collection import lifecycle
 from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections
 from crossmodal.collection.generations import generation_mark
 from crossmodal.core.errors import InputError, StateError
@@ -182,6 +183,16 @@ def test_the_kind_of_index_is_in_the_manifest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="flat"):
         made.with_index_config(IndexConfig("tree"))
     assert Collection.open(tmp_path) == changed
+
+
+def test_a_manifest_with_a_kind_that_is_no_longer_built_is_opened(tmp_path: Path) -> None:
+    Collection.create(tmp_path, MODEL)
+    path = tmp_path / MANIFEST
+    path.write_text(path.read_text().replace('"auto"', '"hnsw-sq8"'))
+    described = lifecycle.rebuild(Collection.open(tmp_path))
+    assert (described["image"].kind, described["image"].why) == (
+        "hnsw-fp16", "the nearest kind to hnsw-sq8, which is no longer built",
+    )  # fmt: skip
 
 
 def test_collections_of_a_workspace(tmp_path: Path) -> None:

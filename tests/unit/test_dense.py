@@ -15,7 +15,7 @@ from crossmodal.index.kinds import ALL_KINDS, LEAST_TO_TRAIN, IndexKind
 from crossmodal.index.rows import Scores
 
 N, DIM, K = 2000, 16, 10
-FLAT, HNSW, IVF_PQ = IndexKind(), IndexKind("hnsw", "fp16"), IndexKind("ivf", "pq")
+FLAT, HNSW, IVF_PQ = ALL_KINDS
 SCORE_TOLERANCE = 5e-4  # of float16 in 16 dimensions
 
 each_kind = pytest.mark.parametrize("kind", ALL_KINDS, ids=str)

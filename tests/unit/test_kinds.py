@@ -10,7 +10,8 @@ import pytest
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Vectors
 from crossmodal.index import kinds
-from crossmodal.index.kinds import ALL_KINDS, IndexKind, copied
+from crossmodal.index.config import IndexConfig
+from crossmodal.index.kinds import ALL_KINDS, FLAT, HNSW_FP16, IVF_PQ, REPLACED, IndexKind, copied
 from crossmodal.index.rows import Rows
 
 N, DIM, K = 2000, 16, 10
@@ -47,13 +48,11 @@ def test_text_and_back(kind: IndexKind) -> None:
 
 
 def test_the_names() -> None:
-    assert len(set(map(str, ALL_KINDS))) == 11
-    assert str(IndexKind()) == "flat"
-    assert IndexKind.parse("flat-fp32") == IndexKind("flat", "fp32")
-    assert str(IndexKind("ivf", "pq")) == "ivf-pq"
+    assert [str(kind) for kind in ALL_KINDS] == ["flat", "hnsw-fp16", "ivf-pq"]
+    assert IndexKind() == FLAT
 
 
-@pytest.mark.parametrize("text", ["", "hnsw", "flat-", "hnsw_fp16", "HNSW-fp16", "ivf-pq ", "hnsw-pq"])
+@pytest.mark.parametrize("text", ["", "hnsw", "flat-", "hnsw_fp16", "HNSW-fp16", "ivf-pq ", "hnsw-pq", "flat-fp16"])
 def test_no_such_kind(text: str) -> None:
     with pytest.raises(InputError) as caught:
         IndexKind.parse(text)
@@ -67,7 +66,7 @@ def test_the_best_are_among_the_candidates(kind: IndexKind) -> None:
     queries = clustered(100, seed=1)
     _, rows = kind.search(built(kind), queries, kind.candidates(K))
     assert rows.shape == (100, kind.candidates(K))
-    assert share_found(nearest(queries, K), rows) >= (1 if kind == IndexKind() else 0.97)
+    assert share_found(nearest(queries, K), rows) >= (1 if kind == FLAT else 0.97)
 
 
 @each_kind
@@ -94,21 +93,20 @@ def test_a_copy_of_a_mapped_file_can_be_added_to(kind: IndexKind, tmp_path: Path
     assert share_found(np.arange(N, N + 20)[:, None], rows) >= 0.9
 
 
-@pytest.mark.parametrize("of", [IndexKind(), IndexKind("flat", "sq8"), IndexKind("hnsw", "fp16")], ids=str)
+@pytest.mark.parametrize("of", [FLAT, HNSW_FP16], ids=str)
 def test_a_file_of_another_kind(of: IndexKind, tmp_path: Path) -> None:
     of.write(built(of), tmp_path / "a")
     with pytest.raises(RuntimeError, match=r"expected IndexIVFPQ, found Index|not recognized"):
-        IndexKind("ivf", "pq").read(tmp_path / "a")
+        IVF_PQ.read(tmp_path / "a")
 
 
 def test_a_graph_is_no_flat_index(tmp_path: Path) -> None:
-    kind = IndexKind("hnsw", "fp16")
-    kind.write(built(kind), tmp_path / "a")
+    HNSW_FP16.write(built(HNSW_FP16), tmp_path / "a")
     with pytest.raises(ValueError, match=r"pickled|magic"):
-        IndexKind().read(tmp_path / "a")
+        FLAT.read(tmp_path / "a")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALL_KINDS if kind.storage != "pq"], ids=str)
+@pytest.mark.parametrize("kind", [FLAT, HNSW_FP16], ids=str)
 def test_the_memory_foretold_is_about_the_size_of_the_file(kind: IndexKind, tmp_path: Path) -> None:
     kind.write(built(kind), tmp_path / "a")
     keys_and_lives = 9 * N
@@ -116,18 +114,24 @@ def test_the_memory_foretold_is_about_the_size_of_the_file(kind: IndexKind, tmp_
     assert kind.resident_bytes(N, DIM) == pytest.approx(size, rel=0.1)
 
 
-def test_the_memory_of_product_quantisation() -> None:
-    assert IndexKind("flat", "pq").resident_bytes(1000, 512) == 1000 * (64 + 9)
-    assert IndexKind("flat", "pq").resident_bytes(1000, 1024) == 1000 * (128 + 9)
-    assert IndexKind("flat", "pq").resident_bytes(1000, 100) == 1000 * (100 + 9)
-    assert IndexKind("flat", "pq").resident_bytes(1000, 24) == 1000 * (24 + 9)
+@pytest.mark.parametrize(("dim", "code"), [(512, 64), (1024, 128), (100, 100), (24, 24)])
+def test_the_memory_of_product_quantisation(dim: int, code: int) -> None:
+    n = 1_000_000
+    assert IVF_PQ.resident_bytes(n, dim) == n * (code + 8 + 9) + 4 * dim * 4_000
 
 
 def test_what_is_trained_and_what_is_scored_again() -> None:
-    assert [str(kind) for kind in ALL_KINDS if not kind.is_trained] == ["flat", "flat-fp16", "hnsw-fp32", "hnsw-fp16"]
-    assert [str(kind) for kind in ALL_KINDS if kind.keeps_rows] == ["flat", "flat-fp16", "hnsw-fp32", "hnsw-fp16"]
-    assert all(kind.candidates(K) == K for kind in ALL_KINDS if not kind.is_rough)
-    assert all(kind.candidates(k) >= 2 * k for kind in ALL_KINDS if kind.is_rough for k in (1, 10, 1000))
+    assert [kind for kind in ALL_KINDS if kind.is_trained] == [IVF_PQ]
+    assert [kind for kind in ALL_KINDS if not kind.keeps_rows] == [IVF_PQ]
+    assert FLAT.candidates(K) == HNSW_FP16.candidates(K) == K
+    assert all(IVF_PQ.candidates(k) >= 2 * k for k in (1, 10, 1000))
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_kind_that_is_no_longer_built_is_replaced_by_the_nearest(name: str) -> None:
+    choice = IndexConfig(name).choice(10, DIM)
+    assert choice.kind == IndexKind.parse(REPLACED[name])
+    assert name in choice.why
 
 
 def test_vectors_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +142,7 @@ def test_vectors_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(len(rows))
         return clustered(N)[rows]
 
-    index = IndexKind().build(DIM, N, take)
+    index = FLAT.build(DIM, N, take)
     assert asked == [700, 700, 600]
     assert np.array_equal(index.rows, clustered(N))
 

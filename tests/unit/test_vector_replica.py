@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
-from crossmodal.core.files import write_atomically
+from crossmodal.core.files import checksum, write_atomically
 from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.dense import DenseIndex
@@ -183,6 +183,21 @@ def test_a_pointer_with_a_wrong_entry_is_passed_over(snapshot: Path, name: str, 
         assert finds_everything(opened(store, snapshot))
 
 
+def test_a_snapshot_of_a_kind_that_is_no_longer_built_is_built_again(snapshot: Path) -> None:
+    folder = snapshot / "index"
+    pointer = json.loads((folder / "text-0-of-1.json").read_text())
+    rows = folder / f"{pointer['stem']}.rows.npz"
+    with np.load(rows) as file:
+        arrays = dict(file)
+    np.savez(rows, **{**arrays, "kind": "flat-sq8"})
+    pointer["files"][rows.name] = checksum(rows)
+    (folder / "text-0-of-1.json").write_text(json.dumps(pointer))
+    with DocumentStore(snapshot) as store:
+        index = opened(store, snapshot)
+        assert "flat-sq8" in index.opening_problem
+        assert finds_everything(index)
+
+
 def test_a_bug_is_not_taken_for_a_damaged_snapshot(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DenseIndex, "load", lambda *_: None.frozen)  # type: ignore[attr-defined]
     with DocumentStore(snapshot) as store, pytest.raises(AttributeError):
@@ -335,7 +350,7 @@ def test_faiss_cannot_write_either(snapshot: Path, monkeypatch: pytest.MonkeyPat
         raise RuntimeError("write error (No space left on device)")
 
     with DocumentStore(snapshot, writable=True) as store:
-        index = VectorReplica(store, "text", snapshot / "index", DIM, index_config=IndexConfig("flat-fp16"))
+        index = VectorReplica(store, "text", snapshot / "index", DIM, index_config=IndexConfig("hnsw-fp16"))
         store.put(items(names("b", 9)))
         index.refresh()
         monkeypatch.setattr("faiss.write_index", fail)
