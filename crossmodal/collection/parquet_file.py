@@ -1,8 +1,8 @@
-"""A collection as one Parquet file, to move it between machines.
+"""The Parquet format of an exported collection.
 
-A row a document, in the order of the keys, with the columns of `_schema`. Keys are not in it: the store that
-takes the documents in gives its own. The file's metadata has `crossmodal.format`, a number, and
-`crossmodal.manifest`, a JSON object that says which model the vectors are of.
+One row per document, in the order of the keys, with the columns of `_schema`. Keys are not exported: the importing
+store assigns its own. The file's metadata has `crossmodal.format`, a number, and `crossmodal.manifest`, a JSON object
+that names the model of the vectors.
 
     export(store, Path("pictures.parquet"), manifest, dim=512)
 
@@ -11,13 +11,12 @@ takes the documents in gives its own. The file's metadata has `crossmodal.format
         for items in file.batches(dim=512):
             store.put(items)
 
-Both ways a batch of at most 10,000 rows or about 64 MB is in memory, whatever the size of the collection.
+Export and import keep one batch of at most 10,000 rows or about 64 MB in memory.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import atomic_writer, sync_folder
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.store.sqlite import NewDocument
@@ -70,22 +70,12 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} can't be written: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with atomic_writer(path) as file:
             n_documents = _write(file, _batches(store), manifest, dim)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StateError(f"{path} can't be written: {reason(error, path)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return n_documents
 
 

@@ -11,17 +11,32 @@ from typing import IO
 
 
 @contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file that is renamed to `path` after its content is on disk; removed if the block raises."""
+def atomic_path(path: Path) -> Iterator[Path]:
+    """The path of a temporary file, for the block to write; then it is synced and renamed to `path`.
+
+    The temporary file is removed if the block raises.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_writer(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """As `atomic_path`, with the temporary file open for writing; `mode` are its permissions before the umask."""
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file,
+    ):
+        yield file
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import atomic_writer
+from crossmodal.core.files import atomic_path, atomic_writer
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.index.flat import FlatIndex, Rows
@@ -22,10 +22,10 @@ UNIT_TOLERANCE = 1e-3
 
 
 class DenseIndex:
-    """Two parts: a frozen one of some kind, and a tail of what came since, which is compared one by one.
+    """Two segments: a frozen one of some kind, and a tail of later vectors, which are compared one by one.
 
-    The frozen part is never changed: it may be a mapped file that other processes use. A removed vector is
-    marked dead, is never found again, and leaves when the index is frozen anew. So is what was in the tail.
+    The frozen segment is immutable: it may be a mapped file that other processes use. A removed vector is marked dead,
+    is never found again, and disappears when the index is frozen again.
     Scores are cosines, of the vectors themselves for `flat`, else of vectors rounded to float16:
     measured over 4 million pairs, off by 6e-5 at most with 512 numbers, 1e-4 with 128, 3e-4 with 16.
     """
@@ -35,7 +35,7 @@ class DenseIndex:
 
         Args:
             dim: Length of a vector.
-            kind: What `extended` makes of what is added; flat if not given.
+            kind: The kind that `extended` freezes the added vectors into; flat by default.
         """
         self.dim, self.kind = dim, kind or FLAT
         self._frozen, self._tail = _empty(dim), _empty(dim)
@@ -51,20 +51,20 @@ class DenseIndex:
 
     @property
     def n_dead(self) -> int:
-        """Removed vectors that still take room."""
+        """Removed vectors that still take memory."""
         return self._frozen.n_dead + self._tail.n_dead
 
     @property
     def n_tail(self) -> int:
-        """Vectors that are not in the frozen part, living or dead."""
+        """Vectors in the tail, removed ones included."""
         return self._tail.n
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
         """Adds (n, dim) float32 rows of length 1 under n keys to the tail.
 
         Raises:
-            ValueError: Rows that are not of length 1, or of another dim: encoders normalise, not we. Keys that
-                do not ascend, or are not beyond every key there has been.
+            ValueError: Rows have another dim or another length than 1 (encoders normalise, the index does not), or
+                keys do not ascend above every key that was ever added.
         """
         if vectors.shape != (len(keys), self.dim):
             raise ValueError(f"expected ({len(keys)}, {self.dim}) vectors, found {vectors.shape}")
@@ -79,7 +79,7 @@ class DenseIndex:
         self._tail.add(keys, np.ascontiguousarray(vectors, np.float32))
 
     def remove(self, keys: Keys) -> int:
-        """Removes what is there of these keys; returns how many that were."""
+        """Removes the rows of these keys; returns how many there were."""
         keys = _ascending(keys)
         return self._frozen.remove(keys) + self._tail.remove(keys)
 
@@ -89,11 +89,11 @@ class DenseIndex:
         Args:
             queries: Vectors of length 1.
             k: At least 1.
-            allowed: Only these keys are searched, in any order; unknown and removed ones do no harm.
+            allowed: Only these keys are searched, in any order; unknown and removed ones are ignored.
 
         Returns:
-            Scores (n, k), falling, and keys (n, k); where there are fewer than k, the rest of a row is -1 with
-            a score of -inf. Equal scores come in no stated order.
+            Scores (n, k), falling, and keys (n, k). With fewer than k matches the rest of a row is -1 with a score
+            of -inf. The order of equal scores is not defined.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         if allowed is not None:
@@ -104,9 +104,9 @@ class DenseIndex:
         return merged(*self._frozen.search(queries, k, allowed), *tail) if self._frozen.n else tail
 
     def frozen(self, kind: IndexKind) -> DenseIndex:
-        """A new index of all living vectors, in a frozen part of that kind.
+        """A new index of all vectors that are not removed, frozen into that kind.
 
-        With fewer than LEAST_TO_TRAIN vectors a kind that must be trained becomes flat; see the kind it has.
+        With fewer than LEAST_TO_TRAIN vectors a kind that must be trained is replaced by flat.
         """
         if kind.is_trained and len(self) < LEAST_TO_TRAIN:
             kind = FLAT
@@ -123,10 +123,10 @@ class DenseIndex:
         return DenseIndex._of(self.dim, Segment.build(kind, self.dim, keys, take))
 
     def extended(self) -> DenseIndex:
-        """A new index of the same kind, the tail's living vectors added to a copy of the frozen part.
+        """A new index of the same kind, with the tail added to a copy of the frozen segment.
 
-        Where that can't be, the index is frozen anew: nothing is frozen yet, or the kind is trained and the
-        index would have grown GROWTH_UNTIL_RETRAINED times since.
+        The index is frozen again instead if nothing is frozen yet, or if the kind is trained and the index would be
+        GROWTH_UNTIL_RETRAINED times as large as at its training.
         """
         n = self._frozen.n + len(self._tail)
         if not self._frozen.n or (self.kind.is_trained and n > GROWTH_UNTIL_RETRAINED * self._frozen.n_trained):
@@ -136,22 +136,21 @@ class DenseIndex:
         return DenseIndex._of(self.dim, part)
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes the frozen part; returns the names of its files.
+        """Writes the frozen segment; returns the names of its files.
 
-        `STEM.faiss` is the index, `STEM.rows.npz` the keys and what is dead, `STEM.vectors.npy` the vectors, (n, dim):
-        in float32, which is all there is of a `flat` index, or in float16 beside kinds that do not keep them row by
-        row. Each is written to a temporary file, onto the disk, then under its name; several are not there at once,
-        so name them in another file last.
+        `STEM.faiss` is the index, `STEM.rows.npz` the keys and the removed rows, `STEM.vectors.npy` the vectors,
+        (n, dim): float32 for `flat`, which has no other file, float16 for `ivf-pq`. Each file is replaced atomically,
+        but not all of them together: commit them by a last file with their names.
 
         Raises:
-            ValueError: There is a tail: call `extended` or `frozen` first.
+            ValueError: The tail is not empty: call `extended` or `frozen` first.
         """
         if self.n_tail:
             raise ValueError(f"{self.n_tail} vectors are not frozen yet")
         part = self._frozen
         names = [f"{stem}{part.kind.suffix}"]
-        with atomic_writer(folder / names[0]) as file:
-            part.kind.write(part.index, Path(file.name))
+        with atomic_path(folder / names[0]) as temporary:
+            part.kind.write(part.index, temporary)
         if not part.kind.keeps_rows:
             names.append(f"{stem}.vectors.npy")
             with atomic_writer(folder / names[1]) as file:
@@ -170,12 +169,12 @@ class DenseIndex:
     def load(cls, folder: Path, stem: str, dim: int) -> DenseIndex:
         """Opens what `save` wrote. The files may be replaced or removed while it is open.
 
-        The index is mapped, and the vectors beside it are read as needed: opening takes milliseconds, and what
-        is in memory is shared with other processes.
+        The index is mapped, and the vectors beside it are read as needed: opening takes milliseconds, and its memory
+        is shared with other processes.
 
         Raises:
-            StateError: A file is missing or not whole, or they do not belong together. Changed bytes in a file
-                of the right size are not seen, and FAISS may end the process over them: keep checksums.
+            StateError: A file is missing or truncated, or the files do not belong together. Changed bytes in a file
+                of the right size are not noticed, and FAISS may abort the process over them: keep checksums.
         """
         with _read(folder / f"{stem}.rows.npz") as path, path.open("rb") as raw, np.load(raw) as file:
             kind, n_trained = IndexKind.parse(str(file["kind"])), int(file["n_trained"])
@@ -210,7 +209,7 @@ def _ascending(keys: Keys) -> Keys:
 
 @contextmanager
 def _read(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Turns whatever a bad file makes of its reader into a StateError that names it."""
+    """Turns the errors that readers raise over a damaged file into a StateError that names it."""
     try:
         if size is not None:
             _check(size, path.stat().st_size)

@@ -1,7 +1,7 @@
-"""The words pictures are found by in the learned sparse model: lemmas of the training captions.
+"""The terms of the learned sparse model: lemmas of the training captions.
 
-One function, `words_of`, makes words of a text, of a caption when the vocabulary is fitted as of a query
-when it is asked. A query may weigh its words: `dog^2 -cat`.
+`words_of` splits every text into words: captions when a vocabulary is fitted, and queries. A query may weight its
+words: `dog^2 -cat`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -24,6 +23,7 @@ import simplemma
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _STOP_WORDS = """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """English stop words. Source: Snowball's list, M. Porter and R. Boulton, BSD-3-Clause."""
 
-# What the list of lemmas has wrong, of the words that captions use.
+# Corrections of simplemma, for words that captions use.
 _LEMMAS = {
     "bacteria": "bacterium", "baking": "bake", "bare": "bare", "bigger": "big", "binoculars": "binoculars",
     "crafted": "craft", "crosses": "cross", "cutting": "cut", "dice": "dice", "drenched": "drench", "fishing": "fish",
@@ -64,7 +64,7 @@ _NUMBER = re.compile(r"\d{1,3}(\.\d{1,6})?")
 def words_of(text: str) -> list[str]:
     """The words of a text, in order: lower case, lemmas, no stop words, nothing with a digit or a sign in it.
 
-    A single letter is no word. Words made of words again stay what they are.
+    Single letters are left out. Applying it to its own words changes nothing.
 
     >>> words_of("Two dogs' tails, and the man's T-shirt isn't 3d!")
     ['two', 'dog', 'tail', 'man', 'shirt']
@@ -77,27 +77,27 @@ def words_of(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _lemma(word: str) -> str:
-    """The lemma of a word, and of that again until it stays: so "paintings" meets "painting", which meets "paint"."""
+    """The lemma of a word, applied until it no longer changes: "paintings", "painting", "paint"."""
     seen: list[str] = []
     while word not in seen:
         seen.append(word)
         word = _LEMMAS.get(word) or simplemma.lemmatize(word, lang="en").lower()
         if not word.isalpha() or len(word) < 2:
             return seen[-1]
-    return min(seen[seen.index(word) :])  # two that are the lemma of each other: the same one for both
+    return min(seen[seen.index(word) :])  # a cycle of lemmas: one of them for all
 
 
 def parse_query(text: str) -> list[tuple[str, float]]:
-    """The words of a query and the weight of each, 1 where none is given; the last one of a word counts.
+    """The words of a query with their weights, by default 1; the last weight of a word counts.
 
-    A part of a query is what stands between blanks. `^number` behind it is its weight, from 0 to below 1000;
-    a minus before it makes that negative: such words are to be avoided. A weight of 0 leaves a word out.
+    Blanks separate the parts of a query. `^NUMBER` after a part is its weight, from 0 to below 1000; a minus before
+    it makes the weight negative, for words to avoid. A weight of 0 leaves a word out.
 
     >>> parse_query("dogs^2 on a beach -cat")
     [('dog', 2.0), ('beach', 1.0), ('cat', -1.0)]
 
     Raises:
-        InputError: What follows a `^` is no such number.
+        InputError: No such number follows a `^`.
     """
     weights: dict[str, float] = {}
     for part in text.split():
@@ -113,7 +113,7 @@ def parse_query(text: str) -> list[tuple[str, float]]:
 
 
 class TermVocabulary:
-    """The words of the training captions by the alphabet, in how many each is, and how a text is weighted."""
+    """The words of the training captions in alphabetical order, with their counts and the weighting of texts."""
 
     def __init__(self, counts: dict[str, int], n_texts: int, weighting: Weighting = "binary") -> None:
         """Takes the number of texts that have each word, of `n_texts` in all; `fit` counts them."""
@@ -176,23 +176,18 @@ class TermVocabulary:
         return self._matrix([{word: weight for word, weight in parse_query(text) if word in self._ids}])
 
     def unknown(self, text: str) -> list[str]:
-        """The words of a query that are not in the vocabulary, each once, in order."""
+        """The words of a query that are not in the vocabulary, without repetitions, in order."""
         return [word for word, _ in parse_query(text) if word not in self._ids]
 
     def save(self, path: Path) -> None:
-        """Writes the vocabulary as JSON: after a crash there is the old file or the new one, whole."""
+        """Writes the vocabulary as JSON, atomically."""
         content = {
             "weighting": self.weighting,
             "n_texts": self.n_texts,
             "lemmas": lemmas_version(),
             "words": dict(zip(self.words, self.counts, strict=True)),
         }
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with partial.open("w", encoding="utf8") as file:
-            json.dump(content, file, indent=0, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_atomically(path, json.dumps(content, indent=0, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> TermVocabulary:
@@ -239,5 +234,5 @@ class TermVocabulary:
 
 
 def lemmas_version() -> str:
-    """Changes where `words_of` may make other words of a text."""
+    """A version that changes whenever `words_of` may split a text into other words."""
     return f"simplemma {simplemma.__version__}"
