@@ -10,7 +10,7 @@ from cli.index_session import IndexSession
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import Settings
-from crossmodal.store.database import check_writable
+from crossmodal.store.locks import check_writable
 from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina
 

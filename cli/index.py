@@ -23,7 +23,7 @@ from crossmodal.encoders import registry as models
 from crossmodal.encoders.photos import foreign_note
 from crossmodal.index.config import IndexConfig
 from crossmodal.ingest.job import IndexJob
-from crossmodal.store.database import check_writable
+from crossmodal.store.locks import check_writable
 from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina
 

@@ -13,7 +13,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.ingest.reindex import ReindexJob
-from crossmodal.store.database import writer_lock
+from crossmodal.store.locks import writer_lock
 from serving.jina.ports import reserve_port_pair
 
 

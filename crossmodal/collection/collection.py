@@ -24,7 +24,7 @@ from crossmodal.core.os_errors import reason, why_not_writable
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica
-from crossmodal.store.database import check_writable, writer_lock
+from crossmodal.store.locks import check_writable, writer_lock
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from crossmodal.collection.picture_map import PictureMap, make_map, read_map
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.replica import StoreReplica
-from crossmodal.store.database import check_writable
+from crossmodal.store.locks import check_writable
 from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import Condition, parse
 

@@ -1,8 +1,7 @@
-"""A collection's SQLite file: opened, locked for its one writer, brought up to the newest format."""
+"""A collection's SQLite file: its connection, its transactions, and the migration to the newest format."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -12,36 +11,36 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import NotWritableError, StateError
-from crossmodal.core.os_errors import reason, why_not_readable, why_not_writable
+from crossmodal.core.errors import StateError
+from crossmodal.core.os_errors import reason
+from crossmodal.store.locks import FILE_NAME, take_writer_lock
+from crossmodal.store.sqlite_errors import REFUSED, code_of, explained
 
-FILE_NAME = "documents.sqlite"
-LOCK_NAME = "writer.lock"
 PAGE_SIZE = 16_384
-"""Bytes. A 512-d float32 vector takes half of a default page of 4,096 and leaves the other half empty; of these
-pages an eighth is left."""
+"""Bytes. A 512-d float32 vector wastes half of a default page of 4,096 bytes, and an eighth of these."""
 CACHE_KIB = 64 * 1024
 CHECKPOINT_PAGES = 16_384
-"""A writer's: content-addressed ids fall all over their index, whose every page a large transaction touches. SQLite's
-own 2 MB and 1,000 pages read and write those pages again and again; a million documents come in twice as fast with
-these, and the log beside the file grows to 256 MB before it is taken in (`benchmarks/ingest.py`)."""
+"""Cache and log of a writer. Content-addressed ids are spread over their whole index, so a large transaction touches
+all its pages. With SQLite's defaults (2 MB, 1,000 pages) these are read and written repeatedly; with these values a
+million documents are written twice as fast, and the log grows to 256 MB before a checkpoint (`benchmarks/ingest.py`).
+"""
 
 
 class Database:
-    """One connection, shared by threads; a process that writes holds the lock of the folder until it closes.
+    """One connection, shared by threads; a writing process holds the lock of the folder until it closes.
 
-    To read, SQLite makes files beside the database. Where a reader may make none, on a read-only file system or in the
-    folder of another user, it reads the file as one that nobody writes, and looks before and after each read whether
-    somebody did; from then on it shares the files that the writer made.
+    SQLite creates files beside the database to read it. If a reader can't create files (a read-only file system, the
+    folder of another user), it opens the database as immutable, and checks before and after each read whether it was
+    written to; from then on it uses the files that the writer created.
     """
 
     def __init__(self, folder: Path, *, writable: bool) -> None:
-        """Opens the file; `writable` makes it where there is none.
+        """Opens the file; `writable` creates it if it does not exist.
 
         Raises:
-            NotWritableError: For writing: this user may not, or nobody may.
-            StateError: Nothing to read there, nothing that this user may read, a file of another format or that is
-                damaged, or, for writing, another process writes to it.
+            NotWritableError: `writable`, and this user may not write to it, or nobody may.
+            StateError: The file does not exist, can't be read, has another format or is damaged; or `writable`, and
+                another process is writing to it.
         """
         self.path = folder / FILE_NAME
         self._writer = -1
@@ -50,7 +49,7 @@ class Database:
         self._n_opened = 0
         self._is_in_block = False
         if writable:
-            self._writer = _writers_lock(folder)
+            self._writer = take_writer_lock(folder)
         elif not _is_there(self.path):
             raise StateError(f"no index in {folder}: run `python app.py -t index` first")
         try:
@@ -64,24 +63,24 @@ class Database:
             self._connect(str(self.path))
             self._prepare(writable)
         except sqlite3.DatabaseError as error:
-            if writable or _code(error) not in _REFUSED:
-                raise _explained(self.path, error) or error from error
+            if writable or code_of(error) not in REFUSED:
+                raise explained(self.path, error) or error from error
             self._open_unwritten(error)
 
     def _open_unwritten(self, refused: sqlite3.Error) -> None:
-        """Opens the file as one that nobody writes, where nobody does."""
+        """Opens the file as immutable, unless it has an unmerged log."""
         self._unwritten = _signature(self.path)
         if self._unwritten[-1]:
             raise StateError(
                 f"{self.path} can't be read where nothing may be written: the last changes are in {self.path}-wal and "
                 "were never taken in, since the process that wrote them was stopped. Run `python app.py -t verify` "
-                f"once on a copy that you may write to, or as a user who may ({_explained(self.path, refused)})"
+                f"once on a copy that you may write to, or as a user who may ({explained(self.path, refused)})"
             ) from refused
         try:
             self._connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1")
             self._prepare(False)
         except sqlite3.DatabaseError as error:
-            raise _explained(self.path, error) or error from error
+            raise explained(self.path, error) or error from error
 
     def _connect(self, name: str) -> None:
         self._disconnect()
@@ -112,7 +111,7 @@ class Database:
             )
 
     def close(self) -> None:
-        """Closes the file and lets another process write."""
+        """Closes the file and releases the lock."""
         self._disconnect()
         if self._writer >= 0:
             os.close(self._writer)
@@ -138,13 +137,13 @@ class Database:
                         found = cursor.fetchall()
                 except sqlite3.DatabaseError as error:
                     if self._is_in_block or not self._was_written():
-                        raise _explained(self.path, error) or error from error
+                        raise explained(self.path, error) or error from error
                 else:
                     if self._is_in_block or not self._was_written():
                         return found
 
     def _was_written(self) -> bool:
-        """Whether somebody has written to a file that was opened as one that nobody writes."""
+        """Whether the file was opened as immutable and has been written to since."""
         return self._unwritten is not None and _signature(self.path) != self._unwritten
 
     def _open_again_if_written(self) -> None:
@@ -153,20 +152,20 @@ class Database:
             self._open(writable=False)
 
     def row(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
-        """The first row of a query that has one."""
+        """The first row of a query that has at least one."""
         return self.rows(query, values)[0]
 
     def version(self) -> tuple[int, int]:
-        """Changes with every commit: the first number with other connections', the second with our own."""
+        """Changes with every commit: the first number for other connections, the second for this one."""
         of_others = int(self.row("PRAGMA data_version")[0])
         return (self._n_opened << 32) + of_others, self._connection.total_changes
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What is read inside the block is of one moment.
+        """A read transaction: everything read in the block is from one state.
 
         Raises:
-            StateError: The file was written meanwhile, where that can't be kept apart.
+            StateError: The file is open as immutable and was written to meanwhile.
         """
         with self._lock:
             self._open_again_if_written()
@@ -184,10 +183,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: on the disk when the block is left, or, where it raises, not at all.
+        """A write transaction: durable when the block ends, rolled back if it raises.
 
         Raises:
-            StateError: The disk is full, or does not take what is written.
+            StateError: The disk is full or fails.
         """
         with self._lock:
             try:
@@ -195,23 +194,23 @@ class Database:
                     self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
             except sqlite3.DatabaseError as error:
-                raise _explained(self.path, error) or error from error
+                raise explained(self.path, error) or error from error
 
     def give_back_space(self) -> None:
-        """Writes the file anew without what was removed from it, and empties the log beside it.
+        """Rewrites the file without removed rows, and empties the log.
 
         Raises:
-            StateError: The disk is full; nothing is changed then.
+            StateError: The disk is full; nothing was changed.
         """
         with self._lock:
             try:
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.DatabaseError as error:
-                raise _explained(self.path, error) or error from error
+                raise explained(self.path, error) or error from error
 
     def _migrate(self) -> None:
-        """Brings the file up in one transaction: a reader sees it as it was, or as it is to be."""
+        """Migrates the file to the newest format in one transaction."""
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         due = [(number, script) for number, script in _migrations() if number > version]
         if due:
@@ -219,62 +218,11 @@ class Database:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{steps}COMMIT;")
 
 
-@contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
-    """Keeps every writer away from a folder without opening its store.
-
-    Raises:
-        NotWritableError: This user may not write to it, or nobody may.
-        StateError: Another process writes to it.
-    """
-    descriptor = _writers_lock(folder)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def check_writable(folder: Path) -> None:
-    """Returns where a collection can be written to.
-
-    Raises:
-        NotWritableError: This user may not, or nobody may; the message says who.
-    """
-    for path in (folder, folder / FILE_NAME, folder / LOCK_NAME):
-        if why := why_not_writable(path, makes_folders=True):
-            raise NotWritableError(
-                f"{folder} can't be written to: {why}. What only reads works: queries, verify, export"
-            )
-
-
-def _writers_lock(folder: Path) -> int:
-    """Takes the folder's lock; the kernel gives it back when the process ends, however it ends."""
-    check_writable(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StateError(f"{folder} can't be written to: {reason(error, folder)}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise StateError(
-            f"another process is writing to {folder}: wait until it is done, or stop it "
-            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries go on "
-            "meanwhile"
-        ) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise StateError(f"{folder / LOCK_NAME} can't be locked: {reason(error)}") from error
-    return descriptor
-
-
 Signature = tuple[int, int, int, bool]
 
 
 def _signature(path: Path) -> Signature:
-    """Changes when the file is written; the last is whether changes lie beside it that are not in it."""
+    """Inode, time and size, which change when the file is written; and whether it has an unmerged log."""
     try:
         found = path.stat()
     except OSError as error:
@@ -293,53 +241,8 @@ def _is_there(path: Path) -> bool:
         raise StateError(f"{path} can't be read: {reason(error, path)}") from error
 
 
-_REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-_KEPT = "what was acknowledged before is safe, and indexing again goes on from there"
-
-
-def _code(error: sqlite3.Error) -> int:
-    """The primary result code of SQLite; 0 where the error is not of SQLite."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _explained(path: Path, error: sqlite3.Error) -> StateError | None:
-    """Trouble with the file or the disk, in words; None where it is something else."""
-    code, name = _code(error), getattr(error, "sqlite_errorname", "")
-    if code in _DAMAGED:
-        return StateError(f"{path} is damaged or no store ({error}): move it away and index again, or import an export")
-    if code == sqlite3.SQLITE_FULL:
-        return StateError(f"the disk is full: {path} could not be written. Free some space; {_KEPT}")
-    if code == sqlite3.SQLITE_IOERR:
-        return StateError(
-            f"the disk failed, or its quota is used up ({error}, {name}): {path} could not be written or read. "
-            f"See to it; {_KEPT}"
-        )
-    if code in _IN_USE:
-        return StateError(f"{path} is in use by another process ({error}): wait until it is done, or stop it")
-    if code == sqlite3.SQLITE_NOMEM:
-        return StateError(f"memory has run out while reading {path}: close some programs")
-    if code not in _REFUSED:
-        return None
-    if why := _limit_reached() or why_not_readable(path):
-        return StateError(f"{path} can't be opened: {why}")
-    if why := why_not_writable(path) or why_not_writable(path.parent):
-        return NotWritableError(f"{path} can't be written to: {why}")
-    return StateError(f"{path} can't be opened ({error})") if code == sqlite3.SQLITE_CANTOPEN else None
-
-
-def _limit_reached() -> str | None:
-    """Why no file at all can be opened."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return reason(error)
-    return None
-
-
 def _migrations() -> list[tuple[int, str]]:
-    """The numbered scripts, in order; each brings a store from the number before to its own."""
+    """The numbered scripts in order; each migrates a store from the previous number to its own."""
     folder = resources.files("crossmodal.store") / "migrations"
     scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return [(int(script.name[:4]), script.read_text("utf8")) for script in scripts]

@@ -1,67 +1,55 @@
-"""The store: documents, vectors, thumbnails in one SQLite file. It is the truth; an index is a cache.
+"""The store: documents, vectors and thumbnails in one SQLite file.
 
-One process writes, any number read while it does (WAL). What `put`, `update` or `remove` returned is on the disk.
+The store is authoritative; indexes are rebuilt from it. One process writes while any number of others read (WAL). What
+`put`, `update` and `remove` return is durable.
+
+The file is longer than 300 lines since each method is one query over the same tables.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.database import Database
+from crossmodal.store.records import (
+    COLUMNS,
+    NewDocument,
+    StoreChanges,
+    describe,
+    document_of_row,
+    insert,
+    last_key,
+    last_seq,
+    merged,
+    tags_json,
+)
 from crossmodal.store.where import Condition
+
+__all__ = ["DocumentStore", "NewDocument", "Outcome", "StoreChanges"]
 
 T = TypeVar("T")
 Outcome = Literal["indexed", "unchanged"]
 
-_COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
-_TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 _TRIES = 8
 _CHUNK = 500
-"""How many values go into one `IN (...)`."""
-
-
-@dataclass(frozen=True)
-class NewDocument:
-    """A document with what is kept beside it: its unit vector, and for pictures a thumbnail and, where
-    there is no file, the encoded picture.
-    """
-
-    document: Document
-    vector: Vectors  # (dim,)
-    thumbnail: bytes | None = None
-    content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class StoreChanges:
-    """What happened to the vectors of a modality between two sequence numbers."""
-
-    added: Keys  # (n,), rising
-    vectors: Vectors  # (n, dim)
-    removed: Keys  # (m,)
-    last_seq: int
-    is_all: bool
-    forgotten: int  # removals up to this sequence number may be forgotten
+"""Values in one `IN (...)`."""
 
 
 class DocumentStore:
-    """Documents by id, and vectors in the order they were committed."""
+    """Documents by id, and vectors in the order of their commits."""
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
-        """Opens the store of a collection; `writable` makes it where there is none, and locks it.
+        """Opens the store of a collection; `writable` creates it if needed, and locks it.
 
         Raises:
-            StateError: Nothing to read there, a file of another format, or another process writes to it.
+            StateError: The store does not exist, has another format, or another process is writing to it.
         """
         self.database = Database(folder, writable=writable)
         self.path = self.database.path
@@ -79,19 +67,19 @@ class DocumentStore:
     # -- writing
 
     def put(self, items: Sequence[NewDocument]) -> list[Outcome]:
-        """Commits documents in one transaction; an id that is there keeps its key, vector and place.
+        """Commits documents in one transaction; a known id keeps its key and its vector.
 
         Returns:
-            For each item, in order: `indexed` where it is new, `unchanged` where its id was known. What
-            is said about a known document (uri, tags) is brought up to date all the same.
+            For each item, in order: `indexed` if its id is new, `unchanged` if it was known. `uri` and `tags` of a
+            known document are updated all the same.
 
         Raises:
-            StateError: The disk is full or failed; nothing of the request is in the store.
-            InputError: Tags with a number that is none.
+            StateError: The disk is full or failed; nothing was stored.
+            InputError: Tags contain NaN or Infinity.
         """
         with self.database.writing() as connection:
             known = set(self._known_ids([item.document.id for item in items]))
-            seq, key = _last_seq(connection), _last_key(connection)
+            seq, key = last_seq(connection), last_key(connection)
             outcomes: list[Outcome] = []
             new: list[tuple[int, int, NewDocument]] = []
             for item in items:
@@ -100,25 +88,25 @@ class DocumentStore:
                     known.add(item.document.id)
                     seq, key = seq + 1, key + 1
                     new.append((key, seq, item))
-            _insert(connection, new)
+            insert(connection, new)
             told = zip(items, outcomes, strict=True)
-            _describe(connection, (item.document for item, outcome in told if outcome == "unchanged"))
+            describe(connection, (item.document for item, outcome in told if outcome == "unchanged"))
             connection.execute("UPDATE sequence SET last = ?", (seq,))
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
-        """Brings `uri` and `tags` of documents that are there up to date, in one transaction."""
+        """Updates `uri` and `tags` of documents that are there, in one transaction."""
         with self.database.writing() as connection:
-            _describe(connection, documents)
+            describe(connection, documents)
 
     def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
-        """Changes tags in one transaction, each by a merge patch: a name with None is taken away, others are set.
+        """Changes tags in one transaction, each by a merge patch: None removes a name, other values are set.
 
         Args:
-            changes: Ids, each with its patch.
+            changes: Ids with their patches.
 
         Returns:
-            For each, in order, whether there is a document of that id.
+            For each id, in order, whether there is such a document.
 
         Source: RFC 7396 (JSON Merge Patch).
         """
@@ -128,7 +116,7 @@ class DocumentStore:
                 row = connection.execute("SELECT tags FROM documents WHERE id = ?", (document_id,)).fetchone()
                 found.append(row is not None)
                 if row is not None:
-                    tags = _json(merged(json.loads(row[0]), patch))
+                    tags = tags_json(merged(json.loads(row[0]), patch))
                     connection.execute("UPDATE documents SET tags = ? WHERE id = ?", (tags, document_id))
         return found
 
@@ -141,31 +129,31 @@ class DocumentStore:
         """Removes documents, and with a picture its captions, in one transaction.
 
         Returns:
-            What was removed; ids that are not there are passed over.
+            The removed documents; unknown ids are ignored.
         """
         removed: list[Document] = []
         with self.database.writing() as connection:
-            seq = _last_seq(connection)
+            seq = last_seq(connection)
             for chunk in _chunks(list(dict.fromkeys(ids))):
                 marks = ",".join("?" * len(chunk))
-                # The second `image_id` lets SQLite see that its index, which leaves the empty ones out, will do.
+                # The second `image_id` condition makes SQLite use its partial index, which excludes empty ones.
                 rows = connection.execute(
-                    f"SELECT key, {_COLUMNS} FROM documents WHERE id IN ({marks}) UNION SELECT key, {_COLUMNS} "
+                    f"SELECT key, {COLUMNS} FROM documents WHERE id IN ({marks}) UNION SELECT key, {COLUMNS} "
                     f"FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key",
                     (*chunk, *chunk),
                 ).fetchall()
                 for key, *row in rows:
                     seq += 1
-                    removed.append(_to_document(row))
+                    removed.append(document_of_row(row))
                     connection.execute("INSERT INTO removals VALUES (?, ?, ?)", (seq, key, removed[-1].modality))
                     connection.execute("DELETE FROM documents WHERE key = ?", (key,))
             connection.execute("UPDATE sequence SET last = ?", (seq,))
         return removed
 
     def compact(self) -> tuple[int, int]:
-        """Gives the space of removed documents back to the disk.
+        """Returns the space of removed documents to the file system.
 
-        An index that has not heard of all removals until now starts over when it is refreshed.
+        An index that has not applied all removals yet starts over at its next refresh.
 
         Returns:
             Bytes on the disk before and after.
@@ -180,16 +168,16 @@ class DocumentStore:
     # -- reading
 
     def size_bytes(self) -> int:
-        """What the store takes on the disk, its log included."""
+        """Size on the disk, including the log."""
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(path.stat().st_size for path in files if path.exists())
 
     def data_version(self) -> tuple[int, int]:
-        """Changes with every commit, of this and of other connections; microseconds, so every query can ask."""
+        """Changes with every commit of any connection. Takes microseconds, so every query may call it."""
         return self.database.version()
 
     def store_id(self) -> str:
-        """A name no other store has, given when it was made."""
+        """A unique name, assigned when the store was created."""
         return str(self.database.row("SELECT store_id FROM sequence")[0])
 
     def last_seq(self) -> int:
@@ -197,17 +185,17 @@ class DocumentStore:
         return int(self.database.row("SELECT last FROM sequence")[0])
 
     def counts(self) -> dict[Modality, int]:
-        """How many documents there are of each modality."""
+        """The number of documents of each modality."""
         rows = dict(self.database.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))
         return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
-        """Those of the ids that are there, with their documents."""
+        """The documents of these ids; unknown ids are left out."""
         found: dict[str, Document] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
-            for row in self.database.rows(f"SELECT {_COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
-                found[row[0]] = _to_document(row)
+            for row in self.database.rows(f"SELECT {COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
+                found[row[0]] = document_of_row(row)
         return found
 
     def without_content(self, ids: Iterable[str]) -> list[str]:
@@ -231,25 +219,25 @@ class DocumentStore:
         return self.known([document_id]).get(document_id)
 
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
-        """The documents of these keys; a key that is not there is not in the result."""
+        """The documents of these keys; unknown keys are left out."""
         found: dict[int, Document] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
-            for key, *row in self.database.rows(f"SELECT key, {_COLUMNS} FROM documents WHERE key IN ({marks})", chunk):
-                found[key] = _to_document(row)
+            for key, *row in self.database.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key IN ({marks})", chunk):
+                found[key] = document_of_row(row)
         return found
 
     def captions_of(self, image_id: str) -> list[Document]:
-        """The captions of a picture, in the order they were committed."""
+        """The captions of a picture, in the order of their commits."""
         rows = self.database.rows(
-            f"SELECT {_COLUMNS} FROM documents WHERE image_id = ? AND image_id <> '' ORDER BY key", [image_id]
+            f"SELECT {COLUMNS} FROM documents WHERE image_id = ? AND image_id <> '' ORDER BY key", [image_id]
         )
-        return [_to_document(row) for row in rows]
+        return [document_of_row(row) for row in rows]
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
-        """Those of these keys that are captions of a picture, rising: key, text, and the key of the picture.
+        """The captions of pictures among these keys, rising: key, text, and the key of the picture.
 
-        None stands for a picture that is not there (yet).
+        The last is None if the picture is not in the store (yet).
         """
         found: list[tuple[int, str, int | None]] = []
         for chunk in _chunks(sorted(keys)):
@@ -263,15 +251,15 @@ class DocumentStore:
         return found
 
     def random_captions(self, n: int) -> list[Document]:
-        """At most n captions of different pictures, drawn at random; several tries a caption, whatever the size."""
+        """At most n captions of different pictures, drawn at random, at a cost that does not grow with the store."""
         first, last = self.database.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
         found: dict[str, Document] = {}
         for _ in range(_TRIES * n if last is not None else 0):
             rows = self.database.rows(
-                f"SELECT {_COLUMNS} FROM documents WHERE modality = 'text' AND seq >= ? ORDER BY seq LIMIT 1",
+                f"SELECT {COLUMNS} FROM documents WHERE modality = 'text' AND seq >= ? ORDER BY seq LIMIT 1",
                 [random.randint(first, last)],
             )
-            for caption in map(_to_document, rows):
+            for caption in map(document_of_row, rows):
                 if caption.image_id:
                     found.setdefault(caption.image_id, caption)
             if len(found) == n:
@@ -279,12 +267,12 @@ class DocumentStore:
         return list(found.values())
 
     def ids_where(self, condition: Condition) -> list[str]:
-        """The ids of the documents a condition is true of, in the order they were committed."""
+        """The ids of the documents for which a condition is true, in the order of their commits."""
         rows = self.database.rows(f"SELECT id FROM documents WHERE {condition.sql} ORDER BY key", condition.values)
         return [row[0] for row in rows]
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
-        """The keys (n,) of the documents of a modality that a condition is true of, rising."""
+        """The keys (n,) of the documents of a modality for which a condition is true, rising."""
         rows = self.database.rows(
             f"SELECT key FROM documents WHERE modality = ? AND ({condition.sql}) ORDER BY key",
             [modality, *condition.values],
@@ -299,20 +287,20 @@ class DocumentStore:
     def changes_after(
         self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
     ) -> StoreChanges | None:
-        """What came and went after `seq`, oldest first, at most `limit` new vectors.
+        """The documents that were added and removed after `seq`, oldest first.
 
-        A document that came and went in between is in neither list, or in `removed` only.
+        A document that was added and removed in between is in neither list, or in `removed` only.
 
         Args:
-            modality: Of which documents.
-            seq: The last sequence number that is known; 0 for none.
-            limit: The most vectors to return.
-            forgotten: That of the answer before, for one who asks on: who began after removals were forgotten never
-                saw what was removed, and misses nothing.
-            with_vectors: Whether the vectors are read; else they have no numbers.
+            modality: The modality of the documents.
+            seq: The last known sequence number; 0 for none.
+            limit: The largest number of added documents to return.
+            forgotten: `forgotten` of the previous result when a caller continues: removals that were forgotten before
+                it started concern documents that it never saw.
+            with_vectors: Whether to read the vectors; otherwise they are empty.
 
         Returns:
-            None where some removals since `seq` are forgotten: whoever asks has to start over from 0.
+            The changes; None if removals since `seq` are no longer recorded, so that the caller must start at 0.
         """
         with self.database.reading():
             last, forgotten_now = self.database.row("SELECT last, removals_from FROM sequence")
@@ -335,7 +323,7 @@ class DocumentStore:
         return StoreChanges(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (dim,) of those of the ids that are there."""
+        """The vectors (dim,) of these ids; unknown ids are left out."""
         found: dict[str, Vectors] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
@@ -344,7 +332,7 @@ class DocumentStore:
         return found
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (m, dim) of the captions of those of the pictures that have some."""
+        """The vectors (m, dim) of each picture's captions; pictures without captions are left out."""
         found: dict[str, list[bytes]] = {}
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
@@ -359,93 +347,28 @@ class DocumentStore:
         }
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
-        """Documents with all that is kept of them, keys above `after_key`, rising, at most `limit`."""
+        """At most `limit` documents with keys above `after_key`, rising, with everything that is kept of them."""
         rows = self.database.rows(
-            f"SELECT key, vector, jpeg, content, {_COLUMNS} FROM documents JOIN vectors USING (key) "
+            f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
             "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > ? ORDER BY key LIMIT ?",
             [after_key, limit],
         )
         return [
-            (key, NewDocument(_to_document(row), np.frombuffer(vector, "<f4"), jpeg, content))
+            (key, NewDocument(document_of_row(row), np.frombuffer(vector, "<f4"), jpeg, content))
             for key, vector, jpeg, content, *row in rows
         ]
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """The JPEG thumbnail of a picture, or None where there is no such picture."""
+        """The JPEG thumbnail of a picture, or None if there is no such picture."""
         return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = ?", image_id)
 
     def content(self, image_id: str) -> bytes | None:
-        """The encoded picture where the store keeps it itself, else None: then `uri` is its file."""
+        """The encoded bytes of a picture; None if the store does not keep them: then `uri` is its file."""
         return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = ?", image_id)
 
     def _blob(self, query: str, image_id: str) -> bytes | None:
         rows = self.database.rows(query, [image_id])
         return bytes(rows[0][0]) if rows else None
-
-
-def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """The tags after a merge patch.
-
-    >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": 4}})
-    {'b': {'c': 4, 'd': 3}}
-    """
-    result = dict(tags)
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, dict):
-            before = result.get(name)
-            result[name] = merged(before if isinstance(before, dict) else {}, value)
-        else:
-            result[name] = value
-    return result
-
-
-def _insert(connection: sqlite3.Connection, new: Sequence[tuple[int, int, NewDocument]]) -> None:
-    connection.executemany(
-        f"INSERT INTO documents (key, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((key, seq, *_to_row(item.document)) for key, seq, item in new),
-    )
-    connection.executemany(
-        "INSERT INTO vectors VALUES (?, ?)",
-        ((key, np.ascontiguousarray(item.vector, dtype="<f4").tobytes()) for key, _, item in new),
-    )
-    for table, field in (("thumbnails", "thumbnail"), ("pictures", "content")):
-        kept = ((key, getattr(item, field)) for key, _, item in new if getattr(item, field) is not None)
-        connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", kept)
-
-
-def _describe(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
-    connection.executemany(
-        "UPDATE documents SET uri = ?1, tags = ?2 WHERE id = ?3 AND (uri <> ?1 OR tags <> ?2)",
-        ((document.uri, _json(document.tags), document.id) for document in documents),
-    )
-
-
-def _last_seq(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT last FROM sequence").fetchone()[0])
-
-
-def _last_key(connection: sqlite3.Connection) -> int:
-    """The highest key that was ever given; SQLite keeps it over removals."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _json(tags: dict[str, Any]) -> str:
-    try:
-        return _TO_JSON.encode(tags)
-    except ValueError as error:
-        raise InputError(f"tags {tags}: not a number and infinity are no JSON") from error
-
-
-def _to_row(d: Document) -> tuple[object, ...]:
-    return (d.id, d.modality, d.uri, d.mime_type, d.text, d.width, d.height, d.image_id, _json(d.tags))
-
-
-def _to_document(row: Sequence[Any]) -> Document:
-    document_id, modality, uri, mime_type, text, width, height, image_id, tags = row
-    return Document(document_id, modality, uri, mime_type, text, width, height, image_id, json.loads(tags))
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -37,6 +37,8 @@ What a condition means:
 - Strings are equal to the letter and ordered by code point. `like` takes the whole string, `%` standing
   for any run of characters and `_` for one; `contains` takes any part, and `%` and `_` as they are. Both
   ignore the case of A to Z only.
+
+The file is longer than 300 lines since the grammar and its parser belong side by side.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from others import as_another_user, read_only
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import NotWritableError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
-from crossmodal.store.database import FILE_NAME, LOCK_NAME, _explained
+from crossmodal.store.locks import FILE_NAME, LOCK_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.sqlite_errors import explained
 
 DIM = 4
 
@@ -177,10 +178,10 @@ def test_a_read_only_file_system(folder: Path) -> None:
 def test_every_error_of_sqlite_has_its_own_words(folder: Path, code: int, told: str) -> None:
     error = sqlite3.OperationalError("as SQLite says it")
     error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_X"
-    explained = str(_explained(folder / FILE_NAME, error))
-    assert told in explained
-    assert str(folder / FILE_NAME) in explained
-    assert ("damaged" in explained) == ("damaged" in told)
+    message = str(explained(folder / FILE_NAME, error))
+    assert told in message
+    assert str(folder / FILE_NAME) in message
+    assert ("damaged" in message) == ("damaged" in told)
 
 
 def test_a_bug_stays_one(folder: Path) -> None:

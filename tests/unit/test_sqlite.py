@@ -13,7 +13,7 @@ import pytest
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, Modality
 from crossmodal.store import database
-from crossmodal.store.database import FILE_NAME
+from crossmodal.store.locks import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument, StoreChanges
 from crossmodal.store.where import parse
 
@@ -417,7 +417,7 @@ def test_documents_of_one_id_do_not_replace_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_tags_that_are_no_json_are_refused(tmp_path: Path, number: float) -> None:
     with DocumentStore(tmp_path, writable=True) as store:
-        with pytest.raises(InputError, match="no JSON"):
+        with pytest.raises(InputError, match="NaN or Infinity"):
             store.put([item("a"), item("b", tags={"x": number})])
         assert store.counts()["text"] == 0
         assert store.put([item("a")]) == ["indexed"]

@@ -13,7 +13,7 @@ from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.vector_replica import VectorReplica
-from crossmodal.store.database import FILE_NAME
+from crossmodal.store.locks import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 DIM = 16

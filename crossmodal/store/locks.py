@@ -1,0 +1,71 @@
+"""The lock of a collection's folder: one process writes at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crossmodal.core.errors import NotWritableError, StateError
+from crossmodal.core.os_errors import reason, why_not_writable
+
+FILE_NAME = "documents.sqlite"
+LOCK_NAME = "writer.lock"
+
+
+@contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder without opening its store.
+
+    Raises:
+        NotWritableError: This user may not write to it, or nobody may.
+        StateError: Another process is writing to it.
+    """
+    descriptor = take_writer_lock(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_writable(folder: Path) -> None:
+    """Checks that a collection can be written to.
+
+    Raises:
+        NotWritableError: This user may not write to it, or nobody may; the message says which.
+    """
+    for path in (folder, folder / FILE_NAME, folder / LOCK_NAME):
+        if why := why_not_writable(path, makes_folders=True):
+            raise NotWritableError(
+                f"{folder} can't be written to: {why}. What only reads works: queries, verify, export"
+            )
+
+
+def take_writer_lock(folder: Path) -> int:
+    """Takes the folder's lock and returns its file descriptor; the kernel releases it when the process ends.
+
+    Raises:
+        NotWritableError: This user may not write to it, or nobody may.
+        StateError: Another process is writing to it.
+    """
+    check_writable(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StateError(f"{folder} can't be written to: {reason(error, folder)}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StateError(
+            f"another process is writing to {folder}: wait until it is done, or stop it "
+            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries go on "
+            "meanwhile"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise StateError(f"{folder / LOCK_NAME} can't be locked: {reason(error)}") from error
+    return descriptor
