@@ -38,7 +38,7 @@ from ingest import ingest
 from scale_indexes import DIM, PEERS, QUERIES, K, Opened, Search, build_ours, generate, open_ours
 
 from crossmodal.index.choice import choose
-from crossmodal.index.kinds import ALL_KINDS, HNSW_FP16, IVF_PQ, IndexKind
+from crossmodal.index.kinds import ALL_KINDS, HNSW_FP16, IVF_PQ
 
 AMPLE_BYTES, EQUAL_RECALL = 64 * 10**9, 0.95
 ROUND_S, MEASURED_S = 0.2, 3.0
