@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import atomic_path
 from crossmodal.encoders.photo_towers import (
     LITE_FEATURES,
     BertLayer,
@@ -120,12 +121,11 @@ def save_folder(model: PhotoModel, vocabulary: list[str], folder: Path) -> None:
         else:
             stored[name] = value.half().contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{WEIGHTS_NAME}.partial"
-    save_file(stored, partial)
-    os.chmod(partial, 0o644)
-    (folder / VOCABULARY_NAME).write_text("\n".join(vocabulary) + "\n", "utf8")
-    (folder / CONFIG_NAME).write_text(json.dumps(asdict(model.shape), indent=2) + "\n", "utf8")
-    partial.replace(folder / WEIGHTS_NAME)
+    with atomic_path(folder / WEIGHTS_NAME) as temporary:
+        save_file(stored, temporary)
+        os.chmod(temporary, 0o644)
+        (folder / VOCABULARY_NAME).write_text("\n".join(vocabulary) + "\n", "utf8")
+        (folder / CONFIG_NAME).write_text(json.dumps(asdict(model.shape), indent=2) + "\n", "utf8")
 
 
 def load_folder(folder: Path) -> PhotoModel:

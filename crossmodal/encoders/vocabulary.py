@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.files import write_atomically
 
 PAD, START, END, UNKNOWN = SPECIAL_WORDS = ("<pad>", "<start>", "<end>", "<unk>")
 PAD_ID, START_ID, END_ID, UNKNOWN_ID = range(4)
@@ -87,9 +87,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes `{"words": [...]}`, all words in the order of their ids, as JSON, all or nothing."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps({"words": self.words}, indent=0) + "\n", "utf8")
-        os.replace(partial, path)
+        write_atomically(path, (json.dumps({"words": self.words}, indent=0) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

@@ -7,12 +7,12 @@ arXiv 1707.05612, section 4.1.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from crossmodal.core.files import atomic_path
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
 prepare_torchvision()
@@ -215,16 +215,14 @@ def save_folder(
     if broken:
         raise ValueError(f"weights that are not finite in {dtype}: {', '.join(broken[:3])}")
     folder.mkdir(parents=True, exist_ok=True)
-    partial = {name: folder / f"{name}.partial" for name in (CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME)}
-    try:
-        partial[CONFIG_NAME].write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf8")
-        vocabulary.save(partial[VOCABULARY_NAME])
-        save_file({k: v.contiguous() for k, v in state.items()}, partial[WEIGHTS_NAME])
-        for name, path in partial.items():
-            os.replace(path, folder / name)
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
+    with (
+        atomic_path(folder / CONFIG_NAME) as config_path,
+        atomic_path(folder / VOCABULARY_NAME) as vocabulary_path,
+        atomic_path(folder / WEIGHTS_NAME) as weights_path,
+    ):
+        config_path.write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf8")
+        vocabulary.save(vocabulary_path)
+        save_file({k: v.contiguous() for k, v in state.items()}, weights_path)
 
 
 def read_config(folder: Path) -> VseConfig:

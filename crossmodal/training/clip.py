@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from crossmodal.core.files import atomic_writer
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
 prepare_torchvision()
@@ -251,7 +252,6 @@ class _Run:
 
     def checkpoint(self, step: int, path: Path) -> None:
         """Saves everything `resume` needs, all or nothing."""
-        partial = path.with_suffix(".partial")
         state = {
             "step": step,
             "settings": asdict(self.settings),
@@ -261,8 +261,8 @@ class _Run:
             "facts": self.facts.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        with atomic_writer(path) as file:
+            torch.save(state, file)
 
     def resume(self, path: Path) -> int:
         """Loads a checkpoint if there is one; returns the step to go on with."""

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import atomic_path
 from crossmodal.core.types import Preprocessing
 from crossmodal.encoders.clip import CONFIG_NAME, WEIGHTS_NAME
 
@@ -48,10 +49,8 @@ def save_folder(model: torch.nn.Module, config: dict[str, Any], preprocessing: P
         "interpolation": preprocessing.interpolation,
         "resize_mode": preprocessing.resize,
     }
-    partial = folder / f"{WEIGHTS_NAME}.partial"
-    save_file({name: value.contiguous() for name, value in half.items()}, partial)
-    os.chmod(partial, 0o644)
-    partial_config = folder / f"{CONFIG_NAME}.partial"
-    partial_config.write_text(json.dumps({"model_cfg": config, "preprocess_cfg": told}, indent=2) + "\n", "utf8")
-    partial.replace(folder / WEIGHTS_NAME)
-    partial_config.replace(folder / CONFIG_NAME)
+    with atomic_path(folder / CONFIG_NAME) as config_path, atomic_path(folder / WEIGHTS_NAME) as weights_path:
+        save_file({name: value.contiguous() for name, value in half.items()}, weights_path)
+        os.chmod(weights_path, 0o644)
+        content = json.dumps({"model_cfg": config, "preprocess_cfg": told}, indent=2) + "\n"
+        config_path.write_text(content, "utf8")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import atomic_writer
 from crossmodal.core.types import ImageRecord, Preprocessing, Vectors
 from crossmodal.training.curves import draw_curves
 from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch, evaluation_pixels
@@ -207,9 +208,8 @@ class _Run:
             "model": self.learner.module.state_dict(),
             "optimizer": self.learner.optimizer.state_dict(),
         }
-        partial = self.out / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.out / CHECKPOINT)
+        with atomic_writer(self.out / CHECKPOINT) as file:
+            torch.save(state, file)
         (self.out / HISTORY).write_text(json.dumps(history, indent=2) + "\n", "utf8")
 
     def resume(self) -> list[dict[str, Any]]:

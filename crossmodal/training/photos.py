@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.files import atomic_writer
 from crossmodal.core.types import ImageRecord, Vectors
 from crossmodal.encoders.photo_model import PhotoModel, load_folder, save_folder
 from crossmodal.encoders.photos import BUNDLED_FOLDER, CONTEXT_LENGTH, VOCABULARY_NAME, PhotoShape
@@ -215,14 +216,12 @@ class _Run:
                 self.stages["fine_tuned"] = self.measure(self.average)
                 told += f": {_told(self.stages['fine_tuned'])}"
             self.report(told)
-            partial = file.with_suffix(".partial")
-            torch.save(
-                {
-                    "model": self.model.state_dict(), "average": self.average.state_dict(), "step": rate.step,
-                    "optimizer": optimizer.state_dict(), "recipe": json.dumps(asdict(recipe)),
-                }, partial,
-            )  # fmt: skip
-            partial.replace(file)
+            state = {
+                "model": self.model.state_dict(), "average": self.average.state_dict(), "step": rate.step,
+                "optimizer": optimizer.state_dict(), "recipe": json.dumps(asdict(recipe)),
+            }  # fmt: skip
+            with atomic_writer(file) as checkpoint:
+                torch.save(state, checkpoint)
 
     def finish(self) -> dict[str, Any]:
         """Chooses between the locked and the fine-tuned weights, or what lies between, on dev; writes the folder."""

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crossmodal.core.files import atomic_writer
 from crossmodal.encoders.photo_towers import MiniLM, mean_of_tokens
 from crossmodal.encoders.wordpiece import WordPiece
 
@@ -152,6 +153,5 @@ def _encode(
                 states[offsets[i] : offsets[i + 1]] = half[place, : len(rows[i])]
             if start % (GROUP * 100) == 0:
                 report(f"texts: {start} of {len(rows)}")
-    partial = out.with_suffix(".partial.npz")
-    np.savez(partial, pooled=pooled, states=states, offsets=offsets)
-    partial.replace(out)
+    with atomic_writer(out) as file:
+        np.savez(file, pooled=pooled, states=states, offsets=offsets)

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from crossmodal.core.files import atomic_path
 from crossmodal.scenes import language, world
 from crossmodal.scenes.render import render
 from crossmodal.scenes.world import Pattern, Scene, Thing, make_scene
@@ -358,14 +359,13 @@ def draw_pool(folder: Path, n_scenes: int, side_px: int, seed: int) -> tuple[NDA
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         shape = (n_scenes, side_px, side_px, 3)
-        partial = path.with_suffix(".partial.npy")
-        pool = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        with get_context("spawn").Pool(len(os.sched_getaffinity(0))) as workers:
-            jobs = ((i, side_px, seed) for i in range(n_scenes))
-            for i, picture in enumerate(workers.imap(_draw_small, jobs, chunksize=256)):
-                pool[i] = picture
-        pool.flush()
-        partial.rename(path)
+        with atomic_path(path) as temporary:
+            pool = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            with get_context("spawn").Pool(len(os.sched_getaffinity(0))) as workers:
+                jobs = ((i, side_px, seed) for i in range(n_scenes))
+                for i, picture in enumerate(workers.imap(_draw_small, jobs, chunksize=256)):
+                    pool[i] = picture
+            pool.flush()
     return np.load(path, mmap_mode="r"), scenes
 
 

@@ -26,6 +26,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import atomic_writer
 from crossmodal.core.os_errors import reason
 from serving.middleware.problem import Answer, Problem, problem_json, refuse
 
@@ -98,15 +99,10 @@ def read_keys(path: Path) -> list[KeyRecord]:
 
 
 def write_keys(path: Path, records: Iterable[KeyRecord]) -> None:
-    """Writes a keys file, for its owner only, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf8") as file:
-        json.dump({"keys": [asdict(record) for record in records]}, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Writes a keys file atomically, readable by its owner only."""
+    content = json.dumps({"keys": [asdict(record) for record in records]}, indent=2)
+    with atomic_writer(path, mode=0o600) as file:
+        file.write(f"{content}\n".encode())
 
 
 class KeyRing:
