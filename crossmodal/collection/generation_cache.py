@@ -1,4 +1,4 @@
-"""What an Executor has open of a collection: of the generation that counts, and of the one before it."""
+"""What an Executor has open for the current generation of a collection, and for the previous one."""
 
 import logging
 import threading
@@ -16,20 +16,20 @@ HELD = 2
 
 
 class GenerationCache(Generic[T]):
-    """Encoders, indexes or stores by generation; a new generation is opened beside the old one, without a stop.
+    """Encoders, indexes or stores by generation; a new generation is opened while the old one serves.
 
-    The Executor that a query meets first chooses the generation and writes it on the document; the others take
-    that one. So no query is encoded by one model and looked up among the vectors of another.
+    The first Executor of a query writes the generation on the document, and the others use that one. So no query is
+    encoded by one model and searched among the vectors of another.
     """
 
     def __init__(
         self, collection: str, opened: Callable[[Collection], T], closed: Callable[[T], None] = lambda _: None
     ) -> None:
-        """Opens the generation that counts.
+        """Opens the current generation.
 
         Args:
             collection: The folder of the collection.
-            opened: Opens what is held.
+            opened: Opens the resource of a generation.
             closed: Closes it.
         """
         self._root, self._opened, self._closed = Path(collection), opened, closed
@@ -41,17 +41,21 @@ class GenerationCache(Generic[T]):
         self._opening: threading.Thread | None = None
 
     def current(self) -> tuple[str, T]:
-        """The generation to use for what comes in now, and what is held of it."""
+        """The name of the current generation, and its resource."""
         mark = generation_mark(self._root)
         if mark != self._mark and (self._opening is None or not self._opening.is_alive()):
             self._mark = mark
             self._opening = threading.Thread(target=self._change, daemon=True)
             self._opening.start()
-        with self._lock:  # or it might close what is named here, before it is looked up
+        with self._lock:  # so that `_change` can't close the generation between the two reads
             return self._current, self._held[self._current]
 
     def named(self, name: str) -> T:
-        """What is held of a generation; opened where it is not yet."""
+        """The resource of a generation, opened if needed.
+
+        Raises:
+            InputError: It is no name of a generation.
+        """
         self.current()
         held = self._held.get(name)
         if held is None and name and not is_generation(name):
@@ -67,7 +71,7 @@ class GenerationCache(Generic[T]):
         self._held = {}
 
     def _change(self) -> None:
-        """Goes over to the generation that counts now; where it can't be opened, the old one goes on serving."""
+        """Switches to the current generation; if it can't be opened, the old one keeps serving."""
         try:
             name = Collection.open(self._root).generation
             self._open(name)

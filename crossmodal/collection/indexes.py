@@ -1,4 +1,4 @@
-"""Every index of a collection, whatever its model; what reads words is imported only where there are any."""
+"""All indexes of a collection. The word indexes are imported only for models that have them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from crossmodal.store.sqlite import DocumentStore
 
 
 def has_words(model: ModelSpec) -> bool:
-    """Whether collections of this model have indexes of words."""
+    """Whether collections of this model have word indexes."""
     return model.base is not None
 
 
 def every_index(collection: Collection, store: DocumentStore) -> dict[str, StoreReplica[Any]]:
-    """The indexes by name: `image` and `text`, and of a sparse model `sparse` and `bm25`, too."""
+    """The indexes by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
     found: dict[str, StoreReplica[Any]] = {
         "image": collection.index(store, "image"),
         "text": collection.index(store, "text"),

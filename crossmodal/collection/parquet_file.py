@@ -37,7 +37,7 @@ BATCH_ROWS = 10_000
 BATCH_BYTES = 64 * 2**20
 UNIT_TOLERANCE = 1e-3  # what an index asks of a vector's length
 
-_PAGE_ROWS = 64  # asked of the store at a time: with a whole picture in each row, some hundred MB
+_PAGE_ROWS = 64  # read from the store at a time; with an embedded picture in each row, some hundred MB
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 _FORMAT_KEY = b"crossmodal.format"
 _MANIFEST_KEY = b"crossmodal.manifest"
@@ -125,7 +125,9 @@ class ParquetFile:
             )
         row = 0
         with _damage_named(self.path):
-            for group in range(self._file.num_row_groups):  # asked for all at once, small groups come as a big one
+            for group in range(
+                self._file.num_row_groups
+            ):  # requested together, small groups are joined into a large batch
                 for batch in self._file.iter_batches(BATCH_ROWS, row_groups=[group]):
                     batch.validate(full=True)
                     yield self._documents(batch, row)

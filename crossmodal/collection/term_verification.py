@@ -1,4 +1,4 @@
-"""Whether the indexes of words of a sparse collection say what its store says."""
+"""Consistency of the word indexes of a sparse collection with its store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from crossmodal.store.sqlite import DocumentStore
 
 
 def problems_of_words(collection: Collection, store: DocumentStore, n_sampled: int) -> Iterator[tuple[str, str]]:
-    """What is off, and what to do about it: the words of pictures against their vectors, of captions against their
-    texts; about `n_sampled` of each.
+    """The problems as (item, reason): pictures' words against their vectors, captions' words against their texts.
+
+    About `n_sampled` of each are compared.
     """
     indexes = WordIndexes.open(collection.index_folder, collection.model, store)
     again = "run -t rebuild"

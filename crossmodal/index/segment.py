@@ -1,4 +1,4 @@
-"""One part of a dense index: a FAISS index, the keys of its rows, and which of them are dead."""
+"""A segment of a dense index: a FAISS index, the keys of its rows, and which rows were removed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from crossmodal.index.flat import FlatIndex, Rows
 from crossmodal.index.kinds import BLOCK, FLAT, IndexKind, Take, copied, float16_rows
 from crossmodal.index.rows import MemoryRows, RowSource, Scores, best
 
-FEW = 1_000  # rows allowed that are always scored one by one
-GATHERED = 20_000  # and where they are a quarter of the part or less
-SPARE = 2  # times as many are fetched as should be enough
-MOST_CANDIDATES = 5_000  # beyond, scoring all that is allowed is faster
+FEW = 1_000  # allowed rows up to which they are always scored one by one
+GATHERED = 20_000  # the same, if they are at most a quarter of the segment
+SPARE = 2  # candidates fetched, as a multiple of the expected need
+MOST_CANDIDATES = 5_000  # above, scoring all allowed rows is faster
 
 
 class Segment:
-    """Rows under ascending keys. Rows are only ever appended; a removed one is dead until the part is rebuilt."""
+    """Rows with ascending keys. Rows are only appended; a removed one is marked dead until a new segment is built."""
 
     def __init__(self, kind: IndexKind, index: Any, rows: RowSource | None, keys: Keys, n_trained: int = 0) -> None:
         """Takes over an index and the keys of its rows.
@@ -44,13 +44,13 @@ class Segment:
 
     @classmethod
     def build(cls, kind: IndexKind, dim: int, keys: Keys, take: Take) -> Segment:
-        """A part of that kind over len(keys) vectors, which `take` gives."""
+        """A segment of that kind with len(keys) vectors, which `take` returns."""
         n = len(keys)
         return cls(kind, kind.build(dim, n, take), _rows_beside(kind, dim, n, take), keys, n)
 
     @property
     def keys(self) -> Keys:
-        """(n,) the keys of all rows, living or dead."""
+        """(n,) the keys of all rows, removed ones included."""
         return self._keys[: self.n]
 
     @property
@@ -66,14 +66,14 @@ class Segment:
         return self.rows.take(rows).astype(np.float32, copy=False)
 
     def copy(self) -> Segment:
-        """One of the same content that can be added to; all in memory."""
+        """A copy in memory, which can be added to."""
         rows = _rows_beside(self.kind, self.index.d, self.n, self.vectors)
         part = Segment(self.kind, copied(self.index), rows, self.keys, self.n_trained)
         part.remove(self.keys[~self.alive])
         return part
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Appends rows to a part that was built or copied here, not read from a file."""
+        """Appends rows to a segment that was built or copied, not read from a file."""
         n = self.n + len(keys)
         if n >= len(self._keys):
             spare = n + 1 - self.n + n // 2
@@ -87,7 +87,7 @@ class Segment:
         self.n = n
 
     def remove(self, keys: Keys) -> int:
-        """Marks the rows of these keys as dead; returns how many lived."""
+        """Marks the rows of these keys as removed; returns how many were not yet."""
         rows = self._living(keys)
         self._alive[rows] = False
         self.n_dead += len(rows)
@@ -104,10 +104,10 @@ class Segment:
         return scores, self._keys[rows]
 
     def _search_some(self, queries: Vectors, k: int, allowed: Keys | None) -> tuple[Scores, Rows]:
-        """Where not every row may be found: so many are fetched that enough of them are likely to be allowed.
+        """A search among some of the rows: fetches so many candidates that enough of them are likely to be allowed.
 
-        FAISS can be told what to skip while it searches, but a graph search then fills up with what it happens
-        to pass where the neighbourhood of the query is not allowed. Of the best n, those allowed are the best.
+        FAISS has selectors, but with one a graph search returns rows far from the query if its neighbourhood is not
+        allowed. The allowed ones among the best n are the best allowed ones.
         """
         rows = None if allowed is None else self._living(allowed)
         n_allowed = len(self) if rows is None else len(rows)

@@ -1,4 +1,4 @@
-"""The dense index that follows the store: the vectors of one modality."""
+"""The dense index of one modality, kept in step with the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 
 class VectorReplica(StoreReplica[DenseIndex]):
-    """The vectors of one modality of a collection, as they are in the store."""
+    """The vectors of one modality of a collection, kept in step with the store."""
 
     def __init__(
         self,
@@ -29,29 +29,29 @@ class VectorReplica(StoreReplica[DenseIndex]):
         n_shards: int = 1,
         index_config: IndexConfig | None = None,
     ) -> None:
-        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
 
         Args:
             store: The store of the collection.
-            modality: Which of its vectors.
-            folder: Where snapshots are kept.
+            modality: The modality of the vectors.
+            folder: The folder of the snapshots.
             dim: Length of a vector.
             shard: With `n_shards`: this index holds the keys with `key % n_shards == shard`.
             n_shards: How many indexes share the vectors.
-            index_config: What the next snapshot is to be like; by default chosen by count.
+            index_config: The kind of the next snapshot; by default `auto`.
         """
         self.dim, self.shard, self.n_shards = dim, shard, n_shards
         self.index_config = index_config or IndexConfig()
         super().__init__(store, modality, folder, f"{modality}-{shard}-of-{n_shards}")
 
     def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
-        """The k best of everything committed until now; as `DenseIndex.search`."""
+        """The k best of everything committed so far; as `DenseIndex.search`."""
         self.refresh()
         with self._lock:
             return self.index.search(queries, k, allowed)
 
     def choice(self) -> KindChoice:
-        """What the index would be built as now, and why."""
+        """The kind that the index would be built with now, and why."""
         return self.index_config.choice(len(self.index), self.dim)
 
     def description(self) -> tuple[str, str]:
@@ -59,7 +59,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
         choice = self.choice()
         return str(choice.kind), choice.why
 
-    # -- as `StoreReplica` asks for
+    # -- for `StoreReplica`
 
     def _empty(self) -> DenseIndex:
         return DenseIndex(self.dim)

@@ -1,1 +1,1 @@
-"""From the records of a data set to a collection that is in step with them."""
+"""Indexing: brings a collection in step with the records of a data set."""

@@ -1,4 +1,4 @@
-"""A collection's store, open for reading only while it is needed."""
+"""A collection's store, opened for reading on demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from crossmodal.store.sqlite import DocumentStore
 
 
 class StoreReader:
-    """Opens the store of a collection when it is first asked for, and again after each `release`."""
+    """Opens the store of a collection at its first use, and again after each `release`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

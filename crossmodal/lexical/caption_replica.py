@@ -1,4 +1,4 @@
-"""The words of a collection's captions, in an index that follows the store."""
+"""The BM25 index of a collection's captions, kept in step with the store."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NAME = "bm25"
 
 
 class CaptionReplica(StoreReplica[CaptionIndex]):
-    """BM25 over the captions of all pictures, as they are in the store."""
+    """BM25 over the captions of all pictures, kept in step with the store."""
 
     def __init__(self, store: DocumentStore, folder: Path) -> None:
-        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
 
         Args:
             store: The store of the collection.
-            folder: Where snapshots are kept.
+            folder: The folder of the snapshots.
         """
         super().__init__(store, "text", folder, NAME)
 
     def search(self, query: Sequence[tuple[str, float]], k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best pictures of everything committed until now; as `CaptionIndex.search`."""
+        """The k best pictures of everything committed so far; as `CaptionIndex.search`."""
         self.refresh()
         with self._lock:
             return self.index.search(query, k, allowed)
@@ -51,7 +51,7 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
         with self._lock:
             return "inverted", f"captions of {self.index.n_pictures} pictures, {len(self.index.terms)} words"
 
-    # -- as `StoreReplica` asks for
+    # -- for `StoreReplica`
 
     def _empty(self) -> CaptionIndex:
         return CaptionIndex()

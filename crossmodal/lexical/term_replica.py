@@ -1,4 +1,4 @@
-"""The learned words of a collection's pictures, in an inverted index that follows the store."""
+"""The inverted index of the pictures' learned words, kept in step with the store."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ NAME = "sparse"
 
 
 class TermReplica(StoreReplica[SparseIndex]):
-    """The weights of words of all pictures, made from their vectors, as these are in the store."""
+    """The word weights of all pictures, computed from their vectors in the store."""
 
     def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
-        """Opens the snapshot if there is a good one, and replays what the store has beyond it.
+        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
 
         Args:
             store: The store of the collection.
-            folder: Where snapshots are kept.
-            model: Gives a vector its words.
-            weights_hash: The model's: a snapshot of another model is passed over.
+            folder: The folder of the snapshots.
+            model: Computes the words of a vector.
+            weights_hash: The model's; a snapshot of another model is ignored.
         """
         self.model, self.weights_hash = model, weights_hash
         self.scoring: Scoring = model.config.scoring
         super().__init__(store, "image", folder, NAME)
 
     def search(self, query: csr_matrix, k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best of everything committed until now; as `SparseIndex.search`."""
+        """The k best of everything committed so far; as `SparseIndex.search`."""
         self.refresh()
         with self._lock:
             return self.index.search(query, k, allowed, self.scoring)
@@ -55,7 +55,7 @@ class TermReplica(StoreReplica[SparseIndex]):
         without = int(np.count_nonzero(active == 0))
         return "inverted", f"{mean:.1f} words a picture, of {self.index.n_terms}; {without} pictures have none"
 
-    # -- as `StoreReplica` asks for
+    # -- for `StoreReplica`
 
     def _empty(self) -> SparseIndex:
         return SparseIndex(len(self.model.vocabulary))

@@ -89,8 +89,8 @@ class DocumentStore:
                     seq, key = seq + 1, key + 1
                     new.append((key, seq, item))
             insert(connection, new)
-            told = zip(items, outcomes, strict=True)
-            describe(connection, (item.document for item, outcome in told if outcome == "unchanged"))
+            with_outcomes = zip(items, outcomes, strict=True)
+            describe(connection, (item.document for item, outcome in with_outcomes if outcome == "unchanged"))
             connection.execute("UPDATE sequence SET last = ?", (seq,))
         return outcomes
 
