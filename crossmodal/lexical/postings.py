@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+from scipy.sparse import csc_matrix, csr_matrix  # type: ignore[import-untyped]
 
 Weights = NDArray[np.float32]
 
@@ -41,18 +41,20 @@ class Postings:
 
     def dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
         """The sums (n,) of weight * query weight over `terms`, added up in their order."""
-        sums = np.zeros(self.n, np.float32)
-        for term, weight in zip(terms.tolist(), query, strict=True):
-            rows, weights = self.of_term(term)
-            np.add.at(sums, rows, weights * weight)
+        lists = [self.of_term(term) for term in terms.tolist()]
+        if not lists:
+            return np.zeros(self.n, np.float32)
+        rows, weights = (np.concatenate(arrays) for arrays in zip(*lists, strict=True))
+        ends = np.cumsum([0, *(len(of_term) for of_term, _ in lists)])
+        sums: Weights = csc_matrix((weights, rows, ends), shape=(self.n, len(lists))) @ query
         return sums
 
     def norms(self, factors: Weights) -> Weights:
         """The L2 norm (n,) of each picture's weights * factors (n_terms,)."""
-        squares = np.zeros(self.n, np.float32)
-        for term, square in enumerate(np.square(factors)):
-            rows, weights = self.of_term(term)
-            np.add.at(squares, rows, np.square(weights) * square)
+        shape = (self.n, len(self.starts) - 1)
+        squares: Weights = csc_matrix((np.square(self.weights), self.rows, self.starts), shape=shape) @ np.square(
+            factors
+        )
         return np.sqrt(squares)
 
 
