@@ -7,108 +7,54 @@ reason the annotations here are real types, not strings: no `from __future__ imp
 
 import os
 from collections.abc import Iterable
-from functools import cache
-from typing import Annotated, Any, Dict, Optional
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
-from docarray.base_doc.mixins.io import _type_to_protobuf
 from docarray.proto import DocProto
 from docarray.typing import NdArray
 from pydantic import AfterValidator, Field
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import to_jsonable_python
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.core.types import MODALITIES, Document
+from executors.codec import read_value, write_value
 
 DEFAULT_TOP_K = 10
 
-
-class _PlainDefaults(GenerateJsonSchema):
-    def encode_default(self, dft: Any) -> Any:
-        return to_jsonable_python(dft)
-
-
-_PLAIN = {str: "text", int: "integer", float: "float", bool: "boolean"}
-"""Types whose values are in a protobuf node as they are, with the name they have there."""
-_PLAIN_NAMES = frozenset(_PLAIN.values())
-
-
-def _fill(node: Any, value: Any) -> None:
-    """Makes an empty node that of a value; None has an empty one."""
-    name = _PLAIN.get(type(value))
-    if name:
-        setattr(node, name, value)
-    elif type(value) is dict:
-        node.dict.SetInParent()
-        for key, one in value.items():
-            _fill(node.dict.data[key], one)
-    elif isinstance(value, DocList):
-        node.doc_array.SetInParent()
-        for doc in value:
-            doc.write_to(node.doc_array.docs.add())
-    elif value is not None:
-        node.CopyFrom(_type_to_protobuf(value))
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+else:
+    Array = NdArray  # what docarray takes for an array; plain numpy arrays are assigned to it
 
 
 class _Doc(BaseDoc):
-    """A schema whose JSON form is made quickly, and once: Jina asks for it for every endpoint of every Executor as a
-    Flow starts, and pydantic by itself makes a validator for every default value, half of that time.
+    """A schema that `executors.codec` writes and reads; a field that the schema lacks is left out."""
 
-    It is also read and written quickly: docarray looks a field up several times before it takes a text or a number for
-    what it is, and every part of a Flow reads and writes every document.
-    """
-
-    def to_protobuf(self) -> Any:
-        """As docarray's: the message of the document, with all its fields."""
+    def to_protobuf(self) -> DocProto:
+        """The message of the document, with all its fields."""
         message = DocProto()
         self.write_to(message)
         return message
 
-    def write_to(self, message: Any) -> None:
-        """Writes all its fields into an empty message."""
+    def write_to(self, message: DocProto) -> None:
+        """Writes all fields into an empty message."""
         data = message.data
         for name, value in self.__dict__.items():
-            _fill(data[name], value)
+            write_value(data[name], value)
 
     @classmethod
-    def from_protobuf(cls, pb_msg: Any) -> Any:
-        """As docarray's: the document of a message; fields that are not the schema's are left out."""
-        fields = cls._docarray_fields()
-        data = pb_msg.data
-        return cls(**{name: cls._read(data[name], name) for name in data if name in fields})
+    def from_protobuf(cls, pb_msg: DocProto) -> Any:
+        """The document of a message.
 
-    @classmethod
-    def _read(cls, node: Any, name: Optional[str] = None) -> Any:
-        """What is in a node, of the field of that name or inside of one."""
-        kind = node.WhichOneof("content")
-        if not node.type:
-            if kind in _PLAIN_NAMES:
-                return getattr(node, kind)
-            if kind == "dict":
-                data = node.dict.data
-                return {key: cls._read(data[key]) for key in data}
-            if kind == "doc_array" and name:
-                array = cls._get_field_annotation(name)
-                return array.construct([array.doc_type.from_protobuf(one) for one in node.doc_array.docs])
-        return None if kind is None else cls._get_content_from_node_proto(node, name)
+        Raises:
+            ValueError: A value that its field does not take, or a damaged array.
+        """
+        fields, data = cls.model_fields, pb_msg.data
+        return cls(**{name: read_value(data[name], cls.nested.get(name)) for name in data if name in fields})
 
-    @classmethod
-    @cache
-    def _docarray_fields(cls) -> Dict[str, Any]:
-        return cls.model_fields
-
-    @classmethod
-    @cache
-    def _get_field_annotation(cls, field: str) -> Any:
-        return super()._get_field_annotation(field)
-
-    @classmethod
-    @cache
-    def model_json_schema(cls, *args: Any, **options: Any) -> Dict[str, Any]:
-        return super().model_json_schema(*args, **{"schema_generator": _PlainDefaults, **options})
+    nested: ClassVar[Dict[str, Any]] = {}
+    """The type of the list in each field that holds documents."""
 
 
 INT32 = 2**31
@@ -138,7 +84,7 @@ class MatchDoc(_Doc):
     reads, a millisecond and more a match on the way to the caller.
     """
 
-    id: str = ""
+    id: str = ""  # type: ignore[assignment]  # docarray has a type of its own
     modality: str = ""
     uri: str = ""
     mime_type: str = ""
@@ -169,7 +115,7 @@ class MediaDoc(_Doc):
     words that were not read. `fusion` is of a search by words: how its parts were joined.
     """
 
-    id: str = Field(default_factory=_new_id)
+    id: str = Field(default_factory=_new_id)  # type: ignore[assignment]
     modality: str = ""
     uri: str = ""
     mime_type: str = ""
@@ -178,10 +124,10 @@ class MediaDoc(_Doc):
     height: int = 0
     image_id: str = ""
     tags: Tags = {}
-    content: Optional[NdArray] = None
-    pixels: Optional[NdArray] = None
-    thumbnail: Optional[NdArray] = None
-    embedding: Optional[NdArray] = None
+    content: Optional[Array] = None
+    pixels: Optional[Array] = None
+    thumbnail: Optional[Array] = None
+    embedding: Optional[Array] = None
     found: Dict[str, float] = {}
     matches: Matches = Matches()
     scores: Dict[str, float] = {}
@@ -191,6 +137,7 @@ class MediaDoc(_Doc):
     generation: str = ""
     fusion: str = ""
     note: str = ""
+    nested: ClassVar[Dict[str, Any]] = {"matches": Matches}
 
     def __init__(self, **values: Any) -> None:
         # The usual list would be copied, which docarray does through a pickle, with a progress bar.

@@ -1,0 +1,84 @@
+"""Documents as protobuf messages, field by field as docarray writes and reads them, and with checks that it lacks.
+
+Every part of a Flow reads and writes every document, and docarray looks each field up several times before it takes a
+text or a number for what it is. Messages also come from outside: an array must have as many bytes as its shape says
+(docarray fills what is missing with zeros), and only the kinds of values that this schema has are read.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from docarray import DocList
+from docarray.proto import NodeProto
+
+_PLAIN = {str: "text", bool: "boolean", int: "integer", float: "float"}
+"""Types of plain values, with the name of their field in a node; `bool` stands before `int`, which it is as well."""
+_PLAIN_NAMES = frozenset(_PLAIN.values())
+_LISTS = ("list", "tuple", "set")
+_NUMBERS = "biuf"
+"""The kinds of numpy's dtypes that travel: no objects, no texts."""
+
+
+def write_value(node: Any, value: Any) -> None:
+    """Writes a value into an empty node; None leaves it empty.
+
+    Raises:
+        TypeError: A value of a type that no field has.
+    """
+    name = _PLAIN.get(type(value)) or next((name for kind, name in _PLAIN.items() if isinstance(value, kind)), None)
+    if name:
+        setattr(node, name, value)
+    elif isinstance(value, dict):
+        node.dict.SetInParent()
+        for key, item in value.items():
+            write_value(node.dict.data[key], item)
+    elif isinstance(value, DocList):
+        node.doc_array.SetInParent()
+        for doc in value:
+            doc.write_to(node.doc_array.docs.add())
+    elif isinstance(value, np.ndarray):
+        dense = node.ndarray.dense
+        dense.buffer, dense.dtype = value.tobytes(), value.dtype.str
+        dense.shape.extend(value.shape)
+        node.type = "ndarray"
+    elif isinstance(value, list | tuple | set):
+        items = getattr(node, type(value).__name__)
+        items.SetInParent()
+        for item in value:
+            write_value(items.data.add(), item)
+    elif value is not None:
+        raise TypeError(f"a value of type {type(value).__name__} can't be sent")
+
+
+def read_value(node: NodeProto, doc_list: Any = None) -> Any:
+    """The value of a node; `doc_list` is the type of nested documents, where the field has any.
+
+    Raises:
+        ValueError: A kind of value that no field has, or an array whose bytes don't match its shape.
+    """
+    kind = node.WhichOneof("content")
+    if kind in _PLAIN_NAMES:
+        return getattr(node, kind)
+    if kind == "dict":
+        data = node.dict.data
+        return {key: read_value(data[key]) for key in data}
+    if kind in _LISTS:
+        return [read_value(item) for item in getattr(node, kind).data]
+    if kind == "ndarray":
+        return _read_array(node.ndarray.dense)
+    if kind == "doc_array" and doc_list is not None:
+        return doc_list.construct([doc_list.doc_type.from_protobuf(message) for message in node.doc_array.docs])
+    if kind is None:
+        return None
+    raise ValueError(f"a value of the kind {kind!r} belongs to no field")
+
+
+def _read_array(dense: Any) -> np.ndarray[Any, Any]:
+    dtype = np.dtype(dense.dtype)
+    if dtype.kind not in _NUMBERS:
+        raise ValueError(f"an array of dtype {dense.dtype[:20]!r}: expected numbers")
+    n_bytes = math.prod(dense.shape) * dtype.itemsize
+    if n_bytes != len(dense.buffer):
+        raise ValueError(f"an array of {len(dense.buffer)} bytes: expected {n_bytes}, by its shape")
+    return np.frombuffer(bytearray(dense.buffer), dtype).reshape(tuple(dense.shape))  # which may be written to
