@@ -5,18 +5,17 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import requests
+from jina import Executor, requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.types import caption_id
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.context import unescaped
-from executors.refusal import Refusing
 from executors.schema import MediaDoc, document_of, to_bytes
 
 
-class KeyValueIndexer(Refusing):
+class KeyValueIndexer(Executor):
     """Commits documents and their vectors in one transaction a request; it holds the collection's lock.
 
     In a query Flow that is writable it comes last, and only changes go to it (`serving/jina/patches.py`): the

@@ -5,32 +5,29 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import requests
+from jina import Executor, requests
 
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.relevance.rules import CalibrationFile, Floats
 from crossmodal.search.ranking import best
 from crossmodal.store.sqlite import DocumentStore
 from executors.context import unescaped
-from executors.refusal import Refusing
 from executors.schema import MatchDoc, Matches, MediaDoc, modality_and_key, top_k_of
 
 Ranked = tuple[int, dict[str, float], dict[str, float]]
 """A match before it is looked up: its key, its scores, and the words that it is found by."""
 
 
-class Ranker(Refusing):
+class Ranker(Executor):
     """Joins the branches of a query. Scores of captions and of pictures are not comparable, so each modality
     is ranked by itself: the pictures first, then the captions. What is left after the cut gets its relevance, where
     the collection is calibrated, and is filled from the store here and not in an Executor of its own: a hop costs
     more than the look-up.
     """
 
-    def __init__(self, collection: str, writable: bool = False, **kwargs: Any) -> None:
+    def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.writable = writable
         collection = unescaped(collection)
         self.stores = GenerationCache(collection, lambda opened: opened.store(), lambda store: store.close())
         self.calibrations = GenerationCache(collection, lambda opened: CalibrationFile(opened.calibration_path))
@@ -64,13 +61,6 @@ class Ranker(Refusing):
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc in docs:
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
-        return docs
-
-    @requests(on=["/index", "/update", "/delete"])
-    def leave_to_writer(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Lets changes through to the KeyValueIndexer, where this Flow has one behind it."""
-        if not self.writable:
-            raise InputError("this service only reads: start `python app.py -t query_restful --writable` for changes")
         return docs
 
     def _stored(self, docs: DocList[MediaDoc], ranked: list[list[Ranked]]) -> dict[str, dict[int, Document]]:

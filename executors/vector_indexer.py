@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import requests
+from jina import Executor, requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
@@ -19,14 +19,13 @@ from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.fusion import depth_for
 from crossmodal.store.where import parse
 from executors.context import unescaped
-from executors.refusal import Refusing
 from executors.schema import MediaDoc, name_of_match, top_k_of
 
 SNAPSHOT_EVERY = 20_000
 """New vectors between two snapshots of a long indexing run."""
 
 
-class VectorIndexer(Refusing):
+class VectorIndexer(Executor):
     """Image vectors or caption vectors. A text searches images; an image searches captions, or images
     where the parameter `target` asks for them (`image`, `text` or `both`) or the model knows no captions. The
     parameter `where` keeps to the documents that a condition is true of.

@@ -33,7 +33,7 @@ IMPORTED = (
     "open_clip",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
-    "serving.jina.crossmodal_gateway",
+    "serving.jina.gateway",
     "cli.index",
     "cli.query",
     "cli.serve",

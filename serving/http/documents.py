@@ -106,8 +106,7 @@ def add_refusals(app: FastAPI) -> None:
     responses: dict[int | str, dict[str, Any]] = {403: {"description": READ_ONLY, "content": PROBLEM}}
 
     async def refuse(request: Request) -> Response:
-        # A body with `data` comes from a client that looks for the error in `status`.
-        if b'"data"' in await request.body():
+        if b'"data"' in await request.body():  # a client that looks for the error in `status`
             return JSONResponse(legacy.failure(READ_ONLY, request.url.path.strip("/")), 403)
         return problem_json(request.scope, Problem(403, READ_ONLY))
 

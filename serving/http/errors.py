@@ -1,4 +1,4 @@
-"""What the typed API answers when something goes wrong: problem+json, whatever it was."""
+"""Errors as answers: problem+json (RFC 9457) from the typed API, the legacy shape from the legacy paths."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import grpc
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from jina.excepts import InternalNetworkError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from crossmodal.core.errors import InputError, StateError
+from serving.http import legacy
+from serving.jina.flow_calls import UnavailableError
 from serving.middleware.problem import Problem, problem_json
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-N_TOLD = 5
-"""How many of the faults of one request are named."""
+MAX_FAULTS = 5
+"""Faults of one request that are named."""
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": PROBLEM}
     for status, description in (
-        (400, "No JSON"),
-        (404, "Not here"),
-        (422, "What is asked makes no sense; `detail` says why"),
+        (400, "The body is not JSON"),
+        (404, "Not found"),
+        (422, "The request is not valid; `detail` says why"),
         (503, "A part of the service does not answer"),
     )
 }
-"""For the API document."""
+"""For the OpenAPI document."""
 
 _LEGACY = "crossmodal.legacy"
 
 
 class RefusedError(Exception):
-    """A request that is answered with a problem; for what is no fault of the input's."""
+    """A request that is answered with a problem for another reason than its input."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -47,7 +49,7 @@ class RefusedError(Exception):
 
 
 def leave_to_legacy(request: Request) -> None:
-    """From here on, errors of this request are answered in the legacy shape, by the application's handlers."""
+    """Makes errors of this request be answered in the legacy shape, by the application's handlers."""
     request.scope[_LEGACY] = True
 
 
@@ -70,22 +72,21 @@ class ProblemRoute(APIRoute):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The status and the words for an error; a bug is logged, and not told."""
+    """The status and the message for an error; a bug is logged, and its message is not sent."""
     if isinstance(error, RefusedError):
         return error.problem
     if isinstance(error, HTTPException):
         return Problem(error.status_code, str(error.detail), dict(error.headers or {}))
     if isinstance(error, RequestValidationError | ValidationError):
-        told = list(error.errors())
-        malformed = any(fault["type"] == "json_invalid" for fault in told)
-        return Problem(400 if malformed else 422, "; ".join(map(_fault, told[:N_TOLD])))
+        faults = list(error.errors())
+        malformed = any(fault["type"] == "json_invalid" for fault in faults)
+        return Problem(400 if malformed else 422, "; ".join(map(_fault, faults[:MAX_FAULTS])))
     if isinstance(error, InputError):
         return Problem(422, str(error))
     if isinstance(error, StateError | TimeoutError):
         return Problem(503, str(error) or "no answer in time")
-    if isinstance(error, InternalNetworkError):
-        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        return Problem(504 if late else 503, f"a part of the service does not answer: {error.details()}")
+    if isinstance(error, UnavailableError):
+        return Problem(504 if error.is_late else 503, f"a part of the service does not answer: {error}")
     log.error("unexpected error", exc_info=error)
     return Problem(500, f"unexpected error ({type(error).__name__}); the service's log has the details")
 
@@ -93,3 +94,29 @@ def problem_of(error: Exception) -> Problem:
 def _fault(fault: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"] if part != "body")
     return f"{place or 'body'}: {fault['msg']}"
+
+
+def legacy_or_problem(scope: Scope, problem: Problem) -> Response:
+    """A problem in the legacy shape on a legacy path, else as problem+json."""
+    return _legacy_failure(scope, problem) if scope["path"] in legacy.PATHS else problem_json(scope, problem)
+
+
+def _legacy_failure(scope: Scope, problem: Problem) -> Response:
+    return JSONResponse(legacy.failure(problem.detail, legacy.root_of(scope["path"])), problem.status)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answers the errors of routes that are no `ProblemRoute`, and of paths that have no route."""
+
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        problem = problem_of(error)
+        answer = legacy_or_problem(request.scope, problem)
+        answer.headers.update(problem.headers)
+        return answer
+
+    async def failed(request: Request, error: Exception) -> Response:
+        return _legacy_failure(request.scope, problem_of(error))
+
+    for kind in (RequestValidationError, InputError, StateError, UnavailableError, Exception):
+        app.add_exception_handler(kind, failed)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,8 @@ from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.url_pictures import Fetched
 
 DEFAULT_TOP_K = 10
+PATHS = ("/search", "/index")
+"""The paths that old clients know; errors there are answered in the legacy shape."""
 
 
 class Item(BaseModel):
@@ -38,7 +41,7 @@ class Item(BaseModel):
     text: str | None = None
     uri: str | None = None
     modality: str | None = None
-    image_id: str | None = Field(None, description="of a caption: the id of its picture")
+    image_id: str | None = Field(default=None, description="of a caption: the id of its picture")
     tags: dict[str, Any] | None = None
 
 
@@ -72,6 +75,7 @@ class Request(BaseModel):
         data = self.data if isinstance(self.data, list) else [self.data]
         return [_from_string(item) if isinstance(item, str) else item for item in data]
 
+    @cached_property
     def options(self) -> dict[str, Any]:
         """The parameters the Flow gets; `top_k` may stand in either place.
 
@@ -183,9 +187,9 @@ def answer(
         status = {"code": "ERROR", "description": "Nothing found."}
     if request.is_from_jina_client():
         header = {"requestId": str((request.header or {}).get("requestId", "")), "status": None}
-        return {"header": header, "parameters": request.options(), "data": [_plain(doc, base_url) for doc in docs]}
+        return {"header": header, "parameters": request.options, "data": [_plain(doc, base_url) for doc in docs]}
     listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
-    return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options()}
+    return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options}
 
 
 class Answer(BaseModel):

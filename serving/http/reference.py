@@ -14,8 +14,10 @@ from typing import Any
 from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import DEFAULT_PORT, MAX_OFFSET, MAX_TOP_K
 from crossmodal.core.types import ModelSpec, Preprocessing
-from serving.http.app import ServiceConfig, make_app
-from serving.middleware.access_policy import MAX_BODY_BYTES, AccessPolicy
+from serving.config import ServiceConfig
+from serving.http.app import make_app
+from serving.http.metrics import Metrics
+from serving.middleware.access_policy import MAX_BODY_BYTES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "http-api-examples.json"
 METHODS = ("get", "post", "delete")
@@ -56,7 +58,7 @@ def openapi_document() -> dict[str, Any]:
         collection = Collection.create(Path(folder) / "collection", model)
         collection.store(writable=True).close()
         no_flow: Any = None
-        document: dict[str, Any] = make_app(no_flow, collection, ServiceConfig(writable=True), AccessPolicy()).openapi()
+        document: dict[str, Any] = make_app(no_flow, collection, ServiceConfig(writable=True), Metrics()).openapi()
     return document
 
 

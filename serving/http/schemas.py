@@ -187,7 +187,9 @@ class StoredDocument(BaseModel):
     filename: str
     tags: dict[str, Any]
     captions: list[Caption]
-    words: list[Word] | None = Field(None, description="of a picture of a sparse collection: its strongest words")
+    words: list[Word] | None = Field(
+        default=None, description="of a picture of a sparse collection: its strongest words"
+    )
 
 
 class CollectionInfo(BaseModel):

@@ -1,8 +1,8 @@
-"""Queries of several clients, sent through the Flow together.
+"""Batches the queries of several clients.
 
-A query through the Flow costs most for the ways between its Executors, not for what they do: thirty-two together
-cost little more than one. Nothing waits for company: a query goes at once unless two batches like it are on their
-way, and what comes in the meantime is the next batch.
+A query costs most for the calls between the parts of the Flow: thirty-two together cost little more than one. No query
+waits for others: it is sent at once unless two batches like it are being answered, and those that arrive meanwhile are
+the next batch.
 """
 
 from __future__ import annotations
@@ -16,102 +16,101 @@ from typing import Any
 from executors.schema import MediaDoc
 from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
 
-ON_THEIR_WAY = 2
-"""One batch is encoded while another is searched for."""
-TOGETHER = ("/search", "/encode")
+MAX_BATCHES = 2
+"""Batches of one kind that are answered at a time: one is encoded while another is searched for."""
+BATCHED = ("/search", "/encode")
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Query:
     docs: list[MediaDoc]
     answer: asyncio.Future[list[MediaDoc]]
 
 
-class _Line:
-    """What waits for one endpoint with the same parameters."""
+class _Queue:
+    """The queries that wait for one endpoint with the same parameters."""
 
     def __init__(self) -> None:
-        self.waiting: list[_Waiting] = []
-        self.n_on_their_way = 0
+        self.waiting: list[_Query] = []
+        self.n_running = 0
+
+    def next_batch(self) -> list[_Query]:
+        """As many of them as fit into one request to the Executors, no two with the same document id."""
+        batch: list[_Query] = []
+        later: list[_Query] = []
+        ids: set[str] = set()
+        for query in self.waiting:
+            own = {str(doc.id) for doc in query.docs}
+            if query.answer.cancelled():
+                continue  # its client has gone
+            if len(ids) + len(own) <= REQUEST_SIZE and not ids & own:
+                batch.append(query)
+                ids |= own
+            else:
+                later.append(query)
+        self.waiting = later
+        return batch
 
 
-class BatchedCalls(FlowCalls):
-    """Calls of the Flow; texts that are searched for or encoded go together. Errors are those of each alone."""
+class BatchedCalls:
+    """Calls of a Flow; texts to search for or to encode are batched. Each query gets its own error."""
 
     def __init__(self, flow: FlowCalls) -> None:
         self._flow = flow
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
-        """As FlowCalls does."""
-        if endpoint not in TOGETHER or len(docs) > REQUEST_SIZE or any(doc.modality != "text" for doc in docs):
+        """As `FlowCalls` does."""
+        if endpoint not in BATCHED or len(docs) > REQUEST_SIZE or any(doc.modality != "text" for doc in docs):
             return await self._flow(docs, endpoint, parameters)
         key = json.dumps([endpoint, parameters], sort_keys=True, default=repr)
-        line = self._lines.setdefault(key, _Line())
-        mine = _Waiting(docs, asyncio.get_running_loop().create_future())
-        line.waiting.append(mine)
-        self._send(key, line, endpoint, parameters)
-        return await mine.answer
+        queue = self._queues.setdefault(key, _Queue())
+        query = _Query(docs, asyncio.get_running_loop().create_future())
+        queue.waiting.append(query)
+        self._start(key, queue, endpoint, parameters)
+        return await query.answer
 
     async def answers(
         self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
     ) -> list[MediaDoc]:
-        """As FlowCalls does."""
+        """As `FlowCalls` does."""
         return await self._flow.answers(docs, endpoint, parameters, request_size)
 
-    def _send(self, key: str, line: _Line, endpoint: str, parameters: dict[str, Any]) -> None:
-        if not line.waiting and not line.n_on_their_way:
-            del self._lines[key]
-        elif line.waiting and line.n_on_their_way < ON_THEIR_WAY:
-            line.n_on_their_way += 1
-            task = asyncio.create_task(self._go(key, line, endpoint, parameters))
+    def _start(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
+        if not queue.waiting and not queue.n_running:
+            del self._queues[key]
+        elif queue.waiting and queue.n_running < MAX_BATCHES:
+            queue.n_running += 1
+            task = asyncio.create_task(self._run(key, queue, endpoint, parameters))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _go(self, key: str, line: _Line, endpoint: str, parameters: dict[str, Any]) -> None:
-        batch = _taken(line)
+    async def _run(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
+        batch = queue.next_batch()
         outcomes = await self._outcomes(batch, endpoint, parameters) if batch else []
-        for one, outcome in zip(batch, outcomes, strict=True):
-            if one.answer.done():
-                continue  # who asked has gone
+        for query, outcome in zip(batch, outcomes, strict=True):
+            if query.answer.done():
+                continue  # its client has gone
             if isinstance(outcome, BaseException):
-                one.answer.set_exception(outcome)
+                query.answer.set_exception(outcome)
             else:
-                one.answer.set_result(outcome)
-        line.n_on_their_way -= 1
-        self._send(key, line, endpoint, parameters)
+                query.answer.set_result(outcome)
+        queue.n_running -= 1
+        self._start(key, queue, endpoint, parameters)
 
     async def _outcomes(
-        self, batch: list[_Waiting], endpoint: str, parameters: dict[str, Any]
+        self, batch: list[_Query], endpoint: str, parameters: dict[str, Any]
     ) -> list[list[MediaDoc] | BaseException]:
-        """For each its documents, or what went wrong."""
-        together = self._flow([doc for one in batch for doc in one.docs], endpoint, parameters)
+        """The documents or the error of each query."""
+        together = self._flow([doc for query in batch for doc in query.docs], endpoint, parameters)
         (answered,) = await asyncio.gather(together, return_exceptions=True)
         if not isinstance(answered, BaseException):
-            ends = list(accumulate(len(one.docs) for one in batch))
-            return [answered[end - len(one.docs) : end] for one, end in zip(batch, ends, strict=True)]
+            ends = list(accumulate(len(query.docs) for query in batch))
+            return [answered[end - len(query.docs) : end] for query, end in zip(batch, ends, strict=True)]
         if len(batch) == 1:
             return [answered]
-        # It may be of one of them only.
+        # The error may be that of one of them alone.
         return await asyncio.gather(
-            *(self._flow(one.docs, endpoint, parameters) for one in batch), return_exceptions=True
+            *(self._flow(query.docs, endpoint, parameters) for query in batch), return_exceptions=True
         )
-
-
-def _taken(line: _Line) -> list[_Waiting]:
-    """The next batch: of those that wait as many as go into one request of the Flow, no two with the same id."""
-    batch: list[_Waiting] = []
-    later: list[_Waiting] = []
-    ids: set[str] = set()
-    for one in line.waiting:
-        own = {str(doc.id) for doc in one.docs}
-        if one.answer.cancelled():
-            continue  # who asked has gone
-        if len(ids) + len(own) <= REQUEST_SIZE and not ids & own:
-            batch.append(one)
-            ids |= own
-        else:
-            later.append(one)
-    line.waiting = later
-    return batch

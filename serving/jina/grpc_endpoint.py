@@ -1,162 +1,143 @@
-"""The door of the gRPC port: what is asked there must be what this service does, and goes the whole way through.
+"""The gRPC port: as much of Jina's protocol as its clients need, and nothing else.
 
-Jina serves more than a client needs: it lets a request choose the Executors it goes to by a regular expression of
-its own, sends single documents past all of them but the first, and tells its settings.
+Jina's own gateway serves more: it lets a request choose the Executors it goes to by a regular expression, sends single
+documents past all Executors but the first, and shows its settings. A method that is not here is UNIMPLEMENTED.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from jina.proto import jina_pb2
 
+from crossmodal.core.errors import InputError
 from crossmodal.images.decode import MAX_BYTES
-from executors.schema import Docs
+from serving.jina.client_requests import ClientRequests
+from serving.jina.flow_calls import UnavailableError
+from serving.jina.router import Request
 
 MAX_MESSAGE_BYTES = 4 * MAX_BYTES
-"""A request of 32 photographs, as they come from a camera, and more."""
-STREAM, SINGLE = "/jina.JinaRPC/Call", "/jina.JinaSingleDataRequestRPC/process_single_data"
-UNCHANGED = (
-    "/jina.JinaDiscoverEndpointsRPC/endpoint_discovery",
-    "/jina.JinaGatewayDryRunRPC/dry_run",
-    "/grpc.health.v1.Health/",
+"""A request of 32 photographs as cameras make them, and more."""
+MAX_IN_FLIGHT = 64
+"""Requests of one stream that are worked on at a time, at most; a client asks for fewer by `__prefetch__`."""
+OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Jina's clients ping an idle connection every 10 s, which gRPC otherwise takes for abuse and closes.
+    ("grpc.http2.max_ping_strikes", 0),
 )
-"""Services that are left as they are: they take no documents, and tell nothing but whether the service is well."""
 
 
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, DecodeError)
-"""What reading a damaged message raises, in Jina, docarray and numpy; the set is theirs."""
-
-
-class EndpointAllowlist(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Lets requests for our endpoints through and no others; takes stack traces out of the answers.
+class GrpcEndpoint:
+    """A gRPC server for Jina's clients. To be made inside the event loop that it runs in.
 
     Args:
-        endpoints: What this service does, such as `/search`.
+        requests: Checks and answers requests.
+        target: Where to listen, `HOST:PORT`.
     """
 
-    def __init__(self, endpoints: Collection[str]) -> None:
-        self._endpoints = frozenset(endpoints)
+    def __init__(self, requests: ClientRequests, target: str) -> None:
+        self._requests = requests
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._server.add_insecure_port(target)
+        self._server.add_generic_rpc_handlers(self._handlers())
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
-        """The handler of a call, or one that refuses."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith(UNCHANGED):
-            return handler
-        codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
+    def _handlers(self) -> Sequence[grpc.GenericRpcHandler]:
+        """Requests and answers are bytes here: most are handed on unread."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        serialize = {"response_serializer": lambda message: message.SerializeToString()}
+        methods = {
+            "JinaRPC": {"Call": stream(self._stream)},
+            "JinaSingleDataRequestRPC": {"process_single_data": unary(self._single)},
+            "JinaDiscoverEndpointsRPC": {"endpoint_discovery": unary(self._discover, **serialize)},
+            "JinaGatewayDryRunRPC": {"dry_run": unary(self._dry_run, **serialize)},
         }
-        if method == STREAM:
-            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream), **codec)
-        if method == SINGLE:
-            return grpc.unary_unary_rpc_method_handler(self._single(handler.unary_unary), **codec)
-        return grpc.unary_unary_rpc_method_handler(_refuse)
+        return [grpc.method_handlers_generic_handler(f"jina.{name}", calls) for name, calls in methods.items()]
 
-    def _stream(self, call: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-        async def checked_call(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-            course = _Course()
+    async def start(self) -> None:
+        """Begins to listen, and to say that the service is well."""
+        await self._server.start()
+        await self._health.set("jina.JinaRPC", health_pb2.HealthCheckResponse.SERVING)
 
-            async def valid_docs() -> AsyncIterator[Any]:
-                async for request in requests:
-                    if fault := fault_of(request, self._endpoints):
-                        course.end.set_result(fault)
-                        return
-                    course.n_open += 1
-                    yield request
-                course.is_all_asked = True
-                course.note()
+    async def wait(self) -> None:
+        """Returns when the server has been closed."""
+        await self._server.wait_for_termination()
 
-            async with aclosing(call(valid_docs(), context)) as answers:
-                async for response in course.follow(answers):
-                    yield without_stacks(response)
-            if course.end.done() and course.end.result():
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, course.end.result())
+    async def close(self) -> None:
+        """Ends the server, with what it is answering."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace=None)
 
-        return checked_call
+    async def _single(self, message: bytes, context: Any) -> bytes:
+        try:
+            return await self._requests.answer(self._requests.parsed(message))
+        except (InputError, UnavailableError) as error:
+            await _abort(context, error)
 
-    def _single(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def checked_call(request: Any, context: Any) -> Any:
-            if fault := fault_of(request, self._endpoints):
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
-            return without_stacks(await call(request, context))
+    async def _stream(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """The answers in the order of the requests, several of which are worked on at a time."""
+        slots = asyncio.Semaphore(_in_flight(context))
+        started: asyncio.Queue[asyncio.Task[bytes] | InputError | None] = asyncio.Queue()
+        reader = asyncio.create_task(self._read(messages, slots, started))
+        try:
+            while (answer := await started.get()) is not None:
+                if isinstance(answer, InputError):
+                    raise answer
+                yield await answer
+                slots.release()
+        except (InputError, UnavailableError) as error:
+            await _abort(context, error)
+        finally:
+            reader.cancel()
+            while not started.empty():
+                if isinstance(left := started.get_nowait(), asyncio.Task):
+                    left.cancel()
 
-        return checked_call
+    async def _read(
+        self,
+        messages: AsyncIterator[bytes],
+        slots: asyncio.Semaphore,
+        started: asyncio.Queue[asyncio.Task[bytes] | InputError | None],
+    ) -> None:
+        """Starts on each request as it arrives; a faulty one ends the stream, after the answers to those before it."""
+        try:
+            async for message in messages:
+                request = self._requests.parsed(message)
+                await slots.acquire()
+                started.put_nowait(asyncio.create_task(self._requests.answer(request)))
+        except InputError as error:
+            started.put_nowait(error)
+        started.put_nowait(None)
 
+    async def _discover(self, _: bytes, context: Any) -> Any:
+        return jina_pb2.EndpointsProto(endpoints=sorted(self._requests.endpoints))
 
-def fault_of(request: Any, endpoints: Collection[str]) -> str:
-    """What is wrong with a request of Jina's, nothing where it is sound."""
-    try:
-        header = request.header
-        endpoint, target = header.exec_endpoint, header.target_executor
-    except _DAMAGE:
-        return "no request of Jina's"
-    if target:
-        return "target_executor: a request goes through the whole Flow here, leave it out"
-    if endpoint not in endpoints:
-        return f"{endpoint[:80]!r} is not served here: {', '.join(sorted(endpoints))}"
-    return _fault_of_documents(request.data)
-
-
-class _Course:
-    """How far a stream has come. Jina waits for ever for an answer that does not come: after a bad request, and, where
-    answers are asked for in order, when the client says that it was the last only after it has been answered.
-    """
-
-    def __init__(self) -> None:
-        self.end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Done when nothing is to come any more; says what is wrong with a request, if that is why."""
-        self.n_open = 0
-        self.is_all_asked = False
-
-    def note(self) -> None:
-        """Ends where everything is asked and answered."""
-        if self.is_all_asked and self.n_open == 0 and not self.end.done():
-            self.end.set_result("")
-
-    async def follow(self, answers: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The answers until the end."""
-        while True:
-            following = asyncio.ensure_future(anext(answers, None))
-            try:
-                await asyncio.wait({following, self.end}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait({following})
-            if following.cancelled() or (response := following.result()) is None:
-                return
-            yield response
-            self.n_open -= 1
-            self.note()
+    async def _dry_run(self, _: bytes, context: Any) -> Any:
+        """Whether all Executors answer, as `jina.Client.is_flow_ready` asks."""
+        request = Request()
+        request.header.exec_endpoint = "/health"
+        try:
+            await self._requests.answer(request)
+        except UnavailableError as error:
+            return jina_pb2.StatusProto(code=jina_pb2.StatusProto.ERROR, description=str(error))
+        return jina_pb2.StatusProto(code=jina_pb2.StatusProto.SUCCESS)
 
 
-def _fault_of_documents(data: Any) -> str:
-    """What is wrong with the documents. Jina would find out when it is too late to say so, and log a page."""
-    kind = data.document_array_cls
-    data.document_array_cls = Docs
-    try:
-        _ = data.docs
-    except _DAMAGE as error:
-        return f"documents that can't be read: {' '.join(str(error).split())[:300]}"
-    finally:
-        data.document_array_cls, data._loaded_doc_array = kind, None
-    return ""
+def _in_flight(context: Any) -> int:
+    asked = dict(context.invocation_metadata() or ()).get("__prefetch__", "")
+    return min(max(int(asked), 1), MAX_IN_FLIGHT) if asked.isdecimal() and len(asked) < 10 else MAX_IN_FLIGHT
 
 
-def without_stacks(response: Any) -> Any:
-    """The response without stack traces, which tell where the program lies."""
-    if response.header.HasField("status"):
-        del response.header.status.exception.stacks[:]
-    for route in response.routes:
-        del route.status.exception.stacks[:]
-    return response
-
-
-async def _refuse(_: Any, context: Any) -> None:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not served here")
+async def _abort(context: Any, error: InputError | UnavailableError) -> NoReturn:
+    """Ends a call with the gRPC status of an error."""
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    if isinstance(error, UnavailableError):
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if error.is_late else grpc.StatusCode.UNAVAILABLE
+    await context.abort(code, str(error))
+    raise AssertionError("abort raises")

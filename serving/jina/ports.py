@@ -1,6 +1,6 @@
-"""Ports that stay free until the part of a Flow that is to listen on them does.
+"""Ports that are reserved until the part of a Flow that is to listen on them does.
 
-A port that is free as it is chosen may be taken seconds later, when an Executor has loaded its model and wants to
+A port that is free when it is chosen may be taken seconds later, when an Executor has loaded its model and begins to
 listen: by another Flow that chose the same one, or by any outgoing connection, which gets a port of the same range.
 """
 
@@ -14,9 +14,12 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
+from crossmodal.core.errors import StateError
+from crossmodal.core.os_errors import reason
+
 LOOPBACK = "127.0.0.1"
 TRIES = 100
-"""A machine that has free ports has two in a row long before."""
+"""Attempts at random ports; a machine that has free ports needs a few."""
 TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 _kept = ExitStack()
@@ -25,11 +28,10 @@ atexit.register(_kept.close)
 
 
 def reserve_port_pair() -> int:
-    """A port of this machine that nobody has, and neither the one after it: both are kept for this process, and those
-    that it starts.
+    """Reserves two consecutive free ports for this process and its children, and returns the first.
 
     Raises:
-        OSError: No socket can be had, or no such port is found.
+        OSError: No socket can be made, or no such pair is found.
     """
     for _ in range(TRIES):
         with socket.socket() as probe:
@@ -51,19 +53,19 @@ def reserve_port_pair() -> int:
 
 
 def held(host: str, port: int, *, alone: bool = True) -> socket.socket:
-    """Keeps a port until the socket is closed: Linux gives it away no more, yet servers of ours can listen on it.
+    """Reserves a port until the socket is closed: no other program gets it, yet servers of ours can listen on it.
 
-    The socket is bound and does not listen, and shares its port with sockets that ask to share it, as those of gRPC
-    and asyncio do. Elsewhere than on Linux this only looks whether the port is free.
+    The socket is bound and does not listen, and shares its port with sockets that ask for that, as those of gRPC
+    and asyncio do. Elsewhere than on Linux this only checks that the port is free.
 
     Args:
         host: An IPv4 or IPv6 address of this machine.
-        port: Which.
-        alone: Whether it must be nobody's. Else connections of a service that has just ended may linger on it, and
-            others may hold it, but none listen.
+        port: The port.
+        alone: Whether the port must be unused. Otherwise connections of a service that has just ended may linger on
+            it, and other sockets may be bound to it, but none may listen.
 
     Raises:
-        OSError: It can't be had.
+        OSError: The port can't be reserved.
     """
     with ExitStack() as until_it_is_bound:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -80,29 +82,29 @@ def held(host: str, port: int, *, alone: bool = True) -> socket.socket:
 
 
 def addresses_of(host: str) -> list[str]:
-    """The IPv4 and IPv6 addresses that a name of this machine stands for; an address stands for itself.
+    """The IPv4 and IPv6 addresses of a host name of this machine; an address is its own.
 
     Raises:
         OSError: The name is not known; `socket.gaierror`.
-        UnicodeError: It can be no name.
+        UnicodeError: No host name looks like that.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys(_with_scope(sockaddr) for *_, sockaddr in found))
 
 
 def _with_scope(sockaddr: Any) -> str:
-    """The address, with the interface that a link-local one is of."""
+    """The address; a link-local one with its interface."""
     address, scope = str(sockaddr[0]), sockaddr[3] if len(sockaddr) == 4 else 0
     return f"{address}%{scope}" if scope and "%" not in address else address
 
 
 def _bound_to(host: str, port: int) -> Any:
-    """What `bind` takes; that of an address with an interface has its number."""
+    """The argument of `bind`, in which an interface is a number."""
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
 def in_url(host: str) -> str:
-    """The host as a URL, or a target of gRPC, has it: an IPv6 address in brackets.
+    """The host as it stands in a URL or a gRPC target: an IPv6 address in brackets.
 
     >>> in_url("::1"), in_url("127.0.0.1"), in_url("pictures.test")
     ('[::1]', '127.0.0.1', 'pictures.test')
@@ -111,7 +113,7 @@ def in_url(host: str) -> str:
 
 
 def to_ask(host: str) -> str:
-    """The host by which a service is asked on this machine that listens on `host`."""
+    """The host by which clients on this machine reach a service that listens on `host`."""
     return "localhost" if host in (LOOPBACK, "0.0.0.0", "::", "") else host
 
 
@@ -124,5 +126,35 @@ def is_loopback(host: str) -> bool:
 
 
 def grpc_address(host: str, *, has_keys: bool) -> str:
-    """Where gRPC listens, which knows no keys: where there are any, only this machine reaches it."""
+    """Where gRPC listens. It has no API keys: where HTTP needs them, only this machine reaches it."""
     return LOOPBACK if has_keys and not is_loopback(host) else host
+
+
+def service_ports(holders: ExitStack, host: str, port: int) -> None:
+    """Reserves a port of the service at all addresses of `--host`, until `holders` is closed.
+
+    Raises:
+        StateError: The host is not known, or the port can't be used; the message says what to do.
+    """
+    try:
+        addresses = addresses_of(host)
+    except (OSError, UnicodeError) as error:
+        raise StateError(
+            f"--host {host}: no address of that name is known; use an address of this machine, 127.0.0.1 or ::1 for "
+            "itself alone, 0.0.0.0 or :: for all of its addresses"
+        ) from error
+    for address in addresses:
+        try:
+            holders.enter_context(held(address, port, alone=False))
+        except OSError as error:
+            raise StateError(f"port {port} on {address} can't be used ({error.strerror}): {_advice(error)}") from error
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "this machine has no such address; give one that it has with --host, or 0.0.0.0 or :: for all of them"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for the administrator: choose another with --port"
+    if error.errno == errno.EADDRINUSE:
+        return "stop what listens there, or choose another with --port"
+    return reason(error)

@@ -1,14 +1,17 @@
-"""Checks a Flow's YAML before Jina gets it: Jina starts a Flow with a misspelt `needs` and serves wrongly."""
+"""The YAML of a Flow, checked before Jina reads it: Jina starts a Flow with a misspelt `needs` and serves wrongly."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from crossmodal.core.errors import StateError
+from serving.jina.router import GATEWAY, Condition, Node
 
 _FLOW_KEYS = {"jtype", "version", "with", "gateway", "executors"}
 _EXECUTOR_KEYS = {
@@ -16,45 +19,64 @@ _EXECUTOR_KEYS = {
     "uses_dynamic_batching", "timeout_ready",
 }  # fmt: skip
 _CONTEXT = re.compile(r"\$\{\{\s*CONTEXT\.(\w+)\s*\}\}")
+_OPERATORS = {"$eq": True, "$neq": False}
 
 
-def check_topology(path: Path, context: dict[str, Any]) -> None:
-    """Checks keys, names, `needs` and files of a Flow.
+def read_topology(path: Path, context: dict[str, Any]) -> list[Node]:
+    """The Executors of a Flow, each after those that it needs, with the endpoints that its class declares.
 
     Args:
         path: The Flow's YAML.
-        context: The values its `${{ CONTEXT.x }}` stand for.
+        context: The values that its `${{ CONTEXT.x }}` stand for.
 
     Raises:
-        StateError: What is wrong, and where.
+        StateError: An unknown key, a name that is not there or there twice, a missing file, or another `when:` than
+            of the modality.
     """
     try:
-        flow = yaml.load(path.read_text("utf8"), Loader=yaml.SafeLoader)
+        text = path.read_text("utf8")
+        flow = yaml.load(text, Loader=yaml.SafeLoader)
     except (OSError, yaml.YAMLError) as error:
         raise StateError(f"{path}: {error}") from error
     if not isinstance(flow, dict) or not isinstance(flow.get("executors"), list):
         raise StateError(f"{path}: no list of executors in it")
     _check_keys(path, "the Flow", flow, _FLOW_KEYS)
-    unknown = sorted({name for name in _CONTEXT.findall(path.read_text("utf8")) if name not in context})
+    unknown = sorted({name for name in _CONTEXT.findall(text) if name not in context})
     if unknown:
         raise StateError(f"{path}: nothing stands for CONTEXT.{', CONTEXT.'.join(unknown)}")
-    seen = {"gateway"}
+    nodes: list[Node] = []
     for executor in flow["executors"]:
-        name = str(executor.get("name", "?"))
-        _check_keys(path, name, executor, _EXECUTOR_KEYS)
-        needs = executor.get("needs", [])
-        for needed in [needs] if isinstance(needs, str) else needs:
-            if needed not in seen:
-                raise StateError(
-                    f"{path}: {name} needs {needed!r}, which is no Executor before it ({', '.join(sorted(seen))})"
-                )
-        if name in seen:
-            raise StateError(f"{path}: two Executors are called {name!r}")
-        seen.add(name)
-        _check_pod(path, name, str(executor.get("uses", "")), context)
+        nodes.append(_node(path, executor, context, [GATEWAY, *(node.name for node in nodes)]))
+    return nodes
 
 
-def _check_pod(path: Path, name: str, uses: str, context: dict[str, Any]) -> None:
+def _node(path: Path, executor: dict[str, Any], context: dict[str, Any], before: Sequence[str]) -> Node:
+    name = str(executor.get("name", "?"))
+    _check_keys(path, name, executor, _EXECUTOR_KEYS)
+    needs = executor.get("needs", [])
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
+    for needed in needs:
+        if needed not in before:
+            known = ", ".join(sorted(before))
+            raise StateError(f"{path}: {name} needs {needed!r}, which is no Executor before it ({known})")
+    if name in before:
+        raise StateError(f"{path}: two Executors are called {name!r}")
+    endpoints = _endpoints(path, name, str(executor.get("uses", "")), context)
+    return Node(name, needs or (before[-1],), _condition(path, name, executor.get("when")), endpoints)
+
+
+def _condition(path: Path, name: str, when: Any) -> Condition | None:
+    if when is None:
+        return None
+    match when:
+        case {"modality": dict(rule)} if len(when) == len(rule) == 1 and _OPERATORS.keys() >= rule.keys():
+            ((operator, modality),) = rule.items()
+            return Condition(str(modality), _OPERATORS[operator])
+    raise StateError(f"{path}: {name} has when: {when}; known are {{modality: {{$eq: ...}}}} and $neq")
+
+
+def _endpoints(path: Path, name: str, uses: str, context: dict[str, Any]) -> frozenset[str]:
+    """The endpoints that the class of an Executor declares with `@requests(on=...)`."""
     pod = path.parent / _CONTEXT.sub(lambda match: str(context[match[1]]), uses)
     if not pod.is_file():
         raise StateError(f"{path}: {name} uses {pod.resolve()}, and there is no such file")
@@ -64,9 +86,29 @@ def _check_pod(path: Path, name: str, uses: str, context: dict[str, Any]) -> Non
     for module in settings.get("py_modules", []):
         if not (pod.parent / module).is_file():
             raise StateError(f"{pod}: py_modules names {module}, and there is no such file")
+        executor = getattr(import_module(f"executors.{Path(module).stem}"), settings["jtype"], None)
+        if executor is not None:
+            return frozenset(executor.requests_by_class[executor.__name__])
+    raise StateError(f"{pod}: none of py_modules has a class {settings['jtype']}")
 
 
 def _check_keys(path: Path, where: str, found: dict[str, Any], known: set[str]) -> None:
     unknown = sorted(set(found) - known)
     if unknown:
         raise StateError(f"{path}: {where} has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+def to_plain(nodes: Sequence[Node]) -> list[Any]:
+    """Nodes as JSON has them, for `from_plain`."""
+    return [
+        [node.name, node.needs, node.when and [node.when.modality, node.when.is_equal], sorted(node.endpoints)]
+        for node in nodes
+    ]
+
+
+def from_plain(plain: list[Any]) -> list[Node]:
+    """The nodes that `to_plain` was given."""
+    return [
+        Node(name, tuple(needs), when and Condition(*when), frozenset(endpoints))
+        for name, needs, when, endpoints in plain
+    ]

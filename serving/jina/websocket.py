@@ -1,35 +1,32 @@
-"""Jina's WebSocket protocol on the HTTP port: what gRPC carries, for `jina.Client(protocol="websocket")`.
+"""Jina's WebSocket protocol on the HTTP port: the requests of gRPC, for `jina.Client(protocol="websocket")`.
 
-A message is a request as bytes, and so is each answer; a zero byte says that nothing follows. Jina's own server would
-need a port more and knows none of our doors.
+A message is a request as bytes, and so is each answer; a message of one zero byte ends the connection. Jina's own
+WebSocket server would need another port, and would pass none of the service's middleware.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from typing import Any
 
 from fastapi import FastAPI
-from jina.excepts import InternalNetworkError
-from jina.serve.runtimes.gateway.streamer import GatewayStreamer
-from jina.types.request.data import DataRequest
 from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from serving.jina.grpc_endpoint import fault_of, without_stacks
+from crossmodal.core.errors import InputError
+from serving.jina.client_requests import ClientRequests
+from serving.jina.flow_calls import UnavailableError
 
 SUBPROTOCOL = "bytes"
 END = b"\0"
-AT_ONCE = 8
-"""Requests in work at a time, of all connections."""
-REASON_BYTES = 120
-"""What fits into the reason of a close."""
+MAX_IN_FLIGHT = 8
+"""Requests that are worked on at a time, of all connections."""
+MAX_REASON_BYTES = 120
+"""A close frame has room for 123."""
 
 
-def add_websocket(app: FastAPI, streamer: GatewayStreamer, endpoints: Collection[str]) -> None:
-    """Answers requests for these endpoints on the path `/`."""
-    places = asyncio.Semaphore(AT_ONCE)
+def add_websocket(app: FastAPI, requests: ClientRequests) -> None:
+    """Answers requests on the path `/`."""
+    slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     @app.websocket("/")
     async def talk(websocket: WebSocket) -> None:
@@ -39,19 +36,18 @@ def add_websocket(app: FastAPI, streamer: GatewayStreamer, endpoints: Collection
         await websocket.accept(SUBPROTOCOL)
         try:
             while (message := await websocket.receive_bytes()) != END:
-                request = DataRequest(message)
-                if fault := fault_of(request, endpoints):
-                    await websocket.close(WS_1008_POLICY_VIOLATION, _short(fault))
-                    return
-                async with places:
-                    answer = await streamer.process_single_data(request)
-                await websocket.send_bytes(without_stacks(answer).to_bytes())
+                request = requests.parsed(message)
+                async with slots:
+                    answer = await requests.answer(request)
+                await websocket.send_bytes(answer)
             await websocket.close()
-        except InternalNetworkError as error:
-            await websocket.close(WS_1011_INTERNAL_ERROR, _short(f"a part of the service fails: {error.details()}"))
-        except (WebSocketDisconnect, KeyError):  # it has gone, or sent a text, which has no bytes
+        except InputError as error:
+            await websocket.close(WS_1008_POLICY_VIOLATION, _shortened(str(error)))
+        except UnavailableError as error:
+            await websocket.close(WS_1011_INTERNAL_ERROR, _shortened(f"a part of the service does not answer: {error}"))
+        except (WebSocketDisconnect, KeyError):  # the client has gone, or sent a text, which has no bytes
             return
 
 
-def _short(reason: Any) -> str:
-    return str(reason).encode()[:REASON_BYTES].decode("utf-8", "ignore")
+def _shortened(reason: str) -> str:
+    return reason.encode()[:MAX_REASON_BYTES].decode("utf-8", "ignore")

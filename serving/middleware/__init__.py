@@ -19,11 +19,12 @@ from serving.middleware.body import BodyLimit
 from serving.middleware.concurrency import ConcurrencyLimit
 from serving.middleware.headers import SecurityHeaders
 from serving.middleware.keys import ApiKeys, KeyRecord, KeyRing, key_of, new_key, read_keys, write_keys
-from serving.middleware.problem import Problem, problem_json
+from serving.middleware.problem import Answer, Problem, problem_json
 from serving.middleware.rate import RateLimit
 
 __all__ = [
     "Addresses",
+    "Answer",
     "ApiKeys",
     "BodyLimit",
     "ConcurrencyLimit",

@@ -16,8 +16,8 @@ from conftest import APP, ROOT
 from others import UID, another_user, read_only
 
 from crossmodal.core.errors import StateError
+from serving.jina.folders import temporary_folder
 from serving.jina.ports import reserve_port_pair
-from serving.jina.supervisor import _temporary_folder
 
 WRITING = (
     ("index", "-n", "3"),
@@ -113,5 +113,5 @@ def test_nothing_is_written_to_a_home(home: str | None, tmp_path: Path) -> None:
 
 def test_no_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    with pytest.raises(StateError, match=r"no temporary folder can be made.*set TMPDIR"), _temporary_folder("locks"):
+    with pytest.raises(StateError, match=r"no temporary folder can be made.*set TMPDIR"), temporary_folder("locks"):
         pass

@@ -7,14 +7,15 @@ from conftest import ROOT
 
 LOST_INTERRUPT = """
 import os, signal
-from serving.jina.supervisor import _signals_as_interrupt, serve_until_stopped
+from serving.jina.processes import signals_as_interrupt
+from serving.jina.supervisor import serve_until_stopped
 
 class Asks:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
         sum(range(10))
 
-with _signals_as_interrupt():
+with signals_as_interrupt():
     Asks()  # Python prints an exception in a finalizer and goes on
     serve_until_stopped()
     print("stopped")

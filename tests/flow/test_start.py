@@ -20,7 +20,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.encoders.clip import BUNDLED_FOLDER
-from serving.jina.supervisor import FLOWS, _load, flow_context
+from serving.jina.supervisor import _load
 
 
 def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
@@ -77,7 +77,6 @@ def test_no_file_to_be_had_ends_the_start(toy_workspace: Path, monkeypatch: pyte
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     collection = Collection.open(toy_workspace / "toy-data")
-    context = flow_context(collection, Settings(), read_paths=False)
     monkeypatch.setattr("serving.jina.supervisor.held", refuse)
-    with ExitStack() as ports, pytest.raises(StateError, match=r"no port can be had.*too many open files.*ulimit -n"):
-        _load(FLOWS / "flow-query.yml", context, ports, also_writes=False)
+    with ExitStack() as held, pytest.raises(StateError, match=r"no port can be had.*too many open files.*ulimit -n"):
+        _load("query", collection, Settings(), held, read_paths=False)

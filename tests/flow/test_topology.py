@@ -11,22 +11,37 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ModelSpec, Preprocessing
+from serving.jina.router import Condition
 from serving.jina.supervisor import FLOWS, flow_context
-from serving.jina.topology import check_topology
+from serving.jina.topology import read_topology
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> dict[str, Any]:
     collection = Collection.create(tmp_path, ModelSpec("clip", "scenes", "a" * 64, 256, Preprocessing(96)))
-    return flow_context(collection, Settings(), read_paths=False)
+    return flow_context(collection, Settings(), "index", read_paths=False)
 
 
-@pytest.mark.parametrize("name", ["flow-index.yml", "flow-query.yml"])
+@pytest.mark.parametrize("name", ["flow-index.yml", "flow-query.yml", "flow-query-writable.yml"])
 def test_our_own_flows_are_sound(name: str, context: dict[str, Any]) -> None:
-    check_topology(FLOWS / name, context)
-    text = (FLOWS / name).read_text("utf8")
-    assert "when: {modality: {$neq: text}}" in text
-    assert "when: {modality: {$eq: text}}" in text
+    nodes = read_topology(FLOWS / name, context)
+    conditions = {node.name: node.when for node in nodes if node.when}
+    assert conditions == {"text_encoder": Condition("text", True), "image_loader": Condition("text", False)}
+
+
+def test_the_writable_flow_is_the_query_flow_with_a_writer_behind_it(context: dict[str, Any]) -> None:
+    reading = read_topology(FLOWS / "flow-query.yml", context)
+    *others, writer = read_topology(FLOWS / "flow-query-writable.yml", context)
+    assert others == reading
+    assert (writer.name, writer.needs) == ("kv_indexer", ("ranker",))
+    assert "/search" not in writer.endpoints
+
+
+def test_the_endpoints_of_an_executor_are_those_its_class_declares(context: dict[str, Any]) -> None:
+    endpoints = {node.name: node.endpoints for node in read_topology(FLOWS / "flow-query.yml", context)}
+    assert endpoints["ranker"] == {"/search", "/health"}
+    assert endpoints["text_encoder"] == {"/index", "/search", "/encode", "/health"}
+    assert not any(name.startswith("/default") for declared in endpoints.values() for name in declared)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +54,8 @@ def test_our_own_flows_are_sound(name: str, context: dict[str, Any]) -> None:
         ("name: image_encoder", "name: image_loader", "two Executors are called 'image_loader'"),
         ("executors:", "executers:", "no list of executors"),
         ("jtype: Flow", "jtype: [Flow", "flow-index.yml"),
+        ("{$eq: text}", "{$gt: text}", "text_encoder has when: {'modality': {'$gt': 'text'}}"),
+        ("{modality: {$eq: text}}", "{mime_type: {$eq: text}}", "text_encoder has when:"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, new: str, told: str) -> None:
@@ -48,10 +65,10 @@ def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, n
     wrong = tmp_path / "flows" / "flow-index.yml"
     wrong.write_text((FLOWS / "flow-index.yml").read_text("utf8").replace(old, new), "utf8")
     with pytest.raises(StateError) as raised:
-        check_topology(wrong, context)
+        read_topology(wrong, context)
     assert told in str(raised.value)
 
 
 def test_an_unknown_model_has_no_pods(context: dict[str, Any]) -> None:
     with pytest.raises(StateError, match="no such file"):
-        check_topology(FLOWS / "flow-query.yml", {**context, "model": "clap"})
+        read_topology(FLOWS / "flow-query.yml", {**context, "model": "clap"})

@@ -1,9 +1,9 @@
-"""The gateway's wait for its Executors."""
+"""The wait of the gateway for its Executors."""
 
 import asyncio
 import socket
 
-from serving.jina.patches import all_listen
+from serving.jina.pool import all_listen
 from serving.jina.ports import reserve_port_pair
 
 

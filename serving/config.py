@@ -1,0 +1,64 @@
+"""What a service does, and for whom: the part of the settings that goes to the gateway's process, as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from crossmodal.core.settings import OtherService, Settings
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """The configuration of the gateway. Fields from `host` on are those of `Settings`, by name and meaning.
+
+    `collection` is the folder that is served, `endpoint` what the Flow is for, and `writable` whether it ends in a
+    writer.
+    """
+
+    collection: str = ""
+    endpoint: Literal["/search", "/index"] = "/search"
+    writable: bool = False
+    host: str = "127.0.0.1"
+    keys: str = ""
+    rate_per_s: float = 0.0
+    trust_proxy: tuple[str, ...] = ()
+    trust_host: tuple[str, ...] = ()
+    trust_origin: tuple[str, ...] = ()
+    also: tuple[OtherService, ...] = ()
+    allow_url_fetch: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
+        """The configuration of a service with these settings."""
+        return cls(
+            collection=collection,
+            endpoint=endpoint,
+            writable=settings.writable or endpoint == "/index",
+            host=settings.host,
+            keys=str(settings.keys.resolve()) if settings.keys else "",
+            rate_per_s=settings.rate_per_s,
+            trust_proxy=settings.trust_proxy,
+            trust_host=settings.trust_host,
+            trust_origin=settings.trust_origin,
+            also=settings.also,
+            allow_url_fetch=settings.allow_url_fetch,
+        )
+
+    @property
+    def endpoints(self) -> frozenset[str]:
+        """The endpoints of the Flow that a client may ask for."""
+        reads = {"/search"} if self.endpoint == "/search" else {"/snapshot"}
+        writes = {"/index", "/update", "/delete"} if self.writable else set()
+        return frozenset({"/encode", "/health"} | reads | writes)
+
+    @property
+    def counts_clients(self) -> bool:
+        """Whether clients need keys or have a rate. WebSocket passes neither middleware, so it is not offered then."""
+        return bool(self.keys or self.rate_per_s)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> ServiceConfig:
+        """The configuration whose `dataclasses.asdict` came as JSON."""
+        lists = {name: tuple(values[name]) for name in ("trust_proxy", "trust_host", "trust_origin")}
+        return cls(**{**values, **lists, "also": tuple(OtherService(*pair) for pair in values["also"])})

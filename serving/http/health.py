@@ -1,0 +1,140 @@
+"""Routes for operators: /healthz, /readyz, /status and /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from crossmodal import __version__
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import MODALITIES
+from crossmodal.encoders.registry import IMAGE_ONLY
+from executors.schema import MediaDoc, to_array
+from serving.config import ServiceConfig
+from serving.http.errors import PROBLEMS, problem_of
+from serving.http.metrics import CONTENT_TYPE, Metrics
+from serving.http.schemas import ReadyAnswer
+from serving.http.search import Opened, Searcher, picture_doc
+from serving.jina.flow_calls import FlowCalls, UnavailableError
+
+HEALTH_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 10.0
+READY_HOLDS_S = 1.0
+GREY_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000008000000080800000000e164e1570000001049444154789c636c60800026068a18002608"
+    "00905d30a51e0000000049454e44ae426082"
+)
+"""8 x 8 pixels, to check the encoders with."""
+
+
+def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], config: ServiceConfig) -> None:
+    """Adds GET /healthz and GET /status."""
+    picture = to_array(GREY_PNG)
+    content: dict[str, Any] = {"application/json": {}}
+    unavailable: dict[int | str, dict[str, Any]] = {
+        503: {"description": "A part of the service does not answer", "content": content}
+    }
+
+    @app.get("/healthz", summary="Check that every Executor answers", responses=unavailable)
+    async def health() -> JSONResponse:
+        docs = [
+            MediaDoc(id="health-text", modality="text", text="health"),
+            MediaDoc(id="health-image", modality="image", content=picture),
+        ]
+        try:
+            answered = await asyncio.wait_for(flow(docs, "/health", {"top_k": 1}), HEALTH_TIMEOUT_S)
+        except (TimeoutError, UnavailableError, StateError, RuntimeError) as error:
+            return JSONResponse({"status": "unavailable", "reason": _reason(error)}, status_code=503)
+        failed = [doc.error for doc in answered if doc.error]
+        if failed:
+            return JSONResponse({"status": "unavailable", "reason": "; ".join(failed)}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/status", summary="What is served")
+    def status() -> dict[str, Any]:
+        _, now = opened.current()
+        counts = now.store.counts()
+        return {
+            "version": __version__,
+            "serves": config.endpoint,
+            "writable": config.writable,
+            "fetches_urls": config.allow_url_fetch,
+            "collection": now.collection.root.name,
+            "model": now.collection.model.to_dict(),
+            "images": counts["image"],
+            "captions": counts["text"],
+        }
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnavailableError):
+        return problem_of(error).detail
+    if isinstance(error, TimeoutError):
+        return f"no answer within {HEALTH_TIMEOUT_S:.0f} s"
+    return str(error)
+
+
+def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: GenerationCache[Any]) -> None:
+    """Adds GET /readyz."""
+
+    async def probed() -> ReadyAnswer:
+        start = time.perf_counter()
+        now = opened.current()[1]
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                (encoded,) = await searcher.encoded([_probe(now)])
+                sent = MediaDoc(modality="vector", embedding=encoded.embedding, generation=encoded.generation)
+                (found,) = await flow([sent], "/search", {"top_k": 1, "target": "image"})
+        except TimeoutError as error:
+            raise StateError(f"no answer within {READY_TIMEOUT_S:.0f} s") from error
+        except (InputError, RuntimeError) as error:
+            raise StateError(f"the probe failed: {error}") from error
+        if found.error or (not found.matches and now.store.counts()["image"]):
+            raise StateError(f"the probe found nothing: {found.error or 'no matches'}")
+        return ReadyAnswer(status="ready", took_ms=round((time.perf_counter() - start) * 1e3, 3))
+
+    latest: tuple[float, asyncio.Task[ReadyAnswer]] | None = None
+
+    @router.get("/readyz", summary="Check that encoding and search work now", responses={503: PROBLEMS[503]})
+    async def ready() -> ReadyAnswer:
+        """Encodes a text, or a picture where the model has no text encoder, and searches with the vector.
+
+        Requests within a second get the same answer: no key is needed here, and a search costs.
+        """
+        nonlocal latest
+        now = time.monotonic()
+        if latest is None or now - latest[0] > READY_HOLDS_S:
+            latest = now, asyncio.create_task(probed())
+        return await asyncio.shield(latest[1])
+
+
+def _probe(now: Opened) -> MediaDoc:
+    if now.collection.model.family not in IMAGE_ONLY:
+        return MediaDoc(modality="text", text="ready")
+    return picture_doc(GREY_PNG)
+
+
+def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metrics) -> None:
+    """Adds GET /metrics."""
+    for modality in MODALITIES:
+        metrics.watch(f"{modality}_documents", f"Documents of the modality {modality}", _count(opened, modality))
+
+    @router.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def text() -> Response:
+        return Response(await run_in_threadpool(metrics.text), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _count(opened: GenerationCache[Any], modality: str) -> Callable[[], float]:
+    return lambda: float(opened.current()[1].store.counts()[modality])

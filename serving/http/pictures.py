@@ -1,0 +1,100 @@
+"""The pictures of the collection and their thumbnails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.errors import PictureError
+from crossmodal.core.types import Document, image_id
+from crossmodal.images.decode import MIME_TYPES
+from crossmodal.images.sources import from_file
+from crossmodal.store.sqlite import DocumentStore
+from serving.http import legacy
+from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
+from serving.http.url_pictures import Own
+
+SERVED_TYPES = frozenset(MIME_TYPES.values())
+
+
+def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
+    """Adds GET /images/{id} and GET /thumbnails/{id}."""
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+
+    shown: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The picture", "content": {kind: {} for kind in sorted(SERVED_TYPES)}},
+        410: {"description": "The file of the picture is gone or has changed", "content": PROBLEM},
+    }
+    router = APIRouter(route_class=ProblemRoute)
+
+    @router.get(
+        "/images/{picture_id}",
+        summary="A picture as it was indexed",
+        response_class=Response,
+        responses={**PROBLEMS, **shown},
+    )
+    def image(picture_id: str) -> Response:
+        document, content = _content_of(opened.current()[1].store, picture_id)
+        return Response(content, media_type=document.mime_type, headers=headers)
+
+    jpeg_shown: dict[int | str, dict[str, Any]] = {200: {"description": "The thumbnail", "content": {"image/jpeg": {}}}}
+
+    @router.get(
+        "/thumbnails/{picture_id}",
+        summary="A thumbnail of a picture, as JPEG",
+        response_class=Response,
+        responses={**PROBLEMS, **jpeg_shown},
+    )
+    def thumbnail(picture_id: str) -> Response:
+        jpeg = opened.current()[1].store.thumbnail(picture_id)
+        if jpeg is None:
+            raise RefusedError(404, f"no picture {picture_id[:80]}")
+        return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+    app.include_router(router)
+
+
+def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]:
+    """A picture as it was indexed: what is stored about it, and its bytes.
+
+    Raises:
+        RefusedError: There is no such picture (404), or its file is gone or has changed (410).
+    """
+    document = store.document(picture_id)
+    if document is None or document.modality != "image":
+        raise RefusedError(404, f"no picture {picture_id[:80]}")
+    if document.mime_type not in SERVED_TYPES:
+        raise RefusedError(404, f"picture {picture_id} is of a type that is not served")
+    content = store.content(picture_id)
+    if content is None:
+        try:
+            content = from_file(Path(document.uri))
+        except PictureError as error:
+            raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
+        if image_id(content) != picture_id:
+            raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
+    return document, content
+
+
+def own_pictures(request: Request, store: DocumentStore) -> Own:
+    """A reader of this service's own pictures by their URL, which Jina Box sends when a user clicks on a result.
+
+    The reader raises PictureError where there is no such picture, or its file has changed.
+    """
+    base_url = str(request.base_url).rstrip("/")
+
+    def own(url: str) -> bytes | None:
+        name = legacy.own_picture(url, base_url)
+        try:
+            return _content_of(store, name)[1] if name else None
+        except RefusedError as error:
+            raise PictureError(str(error)) from error
+
+    return own

@@ -1,0 +1,140 @@
+"""POST /search and POST /encode of the typed API.
+
+POST /search shares its path with the legacy shapes. A form with a file, or a JSON object with a field of
+`SearchRequest` and without `data`, is typed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.errors import InputError
+from executors.schema import MediaDoc
+from serving.http import legacy
+from serving.http.errors import PROBLEMS, leave_to_legacy
+from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
+from serving.http.search import Searcher, picture_doc, picture_of, query_of
+from serving.http.url_pictures import UrlPictures
+
+T = TypeVar("T", bound=BaseModel)
+Legacy = Callable[[legacy.Request, Request], Awaitable[Response]]
+
+_TYPED_FIELDS = set(SearchRequest.model_fields) - set(legacy.Request.model_fields)
+_FORM = "multipart/form-data"
+
+
+def add_search(
+    router: APIRouter, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures, legacy_search: Legacy
+) -> None:
+    """Adds POST /search; `legacy_search` answers what comes in a legacy shape."""
+    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("SearchRequest", "Request")]
+    form = {"allOf": [shapes[0]], "properties": {"image": {"type": "string", "format": "binary"}}}
+    request_body = {
+        "required": True,
+        "content": {"application/json": {"schema": {"anyOf": shapes}}, _FORM: {"schema": form}},
+    }
+
+    @router.post(
+        "/search",
+        summary="Find pictures and captions",
+        response_model=SearchAnswer,
+        response_model_exclude_none=True,
+        responses=PROBLEMS,
+        openapi_extra={"requestBody": request_body},
+    )
+    async def search(request: Request) -> Any:
+        """By words, a picture, or both. A body with `data` is a legacy request, and gets a legacy answer."""
+        if request.headers.get("content-type", "").lower().startswith(_FORM):
+            asked, picture = await _from_form(request)
+        else:
+            body = await _json_of(request)
+            if not _is_typed(body):
+                leave_to_legacy(request)
+                return await legacy_search(_validated(legacy.Request, body), request)
+            asked, picture = _validated(SearchRequest, body), None
+        collection = opened.current()[1].collection
+        async with urls.fetched(request, [asked.image]) as fetched:
+            return await searcher.answer(await run_in_threadpool(query_of, asked, picture, fetched, collection))
+
+
+def _is_typed(body: Any) -> bool:
+    return isinstance(body, dict) and "data" not in body and not _TYPED_FIELDS.isdisjoint(body)
+
+
+async def _json_of(request: Request) -> Any:
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        leave_to_legacy(request)
+        raise RequestValidationError(
+            [{"type": "json_invalid", "loc": ("body",), "msg": f"no JSON: {error}"}]
+        ) from error
+
+
+async def _from_form(request: Request) -> tuple[SearchRequest, bytes | None]:
+    """The fields of a form, and the file in `image`; a file anywhere else is refused."""
+    fields: dict[str, Any] = {}
+    picture = None
+    async with request.form(max_files=1, max_fields=50) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                if name != "image":
+                    raise InputError(f"{name[:80]}: the field of the file is `image`")
+                picture = await value.read()
+            elif name == "exclude":
+                fields.setdefault(name, []).append(value)
+            elif name in fields:
+                raise InputError(f"{name[:80]}: it came twice")
+            elif value != "":  # a field of a form that was left empty
+                fields[name] = value
+    return _validated(SearchRequest, fields), picture
+
+
+def _validated(shape: type[T], values: Any) -> T:
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+        raise RequestValidationError(faults) from error
+
+
+def add_encode(router: APIRouter, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures) -> None:
+    """Adds POST /encode."""
+
+    @router.post("/encode", summary="Turn texts and pictures into vectors", responses=PROBLEMS)
+    async def encode(request: Request, asked: EncodeRequest) -> EncodeAnswer:
+        """Unit vectors of the model that is served. Those of texts and of pictures can be compared."""
+        start = time.perf_counter()
+        if not asked.texts and not asked.images:
+            raise InputError("nothing to encode: give `texts` or `images`")
+        empty = [place for place, text in enumerate(asked.texts) if not text.strip()]
+        if empty:
+            raise InputError(f"texts.{empty[0]}: the text is empty")
+        docs = [MediaDoc(modality="text", text=text) for text in asked.texts]
+        async with urls.fetched(request, asked.images) as fetched:
+            for place, uri in enumerate(asked.images):
+                docs.append(picture_doc(picture_of(uri, f"images.{place}", fetched)))
+            encoded = await searcher.encoded(docs)
+        model = opened.named(encoded[0].generation).collection.model
+        vectors = [
+            Vector(modality="image" if doc.modality == "image" else "text", vector=_numbers(doc.embedding))
+            for doc in encoded
+        ]
+        took_ms = round((time.perf_counter() - start) * 1e3, 3)
+        return EncodeAnswer(model=str(model), dim=model.dim, took_ms=took_ms, vectors=vectors)
+
+
+def _numbers(vector: Any) -> list[float]:
+    numbers: list[float] = np.asarray(vector, float).tolist()
+    return numbers

@@ -1,0 +1,97 @@
+"""CrossModalGateway: HTTP on one port and gRPC on the next, over the same Flow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from jina import Gateway
+
+from crossmodal.collection.collection import Collection
+from executors.context import unescaped
+from serving.config import ServiceConfig
+from serving.http.app import make_app
+from serving.http.metrics import Metrics
+from serving.jina.batching import BatchedCalls
+from serving.jina.client_requests import ClientRequests
+from serving.jina.grpc_endpoint import GrpcEndpoint
+from serving.jina.pool import ExecutorPool, all_listen
+from serving.jina.ports import grpc_address, in_url
+from serving.jina.routed_calls import RoutedCalls
+from serving.jina.router import Router
+from serving.jina.topology import from_plain
+from serving.jina.websocket import add_websocket
+
+
+class CrossModalGateway(Gateway):
+    """The gateway of every Flow: Jina starts and stops it; what it serves, and the way to the Executors, is ours.
+
+    gRPC has no API keys: where HTTP needs them, gRPC listens to this machine only.
+
+    Args:
+        service: JSON with the `config` of the service, and the `nodes` of its Flow.
+    """
+
+    def __init__(self, service: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        values = json.loads(unescaped(service))
+        self._config = ServiceConfig.from_plain(values["config"])
+        self._nodes = from_plain(values["nodes"])
+
+    async def setup_server(self) -> None:
+        """Makes the application while the Executors load, waits until they listen, and then listens itself."""
+        addresses = json.loads(self.runtime_args.deployments_addresses)
+        self._pool = ExecutorPool(addresses, self.runtime_args.timeout_send)
+        router = Router(self._nodes, self._pool.send)
+        requests = ClientRequests(router, self._config.endpoints)
+        metrics = Metrics()
+        flow = BatchedCalls(RoutedCalls(router, metrics))
+        app = make_app(flow, Collection.open(Path(self._config.collection)), self._config, metrics)
+        if not self._config.counts_clients:
+            add_websocket(app, requests)
+        await all_listen(addresses, self.is_cancel.is_set)
+        host = grpc_address(self._config.host, has_keys=bool(self._config.keys))
+        http_port, grpc_port = self.ports
+        self._grpc = GrpcEndpoint(requests, f"{in_url(host)}:{grpc_port}")
+        await self._grpc.start()
+        self._http = HttpServer(_uvicorn_config(app, self._config, http_port))
+        await self._http.start()
+
+    async def run_server(self) -> None:
+        """Serves until it is told to end."""
+        await asyncio.gather(self._http.main_loop(), self._grpc.wait())
+
+    async def shutdown(self) -> None:
+        """Ends both servers, then the connections to the Executors."""
+        await super().shutdown()
+        self._http.should_exit = True
+        await asyncio.gather(self._http.shutdown(), self._grpc.close())
+        await self._pool.close()
+        await self.streamer.close()  # Jina's own, which is not used
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server without its signal handlers: Jina has its own."""
+
+    async def start(self) -> None:
+        """Begins to listen."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup()
+
+
+def _uvicorn_config(app: FastAPI, config: ServiceConfig, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        # "::" stands for all addresses of both families; asyncio knows these by the name of None.
+        host=None if config.host == "::" else config.host,  # type: ignore[arg-type]
+        port=port,
+        log_level="error",
+        proxy_headers=bool(config.trust_proxy),
+        forwarded_allow_ips=",".join(config.trust_proxy),
+        server_header=False,
+    )

@@ -1,0 +1,76 @@
+"""Connections from the gateway to the Executors: one gRPC channel for each address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, cycle
+from urllib.parse import urlsplit
+
+import grpc
+
+from serving.jina.flow_calls import UnavailableError
+
+METHOD = "/jina.JinaSingleDataRequestRPC/process_single_data"
+OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
+LISTEN_RETRY_S = 0.02
+
+
+class ExecutorPool:
+    """Sends requests to Executors; the replicas of one take turns.
+
+    To be made inside the event loop that it is used in.
+
+    Args:
+        addresses: `grpc://HOST:PORT` of each replica, or of the head of several shards, by the Executor's name.
+        timeout_s: How long one may take to answer; None for no limit.
+    """
+
+    def __init__(self, addresses: Mapping[str, Sequence[str]], timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._channels = {name: [_channel(url) for url in urls] for name, urls in addresses.items()}
+        self._calls = {
+            name: cycle([channel.unary_unary(METHOD) for channel in channels])
+            for name, channels in self._channels.items()
+        }
+
+    async def send(self, name: str, message: bytes, endpoint: str) -> tuple[bytes, bool]:
+        """What an Executor answers, and whether that is a refusal.
+
+        Raises:
+            UnavailableError: It is gone, or does not answer in time.
+        """
+        call = next(self._calls[name])(message, timeout=self._timeout_s, metadata=(("endpoint", endpoint),))
+        try:
+            answer = await call
+            return answer, any(key == "is-error" for key, _ in await call.trailing_metadata())
+        except grpc.aio.AioRpcError as error:
+            is_late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            raise UnavailableError(f"{name}: {error.details()}", is_late=is_late) from error
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await asyncio.gather(*(channel.close() for channel in chain.from_iterable(self._channels.values())))
+
+
+def _channel(url: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(urlsplit(url).netloc or url, options=OPTIONS)
+
+
+async def all_listen(addresses: Mapping[str, Sequence[str]], is_cancelled: Callable[[], bool]) -> None:
+    """Waits until every Executor listens, which it does once it is ready.
+
+    Args:
+        addresses: As those of `ExecutorPool`.
+        is_cancelled: Whether the start has been given up.
+    """
+    for address in chain.from_iterable(addresses.values()):
+        place = urlsplit(address)
+        while not is_cancelled():
+            try:
+                _, writer = await asyncio.open_connection(place.hostname, place.port)
+            except OSError:
+                await asyncio.sleep(LISTEN_RETRY_S)
+            else:
+                writer.close()
+                break

@@ -1,0 +1,80 @@
+"""FlowCalls by a Router: documents to messages and back, an Executor's errors as ours."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from jina.proto import jina_pb2
+
+from crossmodal.core.errors import InputError, StateError
+from executors.schema import MediaDoc
+from serving.jina.flow_calls import REQUEST_SIZE, CallObserver
+from serving.jina.router import Message, Request, Router
+
+
+class RoutedCalls:
+    """Sends documents through a Flow, in requests of a size that its Executors can work on together.
+
+    Args:
+        router: The way through the Flow.
+        observer: Is told of every call.
+    """
+
+    def __init__(self, router: Router, observer: CallObserver) -> None:
+        self._router = router
+        self._observer = observer
+
+    async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+        """As `FlowCalls` does. A document that is there twice is sent once: answers are told apart by id."""
+        answered = await self.answers(list({doc.id: doc for doc in docs}.values()), endpoint, parameters)
+        by_id = {doc.id: doc for doc in answered}
+        missing = [doc.id for doc in docs if doc.id not in by_id]
+        if missing:
+            raise RuntimeError(f"the Flow lost {len(missing)} of {len(docs)} documents")
+        return [by_id[doc.id] for doc in docs]
+
+    async def answers(
+        self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
+    ) -> list[MediaDoc]:
+        """As `FlowCalls` does."""
+        parts = [docs[start : start + request_size] for start in range(0, len(docs), request_size)] or [[]]
+        start = time.perf_counter()
+        try:
+            requests = [_request(part, endpoint, parameters) for part in parts]
+            answered = await asyncio.gather(*map(self._router.answer, requests))
+            found = [doc for content, _ in answered for doc in _documents(content)]
+        except Exception as error:
+            self._observer.failed(endpoint, len(docs), error)
+            raise
+        self._observer.answered(endpoint, len(docs), found, time.perf_counter() - start)
+        return found
+
+
+def _request(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> Message:
+    request = Request()
+    request.header.exec_endpoint = endpoint
+    try:
+        for doc in docs:
+            doc.write_to(request.data.docs.docs.add())
+        request.parameters.update(parameters)
+    except (ValueError, OverflowError) as error:  # half a character, or a number that is too large
+        raise InputError(f"something in the request can't be passed on: {error}") from error
+    return request
+
+
+def _documents(content: bytes) -> list[MediaDoc]:
+    answer = Request.FromString(content)
+    status = answer.header.status
+    if status.code == jina_pb2.StatusProto.ERROR:
+        raise _error_of(status.exception)
+    return [MediaDoc.from_protobuf(message) for message in answer.data.docs.docs]
+
+
+def _error_of(raised: Any) -> Exception:
+    """The exception of an Executor, which travels by name."""
+    for kind in (InputError, StateError):
+        if raised.name == kind.__name__:
+            return kind(" ".join(raised.args))
+    return RuntimeError(f"{raised.executor} failed: {raised.name}: {' '.join(raised.args)}")
