@@ -1,5 +1,8 @@
-"""Thin Jina adapters, one Executor a file: a DocList to arrays, the library's call, the answer back.
+"""Thin Jina adapters, one Executor a file: a DocList to arrays, a call of the library, the answer back.
 
-No module here imports `annotations` from `__future__`: Jina reads the endpoints' types as they stand, and
-takes a type given as a string for its legacy document, whose fields no `when:` condition matches.
+An Executor declares the endpoints that it has work for. The gateway does not send it others (`serving/jina/router.py`);
+Jina passes documents through where one comes all the same.
+
+No module here imports `annotations` from `__future__`: Jina reads the types of the endpoints as they stand, and takes
+a type given as a string for its legacy document.
 """

@@ -1,12 +1,11 @@
-"""Texts that a Flow's YAML hands to its Executors as they are.
+"""Escapes texts for a Flow's YAML.
 
-Jina replaces `$NAME` and `${{ name }}` in every text on its way, several times, and knows no way to write a `$` that
-stays one.
+Jina replaces `$NAME` and `${{ name }}` in every text, several times, and has no way to write a literal `$`.
 """
 
 
 def escaped(text: str) -> str:
-    """The text without `$`, for `unescaped` to put back.
+    """The text without `$`; `unescaped` restores it.
 
     >>> escaped("/data/$HOME/100%"), unescaped(escaped("/data/$HOME/100%"))
     ('/data/%24HOME/100%25', '/data/$HOME/100%')

@@ -32,7 +32,7 @@ class ImageEncoder(Executor):
 
     @requests(on=["/index", "/search", "/encode", "/health"])
     def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Fills `embedding` and drops the pixels."""
+        """Fills `embedding` and removes the pixels."""
         images = valid_docs(docs, "image")
         for generation in {doc.generation for doc in images}:
             self._encode(generation, [doc for doc in images if doc.generation == generation])

@@ -1,4 +1,4 @@
-"""ImageLoader: a URI or bytes to bytes, and the id that follows from them."""
+"""ImageLoader: a URI or bytes to bytes, and the id that follows from these."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageLoader(Executor):
-    """Puts the encoded picture into `content`. Paths are read only where the Flow is the indexing job's
-    own (`read_paths`): nobody on the wire gets at a file by naming it.
+    """Puts the encoded picture into `content`.
+
+    Paths are read only in the indexing job's own Flow (`read_paths`): no client can read a file by naming it.
     """
 
     def __init__(self, read_paths: bool = False, **kwargs: Any) -> None:
@@ -23,7 +24,7 @@ class ImageLoader(Executor):
 
     @requests(on=["/search", "/encode", "/health"])
     def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Loads the pictures of queries; their ids stay their own."""
+        """Loads the pictures of queries, whose ids stay."""
         refuse_unknown(docs)
         for doc in valid_docs(docs, "image"):
             self._load(doc)
@@ -31,7 +32,7 @@ class ImageLoader(Executor):
 
     @requests(on="/index")
     def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Loads pictures that are to be stored, under the ids of their content."""
+        """Loads pictures to index, and gives them the ids of their content."""
         refuse_unknown(docs, vectors=False)
         for doc in valid_docs(docs, "image"):
             content = self._load(doc)
@@ -50,7 +51,7 @@ class ImageLoader(Executor):
 
     def _content(self, doc: MediaDoc) -> bytes:
         if doc.content is not None:
-            # A name that came over the wire is no file of ours.
+            # A path from a client must not be taken for a file of this machine.
             doc.uri = doc.uri if self.read_paths else ""
             return to_bytes(doc.content)
         if is_data_uri(doc.uri):
@@ -62,9 +63,9 @@ class ImageLoader(Executor):
 
 
 def refuse_unknown(docs: DocList[MediaDoc], *, vectors: bool = True) -> None:
-    """Marks documents of no known modality, which the Flow sends here so that none vanishes.
+    """Sets `error` of documents with an unknown modality, which the Flow sends here so that none is lost.
 
-    A ready vector may be searched for, and is not stored: nobody knows what it is of.
+    A vector may be searched for, and can't be stored: it is of no document.
     """
     for doc in docs:
         is_vector = vectors and doc.modality == "vector" and doc.embedding is not None

@@ -16,7 +16,7 @@ from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageNormalizer(Executor):
-    """Does the geometry the collection's model wants; the photometric part is the encoder's."""
+    """Resizes and crops as the collection's model expects; the encoder normalizes the values."""
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -24,14 +24,14 @@ class ImageNormalizer(Executor):
 
     @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Fills `pixels` and drops the encoded picture."""
+        """Fills `pixels` and removes the encoded picture."""
         for doc in valid_docs(docs, "image"):
             self._normalize(doc, keep=False)
         return docs
 
     @requests(on="/index")
     def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """As `normalize`, with a thumbnail; the encoded picture stays where no file holds it."""
+        """As `normalize`, with a thumbnail; the encoded picture is kept if there is no file of it."""
         for doc in valid_docs(docs, "image"):
             self._normalize(doc, keep=True)
         return docs

@@ -1,4 +1,4 @@
-"""KeyValueIndexer: the one writer. What it answers `indexed` to is on the disk."""
+"""KeyValueIndexer: the only writer. A document that it answers as `indexed` is on the disk."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from executors.schema import MediaDoc, document_of, to_bytes
 
 
 class KeyValueIndexer(Executor):
-    """Commits documents and their vectors in one transaction a request; it holds the collection's lock.
+    """Commits documents and their vectors in one transaction per request; it holds the collection's lock.
 
-    In a query Flow that is writable it comes last, and only changes go to it (`serving/jina/patches.py`): the
-    indexers there take in what it committed when they are next asked, as they do with what another process commits.
+    In the writable query Flow it comes last, and gets changes only: the vector indexers there follow the store at the
+    next search, as they do for commits of another process.
     """
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
@@ -28,12 +28,12 @@ class KeyValueIndexer(Executor):
 
     @requests(on="/index")
     def index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Stores what has a vector; sets `outcome`, and drops what need not travel on."""
+        """Stores documents that have a vector; sets `outcome`, and removes fields that are not needed any more."""
         storable = [doc for doc in docs if not doc.error and doc.embedding is not None]
         for doc in storable:
             if doc.modality == "text":
                 doc.id = caption_id(doc.text, doc.image_id)
-                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # whatever the client says
+                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # whatever the client has sent
         outcomes = self.store.put([_new_document(doc) for doc in storable])
         for doc, outcome in zip(storable, outcomes, strict=True):
             doc.outcome = outcome
@@ -43,7 +43,7 @@ class KeyValueIndexer(Executor):
 
     @requests(on="/update")
     def update(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Changes the tags of documents by what their `tags` say, a merge patch; sets `outcome`."""
+        """Applies `tags`, a merge patch, to the tags of documents; sets `outcome`."""
         found = self.store.update((doc.id, doc.tags) for doc in docs)
         for doc, is_there in zip(docs, found, strict=True):
             doc.outcome = "updated" if is_there else "unknown"
@@ -51,9 +51,9 @@ class KeyValueIndexer(Executor):
 
     @requests(on="/delete")
     def delete(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """Removes documents by id, a picture with its captions, or all that the parameter `where` is true of.
+        """Removes documents by id, a picture with its captions, or all that meet the parameter `where`.
 
-        Answers `outcome` for each that was asked for, and with a document more for each that went.
+        Sets `outcome` of each, and adds a document for each other that was removed.
         """
         where = str(parameters.get("where") or "")
         ids = self.store.ids_where(parse(where)) if where else [doc.id for doc in docs]
@@ -68,7 +68,7 @@ class KeyValueIndexer(Executor):
 
     @requests(on=["/health", "/snapshot"])
     def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Passes on only if the store answers."""
+        """Passes documents on if the store can be read."""
         self.store.last_seq()
         return docs
 

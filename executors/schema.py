@@ -1,8 +1,7 @@
-"""What travels between Executors. One schema for all of them, so the gateway never has to translate.
+"""The documents that are sent between Executors, in one schema for all of them.
 
-Encoded pictures and thumbnails travel as one-dimensional uint8 arrays: a field of type `bytes` does not
-survive the gateway, which reads it as text once it rebuilds the schema for `when:` or a join. For the same
-reason the annotations here are real types, not strings: no `from __future__ import annotations`.
+Encoded pictures and thumbnails are one-dimensional uint8 arrays. The annotations here are real types, not strings,
+since Jina reads them: no `from __future__ import annotations`.
 """
 
 import os
@@ -61,7 +60,7 @@ INT32 = 2**31
 
 
 def portable(value: Any) -> Any:
-    """A JSON value as docarray can carry it, which knows 32 bits of an integer: larger ones as floating point."""
+    """A JSON value whose integers of more than 32 bits are floats, since docarray's messages can't carry them."""
     if isinstance(value, dict):
         return {name: portable(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -75,13 +74,13 @@ Tags = Annotated[Dict[str, Any], AfterValidator(portable)]
 
 
 class MatchDoc(_Doc):
-    """A match of a query: a document of the store and how well it fits.
+    """A match of a query: a stored document and its scores.
 
-    `scores` has its `cosine`, or what a search by words has given: `fused`, what it is ranked by, and beside it the
-    score of each part that has found it. `why` is what each word gives to the score of the words.
+    `scores` has the `cosine`, or in a search by words `fused`, which it is ranked by, and the score of each part that
+    found it. `why` has the contribution of each word to the score of the words.
 
-    Its id is a plain string: docarray makes a new pydantic validator for every id of its own type that it
-    reads, a millisecond and more a match on the way to the caller.
+    The id is a plain string: docarray makes a pydantic validator for every id of its own type that it reads, which
+    takes more than a millisecond per match.
     """
 
     id: str = ""  # type: ignore[assignment]  # docarray has a type of its own
@@ -97,7 +96,7 @@ class MatchDoc(_Doc):
     why: Dict[str, float] = {}
 
 
-Matches = DocList[MatchDoc]  # each such expression makes its class anew
+Matches = DocList[MatchDoc]  # each such expression makes a new class
 
 
 def _new_id() -> str:
@@ -148,20 +147,20 @@ Docs = DocList[MediaDoc]
 
 
 def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Bytes as the array that carries them."""
+    """Bytes as an array (n,) uint8."""
     return np.frombuffer(content, np.uint8)
 
 
 def to_bytes(array: Any) -> bytes:
-    """The bytes an array carries."""
+    """The bytes of an array (n,) uint8."""
     return np.asarray(array, np.uint8).tobytes()
 
 
 def top_k_of(parameters: Dict[str, Any]) -> int:
-    """How many matches a request wants, of each modality.
+    """The number of matches of each modality that a request asks for.
 
     Raises:
-        InputError: It is no number, or out of bounds.
+        InputError: Not a number, or out of bounds.
     """
     asked = parameters.get("top_k", DEFAULT_TOP_K)
     if isinstance(asked, (int, float)) and 1 <= asked <= MAX_MATCHES:
@@ -170,7 +169,7 @@ def top_k_of(parameters: Dict[str, Any]) -> int:
 
 
 def name_of_match(modality: str, key: int) -> str:
-    """What a match is called until it is looked up: its modality and its row in the store."""
+    """The name of a match until it is looked up: its modality and its row in the store."""
     return f"{modality}/{key}"
 
 
@@ -178,7 +177,7 @@ def modality_and_key(name: str) -> tuple[str, int]:
     """The two parts of a `name_of_match`.
 
     Raises:
-        InputError: It is none, and so came from outside.
+        InputError: Not such a name; it came from a client.
     """
     modality, _, key = name.partition("/")
     if modality not in MODALITIES or not (key.isdecimal() and len(key) < 19):
@@ -187,12 +186,12 @@ def modality_and_key(name: str) -> tuple[str, int]:
 
 
 def score_of(match: MatchDoc) -> float:
-    """What a match is ranked by."""
+    """The score that a match is ranked by."""
     return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
 
 
 def joined_notes(notes: Iterable[str]) -> str:
-    """Several notes about one document as one; empty ones are left out."""
+    """Several notes about a document as one, without empty ones."""
     return "; ".join(dict.fromkeys(note for note in notes if note))
 
 
@@ -212,5 +211,5 @@ def document_of(doc: MediaDoc) -> Document:
 
 
 def valid_docs(docs: DocList[MediaDoc], modality: str) -> list[MediaDoc]:
-    """The documents of a modality that nothing has gone wrong with so far."""
+    """The documents of a modality that have no error."""
     return [doc for doc in docs if doc.modality == modality and not doc.error]

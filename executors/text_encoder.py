@@ -37,7 +37,7 @@ class TextEncoder(Executor):
         return self.encoded(docs, lambda encoder, texts: encoder.encode_texts(texts))
 
     def encoded(self, docs: DocList[MediaDoc], encode: Callable[[Encoder, list[str]], Vectors]) -> DocList[MediaDoc]:
-        """The documents with what `encode` makes of the texts among them."""
+        """The documents; their texts have the vectors that `encode` returns."""
         for doc in valid_docs(docs, "text"):
             if not doc.text.strip():
                 doc.error = "the text is empty"

@@ -1,4 +1,4 @@
-"""TextRefuser: stands in for the text encoder where the collection's model knows pictures only."""
+"""TextRefuser: takes the place of the text encoder if the collection's model encodes pictures only."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from executors.schema import MediaDoc, valid_docs
 
 
 class TextRefuser(Executor):
-    """Refuses every text by name; a health check's passes, so that this Executor is part of it."""
+    """Refuses every text but those of health checks."""
 
     def __init__(self, model: str, collection: str, threads: int = 0, precision: str = "fp32", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -22,7 +22,7 @@ class TextRefuser(Executor):
 
     @requests(on=["/index", "/search", "/encode"])
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Says so in `error`."""
+        """Sets `error` of all texts."""
         for doc in valid_docs(docs, "text"):
             doc.error = f"this collection is of {self.spec}, which knows pictures only: search with a picture"
         return docs

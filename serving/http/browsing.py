@@ -1,4 +1,4 @@
-"""What the page looks at without searching: the map, and captions drawn at random."""
+"""Data for the page without a search: the map, and random captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.http.search import Opened
 
 MOST_CAPTIONS = 20
 MOST_VALUES = 50
-"""A tag with more values than this is a name and no group."""
+"""A tag with more values than this makes no groups."""
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}}}
 
 
@@ -27,12 +27,12 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
 
     @router.get(
         "/map",
-        summary="Where the pictures lie, similar ones together",
+        summary="A map of the pictures, similar ones close together",
         response_model=MapAnswer,
         responses={404: {"description": "There is no map; `detail` says how to make one", "content": _PROBLEM}},
     )
     def picture_map() -> Response:
-        """All pictures in one answer, as lists. Pictures that came after the map was made are not on it."""
+        """All pictures in one answer, as lists. Pictures that were indexed after the map was made are missing."""
         generation, now = opened.current()
         try:
             found = (now.collection.folder / FILE).stat()
@@ -47,15 +47,15 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
             raise RefusedError(404, str(error)) from error
         return Response(kept["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
 
-    @router.get("/captions/random", summary="Some captions, drawn at random")
+    @router.get("/captions/random", summary="Random captions")
     def random_captions(n: Annotated[int, Query(ge=1, le=MOST_CAPTIONS)] = 4) -> CaptionsAnswer:
-        """Of different pictures; fewer where there are not so many."""
+        """Of different pictures; fewer than `n` if there are not enough."""
         drawn = opened.current()[1].store.random_captions(n)
         return CaptionsAnswer(captions=[KnownCaption(id=c.id, text=c.text, image_id=c.image_id) for c in drawn])
 
 
 def map_answer(known: PictureMap, now: Opened) -> MapAnswer:
-    """A map with what the store knows of its pictures today; those that are gone are left out."""
+    """A map with the stored fields of its pictures; removed pictures are left out."""
     documents = now.store.by_keys(known.keys.tolist())
     here = [place for place, key in enumerate(known.keys.tolist()) if key in documents]
     pictures = [documents[int(known.keys[place])] for place in here]
@@ -74,7 +74,7 @@ def map_answer(known: PictureMap, now: Opened) -> MapAnswer:
 
 
 def groups_of(pictures: list[Document]) -> dict[str, MapGroups]:
-    """The tags that put pictures into groups: with at least two values, and not too many.
+    """The tags that group the pictures: those with at least two values, and at most `MOST_VALUES`.
 
     >>> told = groups_of([Document(n, "image", tags={"class": c, "n": n}) for n, c in zip("abc", ["x", "y", "y"])])
     >>> told["class"]

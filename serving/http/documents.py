@@ -1,4 +1,4 @@
-"""Routes that take documents away and change them; served by the Flow that writes."""
+"""Routes that remove and change documents; a service that only reads refuses them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ READ_ONLY = (
 
 
 class Deletion(BaseModel):
-    """What is to go: documents by id, or all that a condition is true of."""
+    """The documents to remove: by id, or all that meet a condition."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"ids": ["8f14e45f"]}, {"where": "tags.year < 2000"}]}
     )
-    ids: list[str] = Field(default_factory=list, description="ids; a picture takes its captions with it")
+    ids: list[str] = Field(default_factory=list, description="ids; the captions of a picture are removed with it")
     where: str | None = Field(None, description="a condition, see docs/storage-format.md")
 
 
@@ -37,32 +37,32 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     id: str
-    tags: dict[str, Any] = Field(description="a merge patch (RFC 7396): null takes a tag away")
+    tags: dict[str, Any] = Field(description="a merge patch (RFC 7396): null removes a tag")
 
 
 class Removed(BaseModel):
-    """How many documents went; a picture's captions go with it."""
+    """Numbers of removed documents; the captions of a picture are removed with it."""
 
     images: int
     captions: int
 
 
 class DeletionAnswer(BaseModel):
-    """What became of a deletion; `unknown` are ids that were not there."""
+    """The outcome of a deletion; `unknown` has the ids that were not found."""
 
     removed: Removed
     unknown: list[str]
 
 
 class UpdateAnswer(BaseModel):
-    """What became of changes; `unknown` are ids that were not there."""
+    """The outcome of changes; `unknown` has the ids that were not found."""
 
     updated: int
     unknown: list[str]
 
 
 class Changes(BaseModel):
-    """Changes of several documents, made all at once."""
+    """Changes of several documents, made in one transaction."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"data": [{"id": "8f", "tags": {"a": 1}}]}]}
@@ -71,7 +71,7 @@ class Changes(BaseModel):
 
 
 def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
-    """POST /delete, DELETE /documents/{id} and POST /update."""
+    """Adds POST /delete, DELETE /documents/{id} and POST /update."""
     router = APIRouter(route_class=ProblemRoute)
 
     @router.post("/delete", summary="Remove documents", responses=PROBLEMS)
@@ -80,16 +80,16 @@ def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
             raise InputError("give either `ids` or `where`")
         if body.where is not None:
             parse(body.where)
-        return _told(await _delete(flow, body.ids, body.where))
+        return _answer(await _delete(flow, body.ids, body.where))
 
     @router.delete(
         "/documents/{document_id}", summary="Remove a document, a picture with its captions", responses=PROBLEMS
     )
     async def delete_one(document_id: str) -> DeletionAnswer:
-        told = _told(await _delete(flow, [document_id], None))
-        if told.unknown:
+        answer = _answer(await _delete(flow, [document_id], None))
+        if answer.unknown:
             raise RefusedError(404, f"no document {document_id[:80]}")
-        return told
+        return answer
 
     @router.post("/update", summary="Change the tags of documents", responses=PROBLEMS)
     async def update(body: Changes) -> UpdateAnswer:
@@ -102,7 +102,7 @@ def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
 
 
 def add_refusals(app: FastAPI) -> None:
-    """The same routes and POST /index of a service that only reads; each says how to start one that writes."""
+    """Adds the same routes and POST /index to a service that only reads; each says how to start one that writes."""
     responses: dict[int | str, dict[str, Any]] = {403: {"description": READ_ONLY, "content": PROBLEM}}
 
     async def refuse(request: Request) -> Response:
@@ -123,7 +123,7 @@ async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[Me
     return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
 
 
-def _told(answered: list[MediaDoc]) -> DeletionAnswer:
+def _answer(answered: list[MediaDoc]) -> DeletionAnswer:
     removed = [doc for doc in answered if doc.outcome == "removed"]
     n_images = sum(doc.modality == "image" for doc in removed)
     unknown = [doc.id for doc in answered if doc.outcome == "unknown" and doc.id != "where"]

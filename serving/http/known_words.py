@@ -1,4 +1,4 @@
-"""What the gateway tells of the words of a sparse collection, beside what is searched for."""
+"""The words of the pictures of a sparse collection."""
 
 from __future__ import annotations
 

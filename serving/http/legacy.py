@@ -1,6 +1,6 @@
-"""The shapes on the wire, legacy and Jina's, to documents and back.
+"""The legacy wire shapes and Jina's: requests to documents, and documents to answers.
 
-Three kinds of client are served by the same two routes, and told apart by what they send:
+Three kinds of client use the same two routes, and are distinguished by what they send:
 
     curl of 2021   {"top_k": 5, "mode": "search", "data": ["hello world"]}
     Jina Box, 2/3  {"data": [...], "parameters": {"top_k": 5}}
@@ -41,18 +41,18 @@ class Item(BaseModel):
     text: str | None = None
     uri: str | None = None
     modality: str | None = None
-    image_id: str | None = Field(default=None, description="of a caption: the id of its picture")
+    image_id: str | None = Field(default=None, description="for a caption: the id of its picture")
     tags: dict[str, Any] | None = None
 
 
 class Parameters(BaseModel):
-    """Jina's place for options."""
+    """Options, as Jina's clients send them."""
 
     model_config = ConfigDict(extra="ignore")
 
     top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
-    where: str | None = Field(None, description="keeps to documents that a condition is true of: tags.year >= 2020")
-    target: str | None = Field(None, pattern="^(image|text|both)$", description="what a picture is matched with")
+    where: str | None = Field(None, description="a condition on the results: tags.year >= 2020")
+    target: str | None = Field(None, pattern="^(image|text|both)$", description="what to find with a picture")
     fusion: str | None = Field(None, max_length=100, description="dense, sparse, bm25, rrf or weighted:A,B,C")
 
 
@@ -71,16 +71,16 @@ class Request(BaseModel):
     header: dict[str, Any] | None = None
 
     def items(self) -> list[Item]:
-        """The documents; a bare string is a text, a data URI or a URL."""
+        """The documents of the request; a plain string is a text, a data URI or a URL."""
         data = self.data if isinstance(self.data, list) else [self.data]
         return [_from_string(item) if isinstance(item, str) else item for item in data]
 
     @cached_property
     def options(self) -> dict[str, Any]:
-        """The parameters the Flow gets; `top_k` may stand in either place.
+        """The parameters for the Flow; `top_k` may be given in either place.
 
         Raises:
-            InputError: `where` is no condition, or `fusion` is none.
+            InputError: `where` or `fusion` can't be parsed.
         """
         given = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
         options: dict[str, Any] = {
@@ -96,7 +96,7 @@ class Request(BaseModel):
         return options
 
     def is_from_jina_client(self) -> bool:
-        """Whether jina.Client sent it; it alone sends a header."""
+        """Whether jina.Client sent the request: only it sends a header."""
         return self.header is not None
 
 
@@ -109,8 +109,9 @@ _OWN_PICTURE = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
 
 
 def own_picture(url: str, base_url: str) -> str | None:
-    """The id of the picture where a URL is the address of one of ours, as a match has it: Jina Box sends it when
-    somebody clicks on a result, or drags it out of a page.
+    """The id of the picture if a URL is that of one of this service's pictures, else None.
+
+    Jina Box sends such a URL when a user clicks on a result, or drags it out of a page.
     """
     if not url.startswith(base_url):
         return None
@@ -119,13 +120,13 @@ def own_picture(url: str, base_url: str) -> str | None:
 
 
 def to_docs(items: list[Item], *, for_index: bool, fetched: Fetched | None = None) -> list[MediaDoc]:
-    """Items to documents with a modality and an id: of their content where they are to be stored, else new.
+    """The documents of items, with a modality and an id: from their content to be indexed, else a new one.
 
-    A picture that could not be fetched is a document with an error: it stops no others where they are stored.
+    A picture that could not be fetched becomes a document with an error, so that the others can still be indexed.
 
     Raises:
-        InputError: Neither text nor picture, a modality that is none, a path or a URL; the item is named
-            by its place.
+        InputError: An item without text and picture, an unknown modality, or a path or URL that is not read; the
+            message has the place of the item.
     """
     if not items:
         raise InputError("data is empty: send at least one text or picture")
@@ -171,16 +172,16 @@ def _sent(uri: str) -> bytes:
 def answer(
     request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str, *, from_page: bool = False
 ) -> dict[str, Any]:
-    """The body of an answer, in the shape the client understands.
+    """The body of an answer, in the shape that the client understands.
 
     Args:
-        request: What was asked.
+        request: The request.
         items: Its documents.
-        docs: What the Flow made of them, in the same order.
-        base_url: Where the service is, for the addresses of pictures.
+        docs: The documents as the Flow answered them, in the same order.
+        base_url: The URL of the service, for the URLs of pictures.
         root: `search` or `index`.
-        from_page: Whether a browser asks. Jina Box then has to be told of a search without matches as an error: it
-            shows the description, and without it throws and says "Searching" for ever.
+        from_page: Whether a browser sent the request. Jina Box needs an error for a search without matches: it shows
+            the description, and otherwise throws an exception and shows "Searching" for ever.
     """
     status = {"code": "SUCCESS", "description": ""}
     if from_page and root == "search" and not docs[0].matches:
@@ -193,7 +194,7 @@ def answer(
 
 
 class Answer(BaseModel):
-    """What was found, or became of what was sent; jina.Client gets the documents as a list."""
+    """The documents with their matches or outcomes; jina.Client gets them as a list."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -202,7 +203,7 @@ class Answer(BaseModel):
 
 
 class Failure(BaseModel):
-    """What is told where something went wrong; without documents, and with the reason in two places."""
+    """An error: no documents, and the reason in two places."""
 
     status: dict[str, str]
     data: dict[str, list[Any]]
@@ -210,12 +211,12 @@ class Failure(BaseModel):
 
 
 def root_of(path: str) -> str:
-    """The root of the documents in an answer of this path."""
+    """The name under which an answer of this path has its documents."""
     return "index" if path == "/index" else "search"
 
 
 def failure(description: str, root: str) -> dict[str, Any]:
-    """The body of an error; both roots are there, since Jina Box looks into them before the status."""
+    """The body of an error. It has both roots, since Jina Box reads them before the status."""
     return {
         "status": {"code": "ERROR", "description": description},
         "data": {"docs": []},
@@ -225,14 +226,14 @@ def failure(description: str, root: str) -> dict[str, Any]:
 
 
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
-    """A document as the fields of MediaDoc, for jina.Client."""
+    """A document with the fields of MediaDoc, for jina.Client."""
     told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches"})
     matches = [{**match.dict(), "uri": _match_uri(match, base_url)} for match in doc.matches]
     return {**told, "matches": matches}
 
 
 def words(why: dict[str, float]) -> list[dict[str, Any]]:
-    """Words and their weights, the greatest first."""
+    """Words and their weights, the largest weight first."""
     return [{"word": word, "weight": why[word]} for word in sorted(why, key=lambda word: (-why[word], word))]
 
 
@@ -275,6 +276,6 @@ def _legacy_match(match: MatchDoc, base_url: str, fusion: str) -> dict[str, Any]
 
 
 def _match_uri(match: MatchDoc, base_url: str) -> str:
-    """Where the picture of a match can be fetched; never where it lies on our disk."""
+    """The URL of the picture of a match; never its path on the disk."""
     picture = match.id if match.modality == "image" else match.image_id
     return f"{base_url}/images/{picture}" if picture else ""

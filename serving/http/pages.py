@@ -1,4 +1,4 @@
-"""The pages for people: GET / for browsers, /map.html, and the files they are made of."""
+"""The web pages: GET / for browsers, /map.html, and their files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOME = {"service": "cross-modal search", "api": "/openapi.json", "status": "/st
 
 
 class _WebFiles(StaticFiles):
-    """The files of the page; a new version of the program is seen at once."""
+    """The files of the pages; browsers check for a new version each time."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -33,7 +33,7 @@ class _WebFiles(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Serves the page at / to who wants HTML, a few addresses as JSON to others, and its files under /web."""
+    """Serves the page at / to clients that prefer HTML, a list of paths as JSON to others, and its files under /web."""
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
@@ -51,7 +51,7 @@ def add_page(app: FastAPI) -> None:
 
 
 def wants_html(accept: str) -> bool:
-    """Whether a client likes HTML better than JSON, by its Accept header.
+    """Whether a client prefers HTML to JSON, by its Accept header.
 
     >>> wants_html("text/html,application/xhtml+xml,*/*;q=0.8"), wants_html("*/*"), wants_html("application/json")
     (True, False, False)
@@ -60,7 +60,7 @@ def wants_html(accept: str) -> bool:
 
 
 def _quality(accept: str, media_type: str) -> float:
-    """The quality of a type that is named; 0 for one that is not."""
+    """The quality of a type that the header names; 0 for others."""
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         if name == media_type:

@@ -1,4 +1,4 @@
-"""The shapes of the typed API: what is asked, and what is answered."""
+"""The requests and answers of the typed API."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WHERE = "tags.filename like 'test-0%'"
 
 
 class _Asked(BaseModel):
-    """A name that is not known is refused: it is most likely misspelt."""
+    """Unknown fields are refused: they are most likely misspelt."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class SearchRequest(_Asked):
-    """What is searched for: words, a picture, a document of the collection, or several of these together."""
+    """A query: words, a picture, a document of the collection, or several of these together."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -34,33 +34,35 @@ class SearchRequest(_Asked):
         }
     )
 
-    text: str | None = Field(None, max_length=MAX_TEXT, description='words; `-dog` or `-"at night"` is avoided')
+    text: str | None = Field(None, max_length=MAX_TEXT, description='words; `-dog` or `-"at night"` is excluded')
     image: str | None = Field(
-        None, description="a picture as a data URI; a URL only where these are fetched, a path never"
+        None, description="a picture as a data URI, or as a URL if the service fetches these; never a path"
     )
-    like: str | None = Field(None, max_length=200, description="the id of a document: what is similar to it")
-    exclude: list[str] = Field(default_factory=list, max_length=MAX_AVOIDED, description="words to avoid")
-    mix: float = Field(0.5, ge=0, le=1, description="with words and a picture: 0 words only, 1 the picture only")
+    like: str | None = Field(None, max_length=200, description="the id of a document: find similar ones")
+    exclude: list[str] = Field(default_factory=list, max_length=MAX_AVOIDED, description="words to exclude")
+    mix: float = Field(
+        0.5, ge=0, le=1, description="with words and a picture: from 0, words only, to 1, the picture only"
+    )
     where: str | None = Field(None, description=f"a condition on the results: {WHERE}")
-    top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="how many results, of each modality")
-    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="how many of the best to leave out, of each modality")
-    min_score: float | None = Field(None, ge=-1, description="leaves out what scores less")
-    min_relevance: float | None = Field(None, ge=0, le=1, description="leaves out what is less likely to fit")
+    top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="number of results of each modality")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="number of results of each modality to skip")
+    min_score: float | None = Field(None, ge=-1, description="lowest score of a result")
+    min_relevance: float | None = Field(None, ge=0, le=1, description="lowest relevance of a result")
     fusion: str | None = Field(
         None,
         max_length=100,
-        description="of a sparse collection, how words find pictures: `dense`, `sparse`, `bm25`, `rrf`, or "
+        description="how words are matched in a sparse collection: `dense`, `sparse`, `bm25`, `rrf`, or "
         "`weighted:A,B,C`, a weight for each of the three",
     )
     target: Literal["image", "text", "both"] | None = Field(
-        None, description="what is looked for; by default pictures, and for a picture alone its captions, too"
+        None, description="what to find: by default pictures, and captions if the query is a picture alone"
     )
-    collection: str | None = Field(None, max_length=200, description="must be the one that is served")
-    vectors: bool = Field(False, description="whether each result comes with its vector")
+    collection: str | None = Field(None, max_length=200, description="must be the collection that is served")
+    vectors: bool = Field(False, description="add the vector of each result")
 
 
 class Took(BaseModel):
-    """Milliseconds; `total` is all of it, with the way between the parts of the service."""
+    """Milliseconds. `total` includes the communication between the parts of the service."""
 
     encode: float
     search: float
@@ -69,34 +71,34 @@ class Took(BaseModel):
 
 
 class Word(BaseModel):
-    """A word, and how much it counts."""
+    """A word and its weight."""
 
     word: str
     weight: float
 
 
 class Result(BaseModel):
-    """A picture, or a caption with what there is of its picture."""
+    """A picture, or a caption with its picture."""
 
     id: str
     modality: Literal["image", "text"]
     score: float = Field(
-        description="cosine with the query, or what the `fusion` says; of pictures and captions not comparable"
+        description="the cosine with the query, or the score of the `fusion`; not comparable between modalities"
     )
     scores: dict[str, float] | None = Field(
-        None, description="of a search by words: its `cosine`, `sparse` and `bm25`, of those that have found it"
+        None, description="in a search by words: `cosine`, `sparse` and `bm25`, of the parts that found it"
     )
     why: list[Word] | None = Field(
         None,
-        description="the words it was found by: they sum to the `sparse` score, or to `bm25` where words "
-        "of captions alone are searched",
+        description="the words that matched: they sum to the `sparse` score, or to `bm25` if only words of "
+        "captions are searched",
     )
-    relevance: float | None = Field(None, description="0 to 1: how likely it fits, where the collection is calibrated")
+    relevance: float | None = Field(None, description="the probability that it fits, if the collection is calibrated")
     text: str
     captions: list[str] = Field(description="all captions of the picture")
     image_id: str
-    image: str = Field(description="where the picture is")
-    thumbnail: str = Field(description="where it is small")
+    image: str = Field(description="the path of the picture")
+    thumbnail: str = Field(description="the path of the thumbnail")
     filename: str
     width: int
     height: int
@@ -117,35 +119,35 @@ class Asked(BaseModel):
     top_k: int
     offset: int
     min_score: float | None = None
-    fusion: str | None = Field(None, description="of a sparse collection: how the pictures were found")
+    fusion: str | None = Field(None, description="in a sparse collection: how the pictures were found")
     min_relevance: float | None = None
 
 
 class SearchAnswer(BaseModel):
-    """What was found: pictures first, then captions, each in falling order of their scores."""
+    """The results: pictures first, then captions, each with the highest score first."""
 
     model: str
     collection: str
     took_ms: Took
-    n: int = Field(description="how many results are in the answer")
-    more: bool = Field(description="whether there are others behind these; ask with a larger `offset`")
+    n: int = Field(description="number of results in the answer")
+    more: bool = Field(description="whether there are more results; get them with a larger `offset`")
     fits: bool | None = Field(
-        None, description="whether the best result has `min_relevance`, or 0.5; absent where results have no relevance"
+        None, description="whether the best result reaches `min_relevance`, or 0.5; absent if results have no relevance"
     )
     results: list[Result]
     query: Asked
     note: str | None = Field(
-        None, description="What the answer leaves out: words that are not known here, or that the model does not read."
+        None, description="parts of the query that were not used: unknown words, or text beyond the model's limit"
     )
 
 
 class EncodeRequest(_Asked):
-    """What is turned into vectors."""
+    """Texts and pictures to encode."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["two hearts", "a red ring"]}]})
 
     texts: list[str] = Field(default_factory=list, max_length=256)
-    images: list[str] = Field(default_factory=list, max_length=64, description="pictures, as `image` of a search")
+    images: list[str] = Field(default_factory=list, max_length=64, description="pictures, like `image` of a search")
 
 
 class Vector(BaseModel):
@@ -173,7 +175,7 @@ class Caption(BaseModel):
 
 
 class StoredDocument(BaseModel):
-    """A document of the collection; of a picture with its captions, of a caption with where its picture is."""
+    """A document of the collection: a picture with its captions, or a caption with the path of its picture."""
 
     id: str
     modality: Literal["image", "text"]
@@ -188,7 +190,7 @@ class StoredDocument(BaseModel):
     tags: dict[str, Any]
     captions: list[Caption]
     words: list[Word] | None = Field(
-        default=None, description="of a picture of a sparse collection: its strongest words"
+        default=None, description="the strongest words of a picture, in a sparse collection"
     )
 
 
@@ -201,43 +203,45 @@ class CollectionInfo(BaseModel):
     images: int
     captions: int
     generation: str
-    examples: list[str] = Field(description="some of its captions, to begin with")
-    fusion: str | None = Field(None, description="of a sparse collection: the fusion of who asks for none")
+    examples: list[str] = Field(description="some of its captions, as example queries")
+    fusion: str | None = Field(None, description="the default fusion of a sparse collection")
 
 
 class OtherCollection(BaseModel):
-    """Where another collection is served."""
+    """A service of another collection."""
 
     name: str
     url: str
 
 
 class CollectionsAnswer(BaseModel):
-    """What is served: one collection by one service, and the services of others that this one was told of."""
+    """The collection that is served, and the services of other collections that were configured."""
 
     collections: list[CollectionInfo]
     elsewhere: list[OtherCollection]
 
 
 class MapGroups(BaseModel):
-    """What the pictures of a map have in a tag."""
+    """The values of a tag of the pictures of a map."""
 
     values: list[str] = Field(description="the values, the most frequent first")
-    of: list[int] = Field(description="for each picture the place of its value in `values`, or -1")
+    of: list[int] = Field(description="for each picture the index of its value in `values`, or -1")
 
 
 class MapAnswer(BaseModel):
-    """Where the pictures lie, so that similar ones lie together; each list has one entry a picture."""
+    """The positions of the pictures, similar ones close together; each list has one entry per picture."""
 
     collection: str
     method: Literal["umap", "pca"]
-    outdated: bool = Field(description="whether the collection has changed since: `python app.py -t map` makes it anew")
+    outdated: bool = Field(
+        description="whether the collection has changed since; `python app.py -t map` makes a new map"
+    )
     n: int
     ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")
     x: list[float] = Field(description="-1 to 1")
     y: list[float] = Field(description="-1 to 1, upwards")
     filenames: list[str]
-    groups: dict[str, MapGroups] = Field(description="by the tag, of those with a few values")
+    groups: dict[str, MapGroups] = Field(description="groups by tag, for tags with few values")
 
 
 class KnownCaption(BaseModel):
@@ -249,7 +253,7 @@ class KnownCaption(BaseModel):
 
 
 class CaptionsAnswer(BaseModel):
-    """Some captions with their pictures."""
+    """Random captions with the ids of their pictures."""
 
     captions: list[KnownCaption]
 
@@ -273,14 +277,14 @@ class ModelsAnswer(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """An encoding and a search have just gone well."""
+    """Encoding and search have just worked."""
 
     status: Literal["ready"]
     took_ms: float
 
 
 class ProblemAnswer(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     model_config = ConfigDict(
         json_schema_extra={

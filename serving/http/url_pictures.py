@@ -1,4 +1,4 @@
-"""Pictures that a request names by URL: our own, from the store; others, where the operator allows that."""
+"""Pictures that a request names by URL: this service's own are read from the store, others fetched if allowed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ MAX_HELD_BYTES = 4 * MAX_BYTES
 NOT_ALLOWED = "URLs are not fetched here: send the picture itself, or start the service with --allow-url-fetch"
 
 Fetched = Mapping[str, bytes | PictureError]
-"""By URL: the picture, or why it could not be had."""
+"""The picture of each URL, or the error of fetching it."""
 Own = Callable[[str], "bytes | None"]
-"""The picture where a URL is the address of one that this service has, else None."""
+"""Returns the picture of a URL of this service, None for other URLs."""
 
 
 def is_url(uri: str | None) -> bool:
-    """Whether it is something to be fetched from the web; a path and a data URI are not."""
+    """Whether a URI is a web address; a path and a data URI are not."""
     return (uri or "")[:8].lower().startswith(("http://", "https://"))
 
 
 class UrlPictures:
-    """Fetches what requests ask for: so much at a time, and so much for one request.
+    """Fetches the pictures of requests, within limits for each request and for all together.
 
     Args:
         rules: What may be fetched; None for nothing at all.

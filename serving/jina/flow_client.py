@@ -1,4 +1,4 @@
-"""Talks to a running Flow over gRPC, which carries bytes; for the tasks of the command line."""
+"""A gRPC client of a running Flow, for the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossmodal.core.settings import Settings
 from executors.schema import MediaDoc
 
 PREFETCH = 4
-"""Requests on their way at a time: enough to keep the encoder busy, few enough to keep memory flat."""
+"""Requests in flight: enough to keep the encoder busy, few enough to keep memory flat."""
 
 
 def call(
@@ -24,7 +24,7 @@ def call(
     on_answer: Callable[[Iterable[MediaDoc]], None],
     parameters: dict[str, Any] | None = None,
 ) -> None:
-    """Streams documents through the Flow on `settings.port + 1`; answers come request by request.
+    """Streams documents through the Flow on `settings.port + 1`; `on_answer` gets the answer to each request.
 
     Raises:
         StateError: An Executor failed or is gone.
@@ -50,7 +50,11 @@ def call(
 def search(
     settings: Settings, docs: list[MediaDoc], target: str = "", where: str = "", fusion: str = ""
 ) -> list[MediaDoc]:
-    """The documents with their matches, in order."""
+    """The documents with their matches, in their order.
+
+    Raises:
+        StateError: As `call`; or there is no answer for a document.
+    """
     answered: dict[str | None, MediaDoc] = {}
     parameters = {"top_k": settings.top_k, "target": target, "where": where, "fusion": fusion}
     call(settings, "/search", docs, lambda found: answered.update({d.id: d for d in found}), parameters)

@@ -1,16 +1,16 @@
-"""The middleware of the service: what a request passes before it reaches a route.
+"""The middleware that a request passes before it reaches a route.
 
 Each is an ASGI middleware in a file of its own. From the outside in, and why in this order:
 
     SecurityHeaders    on every answer, also on the refusals of the others and on a bug's 500
-    Addresses          by which name the service is asked, and whose page asks
+    Addresses          checks the Host and Origin headers
     CORS, Starlette's  a preflight carries no key, and a page may read a refusal only with CORS headers on it
-    ApiKeys            who asks, and whether they may
+    ApiKeys            checks the API key
     RateLimit          counts by key, so it stands behind ApiKeys
-    BodyLimit          reads the whole body, so that a slow sender takes no place from those behind it
-    ConcurrencyLimit   lets in what the machine can do at once, and sheds the rest
+    BodyLimit          reads the whole body, so that slow senders take no slots of ConcurrencyLimit
+    ConcurrencyLimit   admits as many requests as the machine can work on, and sheds the rest
 
-A door that refuses answers with problem+json (RFC 9457), or with what its `answer` makes of the problem.
+A refusal is problem+json (RFC 9457), or the response that `answer` makes of the problem.
 Lifespan scopes pass all middleware, WebSocket all but Addresses.
 """
 

@@ -14,9 +14,9 @@ from serving import middleware
 from serving.config import ServiceConfig
 
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 2**20
-"""The largest picture as base64, and what is said beside it."""
+"""The largest picture as base64, and a megabyte for the other fields."""
 AT_ONCE, WAITING = 32, 96
-"""Requests in work at a time, which keeps batches full, and in line for it; more are shed."""
+"""Requests in work at a time, which keeps batches full, and in the queue; more are rejected."""
 OPEN_PATHS = ("/", "/map.html", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode")
@@ -52,7 +52,7 @@ def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.An
 
 
 def needed(scope: Scope) -> Literal["read", "write"] | None:
-    """What a request must be allowed to do; None where anybody may ask."""
+    """The access that a request needs; None if it needs no key."""
     path, method = scope["path"], scope["method"]
     if method in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)):
         return None

@@ -1,4 +1,4 @@
-"""Addresses: the names the service is asked by, and the pages that may ask."""
+"""Addresses: the host names of the service, and the origins of pages that may use it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from serving.middleware.problem import Answer, Problem, problem_json, refuse
 
 
 class Addresses:
-    """Refuses what comes under another name, and what pages of other origins send.
+    """Refuses requests for another host name, and requests of pages of other origins.
 
-    The first helps against a page whose name was made to point here, the second against one that writes without
-    wanting to read the answer: CORS keeps only the answer from it.
+    The first prevents DNS rebinding. The second prevents a page from writing without reading the answer: CORS keeps
+    only the answer from it.
 
     Args:
         app: What is behind it.
@@ -32,7 +32,7 @@ class Addresses:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what comes by a name of ours, from a page that may."""
+        """Passes on requests with an allowed host and origin."""
         is_asked = scope["type"] in ("http", "websocket")
         problem = self._problem(Headers(scope=scope)) if is_asked else None
         if problem is None:
@@ -45,11 +45,13 @@ class Addresses:
     def _problem(self, headers: Headers) -> Problem | None:
         host = headers.get("host", "").lower()
         if self.hosts and name_of(host) not in self.hosts:
-            return Problem(421, f"{host[:80]!r} is no name of this service: name it with --trust_host")
+            return Problem(421, f"{host[:80]!r} is no host name of this service: add it with --trust_host")
         origin = headers.get("origin", "").lower()
         is_own = origin.partition("://")[2] == host
         if self.origins and origin and not is_own and origin not in self.origins:
-            return Problem(403, f"pages of {origin[:80]!r} may not ask here: name the origin with --trust_origin")
+            return Problem(
+                403, f"pages of {origin[:80]!r} may not use this service: add the origin with --trust_origin"
+            )
         return None
 
 

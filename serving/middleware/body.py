@@ -1,4 +1,4 @@
-"""BodyLimit: no body larger, slower, or more of them at once than what the service takes."""
+"""BodyLimit: limits the size, the duration and the total size of request bodies."""
 
 from __future__ import annotations
 

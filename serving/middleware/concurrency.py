@@ -1,4 +1,4 @@
-"""ConcurrencyLimit: as many requests at once as the machine can work on, a short queue, and no more."""
+"""ConcurrencyLimit: limits the requests in work and in the queue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from serving.middleware.problem import Answer, Paths, Problem, none_of_them, pro
 
 
 class ConcurrencyLimit:
-    """Sheds at once what it can't take in soon: a queue without an end serves nobody in time.
+    """Rejects at once what it can't work on soon: in an unlimited queue every request would be late.
 
     A place is free again when the answer is made. How fast the client then takes its last part is its own
     affair, so one that reads slowly, or has gone, keeps no place.

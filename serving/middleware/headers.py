@@ -1,4 +1,4 @@
-"""SecurityHeaders: what tells a browser to take an answer for no more than it is."""
+"""SecurityHeaders: headers that restrict what a browser does with an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 
 
 class SecurityHeaders:
-    """Adds to every answer what it does not say itself; a route's own headers stay.
+    """Adds security headers to every answer; those that a route has set stay.
 
     It says nothing of Cross-Origin-Resource-Policy: pages elsewhere may show our pictures, if CORS lets them.
 

@@ -1,4 +1,4 @@
-"""ApiKeys: who may read and who may write.
+"""ApiKeys: keys that allow reading or writing.
 
 A key is `cm_ID_SECRET`, and the secret has 256 random bits. The keys file holds the SHA-256 of each key, not a
 slow hash like scrypt. A slow hash makes it dear to try out the passwords people think of. Nobody can try out
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 Access = Literal["read", "write"]
 Needs = Callable[[Scope], Access | None]
-"""What a request needs; None for what is open to everybody."""
+"""Returns the access that a request needs; None if it needs no key."""
 
 _IN_SCOPE = "crossmodal.key"
 _NO_HASH = "0" * 64
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """A key as the keys file knows it. Who may write may read, too."""
+    """A key as it stands in the keys file. A key that may write may read, too."""
 
     id: str
     sha256: str

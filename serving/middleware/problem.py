@@ -1,4 +1,4 @@
-"""What a door answers when it refuses."""
+"""The answers of middleware that refuses a request."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Problem:
 
 
 Answer = Callable[[Scope, Problem], Response]
-"""Makes the response to a problem; the door adds the problem's headers to it."""
+"""Makes the response for a problem; the middleware adds the problem's headers to it."""
 
 Paths = Callable[[Scope], bool]
-"""Tells whether a request is one of some kind, by its path and method."""
+"""Returns whether a request is of some kind, by its path and method."""
 
 
 def problem_json(_: Scope, problem: Problem) -> Response:
     """The problem as problem+json. Source: RFC 9457, Nottingham, Wilde and Dalal, 2023."""
-    told = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
-    return JSONResponse(told, problem.status, media_type="application/problem+json")
+    body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return JSONResponse(body, problem.status, media_type="application/problem+json")
 
 
 def none_of_them(_: Scope) -> bool:

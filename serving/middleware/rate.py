@@ -1,4 +1,4 @@
-"""RateLimit: so many requests a second from one key or one client."""
+"""RateLimit: limits the requests per second of a key or a client address."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Buckets:
 
 
 class RateLimit:
-    """Answers 429 with Retry-After to who asks too often.
+    """Answers 429 with Retry-After to clients that send requests too often.
 
     It counts by key where ApiKeys, in front of it, has found one, else by the client's address.
 

@@ -1,4 +1,4 @@
-"""What the gateway leaves out, seen from outside: which Executors a query wakes."""
+"""Which Executors a query reaches, seen from outside."""
 
 import httpx
 import psutil
