@@ -1,4 +1,4 @@
-"""Phrases of all kinds, which a query is compared with where a collection has no captions to learn from."""
+"""General English phrases: the reference queries of a collection that has no captions to learn from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ FILE = "phrases.txt"
 
 @cache
 def general_phrases() -> tuple[str, ...]:
-    """About a thousand different phrases of one to six words, without the comment lines of their file."""
+    """About a thousand distinct phrases of one to six words, in file order, without the comment lines."""
     lines = (resources.files("crossmodal.relevance") / FILE).read_text("utf8").splitlines()
     return tuple(line for line in lines if not line.startswith("#"))

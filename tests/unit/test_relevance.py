@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
+from crossmodal.relevance.phrases import general_phrases
 from crossmodal.relevance.rules import (
     Background,
     BesidePhrases,
@@ -142,3 +143,9 @@ def test_the_file_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert len([record for record in caplog.records if "damaged" in record.message]) == 1
     path.unlink()
     assert file.current() is None
+
+
+def test_general_phrases_are_distinct_and_have_one_to_six_words() -> None:
+    phrases = general_phrases()
+    assert len(set(phrases)) == len(phrases) == 1000
+    assert {len(phrase.split()) for phrase in phrases} == {1, 2, 3, 4, 5, 6}
