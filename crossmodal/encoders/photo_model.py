@@ -43,6 +43,7 @@ from crossmodal.encoders.photos import (
     PhotoShape,
     read_shape,
 )
+from crossmodal.encoders.weights import unfilled
 
 LARGE = 100_000
 """Matrices of the text tower and the heads with at least so many numbers are stored in 8 bits."""
@@ -141,7 +142,7 @@ def load_folder(folder: Path) -> PhotoModel:
         state = {name: value.float() for name, value in stored.items()}
         for name, scale in scales.items():
             state[name.removesuffix(SCALE_SUFFIX)].mul_(scale)
-        with torch.device("meta"):
+        with torch.device("meta"), unfilled():  # drawing random numbers on "meta" imports torch's compiler
             model = PhotoModel(shape)
         model.load_state_dict(state, assign=True)
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
