@@ -5,7 +5,6 @@ since Jina reads them: no `from __future__ import annotations`.
 """
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Dict, Optional
 
 import numpy as np
@@ -15,11 +14,8 @@ from docarray.typing import NdArray
 from pydantic import AfterValidator, Field
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.core.types import MODALITIES, Document
 from executors.codec import read_value, write_value
-
-DEFAULT_TOP_K = 10
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -81,6 +77,8 @@ class MatchDoc(_Doc):
 
     The id is a plain string: docarray makes a pydantic validator for every id of its own type that it reads, which
     takes more than a millisecond per match.
+
+    `picture` is of a search for a page: the fields of `crossmodal.search.hydration.Picture`.
     """
 
     id: str = ""  # type: ignore[assignment]  # docarray has a type of its own
@@ -94,6 +92,7 @@ class MatchDoc(_Doc):
     tags: Tags = {}
     scores: Dict[str, float] = {}
     why: Dict[str, float] = {}
+    picture: Dict[str, Any] = {}
 
 
 Matches = DocList[MatchDoc]  # each such expression makes a new class
@@ -111,7 +110,8 @@ class MediaDoc(_Doc):
     float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
     under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
     and every Executor passes such a document on untouched. `note` is what its sender should know all the same, such as
-    words that were not read. `fusion` is of a search by words: how its parts were joined.
+    words that were not read. `fusion` is of a search by words: how its parts were joined. `page` is of a search for a
+    page: its `fits` and `more` are those of `crossmodal.search.results.SearchResults`.
     """
 
     id: str = Field(default_factory=_new_id)  # type: ignore[assignment]
@@ -136,6 +136,7 @@ class MediaDoc(_Doc):
     generation: str = ""
     fusion: str = ""
     note: str = ""
+    page: Dict[str, Any] = {}
     nested: ClassVar[Dict[str, Any]] = {"matches": Matches}
 
     def __init__(self, **values: Any) -> None:
@@ -154,18 +155,6 @@ def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def to_bytes(array: Any) -> bytes:
     """The bytes of an array (n,) uint8."""
     return np.asarray(array, np.uint8).tobytes()
-
-
-def top_k_of(parameters: Dict[str, Any]) -> int:
-    """The number of matches of each modality that a request asks for.
-
-    Raises:
-        InputError: Not a number, or out of bounds.
-    """
-    asked = parameters.get("top_k", DEFAULT_TOP_K)
-    if isinstance(asked, (int, float)) and 1 <= asked <= MAX_MATCHES:
-        return int(asked)
-    raise InputError(f"top_k {str(asked)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
 
 
 def name_of_match(modality: str, key: int) -> str:
@@ -188,11 +177,6 @@ def modality_and_key(name: str) -> tuple[str, int]:
 def score_of(match: MatchDoc) -> float:
     """The score that a match is ranked by."""
     return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
-
-
-def joined_notes(notes: Iterable[str]) -> str:
-    """Several notes about a document as one, without empty ones."""
-    return "; ".join(dict.fromkeys(note for note in notes if note))
 
 
 def document_of(doc: MediaDoc) -> Document:

@@ -1,4 +1,4 @@
-"""WordIndexer: as VectorIndexer, and the words of pictures and captions follow the store with the vectors."""
+"""WordIndexer: as VectorIndexer; the word indexes of a sparse collection follow the store with the vectors."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from executors.vector_indexer import VectorIndexer
 
 
 class WordIndexer(VectorIndexer):
-    """The image vectors of a sparse collection, in the Flow that writes. WordRanker is what searches for words."""
+    """The image vectors of a sparse collection in the index Flow; the word indexes are searched by WordRanker."""
 
     def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         (vectors, *_) = super()._open(opened)

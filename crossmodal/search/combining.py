@@ -1,4 +1,4 @@
-"""One query out of several parts: words and a picture together, and words to avoid."""
+"""Queries of several parts: words and pictures together, and words to avoid."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Vectors
 
-AVOIDED_BY = 0.5
-"""How much of an avoided vector is taken away. On the toy data, half of it does what all of it does."""
+AVOIDED_WEIGHT = 0.5
+"""The share of the mean avoided vector that is subtracted. On the toy data a share of 1 gives the same results."""
 
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\W\d_][^\s"]*))')
 
 
 def without_avoided(text: str) -> tuple[str, list[str]]:
-    """A text without its words to avoid, and these.
+    """The text without its words to avoid, and the words to avoid in order.
 
-    A word to avoid has a minus before it and a space, or nothing, before that; several words stand in quotes.
+    A word to avoid follows a minus at the start of the text or after white space; a phrase is in double quotes.
 
     >>> without_avoided('a well-known dog -red -"at night"')
     ('a well-known dog', ['red', 'at night'])
@@ -28,14 +28,32 @@ def without_avoided(text: str) -> tuple[str, list[str]]:
     return " ".join(_AVOIDED.sub(" ", text).split()), avoided
 
 
+def part_weights(has_text: bool, n_pictures: int, mix: float) -> list[float]:
+    """The weights of the wanted parts of a query, the words before the pictures.
+
+    Args:
+        has_text: Whether there are wanted words.
+        n_pictures: How many pictures and documents of the collection are parts of the query.
+        mix: With words, the share of all pictures together, 0 to 1.
+
+    >>> part_weights(True, 2, 0.5)
+    [0.5, 0.25, 0.25]
+    """
+    if not has_text:
+        return [1.0] * n_pictures
+    if not n_pictures:
+        return [1.0]
+    return [1 - mix] + [mix / n_pictures] * n_pictures
+
+
 def combined(wanted: Sequence[tuple[Vectors, float]], avoided: Sequence[Vectors] = ()) -> Vectors:
     """The unit vector (dim,) of a query that has several parts.
 
-    The wanted ones are added by weight, and half the mean of the avoided ones is taken away. That keeps to one
-    search in one index, at the price that what is avoided comes later in the order, and is not ruled out.
+    It is the weighted sum of the wanted vectors less half the mean of the avoided ones. One search of one index answers
+    it; documents that match an avoided part rank lower, but are not excluded.
 
     Args:
-        wanted: Unit vectors (dim,) and their weights, which are not negative.
+        wanted: Unit vectors (dim,) and their weights, which are at least 0.
         avoided: Unit vectors (dim,).
 
     Raises:
@@ -53,7 +71,7 @@ def combined(wanted: Sequence[tuple[Vectors, float]], avoided: Sequence[Vectors]
     total = np.sum([np.asarray(vector, np.float64) * weight for vector, weight in wanted], axis=0)
     length = np.linalg.norm(total)
     if length > 1e-6 and avoided:
-        total = total / length - AVOIDED_BY * np.mean(np.asarray(avoided, np.float64), axis=0)
+        total = total / length - AVOIDED_WEIGHT * np.mean(np.asarray(avoided, np.float64), axis=0)
         length = np.linalg.norm(total)
     if length <= 1e-6:
         raise InputError("the parts of the query cancel each other out: change the mix or the words to avoid")

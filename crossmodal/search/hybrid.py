@@ -1,4 +1,4 @@
-"""One search by vectors, learned words and captions' words together, and the words that each match is found by."""
+"""Search by vectors, learned words and words of captions together, with the words that each picture was found by."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Words = list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
-class Match:
+class FusedMatch:
     """A picture that was found.
 
     Attributes:
-        key: Its key.
-        score: What it is ranked by.
-        parts: Its score in each part that has found it, by the names of `PARTS`.
-        why: Words, and what each gives to its `sparse` score, or to `bm25` where the learned words have no share.
+        key: Its key in the store.
+        score: The fused score, which it is ranked by.
+        parts: Its score in each part that found it, by the names of `PARTS`.
+        why: What each word contributes to its `sparse` score, or to `bm25` if the learned words have no weight.
     """
 
     key: int
@@ -36,16 +36,16 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """The matches, best first; how they were found; and what the person who asked should know."""
+    """The matches, best first; the fusion that found them; and a note for the user, empty for none."""
 
-    matches: list[Match]
+    matches: list[FusedMatch]
     fusion: str
     note: str = ""
 
 
 @dataclass(frozen=True)
-class _Query:
-    """A query as the two word parts read it, and which of its words no part knows."""
+class _LexicalQuery:
+    """The words of a query with their weights, and which of them neither index has."""
 
     words: Words
     weights: csr_matrix
@@ -53,16 +53,16 @@ class _Query:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a word to look for."""
+        """Whether an index has a wanted word."""
         return any(weight > 0 and word not in self.unknown for word, weight in self.words)
 
 
 class HybridSearch:
-    """Answers queries over the pictures of one collection."""
+    """Answers queries over the pictures of one sparse collection."""
 
-    def __init__(self, indexes: WordIndexes, usual: Fusion) -> None:
-        """Takes the indexes, and the fusion of who does not ask for one."""
-        self.indexes, self.usual = indexes, usual
+    def __init__(self, indexes: WordIndexes, default: Fusion) -> None:
+        """Takes the word indexes, and the fusion of queries that name none."""
+        self.indexes, self.default = indexes, default
 
     def answer(
         self,
@@ -70,41 +70,41 @@ class HybridSearch:
         vector: Vectors | None,
         nearest: dict[int, float],
         k: int,
-        asked: str = "",
+        fusion_name: str = "",
         allowed: Keys | None = None,
     ) -> Found:
         """The k best pictures.
 
         Args:
-            text: The query as it was written, `dog^2 -cat`.
-            vector: (dim,) its vector, where the model weighs a query's words by it.
-            nearest: Cosines of the nearest pictures, by key, `depth_for(k)` of them where there are as many.
-            k: How many, at least 1.
-            asked: The fusion; the usual one where it is empty.
+            text: The query as the user wrote it: `dog^2 -cat`.
+            vector: (dim,) the query's vector, if the model weighs words by it.
+            nearest: Cosines of the nearest pictures by key, `depth_for(k)` of them if there are as many.
+            k: The most pictures to return, at least 1.
+            fusion_name: The fusion, as `fusion_of_parts` reads it; empty for the default.
             allowed: If given, only pictures with these keys are found.
 
         Raises:
-            InputError: The query has no word that is known, and did not ask for a fusion that does without; or what
-                it asks for is none.
+            InputError: No index has a word of the query, and the named fusion has no dense part to fall back to; or the
+                fusion is invalid.
         """
-        fusion = fusion_of_parts(asked) if asked else self.usual
+        fusion = fusion_of_parts(fusion_name) if fusion_name else self.default
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
         if not (weights["sparse"] or weights["bm25"]):
             return Found(_nearest(nearest, k), name_of(fusion))
         query = self._read(text, vector, weights)
         if not query.is_known:
-            told = f"no word of the query is known: {', '.join(query.unknown) or 'there are none'}"
+            why = f"no word of the query is known: {', '.join(query.unknown) or 'there are none'}"
             if query.words and not any(weight > 0 for _, weight in query.words):
-                told = "the query has only words to avoid"
+                why = "the query has only words to avoid"
             elif part_alone(fusion) == "bm25" and not len(self.indexes.captions):
-                told = "no picture has a caption, so there are no words to find it by"
-            if not (asked and weights["dense"]):
-                raise InputError(f"{told}; ask in other words, or with fusion dense")
-            return Found(_nearest(nearest, k), name_of(DENSE), f"{told}; compared by vectors alone")
+                why = "no picture has a caption, so there are no words to find it by"
+            if not (fusion_name and weights["dense"]):
+                raise InputError(f"{why}; ask in other words, or with fusion dense")
+            return Found(_nearest(nearest, k), name_of(DENSE), f"{why}; compared by vectors alone")
         note = f"not known, and left out of the search by words: {', '.join(query.unknown)}" if query.unknown else ""
         return Found(self._joined(query, nearest, fusion, k, allowed), name_of(fusion), note)
 
-    def _read(self, text: str, vector: Vectors | None, weights: dict[str, float]) -> _Query:
+    def _read(self, text: str, vector: Vectors | None, weights: dict[str, float]) -> _LexicalQuery:
         words = parse_query(text)
         known: set[str] = set()
         if weights["sparse"]:
@@ -112,11 +112,13 @@ class HybridSearch:
         if weights["bm25"]:
             known.update(word for word, _ in words if self.indexes.captions.knows(word))
         unknown = [word for word, _ in words if word not in known]
-        return _Query(words, self.indexes.model.query_weights(text, None if vector is None else vector[None]), unknown)
+        return _LexicalQuery(
+            words, self.indexes.model.query_weights(text, None if vector is None else vector[None]), unknown
+        )
 
     def _joined(
-        self, query: _Query, nearest: dict[int, float], fusion: Fusion, k: int, allowed: Keys | None
-    ) -> list[Match]:
+        self, query: _LexicalQuery, nearest: dict[int, float], fusion: Fusion, k: int, allowed: Keys | None
+    ) -> list[FusedMatch]:
         alone, depth = part_alone(fusion), depth_for(k)
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
         answers: dict[str, Answer] = {"dense": _answer_of(nearest)}
@@ -131,8 +133,8 @@ class HybridSearch:
         return self._explained(query, kept, answers, weights)
 
     def _explained(
-        self, query: _Query, kept: list[tuple[int, float]], answers: dict[str, Answer], weights: dict[str, float]
-    ) -> list[Match]:
+        self, query: _LexicalQuery, kept: list[tuple[int, float]], answers: dict[str, Answer], weights: dict[str, float]
+    ) -> list[FusedMatch]:
         keys = np.array([key for key, _ in kept], np.int64)
         of_part: dict[str, dict[int, float]] = {
             part: dict(zip(answer[1][0].tolist(), answer[0][0].tolist(), strict=True))
@@ -151,13 +153,13 @@ class HybridSearch:
             why = {word: weight for word, weight in zip(words, row, strict=True) if weight}
             if why:
                 parts[explained] = sum(why.values())
-            matches.append(Match(key, score, parts, why))
+            matches.append(FusedMatch(key, score, parts, why))
         return matches
 
 
-def _nearest(nearest: dict[int, float], k: int) -> list[Match]:
+def _nearest(nearest: dict[int, float], k: int) -> list[FusedMatch]:
     best = sorted(nearest.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-    return [Match(key, cosine, {"dense": cosine}) for key, cosine in best]
+    return [FusedMatch(key, cosine, {"dense": cosine}) for key, cosine in best]
 
 
 def _answer_of(nearest: dict[int, float]) -> Answer:

@@ -234,6 +234,16 @@ class DocumentStore:
         )
         return [document_of_row(row) for row in rows]
 
+    def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The texts of the captions of those of the pictures that have some, in the order they were committed."""
+        found: dict[str, list[str]] = {}
+        for chunk in _chunks(list(image_ids)):
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT image_id, text FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
+            for image_id, text in self.database.rows(query, chunk):
+                found.setdefault(image_id, []).append(text)
+        return found
+
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """The captions of pictures among these keys, rising: key, text, and the key of the picture.
 

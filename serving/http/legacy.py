@@ -227,8 +227,8 @@ def failure(description: str, root: str) -> dict[str, Any]:
 
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document with the fields of MediaDoc, for jina.Client."""
-    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches"})
-    matches = [{**match.dict(), "uri": _match_uri(match, base_url)} for match in doc.matches]
+    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
+    matches = [{**match.dict(exclude={"picture"}), "uri": _match_uri(match, base_url)} for match in doc.matches]
     return {**told, "matches": matches}
 
 

@@ -1,11 +1,10 @@
-"""A search of the typed API: what is asked, on its way through the Flow, and what comes back."""
+"""A search of the typed API: the request, its way through the Flow, and the answer."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
@@ -13,25 +12,23 @@ from starlette.concurrency import run_in_threadpool
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, PictureError
-from crossmodal.core.types import MODALITIES, Document, Modality, Vectors
+from crossmodal.core.types import MODALITIES, Modality, Vectors
 from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.images.sources import from_data_uri, is_data_uri
-from crossmodal.relevance.rules import fits
-from crossmodal.search.combining import combined, without_avoided
-from crossmodal.search.fusion import fusion_of_parts
+from crossmodal.search.combining import combined, part_weights
+from crossmodal.search.encoding import joined_notes
+from crossmodal.search.hydration import Picture
+from crossmodal.search.query import Page, Query, SearchOptions, read_query
 from crossmodal.store.sqlite import DocumentStore
-from crossmodal.store.where import parse
-from executors.schema import MatchDoc, MediaDoc, joined_notes, score_of, to_array
+from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
 from serving.http.legacy import words
-from serving.http.schemas import MAX_AVOIDED, Asked, Result, SearchAnswer, SearchRequest, Took, Word
+from serving.http.schemas import Asked, Result, SearchAnswer, SearchRequest, Took, Word
 from serving.http.url_pictures import Fetched
 from serving.jina.flow_calls import FlowCalls
 
 if TYPE_CHECKING:
     from serving.http.known_words import Words
-
-Target = Literal["image", "text", "both"]
 
 
 class Opened(Protocol):
@@ -42,73 +39,46 @@ class Opened(Protocol):
 
     @property
     def words(self) -> Words | None:
-        """What is known of its words, where it has any."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A request that has been read and found sound."""
-
-    asked: SearchRequest
-    text: str
-    avoided: list[str]
-    picture: bytes | None
-    target: Target
-
-    @property
-    def has_one_part(self) -> bool:
-        """Whether it is words for pictures, or a picture, and nothing else, and so needs one way through the Flow.
-
-        Words go to the pictures only there; for captions they are encoded first, and asked for as a vector.
-        """
-        is_one = (bool(self.text) + (self.picture is not None) == 1) and not self.asked.like and not self.avoided
-        return is_one and (not self.text or self.target == "image")
+        """The words of its pictures, None in a collection without words."""
 
 
 def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
-    """Reads a request.
+    """The query of a request.
 
     Args:
         asked: The request.
-        picture: A picture that came as a file.
-        fetched: A picture that was named by URL.
-        collection: What is served.
+        picture: A picture that was sent as a file.
+        fetched: Pictures that were named by URL.
+        collection: The collection that is served.
 
     Raises:
-        InputError: Nothing to look for, a picture that is named and not sent, a condition or a fusion that is
-            none, or another collection.
+        InputError: Nothing to search for, a picture that can't be read, an invalid condition or fusion, or the name of
+            another collection.
     """
     if asked.collection not in (None, collection.root.name):
         raise InputError(f"collection: {asked.collection!r} is not served here, {collection.root.name!r} is")
-    if asked.where:
-        try:
-            parse(asked.where)
-        except InputError as error:
-            raise InputError(f"where: {error}") from error
-    if asked.fusion:
-        fusion_of_parts(asked.fusion)
     if asked.image is not None:
         if picture is not None:
             raise InputError("image: it came twice, as a file and as a data URI")
         picture = picture_of(asked.image, "image", fetched)
-    text, avoided = without_avoided(asked.text or "")
-    avoided = list(dict.fromkeys([*avoided, *(word.strip() for word in asked.exclude if word.strip())]))
-    if len(avoided) > MAX_AVOIDED:
-        raise InputError(f"exclude: {len(avoided)} words to avoid, at most {MAX_AVOIDED} are taken")
-    if not text and picture is None and not asked.like:
-        found = "only words to avoid" if avoided else "nothing to look for"
-        raise InputError(f"{found}: give `text`, `image` or `like`")
-    is_picture_alone = not text and (picture is not None or asked.like) and not avoided
-    knows_captions = collection.model.family not in IMAGE_ONLY
-    default: Target = "both" if is_picture_alone and knows_captions else "image"
-    return Query(asked, text, avoided, picture, asked.target or default)
+    options = SearchOptions(
+        top_k=asked.offset + asked.top_k + 1,  # one more shows whether others follow
+        target=asked.target or "",
+        where=asked.where or "",
+        fusion=asked.fusion or "",
+        page=Page(asked.top_k, asked.offset, asked.min_score, asked.min_relevance),
+    )
+    has_captions = collection.model.family not in IMAGE_ONLY
+    return read_query(
+        asked.text or "", asked.exclude, picture, asked.like or "", asked.mix, options, has_captions=has_captions
+    )
 
 
 def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
-    """The bytes of a picture that is sent as a data URI, or was fetched.
+    """The encoded picture of a data URI or a fetched URL.
 
     Raises:
-        InputError: A path, which is not read, a URL that could not be fetched, or a damaged data URI.
+        InputError: A path, which is never read, a URL that could not be fetched, or a damaged data URI.
     """
     if uri in fetched:
         found = fetched[uri]
@@ -130,28 +100,21 @@ class Searcher:
         self._flow = flow
         self._opened = opened
 
-    async def answer(self, query: Query) -> SearchAnswer:
-        """What is found.
+    async def answer(self, asked: SearchRequest, query: Query) -> SearchAnswer:
+        """The answer to a request and its query.
 
         Raises:
-            InputError, StateError, InternalNetworkError: As the Flow says; or `min_relevance` of what has none.
-            RefusedError: There is no document to be similar to.
+            InputError, StateError, InternalNetworkError: What the Flow refuses or fails with.
+            RefusedError: The document to be similar to does not exist.
         """
         start = time.perf_counter()
-        asked = query.asked
         sent, encode_ms = await self._sent(query)
-        parameters = {
-            "top_k": asked.offset + asked.top_k + 1,  # one more shows whether there are others
-            "target": query.target,
-            "where": asked.where or "",
-        }
-        if asked.fusion:
-            parameters["fusion"] = asked.fusion
-        (doc,) = await self._through([sent], "/search", parameters)
+        (doc,) = await self._through([sent], "/search", query.options.to_parameters())
         opened = self._opened.named(doc.generation)
-        fitting = fits([match.scores.get("relevance") for match in doc.matches], asked.min_relevance)
-        kept, more = _page(list(doc.matches), asked)
-        results = await run_in_threadpool(results_of, kept, opened.store, asked.vectors)
+        vectors: dict[str, Vectors] = {}
+        if asked.vectors:
+            vectors = await run_in_threadpool(opened.store.vectors_of, [match.id for match in doc.matches])
+        results = [_result(match, vectors.get(match.id)) for match in doc.matches]
         spent = doc.timings_ms
         took = Took(
             encode=round(encode_ms + spent.get("normalize", 0.0) + spent.get("encode", 0.0), 3),
@@ -159,14 +122,20 @@ class Searcher:
             rank=round(spent.get("rank", 0.0), 3),
             total=round((time.perf_counter() - start) * 1e3, 3),
         )
-        model, name = opened.collection.model, opened.collection.root.name
         return SearchAnswer(
-            model=str(model), collection=name, took_ms=took, n=len(results), more=more, fits=fitting, results=results,
-            query=_told(query, doc.fusion), note=doc.note or None,
-        )  # fmt: skip
+            model=str(opened.collection.model),
+            collection=opened.collection.root.name,
+            took_ms=took,
+            n=len(results),
+            more=doc.page["more"],
+            fits=doc.page["fits"],
+            results=results,
+            query=_echo(asked, query, doc.fusion),
+            note=doc.note or None,
+        )
 
     async def encoded(self, docs: list[MediaDoc]) -> list[MediaDoc]:
-        """The documents with their vectors and the generation whose model made these."""
+        """The documents with their vectors and the generation whose model encoded them."""
         return await self._through(docs, "/encode", {})
 
     async def _through(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
@@ -177,13 +146,13 @@ class Searcher:
         return answered
 
     async def _sent(self, query: Query) -> tuple[MediaDoc, float]:
-        """What goes to `/search`: the words or the picture as they are, or the vector of all parts together.
+        """The document for `/search`: the words or the picture, or the combined vector of all parts.
 
         Returns:
-            It, and the milliseconds that encoding parts has taken beforehand.
+            It, and the milliseconds that encoding the parts has taken.
         """
-        parts = parts_of(query)
-        if query.has_one_part:
+        parts = _parts_of(query)
+        if query.modality != "vector":
             return parts[0], 0.0
         encoded = await self.encoded(parts) if parts else []
         generation = encoded[0].generation if encoded else self._opened.current()[0]
@@ -191,18 +160,16 @@ class Searcher:
             raise RefusedError(503, "the collection has just gone over to another model: try again")
         vectors = [np.asarray(doc.embedding, np.float32) for doc in encoded]
         n_wanted = len(vectors) - len(query.avoided)
-        weights = _weights(query)
-        wanted = list(zip(vectors[:n_wanted], weights, strict=False))
-        if query.asked.like:
-            wanted.append((self._vector_of(query.asked.like, generation), weights[-1]))
-        vector = combined(wanted, vectors[n_wanted:])
-        spent_ms = sum(doc.timings_ms.get("normalize", 0.0) for doc in encoded)
-        for modality in MODALITIES:  # those of one modality are encoded together
-            spent_ms += max((d.timings_ms.get("encode", 0.0) for d in encoded if d.modality == modality), default=0.0)
-        words = " ".join([query.text, *(f"-{word}" for phrase in query.avoided for word in phrase.split())])
-        text = words if query.text else ""  # a search by words needs it
-        note = joined_notes(doc.note for doc in encoded)
-        return MediaDoc(modality="vector", embedding=vector, generation=generation, text=text, note=note), spent_ms
+        wanted, avoided = vectors[:n_wanted], vectors[n_wanted:]
+        if query.like:
+            wanted.append(self._vector_of(query.like, generation))
+        weights = part_weights(bool(query.text), len(wanted) - bool(query.text), query.mix)
+        vector = combined(list(zip(wanted, weights, strict=True)), avoided)
+        note = joined_notes([doc.note for doc in encoded])
+        sent = MediaDoc(
+            modality="vector", embedding=vector, generation=generation, text=query.text_with_avoided, note=note
+        )
+        return sent, _encode_ms(encoded)
 
     def _vector_of(self, document_id: str, generation: str) -> Vectors:
         found = self._opened.named(generation).store.vectors_of([document_id])
@@ -211,8 +178,8 @@ class Searcher:
         return np.asarray(found[document_id], np.float32)
 
 
-def parts_of(query: Query) -> list[MediaDoc]:
-    """What has to be encoded: the words, the picture, and then each of the words to avoid."""
+def _parts_of(query: Query) -> list[MediaDoc]:
+    """The parts to encode: the words, the picture, then each of the words to avoid."""
     parts = [_text(query.text)] if query.text else []
     if query.picture is not None:
         parts.append(picture_doc(query.picture))
@@ -224,95 +191,56 @@ def _text(text: str) -> MediaDoc:
 
 
 def picture_doc(content: bytes) -> MediaDoc:
-    """A picture on its way to the encoder."""
+    """A picture to be encoded."""
     return MediaDoc(id=uuid.uuid4().hex, modality="image", content=to_array(content))
 
 
-def _weights(query: Query) -> list[float]:
-    """The weights of the words, the picture and the similar document, of those that there are.
-
-    With words, `mix` is the share of all pictures together.
-    """
-    pictures = (query.picture is not None) + bool(query.asked.like)
-    if not query.text:
-        return [1.0] * pictures
-    if not pictures:
-        return [1.0]
-    return [1 - query.asked.mix] + [query.asked.mix / pictures] * pictures
-
-
-def _page(matches: list[MatchDoc], asked: SearchRequest) -> tuple[list[MatchDoc], bool]:
-    """The matches of each modality that are asked for, and whether there are more of either."""
-    kept: list[MatchDoc] = []
-    more = False
+def _encode_ms(docs: list[MediaDoc]) -> float:
+    """Milliseconds that encoding has taken; documents of one modality are encoded together."""
+    spent_ms = sum(doc.timings_ms.get("normalize", 0.0) for doc in docs)
     for modality in MODALITIES:
-        same = [match for match in matches if match.modality == modality]
-        if asked.min_score is not None:
-            same = [match for match in same if score_of(match) >= asked.min_score]
-        if asked.min_relevance is not None:
-            same = [match for match in same if match.scores["relevance"] >= asked.min_relevance]
-        end = asked.offset + asked.top_k
-        kept += same[asked.offset : end]
-        more = more or len(same) > end
-    return kept, more
+        spent_ms += max((doc.timings_ms.get("encode", 0.0) for doc in docs if doc.modality == modality), default=0.0)
+    return spent_ms
 
 
-def results_of(matches: list[MatchDoc], store: DocumentStore, with_vectors: bool) -> list[Result]:
-    """The matches with what the store knows about their pictures."""
-    of_caption = {match.image_id for match in matches if match.modality == "text" and match.image_id}
-    pictures = store.known(of_caption)
-    vectors = store.vectors_of(match.id for match in matches) if with_vectors else {}
-    captions: dict[str, list[str]] = {}
-    results = []
-    for match in matches:
-        own = match.id if match.modality == "image" else match.image_id
-        if own not in captions:
-            captions[own] = [caption.text for caption in store.captions_of(own)]
-        picture = match if match.modality == "image" else pictures.get(own)
-        results.append(_result(match, picture, captions[own], vectors.get(match.id)))
-    return results
-
-
-def _result(
-    match: MatchDoc, picture: MatchDoc | Document | None, captions: list[str], vector: Vectors | None
-) -> Result:
+def _result(match: MatchDoc, vector: Vectors | None) -> Result:
     modality: Modality = "image" if match.modality == "image" else "text"
-    own = "" if picture is None else str(picture.id)
+    picture = Picture(**match.picture)
     return Result(
         id=match.id,
         modality=modality,
         score=score_of(match),
-        scores=_of_parts(match) if "fused" in match.scores else None,
+        scores=_scores_of_parts(match) if "fused" in match.scores else None,
         why=[Word(**word) for word in words(match.why)] if "fused" in match.scores else None,
         relevance=match.scores.get("relevance"),
         text=match.text,
-        captions=captions,
-        image_id=own,
-        image=f"/images/{own}" if own else "",
-        thumbnail=f"/thumbnails/{own}" if own else "",
-        filename=str((match.tags or {}).get("filename") or (picture.tags if picture else {}).get("filename") or ""),
-        width=0 if picture is None else int(picture.width),
-        height=0 if picture is None else int(picture.height),
+        captions=list(picture.captions),
+        image_id=picture.id,
+        image=f"/images/{picture.id}" if picture.id else "",
+        thumbnail=f"/thumbnails/{picture.id}" if picture.id else "",
+        filename=str(match.tags.get("filename") or picture.filename),
+        width=int(picture.width),
+        height=int(picture.height),
         tags=match.tags,
         vector=None if vector is None else np.asarray(vector, float).tolist(),
     )
 
 
-def _of_parts(match: MatchDoc) -> dict[str, float]:
+def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
     return {name: score for name, score in match.scores.items() if name != "fused"}
 
 
-def _told(query: Query, fusion: str) -> Asked:
-    asked = query.asked
-    is_mixed = bool(query.text) and (query.picture is not None or bool(asked.like))
+def _echo(asked: SearchRequest, query: Query, fusion: str) -> Asked:
+    """How the request was understood."""
+    is_mixed = bool(query.text) and (query.picture is not None or bool(query.like))
     return Asked(
         text=query.text or None,
-        exclude=query.avoided,
+        exclude=list(query.avoided),
         has_image=query.picture is not None,
         like=asked.like,
-        mix=asked.mix if is_mixed else None,
+        mix=query.mix if is_mixed else None,
         where=asked.where or None,
-        target=query.target,
+        target=query.options.target,
         top_k=asked.top_k,
         offset=asked.offset,
         min_score=asked.min_score,

@@ -65,7 +65,8 @@ def add_search(
             asked, picture = _validated(SearchRequest, body), None
         collection = opened.current()[1].collection
         async with urls.fetched(request, [asked.image]) as fetched:
-            return await searcher.answer(await run_in_threadpool(query_of, asked, picture, fetched, collection))
+            query = await run_in_threadpool(query_of, asked, picture, fetched, collection)
+            return await searcher.answer(asked, query)
 
 
 def _is_typed(body: Any) -> bool:

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"core", "scenes", "images", "encoders", "lexical"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
     "ingest": {"core", "images", "store", "collection"},
-    "search": {"core", "store", "index", "lexical", "relevance", "collection"},
+    "search": {"core", "images", "encoders", "store", "index", "lexical", "relevance", "collection"},
     "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {

@@ -9,7 +9,7 @@ import pytest
 from docarray import BaseDoc, DocList
 
 from crossmodal.core.errors import InputError
-from executors.schema import MatchDoc, MediaDoc, modality_and_key, name_of_match, top_k_of
+from executors.schema import MatchDoc, MediaDoc, modality_and_key, name_of_match
 
 FULL = MediaDoc(
     modality="image", uri="data:,x", width=3, tags={"a": [1, 2.5, {"b": None, "c": True}], "d": {}, "e": "é", "f": 7},
@@ -47,17 +47,6 @@ def test_large_integers_in_tags_can_be_passed_on(kind: Any) -> None:
     assert arrived.tags == tags
     assert isinstance(arrived.tags["a"], float)
     assert isinstance(arrived.tags["d"], int)
-
-
-@pytest.mark.parametrize("top_k", [0, -1, 11_002, 1e300, float("nan"), float("inf"), "10", None, [], {}])
-def test_a_number_of_matches_that_is_none(top_k: Any) -> None:
-    with pytest.raises(InputError, match="expected a number from 1 to 11001"):
-        top_k_of({"top_k": top_k})
-
-
-@pytest.mark.parametrize(("parameters", "expected"), [({}, 10), ({"top_k": 3.0}, 3), ({"top_k": 11_001}, 11_001)])
-def test_a_number_of_matches(parameters: dict[str, Any], expected: int) -> None:
-    assert top_k_of(parameters) == expected
 
 
 @pytest.mark.parametrize(

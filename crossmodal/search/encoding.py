@@ -1,0 +1,59 @@
+"""How the texts of queries are encoded, by dense and by sparse models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crossmodal.collection.indexes import has_words
+from crossmodal.core.errors import InputError
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Vectors
+from crossmodal.search.fusion import fusion_of_parts, has_part
+from crossmodal.search.query import SearchOptions
+
+
+def encode_query_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Unit vectors (n, dim) of query texts; a sparse model leaves weights and words to avoid out of the sentence."""
+    if has_words(encoder.spec):
+        from crossmodal.lexical.model import SparseEncoder
+
+        if isinstance(encoder, SparseEncoder):
+            return encoder.encode_queries(texts)
+    return encoder.encode_texts(texts)
+
+
+def check_wanted_words(text: str) -> None:
+    """Refuses the query of a sparse collection that has only words to avoid.
+
+    Raises:
+        InputError: All words of `text` follow a minus or have the weight 0.
+    """
+    from crossmodal.lexical.model import spoken_part
+
+    if text.strip() and not spoken_part(text):
+        raise InputError(f"{text!r} has only words to avoid: add what is looked for")
+
+
+def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
+    """Whether the search for a text needs the text's vector: not if only words of pictures are compared."""
+    if not has_words(encoder.spec) or options.target not in ("", "image") or not options.fusion:
+        return True
+    from crossmodal.lexical.model import SparseEncoder
+
+    if not isinstance(encoder, SparseEncoder) or encoder.needs_text_vectors:
+        return True
+    try:
+        return has_part(fusion_of_parts(options.fusion), "dense")
+    except InputError:  # the ranking reports it
+        return True
+
+
+def unread_note(encoder: Encoder, text: str) -> str:
+    """The note about the end of a text that is beyond the model's context; empty if all of it is encoded."""
+    unread = encoder.unread(text)
+    return f"beyond the length that the model reads, so it changes nothing: {unread!r}" if unread else ""
+
+
+def joined_notes(notes: Sequence[str]) -> str:
+    """Distinct notes about one query as one text; empty ones are left out."""
+    return "; ".join(dict.fromkeys(note for note in notes if note))

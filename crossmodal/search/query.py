@@ -1,0 +1,187 @@
+"""A search query and its options, checked before anything is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.settings import MAX_MATCHES
+from crossmodal.search.combining import without_avoided
+from crossmodal.search.fusion import fusion_of_parts
+from crossmodal.store.where import Condition, parse
+
+Target = Literal["image", "text", "both"]
+QueryModality = Literal["image", "text", "vector"]
+DEFAULT_TOP_K = 10
+MAX_AVOIDED = 20
+
+
+@dataclass(frozen=True)
+class Page:
+    """The part of the ranked matches that a search returns, of each modality.
+
+    Attributes:
+        size: The most matches on the page.
+        offset: How many of the best matches precede the page.
+        min_score: Matches with a lower score are removed before the page is cut.
+        min_relevance: Matches with a lower relevance are removed before the page is cut.
+    """
+
+    size: int
+    offset: int = 0
+    min_score: float | None = None
+    min_relevance: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Page:
+        """The page of a dictionary with the attributes, as it comes out of a protobuf struct.
+
+        Raises:
+            InputError: It is not such a dictionary.
+        """
+        try:
+            page = cls(**values)
+            return replace(page, size=int(page.size), offset=int(page.offset))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError("page: expected size, offset, min_score and min_relevance") from error
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What a search returns, the same for all queries of a request.
+
+    Attributes:
+        top_k: How many matches of each modality are ranked, 1 to `MAX_MATCHES`.
+        target: The modality to search, or `both`; empty for the default of the query's modality.
+        where: A condition on the matches, empty for none.
+        fusion: How words and vectors are joined in a sparse collection, empty for the collection's default.
+        page: If given, only this part of the matches is returned, and each match with its picture and captions.
+    """
+
+    top_k: int = DEFAULT_TOP_K
+    target: str = ""
+    where: str = ""
+    fusion: str = ""
+    page: Page | None = None
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        """The parsed `where`, None without one.
+
+        Raises:
+            InputError: `where` is not a condition.
+        """
+        return parse(self.where) if self.where else None
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> SearchOptions:
+        """The options of a request's parameters, which other clients may have written.
+
+        Raises:
+            InputError: `top_k` is not a number from 1 to `MAX_MATCHES`, or `page` is malformed.
+        """
+        top_k, page = parameters.get("top_k", DEFAULT_TOP_K), parameters.get("page")
+        if not (isinstance(top_k, (int, float)) and 1 <= top_k <= MAX_MATCHES):
+            raise InputError(f"top_k {str(top_k)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
+        target, where, fusion = (str(parameters.get(name) or "") for name in ("target", "where", "fusion"))
+        return cls(int(top_k), target, where, fusion, None if page is None else Page.from_dict(page))
+
+    def to_parameters(self) -> dict[str, Any]:
+        """The parameters that `from_parameters` reads."""
+        parameters: dict[str, Any] = {"top_k": self.top_k, "target": self.target, "where": self.where}
+        if self.fusion:
+            parameters["fusion"] = self.fusion
+        if self.page is not None:
+            parameters["page"] = asdict(self.page)
+        return parameters
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for: words, a picture, a document of the collection, or several of these together.
+
+    Attributes:
+        text: The wanted words, empty for none.
+        avoided: Words or phrases to avoid, encoded one by one.
+        picture: An encoded picture.
+        like: The id of a document of the collection.
+        mix: The weight of the pictures beside the words, 0 to 1.
+        options: What is returned.
+    """
+
+    text: str = ""
+    avoided: tuple[str, ...] = ()
+    picture: bytes | None = None
+    like: str = ""
+    mix: float = 0.5
+    options: SearchOptions = field(default_factory=SearchOptions)
+
+    @property
+    def modality(self) -> QueryModality:
+        """`text` for words alone that search pictures, `image` for a picture alone, else `vector`.
+
+        The first two are encoded and searched in one pass. The parts of any other query are encoded first, and their
+        combined vector is searched.
+        """
+        if self.like or self.avoided or bool(self.text) == (self.picture is not None):
+            return "vector"
+        if self.text:
+            return "text" if self.options.target in ("", "image") else "vector"
+        return "image"
+
+    @property
+    def text_with_avoided(self) -> str:
+        """The words of the query in the syntax of a lexical search: `dog -red -night`; empty without wanted words."""
+        avoided = (f"-{word}" for phrase in self.avoided for word in phrase.split())
+        return " ".join([self.text, *avoided]) if self.text else ""
+
+
+def read_query(
+    text: str,
+    exclude: Sequence[str],
+    picture: bytes | None,
+    like: str,
+    mix: float,
+    options: SearchOptions,
+    *,
+    has_captions: bool,
+) -> Query:
+    """The query of a request, with the words to avoid taken out of `text` and the default target filled in.
+
+    Args:
+        text: Words; `-dog` and `-"at night"` are avoided.
+        exclude: More words or phrases to avoid.
+        picture: An encoded picture.
+        like: The id of a document.
+        mix: As in `Query`.
+        options: As in `Query`; without a `target`, a picture alone searches both modalities and others search pictures.
+        has_captions: Whether the collection's model encodes captions.
+
+    Raises:
+        InputError: There is nothing to search for, there are more than `MAX_AVOIDED` words to avoid, or the condition
+            or the fusion is invalid.
+    """
+    wanted, in_text = without_avoided(text)
+    avoided = tuple(dict.fromkeys([*in_text, *(word.strip() for word in exclude if word.strip())]))
+    if len(avoided) > MAX_AVOIDED:
+        raise InputError(f"exclude: {len(avoided)} words to avoid, and the limit is {MAX_AVOIDED}")
+    if not wanted and picture is None and not like:
+        found = "only words to avoid" if avoided else "nothing to look for"
+        raise InputError(f"{found}: give `text`, `image` or `like`")
+    is_picture_alone = not wanted and not avoided
+    default: Target = "both" if is_picture_alone and has_captions else "image"
+    options = replace(options, target=options.target or default)
+    _check(options)
+    return Query(wanted, avoided, picture, like, mix, options)
+
+
+def _check(options: SearchOptions) -> None:
+    try:
+        options.condition  # noqa: B018 -- parsed here so that an error is reported before anything is encoded
+    except InputError as error:
+        raise InputError(f"where: {error}") from error
+    if options.fusion:
+        fusion_of_parts(options.fusion)

@@ -1,0 +1,66 @@
+"""Retrieval: the nearest documents of query vectors, within a condition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crossmodal.collection.indexes import has_words
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Keys, Modality, ModelSpec, Vectors
+from crossmodal.encoders.registry import IMAGE_ONLY
+from crossmodal.index.dense import UNIT_TOLERANCE
+from crossmodal.index.vector_replica import VectorReplica
+from crossmodal.search.fusion import depth_for
+from crossmodal.search.query import SearchOptions
+from crossmodal.store.sqlite import DocumentStore
+
+
+def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec) -> tuple[Modality, ...]:
+    """The modalities that a query searches.
+
+    Args:
+        modality: Of the query: `text`, `image`, or `vector` for a vector that was encoded elsewhere.
+        options: With a `target`, that modality is searched. By default a text searches pictures; a picture or a vector
+            searches captions, or pictures if the model encodes no captions.
+        model: Of the collection.
+    """
+    default = "image" if modality == "text" or model.family in IMAGE_ONLY else "text"
+    wanted = options.target or default
+    modalities: tuple[Modality, ...] = ("image", "text")
+    return tuple(each for each in modalities if wanted in (each, "both"))
+
+
+def retrieval_depth(model: ModelSpec, top_k: int) -> int:
+    """How many nearest vectors are retrieved for the best `top_k`: more if they are then fused with words."""
+    return depth_for(top_k) if has_words(model) else top_k
+
+
+def allowed_keys(store: DocumentStore, options: SearchOptions, modality: Modality) -> Keys | None:
+    """The keys (n,) of the documents that the condition of the options is true of, None without a condition."""
+    return None if options.condition is None else store.keys_where(options.condition, modality)
+
+
+def check_vector(vector: Vectors, dim: int) -> None:
+    """Refuses a query vector that cannot be compared; a client may have sent it.
+
+    Raises:
+        InputError: It is not of shape (dim,) or not of length 1.
+    """
+    if vector.shape != (dim,) or not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
+        raise InputError(f"a vector of shape {vector.shape}: expected ({dim},), of length 1")
+
+
+def nearest(index: VectorReplica, queries: Vectors, depth: int, options: SearchOptions) -> list[dict[int, float]]:
+    """The nearest documents of each query: their cosines by key, best first.
+
+    Args:
+        index: Of the modality that is searched.
+        queries: (n, dim) unit vectors.
+        depth: The most documents of each query.
+        options: Whose condition is evaluated once for all queries.
+    """
+    scores, keys = index.search(queries, depth, allowed_keys(index.store, options, index.modality))
+    return [
+        {key: score for key, score in zip(row_keys, row_scores, strict=True) if key >= 0}
+        for row_keys, row_scores in zip(keys.tolist(), scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,122 @@
+"""SearchService: answers queries in this process, without a Flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.indexes import has_words
+from crossmodal.core.errors import InputError
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Modality, Vectors
+from crossmodal.encoders.registry import IMAGE_ONLY
+from crossmodal.images.decode import decode
+from crossmodal.images.geometry import fit
+from crossmodal.search.combining import combined, part_weights
+from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector, unread_note
+from crossmodal.search.query import Query
+from crossmodal.search.results import Candidates, ResultRanker, SearchResults
+from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modalities
+
+
+class SearchService:
+    """Searches one generation of a collection, read-only: a service may write to the collection meanwhile.
+
+    Example:
+        with SearchService(collection, registry.load(collection.model)) as service:
+            results = service.search(Query("a dog on a beach"))
+    """
+
+    def __init__(self, collection: Collection, encoder: Encoder) -> None:
+        """Opens the store and, of a sparse collection, the word indexes; a vector index is opened when first searched.
+
+        Args:
+            collection: The collection.
+            encoder: Of the collection's model, with the towers that the queries need.
+
+        Raises:
+            StateError: The store can't be read.
+        """
+        self._model, self._encoder = collection.model, encoder
+        self._ranker = ResultRanker.open(collection)
+        self._index = cache(lambda modality: collection.index(self._ranker.store, modality))
+
+    def __enter__(self) -> SearchService:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._ranker.close()
+
+    def search(self, query: Query) -> SearchResults:
+        """The results of a query.
+
+        Raises:
+            InputError: Nothing to search for, a text or a picture that can't be encoded, or options that the collection
+                does not support.
+        """
+        candidates, note = self._retrieved(query)
+        (results,) = self._ranker.results([candidates], query.options)
+        if isinstance(results, InputError):
+            raise results
+        return SearchResults(
+            results.matches, results.fusion, joined_notes([note, results.note]), results.fits, results.more
+        )
+
+    def _retrieved(self, query: Query) -> tuple[Candidates, str]:
+        """What retrieval finds, and a note about text that was not encoded."""
+        options, note, vector = query.options, "", None
+        if query.modality != "text" or needs_vector(self._encoder, options):
+            vector, note = self._vector(query)
+        cosines: dict[Modality, dict[int, float]] = {}
+        if vector is not None:
+            depth = retrieval_depth(self._model, options.top_k)
+            for modality in searched_modalities(query.modality, options, self._model):
+                (cosines[modality],) = nearest(self._index(modality), vector[None], depth, options)
+        return Candidates(query.modality, query.text_with_avoided, vector, cosines), note
+
+    def _vector(self, query: Query) -> tuple[Vectors, str]:
+        """The unit vector (dim,) of a query, and a note about text that was not encoded."""
+        texts = [query.text] if query.text else []
+        vectors, note = self._text_vectors([*texts, *query.avoided])
+        wanted, avoided = list(vectors[: len(texts)]), list(vectors[len(texts) :])
+        if query.picture is not None:
+            wanted.append(self._picture_vector(query.picture))
+        if query.like:
+            wanted.append(self._stored_vector(query.like))
+        if not wanted:
+            raise InputError("nothing to look for: give words, a picture, or a document of the collection")
+        if query.modality != "vector":
+            return wanted[0], note
+        weights = part_weights(bool(texts), len(wanted) - len(texts), query.mix)
+        return combined(list(zip(wanted, weights, strict=True)), avoided), note
+
+    def _text_vectors(self, texts: Sequence[str]) -> tuple[Vectors, str]:
+        if texts and self._model.family in IMAGE_ONLY:
+            raise InputError(f"this collection is of {self._model}, which knows pictures only: search with a picture")
+        for text in texts:
+            if not text.strip():
+                raise InputError("the text is empty")
+            if has_words(self._model):
+                check_wanted_words(text)
+        if not texts:
+            return np.empty((0, self._model.dim), np.float32), ""
+        note = joined_notes([unread_note(self._encoder, text) for text in texts])
+        return encode_query_texts(self._encoder, texts), note
+
+    def _picture_vector(self, content: bytes) -> Vectors:
+        picture, _ = decode(content)
+        vector: Vectors = self._encoder.encode_images(fit(picture, self._model.preprocessing)[None])[0]
+        return vector
+
+    def _stored_vector(self, document_id: str) -> Vectors:
+        found = self._ranker.store.vectors_of([document_id])
+        if document_id not in found:
+            raise InputError(f"like: there is no document {document_id[:80]!r}")
+        return found[document_id]
