@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cli.evaluation_set import EvaluationSet
-from cli.index import folder_of
+from cli.index import folder_of, resolve
 from cli.misses import ClassesRanked, Direction, Ranked
 from cli.progress import Meter
 from cli.query import check_model
@@ -149,7 +149,7 @@ class _Collected:
 def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]:
     """The collection, and the ids of the set's documents, all of which are in it."""
     collection = Collection.open(folder_of(settings))
-    check_model(collection, settings)
+    check_model(collection, settings, resolve)
     subject.check_family(collection.model.family)
     pictures = [image_id(subject.content(i)) for i in range(len(subject.records))]
     captions = [caption_id(text, pictures[i]) for text, i in zip(subject.captions, subject.image_of, strict=True)]

@@ -1,33 +1,29 @@
-"""query, query-t2i, query-i2t, query-i2i: questions from the command line, through the query Flow."""
+"""query, query-t2i, query-i2t, query-i2i: queries from the command line, answered in this process."""
 
 from __future__ import annotations
 
 import io
 import math
-import uuid
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from cli.index import folder_of, resolve
-from crossmodal.collection.collection import Collection
-from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.collection.collection import Collection, collection_folder
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Modality
-from crossmodal.images.decode import decode
-from crossmodal.images.sheet import contact_sheet
+from crossmodal.core.types import Modality, ModelSpec
+from crossmodal.datasets.registry import collection_name
+from crossmodal.encoders import registry
 from crossmodal.images.sources import from_file
-from crossmodal.relevance.rules import fits
+from crossmodal.search.query import Page, Query, SearchOptions
+from crossmodal.search.service import SearchService
 from crossmodal.store.where import parse
-from serving.jina.ports import reserve_port_pair
-from serving.jina.supervisor import prepare_jina, running_flow
 
 if TYPE_CHECKING:
-    from executors.schema import MatchDoc
+    from crossmodal.search.results import Match
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """A query and its matches, best first; `fusion` is of a search by words, `note` what the answer leaves out."""
+    """A query and its matches, best first.
+
+    Attributes:
+        query: The text, or the path of the picture.
+        modality: Of the query.
+        target: Of the matches.
+        hits: The matches.
+        fusion: How words and vectors were joined, empty in a collection without words.
+        note: What the search left out, empty for nothing.
+        fits: Whether the best match is relevant: False without matches, None without relevance scores.
+    """
 
     query: str
     modality: Modality
@@ -55,11 +61,10 @@ class Answer:
     fusion: str = ""
     note: str = ""
     fits: bool | None = None
-    """Whether the best match is relevant; not where there is none, and None where they have no relevance."""
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; `why` is the words a picture was found by, where words were searched for."""
-        told: dict[str, Any] = {
+        """A JSON-ready dictionary; matches of a search by words have `why`, the words they were found by."""
+        values: dict[str, Any] = {
             "query": self.query,
             "modality": self.modality,
             "target": self.target,
@@ -67,12 +72,12 @@ class Answer:
             "matches": [{name: value for name, value in vars(hit).items() if name != "why"} for hit in self.hits],
         }
         if self.fusion:
-            for match, hit in zip(told["matches"], self.hits, strict=True):
+            for match, hit in zip(values["matches"], self.hits, strict=True):
                 match["why"] = list(hit.why)
-            told["fusion"] = self.fusion
+            values["fusion"] = self.fusion
         if self.fusion or self.note:
-            told["note"] = self.note
-        return told
+            values["note"] = self.note
+        return values
 
 
 Ask = Callable[[str], Answer]
@@ -81,7 +86,7 @@ METRICS: dict[str, Callable[[float], float]] = {
     "cosine": lambda cosine: cosine,
     "euclidean": lambda cosine: 0.0 - math.sqrt(max(0.0, 2 - 2 * cosine)),
 }
-"""From the cosine of two unit vectors to a score, better when higher; `euclidean` is less their distance."""
+"""From the cosine of two unit vectors to a score, better when higher; `euclidean` is minus their distance."""
 
 
 @contextmanager
@@ -94,79 +99,82 @@ def asking(
     fusion: str | None = None,
     min_relevance: float | None = None,
 ) -> Iterator[Ask]:
-    """A function that answers queries: texts where `modality` is text, paths of pictures where it is image.
+    """A function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
     Args:
-        settings: Which collection, and how many matches.
-        modality: What is asked with.
-        target: What is asked for.
-        metric: What the scores are, one of `METRICS`. The order of the matches is the same in each.
-        where: A condition that the matches fulfil.
-        fusion: How words and vectors are joined, of a sparse collection; by default as it was tuned.
+        settings: Which collection, how many matches, how to encode.
+        modality: Of the queries.
+        target: Of the matches.
+        metric: What the scores are, one of `METRICS`. The order of the matches is the same for each.
+        where: A condition on the matches.
+        fusion: How words and vectors are joined in a sparse collection; by default as it was tuned.
         min_relevance: The least relevance of a match; by default all are kept.
 
     Raises:
-        InputError: Captions or texts, of a model that knows pictures only; `where` is no condition; or
-            `min_relevance` of a collection that is not calibrated.
-        StateError: There is no index, or it is of another model than the one asked for.
+        InputError: Captions or texts with a model that encodes pictures only, or an invalid condition.
+        StateError: There is no index, or it is of another model than the one named.
     """
-    score = METRICS[metric]
+    options = SearchOptions(
+        settings.top_k, target, where or "", fusion or "", Page(settings.top_k, min_relevance=min_relevance)
+    )
     if where is not None:
-        parse(where)
-    collection = Collection.open(folder_of(settings))
-    check_model(collection, settings)
+        parse(where)  # an empty one is refused, too
+    collection = Collection.open(_folder_of(settings))
+    check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
     if metric != "cosine" and collection.model.base and fusion != "dense" and (modality, target) == ("text", "image"):
         raise InputError(f"--metric {metric} is of vectors: with a sparse collection, it takes --fusion dense")
-    private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
-    prepare_jina()
-    with running_flow("query", collection, private):
-        from executors.schema import MediaDoc, to_array
-        from serving.jina.flow_client import search
+    # Read when torch is imported: idle threads that spin slow an encoding down many times on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    encoder = registry.load(collection.model, (modality,), settings.threads or None, settings.precision)
+    with SearchService(collection, encoder) as service:
 
         def ask(query: str) -> Answer:
-            doc = MediaDoc(id=uuid.uuid4().hex, modality=modality)
-            if modality == "text":
-                doc.text = query
-            else:
-                doc.content = to_array(_picture(query))
-            (found,) = search(private, [doc], target, where or "", fusion or "")
-            if found.error:
-                raise InputError(f"{query}: {found.error}")
-            hits = [_hit(rank, match, score) for rank, match in enumerate(found.matches, 1)]
-            answer = Answer(query, modality, target, tuple(hits), found.fusion, found.note)
-            return _judged(answer, min_relevance)
+            try:
+                if modality == "text":
+                    results = service.search(Query(query, options=options))
+                else:
+                    results = service.search(Query(picture=from_file(Path(query)), options=options))
+            except InputError as error:
+                raise InputError(f"{query}: {error}") from error
+            hits = (_hit(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
+            return Answer(query, modality, target, tuple(hits), results.fusion, results.note, results.fits)
 
         yield ask
 
 
-def _judged(answer: Answer, min_relevance: float | None) -> Answer:
-    """The answer, with whether anything in it fits, and without what is less relevant than that."""
-    fitting = fits([hit.relevance for hit in answer.hits], min_relevance)
-    kept = tuple(hit for hit in answer.hits if min_relevance is None or (hit.relevance or 0.0) >= min_relevance)
-    return replace(answer, hits=kept, fits=fitting)
+def _folder_of(settings: Settings) -> Path:
+    return collection_folder(settings.workspace, settings.collection or collection_name(settings.data_set))
 
 
-def _hit(rank: int, match: MatchDoc, score: Callable[[float], float]) -> Hit:
-    from executors.schema import score_of
-    from serving.http.legacy import words
-
-    scored, relevance = round(score(score_of(match)), 4), match.scores.get("relevance")
-    why = tuple({"word": word["word"], "weight": round(word["weight"], 4)} for word in words(match.why))
-    return Hit(rank, scored, relevance, match.id, match.text, match.uri, str(match.tags.get("filename", "")), why)
+def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
+    document = match.document
+    words = sorted(match.why.items(), key=lambda pair: (-pair[1], pair[0]))
+    why = tuple({"word": word, "weight": round(weight, 4)} for word, weight in words)
+    filename = str(document.tags.get("filename", ""))
+    return Hit(
+        rank, round(score(match.score), 4), match.relevance, document.id, document.text, document.uri, filename, why
+    )
 
 
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
-    from crossmodal.encoders.registry import IMAGE_ONLY
-
-    if collection.model.family in IMAGE_ONLY and "text" in (modality, target):
+    if collection.model.family in registry.IMAGE_ONLY and "text" in (modality, target):
         raise InputError(
             f"{collection.folder} is of {collection.model}, which knows pictures only: use -t query-i2i PICTURE"
         )
 
 
-def check_model(collection: Collection, settings: Settings) -> None:
-    """Refuses a model or weights that were asked for by name and are not the collection's."""
+def check_model(collection: Collection, settings: Settings, resolve: Callable[[str, str], ModelSpec]) -> None:
+    """Refuses a model or weights that the user named and that are not the collection's.
+
+    Args:
+        collection: The collection.
+        settings: What the user named.
+        resolve: The spec of a family and weights; one that runs torch keeps the process from forking a Flow.
+
+    Raises:
+        StateError: The collection is of another model.
+    """
     if settings.weights is not None:
         collection.check_model(resolve(settings.model, settings.weights))
     elif settings.model_named and settings.model != collection.model.family:
@@ -176,18 +184,14 @@ def check_model(collection: Collection, settings: Settings) -> None:
         )
 
 
-def _picture(path: str) -> bytes:
-    try:
-        content = from_file(Path(path))
-        decode(content)
-    except PictureError as error:
-        raise InputError(f"{path}: {error}") from error
-    return content
-
-
 def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
     """Draws the answer as a contact sheet; a caption is shown with its picture."""
-    with Collection.open(folder_of(settings)).store() as store:
+    from PIL import Image
+
+    from crossmodal.images.decode import decode
+    from crossmodal.images.sheet import contact_sheet
+
+    with Collection.open(_folder_of(settings)).store() as store:
         pictures = []
         for hit in answer.hits:
             document = store.document(hit.id)
@@ -198,6 +202,6 @@ def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
     query = None
     title = answer.query
     if answer.modality == "image":
-        query, _ = decode(_picture(answer.query))
+        query, _ = decode(from_file(Path(answer.query)))
         title = Path(answer.query).name
     contact_sheet(title, pictures, query).save(path)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from cli.index import folder_of, open_collection
+from cli.index import folder_of, open_collection, resolve
 from cli.query import check_model
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import StateError
@@ -30,7 +30,7 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     folder = folder_of(settings)
     is_new = settings.writable and folder.name not in collections(folder.parent)
     collection = open_collection(settings) if is_new else Collection.open(folder)
-    check_model(collection, settings)
+    check_model(collection, settings, resolve)
     with running_flow("query", collection, settings) as flow:
         ready(collection)
         ended = serve_until_stopped(flow)

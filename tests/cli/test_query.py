@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import DRAWN, TOY, RunApp
+from conftest import DRAWN, ROOT, TOY, RunApp
 from PIL import Image
 
 PICTURE = TOY / "images" / "test-00005.jpg"
@@ -109,3 +111,12 @@ def test_another_service_needs_a_name_and_an_address(run_app: RunApp, given: str
     done = run_app("-t", "query_restful", "--also", given)
     assert done.returncode == 2
     assert "NAME=URL" in done.stderr
+
+
+def test_a_query_imports_nothing_of_a_service() -> None:
+    load = "import app, cli.query, sys; r = cli.query.registry; r.load(r.resolve('clip', 'photos'), ('text',))"
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{load}; print(*sys.modules)"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    others = {"docarray", "fastapi", "grpc", "jina", "open_clip", "pyarrow", "scipy", "sklearn", "torchvision", "umap"}
+    assert not {*others, "executors", "serving", "torch._dynamo"} & set(printed.split())
