@@ -1,10 +1,9 @@
-"""Finds the rules of a collection from its own pictures and captions; nobody has to judge anything.
+"""Fits the relevance rules of a collection to its own pictures and captions, without human judgements.
 
-What is right is known of captions: each is true of its picture. A query is taken twice. Among all pictures its
-best score is one of a query that has what it asks for; among the pictures that are left when all it may be true of
-are taken out, it is one of a query that has not. Captions alone would teach that every query is long, so half of
-the weight have phrases: some words in a row out of a caption. A phrase may be true of every picture that has
-a caption with all of its words.
+Each caption is known to describe its picture. A query is used twice: its best cosine among all pictures is a positive
+example; its best cosine among the pictures left after all that it may describe are removed is a negative example.
+Captions alone would fit only long queries, so half of the weight goes to phrases: consecutive words of a caption. A
+phrase may describe every picture that has a caption with all of its words.
 """
 
 from __future__ import annotations
@@ -31,30 +30,30 @@ from crossmodal.relevance.rules import (
 )
 
 NEAREST = 10
-"""How many of the best pictures are looked at for a query whose captions count."""
+"""How many of a query's best pictures are candidates for its match, if captions are used."""
 ROUNDS = 3
 LEAST_SCALE = 1e-6
 MISSED = 0.1
-"""Of how many queries with something to find it may be said that nothing fits."""
+"""The share of queries with a match that may be judged to have none."""
 CHUNK = 256
 """Queries whose cosines with all captions are in memory at a time."""
 STRANGE_PHRASES = 0.9
-"""The share of phrases of all kinds that is taken to be true of no picture of a collection."""
+"""The share of general phrases that is assumed to describe no picture of a collection."""
 LEAST = 20
-"""With fewer pictures there is nothing to learn what does not fit from, and no rule."""
+"""The fewest pictures that a rule is fitted to."""
 MAX_PICTURES, MAX_CAPTIONS, MAX_PHRASES = 4000, 2000, 800
 MAX_BACKGROUND = 256
 PHRASE_WORDS = 6
 PENALTY = 2e-4
-"""On the squared length of `Fitted.direction`, for queries of mean square length 1 and weights that sum to 1.
-On scenes five times more or less changes the AUROC by no more than 0.02."""
+"""The ridge penalty on the squared length of `Fitted.direction`, for queries of mean square length 1 and weights that
+sum to 1. On scenes, a factor of five either way changes the AUROC by at most 0.02."""
 STEPS, CLOSE_ENOUGH = 50, 1e-6
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures and all their captions: caption j is of picture `image_of[j]`."""
+    """Pictures and all their captions; caption j describes picture `image_of[j]`."""
 
     images: Vectors  # (n, dim)
     texts: Vectors  # (m, dim)
@@ -63,7 +62,7 @@ class Sample:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case.
+    """The words of a text, in lower case and in order.
 
     >>> words_of("A dog's well-known ball, red.")
     ['a', "dog's", 'well-known', 'ball', 'red']
@@ -72,10 +71,10 @@ def words_of(text: str) -> list[str]:
 
 
 def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) -> dict[str, int]:
-    """Different phrases of one to six words that stand in a row in some caption, drawn at random.
+    """Distinct phrases of one to six consecutive words of a caption, drawn at random.
 
     Returns:
-        Each with the place of the caption that it was drawn from.
+        The index of the caption that each phrase was drawn from.
     """
     rng, found = Random(seed), dict[str, int]()
     said = [(place, words) for place, words in enumerate(map(words_of, captions)) if words]
@@ -90,7 +89,7 @@ def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) 
 
 
 def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
-    """(q, n) whether a picture has a caption with all words of the query."""
+    """(q, n) whether a caption of the picture has all words of the query."""
     having: dict[str, set[int]] = defaultdict(set)
     for place, caption in enumerate(sample.captions):
         for word in words_of(caption):
@@ -103,20 +102,20 @@ def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
 
 
 def fit_text_to_image(sample: Sample, said: Collection[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
-    """The rule for words among pictures, or None where there is too little to learn from.
+    """The rule for text queries over pictures, None without enough examples.
 
     Args:
         sample: Pictures with captions.
-        said: Phrases out of these captions, as `phrases` draws them.
+        said: Phrases of these captions, as `phrases` draws them.
         vectors: (len(said), dim) unit vectors of the phrases.
-        seed: Chooses the captions.
+        seed: Of the choice of captions.
     """
     if len(np.unique(sample.image_of)) < LEAST or not said:
         return None
     chosen = np.array(Random(seed).sample(range(len(sample.captions)), min(MAX_CAPTIONS, len(sample.captions))))
     queries = np.concatenate([vectors, sample.texts[chosen]])
     true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
-    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # also of a caption without any word
+    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # for captions without a word, too
     weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
     return _fit_with_and_without(queries, queries @ sample.images.T, true, weights)
 
@@ -124,18 +123,17 @@ def fit_text_to_image(sample: Sample, said: Collection[str], vectors: Vectors, s
 def fit_with_captions(
     sample: Sample, said: Mapping[str, int], vectors: Vectors, without: Fitted, seed: int = 0
 ) -> WithCaptions | None:
-    """The rule for words among pictures that have captions, or None where too few pictures have several.
+    """The rule for text queries over pictures with captions, None if too few pictures have several captions.
 
-    A caption that is a query, or that a phrase was drawn from, is not counted among those of its picture. Which of the
-    best pictures answers a query is not known beforehand: it is the one that the rule finds most relevant, so picture
-    and rule are found in turns.
+    The caption that is the query, or that a phrase was drawn from, is left out of the captions of its picture. The
+    match of a query is the most relevant of its best pictures, which depends on the rule; the two are found in turns.
 
     Args:
         sample: Pictures with captions.
-        said: Phrases out of these captions, as `phrases` draws them.
+        said: Phrases of these captions, as `phrases` draws them.
         vectors: (len(said), dim) unit vectors of the phrases.
-        seed: Chooses the captions.
-        without: What that returned, for pictures without captions.
+        without: The rule for pictures without captions, of `fit_text_to_image`.
+        seed: Of the choice of captions.
 
     Source: Andrews, Tsochantaridis, Hofmann 2002 (Support vector machines for multiple-instance learning), mi-SVM's
         alternation, with a logistic regression.
@@ -146,7 +144,7 @@ def fit_with_captions(
         return None
     chosen = np.array(Random(seed).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
     is_kept = np.isin(list(said.values()), own)
-    kept = [phrase for phrase, is_it in zip(said, is_kept, strict=True) if is_it]
+    kept = [phrase for phrase, keep in zip(said, is_kept, strict=True) if keep]
     queries = np.concatenate([vectors[is_kept], sample.texts[chosen]])
     true = may_be_true([*kept, *(sample.captions[i] for i in chosen)], sample)
     true[len(kept) + np.arange(len(chosen)), sample.image_of[chosen]] = True
@@ -169,15 +167,15 @@ def fit_with_captions(
 
 
 def _best(scores: Vectors) -> NDArray[np.int64]:
-    """(q, NEAREST) the columns of the highest scores of each row, fewer where there are fewer columns."""
+    """(q, min(NEAREST, n)) the columns of the highest scores (q, n) of each row, in no stated order."""
     k = min(NEAREST, scores.shape[1])
     return np.argpartition(-scores, k - 1, axis=1)[:, :k]
 
 
 def nearest_captions(queries: Vectors, sample: Sample, left_out: NDArray[np.int64]) -> Floats:
-    """(q, n) each query's cosine with the nearest caption of each picture; NaN where it has none.
+    """(q, n) each query's cosine with the nearest caption of each picture, NaN for a picture without captions.
 
-    `left_out` (q,) is a caption that does not count for that query, -1 where all do.
+    `left_out` (q,) is the caption that is ignored for each query, -1 for none.
     """
     cosines = (queries @ sample.texts.T).astype(np.float64)
     rows = np.flatnonzero(left_out >= 0)
@@ -190,16 +188,24 @@ def nearest_captions(queries: Vectors, sample: Sample, left_out: NDArray[np.int6
 
 
 def _balanced(is_right: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Weights of which those of either kind sum to one."""
+    """The weights, scaled so that those of each class sum to one."""
     return weights / np.where(is_right, weights[is_right].sum(), max(float(weights[~is_right].sum()), 1e-9))
 
 
 def _fit_best_of(
     queries: Vectors, scores: Floats, captions: Floats, is_right: NDArray[np.bool_], weights: Floats
 ) -> tuple[Fitted, float] | None:
-    """A rule by score and caption of the most relevant of each query's pictures, (n, NEAREST); None as `fit`.
+    """The rule, and the scale of the captions' cosines, fitted to the most relevant picture of each query.
 
-    A picture without captions counts as far from its captions as the farthest one that has some.
+    Args:
+        queries: (n, dim).
+        scores: (n, NEAREST) cosines with the candidates.
+        captions: (n, NEAREST) cosines with the candidates' nearest captions; a missing one becomes the minimum.
+        is_right: (n,) whether the query has a match among the candidates.
+        weights: (n,) of the examples.
+
+    Returns:
+        None as `fit`.
     """
     captions = np.where(np.isnan(captions), np.nanmin(captions), captions)
     rows, nothing = np.arange(len(scores)), np.zeros((len(scores), 0), np.float32)
@@ -218,26 +224,25 @@ def _fit_best_of(
 
 
 def _lenient(fitted: Fitted, caption_scale: float, queries: Vectors, scores: Floats, captions: Floats) -> Fitted:
-    """The rule with an offset from which all but MISSED of the queries that have something to find fit.
+    """The rule with its offset raised until at most the share MISSED of the queries with a match is judged without one.
 
-    What was left out for a query is not all that would do for it: of two pictures of a dog on grass, either does. So
-    the examples without a match are harder than queries of which nothing fits, and a rule halfway between says so of
-    too many.
+    Not everything that matches a query was removed for its negative example: either of two pictures of a dog on grass
+    matches. Negative examples are therefore harder than queries without a match, and the fitted threshold is too high.
     """
     logits = fitted.scale * scores + caption_scale * captions + queries @ fitted.direction + fitted.offset
     return replace(fitted, offset=fitted.offset + max(0.0, -float(np.quantile(logits, MISSED))))
 
 
 def beside_phrases(images: Vectors, phrases: Vectors, n: int) -> BesidePhrases | None:
-    """The rule for words among pictures without captions; None where there is too little.
+    """The rule for text queries over pictures without captions, None without enough pictures or phrases.
 
-    Nine in ten of the phrases are taken to be true of no picture of the collection, so that quantile of their best z is
-    one of the best of the pictures that do not fit: it says how many independent pictures the collection counts for.
+    Nine in ten phrases are assumed to describe no picture of the collection. That quantile of the phrases' best
+    z-scores is the best z-score of pictures that do not match; the number of independent pictures follows from it.
 
     Args:
         images: (m, dim) a random sample of the collection's pictures.
-        phrases: (p, dim) unit vectors of phrases of all kinds.
-        n: How many pictures there are.
+        phrases: (p, dim) unit vectors of general phrases.
+        n: The number of pictures in the collection.
     """
     if len(images) < LEAST or len(phrases) < LEAST:
         return None
@@ -250,7 +255,7 @@ def beside_phrases(images: Vectors, phrases: Vectors, n: int) -> BesidePhrases |
 
 
 def fit_image_to_text(sample: Sample) -> Fitted | None:
-    """The rule for a picture among captions, or None where there is too little to learn from."""
+    """The rule for picture queries over captions, None without enough pictures."""
     pictures = np.unique(sample.image_of)
     if len(pictures) < LEAST:
         return None
@@ -261,17 +266,17 @@ def fit_image_to_text(sample: Sample) -> Fitted | None:
 
 
 def background(vectors: Vectors, n: int) -> Background | None:
-    """What scores are compared with where there is no fitted rule; None where there is too little.
+    """The rule for queries without a fitted one, None without enough vectors.
 
     Args:
-        vectors: (m, dim) a random sample of the collection, of one modality.
-        n: How many there are of it in the collection.
+        vectors: (m, dim) a random sample of the collection's documents of one modality.
+        n: The number of such documents in the collection.
     """
     return Background(vectors[:MAX_BACKGROUND], n) if len(vectors) >= LEAST else None
 
 
 def _fit_with_and_without(queries: Vectors, scores: Vectors, true: NDArray[np.bool_], weights: Floats) -> Fitted | None:
-    """Fits on each query with what it may be true of, and again without."""
+    """A rule fitted to each query's best cosine with, and without, the documents (q, n) that it may describe."""
     has_others = ~true.all(axis=1)
     best = scores.max(axis=1)
     without = np.where(true, -np.inf, scores).max(axis=1)[has_others]
@@ -289,16 +294,15 @@ def fit(queries: Vectors, scores: Vectors, is_right: NDArray[np.bool_], weights:
 
     Args:
         queries: (n, dim).
-        scores: (n,) of each query's best result.
-        is_right: (n,) whether that result is right.
-        weights: (n,) what each example counts.
+        scores: (n,) cosine of each query's best match.
+        is_right: (n,) whether that match is right.
+        weights: (n,) of the examples.
 
     Returns:
-        None where there are not both kinds, or right results do not score higher than wrong ones: such scores
-        say nothing.
+        None if there are not both right and wrong matches, or if right ones do not score higher.
 
     Source: Hastie, Tibshirani, Friedman 2009 (The Elements of Statistical Learning), section 4.4.1, with a ridge
-        penalty on the query's part.
+        penalty on the coefficients of the query.
     """
     found = _fitted(queries, scores[:, None].astype(np.float64), is_right, weights)
     return None if found is None or found[1][0] <= 0 else found[0]
@@ -307,9 +311,9 @@ def fit(queries: Vectors, scores: Vectors, is_right: NDArray[np.bool_], weights:
 def fit_two(
     queries: Vectors, scores: Floats, captions: Floats, is_right: NDArray[np.bool_], weights: Floats
 ) -> tuple[Fitted, float] | None:
-    """As `fit`, on the nearest caption's cosine (n,) as well: the rule, and that cosine's scale, which is positive.
+    """As `fit`, with the nearest caption's cosine (n,) as a second predictor: the rule, and that predictor's scale.
 
-    Where the score says nothing beside the captions, its scale is next to nothing.
+    The scale is positive. If the score does not improve on the captions, the rule's own scale is `LEAST_SCALE`.
     """
     found = _fitted(queries, np.column_stack([scores, captions]), is_right, weights)
     if found is None or found[1][1] <= 0:
@@ -325,7 +329,7 @@ def fit_two(
 def _fitted(
     queries: Vectors, values: Floats, is_right: NDArray[np.bool_], weights: Floats
 ) -> tuple[Fitted, Floats] | None:
-    """A logistic regression on values (n, v) and the query: the rule by the first value, and the scales (v,) of all."""
+    """A logistic regression on predictors (n, v) and the query: the rule of the first, and the scales (v,) of all."""
     if is_right.all() or not is_right.any():
         return None
     n_values = values.shape[1]
@@ -343,7 +347,7 @@ def _fitted(
 
 
 def _minimised(features: Floats, is_right: Floats, weights: Floats, penalty: Floats) -> Floats:
-    """The coefficients (features,) of the least weighted and penalised log-loss; steps that raise it are halved."""
+    """The coefficients (features,) with the least weighted, penalised log-loss; a step that raises it is halved."""
 
     def loss(beta: Floats) -> float:
         logits = features @ beta
@@ -355,7 +359,7 @@ def _minimised(features: Floats, is_right: Floats, weights: Floats, penalty: Flo
         chance = logistic(features @ beta)
         gradient = features.T @ (weights * (chance - is_right)) + penalty * beta
         scaled = features * np.sqrt(weights * chance * (1 - chance))[:, None]
-        curvature = scaled.T @ scaled  # of one array with itself: half the work
+        curvature = scaled.T @ scaled  # NumPy computes half of a product with itself
         curvature[np.diag_indices_from(curvature)] += penalty + 1e-12
         step = np.linalg.solve(curvature, gradient)
         while (after := loss(beta - step)) > now and np.abs(step).max() > CLOSE_ENOUGH:

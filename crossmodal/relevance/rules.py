@@ -1,18 +1,18 @@
-"""How likely a result is what was asked for: scores turned into a relevance of 0 to 1.
+"""Relevance: the probability, 0 to 1, that a match is what the query describes.
 
-A cosine says little by itself: a picture that "hearts" is true of scores less than a wrong picture does for a
-long caption. What a score has to be compared with depends on the query.
+A cosine alone does not tell: a correct picture for "hearts" has a lower cosine than a wrong picture for a long caption.
+The cosine that a match needs depends on the query.
 
-- `Fitted`, where there are captions: a logistic regression on the score and on the query's vector, so the
-  score from which a result is more likely right than wrong is a linear function of the query.
-- `WithCaptions`, for words among pictures with several captions each: also on how near the words are to the picture's
-  own captions.
-- `BesidePhrases`, for words among pictures without captions: a picture's score with the query is compared with its
-  scores with phrases of all kinds.
-- `Background`, for other queries: the query's scores with a sample of the collection are taken for scores of what
-  does not fit, and the relevance says how much the best of so many would have to be exceeded.
+- `Fitted`, for collections with captions: a logistic regression on the cosine and the query's vector. The cosine from
+  which a match is more likely right than wrong is a linear function of the query.
+- `WithCaptions`, for text queries over pictures with several captions each: as `Fitted`, with the query's cosine with
+  the nearest caption of the picture.
+- `BesidePhrases`, for text queries over pictures without captions: a picture's cosine with the query is compared with
+  its cosines with general phrases.
+- `Background`, for all other queries: a match's cosine is compared with the query's cosines with a sample of the
+  collection, which stands for documents that do not match.
 
-All rise with the score of a picture. `calibration.py` fits them.
+Each rule increases with the cosine. `calibration.py` fits them.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 FITS_FROM = 0.5
-"""The relevance from which a result is more likely right than wrong."""
+"""The relevance from which a match is more likely right than wrong."""
 LEAST_SPREAD = 1e-3
-"""Standard deviations of scores below this are rounding, or pictures that are all the same."""
+"""Smallest standard deviation of cosines; below it are rounding errors and identical pictures."""
 FORMAT = 1
 
 
 def fits(relevances: Sequence[float | None], least: float | None) -> bool | None:
-    """Whether the best of the results of a query is relevant: not where there is none, None where none has a relevance.
+    """True if the best match reaches the threshold, False if there are no matches, None if no match has a relevance.
 
     Args:
-        relevances: Of the results, None where one has none.
-        least: What is asked for; FITS_FROM where nothing is.
+        relevances: Of the matches, None for a match without one.
+        least: The threshold; `FITS_FROM` if None.
 
     Raises:
-        InputError: `least` is asked for, and some results have no relevance, so that they can't be told.
+        InputError: `least` is given, and a match has no relevance to compare with it.
     """
     known = [relevance for relevance in relevances if relevance is not None]
     if least is not None and len(known) < len(relevances):
         raise InputError(
             "min_relevance: not every result has a relevance. The collection is not calibrated (run `python app.py "
-            "-t calibrate`; it takes at least 20 pictures), or was searched by words alone (leave `fusion` out)"
+            "-t calibrate`; it needs at least 20 pictures), or was searched by words alone (remove `fusion`)"
         )
     if not known:
         return None if relevances else False
@@ -64,22 +64,22 @@ def fits(relevances: Sequence[float | None], least: float | None) -> bool | None
 
 
 class Judged(Protocol):
-    """What a rule may ask about the pictures it judges; asking costs a look into the store."""
+    """The pictures that a rule judges. Each method reads the store when it is called."""
 
     def vectors(self) -> Vectors:
-        """(k, dim) the pictures' own vectors."""
+        """(k, dim) float32, the vectors of the pictures."""
         ...
 
     def captions(self) -> Floats:
-        """(k,) the query's cosine with the nearest caption of each picture, NaN where one has none."""
+        """(k,) the query's cosine with the nearest caption of each picture, NaN for a picture without captions."""
         ...
 
 
 class Rule(Protocol):
-    """Turns the scores of one query into relevances."""
+    """Turns the cosines of one query into relevances."""
 
     def of(self, query: Vectors, scores: Floats, judged: Judged) -> Floats:
-        """Relevances (k,) in [0, 1], which rise with the score, for a query (dim,) and its scores (k,)."""
+        """Relevances (k,) in [0, 1] of matches with cosines `scores` (k,) with `query` (dim,), increasing with them."""
         ...
 
 
@@ -109,9 +109,9 @@ class Fitted:
 
 @dataclass(frozen=True)
 class WithCaptions:
-    """As `Fitted`, with `caption_scale` times the query's cosine with the picture's nearest caption; not negative.
+    """As `Fitted`, plus `caption_scale`, at least 0, times the query's cosine with the picture's nearest caption.
 
-    A picture without captions is judged by `without`.
+    `without` judges pictures without captions.
     """
 
     fitted: Fitted
@@ -123,50 +123,51 @@ class WithCaptions:
         captions = judged.captions()
         threshold = np.asarray(query, np.float64) @ self.fitted.direction + self.fitted.offset
         by_captions = self.caption_scale * np.nan_to_num(captions)
-        told = self.fitted.scale * np.asarray(scores, np.float64) + by_captions + threshold
-        return np.where(np.isnan(captions), self.without.of(query, scores), logistic(told))
+        logits = self.fitted.scale * np.asarray(scores, np.float64) + by_captions + threshold
+        return np.where(np.isnan(captions), self.without.of(query, scores), logistic(logits))
 
 
 @dataclass(frozen=True)
 class BesidePhrases:
-    """Relevance from how far a picture's score with the query lies above its scores with phrases of all kinds.
+    """Relevance from how far a picture's cosine with the query lies above its cosines with general phrases.
 
-    With z = (score - mean) / deviation over the picture's scores with the phrases, a picture that the query is not true
-    of stays below z with probability Phi(z), the best of n such pictures with Phi(z)^n. From there as `Background`.
+    With z = (score - mean) / deviation over the picture's cosines with the phrases, a picture that the query does not
+    describe stays below z with probability Phi(z), and the best of n such pictures with Phi(z)^n. The rest is as in
+    `Background`.
 
     Source: t-norm of Auckenthaler, Carey, Lloyd-Thomas 2000 (Score normalization for text-independent speaker
-        verification systems): a picture is a speaker's model, the phrases are impostors. The rest as `Background`.
+        verification systems), with the picture as the speaker's model and the phrases as impostors; then `Background`.
     """
 
     mean: Vectors  # (dim,) of the phrases' vectors
-    covariance: Vectors  # (dim, dim)
+    covariance: Vectors  # (dim, dim) of the phrases' vectors
     n: float
-    """How many independent pictures the collection counts for."""
+    """The number of independent pictures that the collection is equivalent to."""
 
     def of(self, query: Vectors, scores: Floats, judged: Judged) -> Floats:
         """As `Rule.of`."""
         return _relevance_of_best(self.z(np.asarray(scores, np.float64), judged.vectors()), self.n)
 
     def z(self, scores: Floats, pictures: Vectors) -> Floats:
-        """The scores (..., k) of pictures (k, dim) in deviations from the mean of the phrases' scores."""
+        """The z-scores (..., k) of cosines (..., k) of pictures (k, dim), over their cosines with the phrases."""
         variances = np.einsum("kd,kd->k", pictures @ self.covariance, pictures).astype(np.float64)
         deviations = np.maximum(np.sqrt(np.maximum(variances, 0)), LEAST_SPREAD)
-        is_there = variances > 0  # a picture that was removed in the meantime has zeros for a vector
-        return np.where(is_there, (scores - pictures @ self.mean) / deviations, -np.inf)
+        is_stored = variances > 0  # the vector of a picture that was removed in the meantime is zero
+        return np.where(is_stored, (scores - pictures @ self.mean) / deviations, -np.inf)
 
 
 @dataclass(frozen=True)
 class Background:
-    """Relevance from how far a score lies above those of what does not fit.
+    """Relevance from how far a cosine lies above those of documents that do not match.
 
-    With z = (score - mean) / deviation over the background's scores with the query, the best of n that do not fit
-    stays below the score with probability Phi(z)^n. The p-value p = 1 - Phi(z)^n becomes the chance that the result
-    fits, as favourable as p allows: 1 / (1 - e p ln p) for p < 1/e; from there to p = 1 it falls from 1/2 to 0.
+    With z = (score - mean) / deviation over the query's cosines with the background, the best of n documents that do
+    not match stays below the score with probability Phi(z)^n. The p-value p = 1 - Phi(z)^n gives an upper bound of the
+    probability of a match: 1 / (1 - e p ln p) for p < 1/e; from there to p = 1 it falls linearly from 1/2 to 0.
 
     Source: z-norm of Auckenthaler, Carey, Lloyd-Thomas 2000; the greatest of n by extreme value theory, as in Scheirer
-        et al. 2011 (Meta-recognition: the theory and practice of recognition score analysis); from p to a chance
+        et al. 2011 (Meta-recognition: the theory and practice of recognition score analysis); from p to a probability
         Sellke, Bayarri, Berger 2001 (Calibration of p values for testing precise null hypotheses), equation 3, with
-        even odds beforehand.
+        even prior odds.
 
     Example:
         >>> rule = Background(np.float32([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]]), n=4)
@@ -174,18 +175,18 @@ class Background:
         [0.0, 0.31, 1.0]
     """
 
-    vectors: Vectors  # (m, dim)
-    n: int
+    vectors: Vectors  # (m, dim), a sample of the collection
+    n: int  # documents in the collection
 
     def of(self, query: Vectors, scores: Floats, judged: Judged | None = None) -> Floats:
         """As `Rule.of`."""
-        beside = (self.vectors @ np.asarray(query, np.float32)).astype(np.float64)
-        z = (np.asarray(scores, np.float64) - beside.mean()) / max(float(beside.std()), LEAST_SPREAD)
+        background = (self.vectors @ np.asarray(query, np.float32)).astype(np.float64)
+        z = (np.asarray(scores, np.float64) - background.mean()) / max(float(background.std()), LEAST_SPREAD)
         return _relevance_of_best(z, self.n)
 
 
 def _relevance_of_best(z: Floats, n: float) -> Floats:
-    """The relevance of scores (k,) of z deviations, where the best of n that do not fit would have one, too."""
+    """The relevances (k,) of z-scores (k,) among n documents that do not match; see `Background`."""
     p = -np.expm1(n * np.array([log_phi(each) for each in z.tolist()], np.float64))
     small = np.clip(p, 1e-300, np.exp(-1))
     favourable = 1 / (1 - np.e * small * np.log(small))
@@ -194,12 +195,12 @@ def _relevance_of_best(z: Floats, n: float) -> Floats:
 
 
 def logistic(logits: Floats) -> Floats:
-    """1 / (1 + exp(-x)) of each, without an overflow."""
+    """1 / (1 + exp(-x)) elementwise, without overflow."""
     return np.exp(-np.logaddexp(0, -logits))
 
 
 def log_phi(z: float) -> float:
-    """The logarithm of the standard normal distribution function, exact where it is near 0."""
+    """The logarithm of the standard normal distribution function, accurate near 0."""
     if z > 0:
         return math.log1p(-math.erfc(z / math.sqrt(2)) / 2)
     return math.log(max(math.erfc(-z / math.sqrt(2)) / 2, 1e-300))
@@ -207,11 +208,14 @@ def log_phi(z: float) -> float:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The rules of a collection, by what is asked with and what is asked for, as ("text", "image").
+    """The relevance rules of a collection.
 
-    `fitted` holds those that captions allow. `backgrounds` are by what is asked for, and serve every query that has
-    no rule of its own. `words` is for words among pictures, before both. `store_id` and `last_seq` say of which state
-    of the store it is.
+    Attributes:
+        store_id: Of the store it was fitted on.
+        last_seq: The sequence number of the store's last commit at that time.
+        fitted: The rules fitted on captions, by modality of the query and of the matches.
+        backgrounds: By modality of the matches, the rule of queries without a fitted one.
+        words: The rule of text queries over pictures, used before both.
     """
 
     store_id: str
@@ -220,20 +224,20 @@ class Calibration:
     backgrounds: dict[Modality, Background] = field(default_factory=dict)
     words: WithCaptions | BesidePhrases | None = None
 
-    def rule(self, asked: str, target: Modality) -> Rule | None:
-        """The rule for a query of the modality `asked` ("vector" for one that has several parts), or None."""
-        if (asked, target) == ("text", "image") and self.words is not None:
+    def rule(self, modality: str, target: Modality) -> Rule | None:
+        """The rule for queries of `modality`, `vector` for several parts, and matches of `target`, or None."""
+        if (modality, target) == ("text", "image") and self.words is not None:
             return self.words
-        known: dict[tuple[str, Modality], Fitted] = dict(self.fitted.items())
-        return known.get((asked, target)) or self.backgrounds.get(target)
+        fitted: dict[tuple[str, Modality], Fitted] = dict(self.fitted.items())
+        return fitted.get((modality, target)) or self.backgrounds.get(target)
 
     def to_bytes(self) -> bytes:
-        """The calibration as the content of an .npz file; `from_bytes` turns it back."""
+        """The calibration as the content of an .npz file, which `from_bytes` reads."""
         arrays: dict[str, NDArray[np.generic]] = {
             "format": np.array(FORMAT), "store_id": np.array(self.store_id), "last_seq": np.array(self.last_seq)
         }  # fmt: skip
-        for (asked, target), rule in self.fitted.items():
-            arrays[f"{asked}-{target}"] = _numbers(rule)
+        for (modality, target), rule in self.fitted.items():
+            arrays[f"{modality}-{target}"] = _numbers(rule)
         if isinstance(self.words, WithCaptions):
             arrays["captions"] = np.concatenate([[self.words.caption_scale], _numbers(self.words.fitted)])
             arrays["captions-without"] = _numbers(self.words.without)
@@ -249,10 +253,10 @@ class Calibration:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Calibration:
-        """Reads what `to_bytes` made.
+        """The calibration that `to_bytes` wrote.
 
         Raises:
-            StateError: It is damaged, or of another format.
+            StateError: The content is damaged or of another format.
         """
         try:
             with np.load(io.BytesIO(content)) as arrays:
@@ -266,9 +270,9 @@ class Calibration:
     def _of(cls, arrays: dict[str, NDArray[np.generic]]) -> Calibration:
         fitted, backgrounds = {}, {}
         for target in MODALITIES:
-            for asked in MODALITIES:
-                if (numbers := arrays.get(f"{asked}-{target}")) is not None:
-                    fitted[asked, target] = _fitted(numbers)
+            for modality in MODALITIES:
+                if (numbers := arrays.get(f"{modality}-{target}")) is not None:
+                    fitted[modality, target] = _fitted(numbers)
             if (vectors := arrays.get(f"{target}-vectors")) is not None:
                 backgrounds[target] = Background(vectors.astype(np.float32), int(arrays[f"{target}-n"]))
         return cls(str(arrays["store_id"]), int(arrays["last_seq"]), fitted, backgrounds, _words(arrays))
@@ -293,26 +297,26 @@ def _words(arrays: dict[str, NDArray[np.generic]]) -> WithCaptions | BesidePhras
 
 
 class CalibrationFile:
-    """The calibration of a collection as it is on the disk now, read again when it was replaced."""
+    """The calibration file of a collection, read again whenever it is replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._held: Calibration | None = None
+        self._signature: tuple[int, int] | None = None
+        self._calibration: Calibration | None = None
 
     def current(self) -> Calibration | None:
-        """The calibration, or None where there is none; asking again costs microseconds.
+        """The calibration, or None without a readable file; takes microseconds if the file is unchanged.
 
-        Over a damaged one no search fails: it is named in the log, and there are no relevances until it is made again.
+        A damaged file is logged as an error and fails no search: matches have no relevance until it is written again.
         """
         try:
             found = self._path.stat()
-            if (found.st_ino, found.st_mtime_ns) != self._seen:
-                self._held, self._seen = None, (found.st_ino, found.st_mtime_ns)
-                self._held = Calibration.from_bytes(self._path.read_bytes())
+            if (found.st_ino, found.st_mtime_ns) != self._signature:
+                self._calibration, self._signature = None, (found.st_ino, found.st_mtime_ns)
+                self._calibration = Calibration.from_bytes(self._path.read_bytes())
         except FileNotFoundError:
-            self._held, self._seen = None, None
+            self._calibration, self._signature = None, None
         except (StateError, OSError) as error:
-            self._held = None
+            self._calibration = None
             log.error("%s: %s", self._path, error)
-        return self._held
+        return self._calibration

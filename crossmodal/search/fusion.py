@@ -1,7 +1,7 @@
-"""One answer out of several: of dense vectors, of learned words, of the words of captions.
+"""Fusion of several rankings into one: of dense vectors, of learned words, of the words of captions.
 
-A part's answer is an array of scores and one of keys, a row a query, as an index gives them: the best first,
--1 where there are fewer. What a part has not found has no share in the sum.
+A ranking is a pair of arrays, scores and keys, with a row for each query as an index returns them: best first, key -1
+where there are fewer matches. A match that a part did not find gets nothing from that part.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from crossmodal.core.types import Keys, ModelSpec
 
 Method = Literal["rrf", "weighted"]
 PARTS = ("dense", "sparse", "bm25")
-"""What a search may join, in the order of its weights."""
+"""The parts of a search that can be fused, in the order of their weights."""
 DEPTH = 100
-"""Matches that are asked of each part, where several are joined and no more are wanted."""
+"""How many matches of each part are fused at least."""
 Scores = NDArray[np.float32]
 Answer = tuple[Scores, Keys]  # (q, k) each
 RRF_K = 60
 FUSION_NAME = "fusion.json"
-"""File in a sparse model's folder with the fusion that tuning chose; not part of the hash of the weights."""
+"""The file in a sparse model's folder with the fusion that tuning chose; it is not part of the weights' hash."""
 
 
 def depth_for(k: int) -> int:
-    """How many matches of each part are joined for the best `k`: 100, 1,000, or all that a search may ask for.
+    """How many matches of each part are fused for the best `k`: 100, 1,000, or `MAX_MATCHES`.
 
-    In steps, because the order depends on it: the pages of a search are cut from one and the same.
+    The fused order depends on the depth. Few distinct depths keep the order the same from page to page.
     """
     return next((depth for depth in (DEPTH, 10 * DEPTH) if k <= depth), max(k, MAX_MATCHES))
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How parts are joined: by `rrf` or `weighted`, and the weight of each part, in their order.
+    """A fusion method and the weight of each part, in the order of the parts; without weights all are equal.
 
-    With a single weight above 0 the order of that part is kept.
+    With a single weight above 0, the order of that part is kept.
     """
 
     method: Method = "rrf"
@@ -53,24 +53,24 @@ class Fusion:
 
     @classmethod
     def parse(cls, text: str) -> Fusion:
-        """Reads `rrf`, `weighted`, `rrf:0.5,1`, `weighted:0.7,0.3`; without weights all parts count the same.
+        """The fusion of `rrf`, `weighted`, `rrf:0.5,1` or `weighted:0.7,0.3`.
 
         >>> Fusion.parse("weighted:0.7,0.3")
         Fusion(method='weighted', weights=(0.7, 0.3))
 
         Raises:
-            InputError: No such method, or a weight that is no number of 0 or more, or all are 0.
+            InputError: An unknown method, a weight that is not a number of at least 0, or all weights are 0.
         """
-        name, _, told = text.partition(":")
+        name, _, numbers = text.partition(":")
         matching = [method for method in get_args(Method) if method == name]
         try:
-            weights = tuple(float(part) for part in told.split(",")) if told else ()
+            weights = tuple(float(number) for number in numbers.split(",")) if numbers else ()
         except ValueError:
             weights = (-1.0,)
         if not matching or any(not 0 <= weight < np.inf for weight in weights) or (weights and not any(weights)):
             raise InputError(
-                f"fusion {text!r}: give rrf or weighted, and if you like the weight of each part behind a colon, "
-                "as in weighted:0.7,0.3"
+                f"fusion {text!r}: give rrf or weighted, optionally with the weight of each part after a colon, as in "
+                "weighted:0.7,0.3"
             )
         return cls(matching[0], weights)
 
@@ -78,10 +78,10 @@ class Fusion:
         return f"{self.method}:{','.join(f'{w:g}' for w in self.weights)}" if self.weights else self.method
 
     def weights_for(self, n_parts: int) -> tuple[float, ...]:
-        """A weight for each part.
+        """The weight of each part.
 
         Raises:
-            InputError: There are weights, and not as many.
+            InputError: The fusion has weights for another number of parts.
         """
         if self.weights and len(self.weights) != n_parts:
             raise InputError(f"fusion {self} has {len(self.weights)} weights, and there are {n_parts} parts")
@@ -89,13 +89,13 @@ class Fusion:
 
 
 def fusion_of_parts(text: str) -> Fusion:
-    """Reads what a search may be asked for: one of `PARTS` alone, `rrf`, or `weighted:A,B,C`, a weight for each.
+    """The fusion that a user names: one of `PARTS` alone, `rrf`, or `weighted:A,B,C` with a weight for each part.
 
     >>> fusion_of_parts("sparse")
     Fusion(method='weighted', weights=(0.0, 1.0, 0.0))
 
     Raises:
-        InputError: It is none of these.
+        InputError: `text` is none of these.
     """
     if text in PARTS:
         return Fusion("weighted", tuple(float(part == text) for part in PARTS))
@@ -109,18 +109,18 @@ def fusion_of_parts(text: str) -> Fusion:
 
 
 def part_alone(fusion: Fusion) -> str | None:
-    """The one of `PARTS` that has all the weight, or None where several have some."""
+    """The only one of `PARTS` with a weight above 0, None if there are several."""
     weighed = [part for part, weight in zip(PARTS, fusion.weights_for(len(PARTS)), strict=True) if weight]
     return weighed[0] if len(weighed) == 1 else None
 
 
 def has_part(fusion: Fusion, part: str) -> bool:
-    """Whether one of `PARTS` has any weight."""
+    """Whether `part`, one of `PARTS`, has a weight above 0."""
     return fusion.weights_for(len(PARTS))[PARTS.index(part)] > 0
 
 
 def name_of(fusion: Fusion) -> str:
-    """A fusion as `fusion_of_parts` reads it.
+    """The name of a fusion, which `fusion_of_parts` reads.
 
     >>> name_of(fusion_of_parts("rrf")), name_of(fusion_of_parts("bm25"))
     ('rrf', 'bm25')
@@ -129,14 +129,14 @@ def name_of(fusion: Fusion) -> str:
 
 
 def read_fusion(path: Path) -> Fusion:
-    """What tuning has found and written to a file, `rrf` where there is none.
+    """The fusion that tuning wrote to a file, `rrf` if there is no file.
 
     Raises:
         StateError: The file is damaged.
     """
     try:
-        told = json.loads(path.read_bytes())
-        fusion, parts = Fusion.parse(told["fusion"]), list(told["parts"])
+        values = json.loads(path.read_bytes())
+        fusion, parts = Fusion.parse(values["fusion"]), list(values["parts"])
         weights = dict(zip(parts, fusion.weights_for(len(parts)), strict=True))
         if not set(parts) <= set(PARTS):
             raise ValueError(f"its parts are {parts}")
@@ -148,17 +148,17 @@ def read_fusion(path: Path) -> Fusion:
 
 
 def fusion_of(model: ModelSpec) -> Fusion:
-    """Default fusion of a collection of this sparse model."""
+    """The default fusion of a collection of this sparse model, as tuning chose it."""
     return read_fusion(Path(model.weights) / FUSION_NAME)
 
 
 def shares(answer: Answer, method: Method) -> Scores:
-    """What each match adds to the sum, (q, k), before its part is weighted; 0 where there is no match.
+    """What each match contributes to the fused score, (q, k), before the weight of its part; 0 where there is none.
 
     Args:
-        answer: Of one part.
-        method: `rrf` gives 1 / (60 + rank), ranks from 1. `weighted` brings the scores of a query to 0 to 1,
-            by its least and greatest; where all are equal they are 1.
+        answer: The ranking of one part.
+        method: `rrf` gives 1 / (60 + rank), with ranks from 1. `weighted` scales the scores of each query to 0 to 1 by
+            their minimum and maximum; equal scores become 1.
 
     Source: Cormack, Clarke, Buettcher 2009 (Reciprocal rank fusion outperforms Condorcet), SIGIR, section 2;
         Fox and Shaw 1994 (Combination of multiple searches), CombSUM over scores scaled by minimum and maximum.
@@ -180,16 +180,16 @@ def shares(answer: Answer, method: Method) -> Scores:
 
 
 def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
-    """The k best by the weighted sum of the parts' shares.
+    """The k best matches by the weighted sum of the parts' shares.
 
     Args:
-        answers: One a part, over the same queries; ask each part for more than k, 100 for a k of 10, say.
+        answers: The ranking of each part over the same queries, deeper than k: see `depth_for`.
         fusion: Method and weights.
-        k: How many, at least 1.
+        k: The most matches to return, at least 1.
 
     Returns:
-        Scores (q, k), falling, and keys (q, k); equal scores by ascending key; where fewer are found the rest
-        of a row is -1 with a score of -inf. A part of weight 0 adds no matches.
+        Scores (q, k) float32, descending, and keys (q, k) int64; equal scores by ascending key; a row with fewer
+        matches ends in keys of -1 with scores of -inf. A part of weight 0 adds no matches.
 
     Example:
         >>> dense = np.array([[0.9, 0.8]], np.float32), np.array([[1, 2]])
@@ -216,9 +216,9 @@ def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
 
 
 def candidates(n_parts: int, steps: int = 10) -> list[Fusion]:
-    """The fusions that tuning tries: `rrf` and `weighted` with all weights that sum to 1 in steps of 1 / steps.
+    """The fusions that tuning tries: `rrf`, and `weighted` with all weights that sum to 1 in steps of 1 / steps.
 
-    Every part alone is among them, so the best on the split they are chosen on is at least as good as each.
+    Each part alone is among them, so on the split they are chosen on the best is at least as good as every part.
 
     >>> [str(fusion) for fusion in candidates(2, steps=2)]
     ['rrf', 'weighted:1,0', 'weighted:0.5,0.5', 'weighted:0,1']
