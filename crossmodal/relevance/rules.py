@@ -18,12 +18,10 @@ Each rule increases with the cosine. `calibration.py` fits them.
 from __future__ import annotations
 
 import io
-import logging
 import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +30,6 @@ from numpy.typing import NDArray
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 
-log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 FITS_FROM = 0.5
@@ -294,29 +291,3 @@ def _words(arrays: dict[str, NDArray[np.generic]]) -> WithCaptions | BesidePhras
         covariance = arrays["phrases-covariance"].astype(np.float32)
         return BesidePhrases(mean.astype(np.float32), covariance, float(arrays["phrases-n"]))
     return None
-
-
-class CalibrationFile:
-    """The calibration file of a collection, read again whenever it is replaced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._signature: tuple[int, int] | None = None
-        self._calibration: Calibration | None = None
-
-    def current(self) -> Calibration | None:
-        """The calibration, or None without a readable file; takes microseconds if the file is unchanged.
-
-        A damaged file is logged as an error and fails no search: matches have no relevance until it is written again.
-        """
-        try:
-            found = self._path.stat()
-            if (found.st_ino, found.st_mtime_ns) != self._signature:
-                self._calibration, self._signature = None, (found.st_ino, found.st_mtime_ns)
-                self._calibration = Calibration.from_bytes(self._path.read_bytes())
-        except FileNotFoundError:
-            self._calibration, self._signature = None, None
-        except (StateError, OSError) as error:
-            self._calibration = None
-            log.error("%s: %s", self._path, error)
-        return self._calibration

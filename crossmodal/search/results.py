@@ -12,7 +12,8 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Keys, Vectors
-from crossmodal.relevance.rules import CalibrationFile, Floats, fits
+from crossmodal.relevance.calibration_file import CalibrationFile
+from crossmodal.relevance.rules import Floats, fits
 from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine

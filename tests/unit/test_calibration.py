@@ -5,6 +5,7 @@ import pytest
 
 from crossmodal.relevance import calibration as calibrating
 from crossmodal.relevance.calibration import Sample
+from crossmodal.relevance.logistic import fit
 
 WORDS = ("red", "blue", "green", "heart", "star", "moon", "small", "large")
 
@@ -92,9 +93,9 @@ def test_too_little_gives_no_rule() -> None:
 def test_scores_that_say_nothing_give_no_rule() -> None:
     queries, right = made(40).texts, np.arange(40) % 2 == 0
     even = np.ones(40)
-    assert calibrating.fit(queries, np.where(right, 0.1, 0.2).astype(np.float32), right, even) is None
-    assert calibrating.fit(queries, np.zeros(40, np.float32), np.ones(40, bool), even) is None
-    assert calibrating.fit(queries, np.full(40, 0.3, np.float32), right, even) is None
+    assert fit(queries, np.where(right, 0.1, 0.2).astype(np.float32), right, even) is None
+    assert fit(queries, np.zeros(40, np.float32), np.ones(40, bool), even) is None
+    assert fit(queries, np.full(40, 0.3, np.float32), right, even) is None
 
 
 def test_the_regression_finds_the_least_loss() -> None:
@@ -102,7 +103,7 @@ def test_the_regression_finds_the_least_loss() -> None:
     queries = unit(rng.standard_normal((500, 3)))
     scores = rng.random(500).astype(np.float32)
     chance = 1 / (1 + np.exp(-(8 * scores - 4 * queries[:, 0] - 4)))
-    rule = calibrating.fit(queries, scores, rng.random(500) < chance, np.ones(500))
+    rule = fit(queries, scores, rng.random(500) < chance, np.ones(500))
     assert rule is not None
     assert rule.scale == pytest.approx(8, rel=0.3)
     found = np.array([rule.of(query, np.array([score]))[0] for query, score in zip(queries, scores, strict=True)])

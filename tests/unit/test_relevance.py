@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
+from crossmodal.relevance.calibration_file import CalibrationFile
 from crossmodal.relevance.phrases import general_phrases
 from crossmodal.relevance.rules import (
     Background,
     BesidePhrases,
     Calibration,
-    CalibrationFile,
     Fitted,
     WithCaptions,
 )
