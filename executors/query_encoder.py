@@ -18,19 +18,22 @@ class QueryEncoder(TextEncoder):
     @requests(on="/encode")
     def encode_parts(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding`."""
-        for doc in valid_docs(docs, "text"):
-            try:
-                check_wanted_words(doc.text)
-            except InputError as error:
-                doc.error = str(error)
-        return self.encoded(docs, encode_query_texts)
+        return self._encoded_queries(docs)
 
     @requests(on="/search")
     def encode_queries(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
         """Fills `embedding` if the search compares vectors."""
         generation, encoder = self.encoders.current()
         if needs_vector(encoder, SearchOptions.from_parameters(parameters)):
-            return self.encode_parts(docs)
+            return self._encoded_queries(docs)
         for doc in valid_docs(docs, "text"):
             doc.generation = generation
         return docs
+
+    def _encoded_queries(self, docs: DocList[MediaDoc]) -> DocList[MediaDoc]:
+        for doc in valid_docs(docs, "text"):
+            try:
+                check_wanted_words(doc.text)
+            except InputError as error:
+                doc.error = str(error)
+        return self.encoded(docs, encode_query_texts)

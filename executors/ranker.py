@@ -1,6 +1,7 @@
 """Ranker: the last Executor of the query Flow; candidates in, complete results out."""
 
 import time
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,8 +37,15 @@ class Ranker(Executor):
     @requests(on="/search")
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
         """Fills `matches` from what all shards and branches found."""
+        return self._ranked(docs, SearchOptions.from_parameters(parameters))
+
+    @requests(on="/health")
+    def rank_by_vectors(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+        """As `rank`; a health check's text need not have words that the collection knows."""
+        return self._ranked(docs, replace(SearchOptions.from_parameters(parameters), fusion="dense"))
+
+    def _ranked(self, docs: DocList[MediaDoc], options: SearchOptions) -> DocList[MediaDoc]:
         start = time.perf_counter()
-        options = SearchOptions.from_parameters(parameters)
         encoded = [doc for doc in docs if not doc.error]
         for generation in {doc.generation for doc in encoded}:
             same = [doc for doc in encoded if doc.generation == generation]
@@ -50,10 +58,6 @@ class Ranker(Executor):
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
         return docs
 
-    @requests(on="/health")
-    def rank_by_vectors(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """As `rank`; a health check's text need not have words that the collection knows."""
-        return self.rank(docs, {**parameters, "fusion": "dense"})
 
     def close(self) -> None:
         """Closes the stores."""

@@ -47,7 +47,7 @@ class VectorIndexer(Executor):
     @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies what was committed to the store."""
-        _, opened = self.indexes.current()
+        opened = self.indexes.current()[1]
         for index in opened:
             index.refresh()
         self._has_followed = True
@@ -58,7 +58,7 @@ class VectorIndexer(Executor):
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies what was committed and writes a snapshot; called at the end of an indexing run."""
-        _, opened = self.indexes.current()
+        opened = self.indexes.current()[1]
         for index in opened:
             index.refresh()
         _write(opened)
@@ -92,7 +92,7 @@ class VectorIndexer(Executor):
     def close(self) -> None:
         """Writes a snapshot if this Flow writes, and closes the stores."""
         if self._has_followed:
-            _, opened = self.indexes.current()
+            opened = self.indexes.current()[1]
             for index in opened:
                 index.refresh()
             _write(opened)

@@ -36,7 +36,7 @@ def check_wanted_words(text: str) -> None:
 
 def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
     """Whether the search for a text needs the text's vector: not if only words of pictures are compared."""
-    if not has_words(encoder.spec) or options.target not in ("", "image") or not options.fusion:
+    if not has_words(encoder.spec) or options.target not in (None, "image") or not options.fusion:
         return True
     from crossmodal.lexical.model import SparseEncoder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
@@ -55,14 +55,14 @@ class SearchOptions:
 
     Attributes:
         top_k: How many matches of each modality are ranked, 1 to `MAX_MATCHES`.
-        target: The modality to search, or `both`; empty for the default of the query's modality.
+        target: The modality to search, or `both`; None for the default of the query's modality.
         where: A condition on the matches, empty for none.
         fusion: How words and vectors are joined in a sparse collection, empty for the collection's default.
         page: If given, only this part of the matches is returned, and each match with its picture and captions.
     """
 
     top_k: int = DEFAULT_TOP_K
-    target: str = ""
+    target: Target | None = None
     where: str = ""
     fusion: str = ""
     page: Page | None = None
@@ -81,17 +81,20 @@ class SearchOptions:
         """The options of a request's parameters, which other clients may have written.
 
         Raises:
-            InputError: `top_k` is not a number from 1 to `MAX_MATCHES`, or `page` is malformed.
+            InputError: `top_k` is not a number from 1 to `MAX_MATCHES`, or `target` or `page` is malformed.
         """
         top_k, page = parameters.get("top_k", DEFAULT_TOP_K), parameters.get("page")
         if not (isinstance(top_k, (int, float)) and 1 <= top_k <= MAX_MATCHES):
             raise InputError(f"top_k {str(top_k)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
-        target, where, fusion = (str(parameters.get(name) or "") for name in ("target", "where", "fusion"))
+        name, where, fusion = (str(parameters.get(each) or "") for each in ("target", "where", "fusion"))
+        target = next((known for known in get_args(Target) if known == name), None)
+        if name and target is None:
+            raise InputError(f"target {name[:40]!r}: expected image, text or both")
         return cls(int(top_k), target, where, fusion, None if page is None else Page.from_dict(page))
 
     def to_parameters(self) -> dict[str, Any]:
         """The parameters that `from_parameters` reads."""
-        parameters: dict[str, Any] = {"top_k": self.top_k, "target": self.target, "where": self.where}
+        parameters: dict[str, Any] = {"top_k": self.top_k, "target": self.target or "", "where": self.where}
         if self.fusion:
             parameters["fusion"] = self.fusion
         if self.page is not None:
@@ -129,7 +132,7 @@ class Query:
         if self.like or self.avoided or bool(self.text) == (self.picture is not None):
             return "vector"
         if self.text:
-            return "text" if self.options.target in ("", "image") else "vector"
+            return "text" if self.options.target in (None, "image") else "vector"
         return "image"
 
     @property

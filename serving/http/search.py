@@ -63,7 +63,7 @@ def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, coll
         picture = picture_of(asked.image, "image", fetched)
     options = SearchOptions(
         top_k=asked.offset + asked.top_k + 1,  # one more shows whether others follow
-        target=asked.target or "",
+        target=asked.target,
         where=asked.where or "",
         fusion=asked.fusion or "",
         page=Page(asked.top_k, asked.offset, asked.min_score, asked.min_relevance),
@@ -240,7 +240,7 @@ def _echo(asked: SearchRequest, query: Query, fusion: str) -> Asked:
         like=asked.like,
         mix=query.mix if is_mixed else None,
         where=asked.where or None,
-        target=query.options.target,
+        target=query.options.target or "image",
         top_k=asked.top_k,
         offset=asked.offset,
         min_score=asked.min_score,

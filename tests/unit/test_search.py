@@ -307,6 +307,11 @@ def test_options_come_back_from_the_parameters_of_a_request() -> None:
         assert SearchOptions.from_parameters(given.to_parameters()) == given
 
 
+def test_a_target_that_is_none() -> None:
+    with pytest.raises(InputError, match="target 'smell': expected image, text or both"):
+        SearchOptions.from_parameters({"target": "smell"})
+
+
 @pytest.mark.parametrize("page", ["x", {}, {"size": "many"}, {"size": float("inf")}, {"size": 1, "colour": 2}, [1]])
 def test_a_page_that_is_none(page: Any) -> None:
     with pytest.raises(InputError, match="page: expected"):
