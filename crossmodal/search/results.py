@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from crossmodal.store.sqlite import DocumentStore
 
 if TYPE_CHECKING:
     from crossmodal.search.hybrid import FusedMatch, HybridSearch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -115,28 +118,18 @@ class ResultRanker:
         A document that was removed after retrieval is left out. The store is asked once for the documents of the whole
         batch, and the condition is evaluated at most once.
         """
-        ranked = self._ranked(batch, options)
-        keys = {match.key for each in ranked if isinstance(each, _Ranking) for match in each.matches}
-        documents = self.store.by_keys(keys)
-        results: list[SearchResults | InputError] = []
-        for candidates, ranking in zip(batch, ranked, strict=True):
-            try:
-                results.append(self._completed(candidates, ranking, documents, options.page))
-            except InputError as error:
-                results.append(error)
-        return results
-
-    def _ranked(self, batch: Sequence[Candidates], options: SearchOptions) -> list[_Ranking | InputError]:
         allowed = None
         if self._words is not None and any(_is_lexical(each, options) for each in batch):
             allowed = allowed_keys(self.store, options, "image")
-        ranked: list[_Ranking | InputError] = []
-        for candidates in batch:
-            try:
-                ranked.append(self._ranking(candidates, options, allowed))
-            except InputError as error:
-                ranked.append(error)
-        return ranked
+        rankings = [_attempt(self._ranking, candidates, options, allowed) for candidates in batch]
+        keys = {match.key for each in rankings if isinstance(each, _Ranking) for match in each.matches}
+        documents = self.store.by_keys(keys)
+        return [
+            _attempt(self._completed, candidates, ranking, documents, options.page)
+            if isinstance(ranking, _Ranking)
+            else ranking
+            for candidates, ranking in zip(batch, rankings, strict=True)
+        ]
 
     def _ranking(self, candidates: Candidates, options: SearchOptions, allowed: Keys | None) -> _Ranking:
         name = options.fusion
@@ -154,10 +147,8 @@ class ResultRanker:
         return _Ranking([_ranked(match, found.fusion) for match in found.matches] + captions, found.fusion, found.note)
 
     def _completed(
-        self, candidates: Candidates, ranking: _Ranking | InputError, documents: dict[int, Document], page: Page | None
+        self, candidates: Candidates, ranking: _Ranking, documents: dict[int, Document], page: Page | None
     ) -> SearchResults:
-        if isinstance(ranking, InputError):
-            raise ranking
         matches = [
             Match(documents[each.key], each.scores, each.why) for each in ranking.matches if each.key in documents
         ]
@@ -216,6 +207,14 @@ class _Ranking:
     matches: list[Ranked]
     fusion: str = ""
     note: str = ""
+
+
+def _attempt(call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | InputError:
+    """What the call returns, or the error of one query, which must not fail the others of its batch."""
+    try:
+        return call(*args, **options)
+    except InputError as error:
+        return error
 
 
 def _open_words(collection: Collection, store: DocumentStore) -> HybridSearch:

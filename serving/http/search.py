@@ -42,11 +42,11 @@ class Opened(Protocol):
         """The words of its pictures, None in a collection without words."""
 
 
-def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
+def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
     """The query of a request.
 
     Args:
-        asked: The request.
+        request: The request.
         picture: A picture that was sent as a file.
         fetched: Pictures that were named by URL.
         collection: The collection that is served.
@@ -55,23 +55,22 @@ def query_of(asked: SearchRequest, picture: bytes | None, fetched: Fetched, coll
         InputError: Nothing to search for, a picture that can't be read, an invalid condition or fusion, or the name of
             another collection.
     """
-    if asked.collection not in (None, collection.root.name):
-        raise InputError(f"collection: {asked.collection!r} is not served here, {collection.root.name!r} is")
-    if asked.image is not None:
+    if request.collection not in (None, collection.root.name):
+        raise InputError(f"collection: {request.collection!r} is not served here, {collection.root.name!r} is")
+    if request.image is not None:
         if picture is not None:
             raise InputError("image: it came twice, as a file and as a data URI")
-        picture = picture_of(asked.image, "image", fetched)
+        picture = picture_of(request.image, "image", fetched)
     options = SearchOptions(
-        top_k=asked.offset + asked.top_k + 1,  # one more shows whether others follow
-        target=asked.target,
-        where=asked.where or "",
-        fusion=asked.fusion or "",
-        page=Page(asked.top_k, asked.offset, asked.min_score, asked.min_relevance),
+        top_k=request.offset + request.top_k + 1,  # one more shows whether others follow
+        target=request.target,
+        where=request.where or "",
+        fusion=request.fusion or "",
+        page=Page(request.top_k, request.offset, request.min_score, request.min_relevance),
     )
     has_captions = collection.model.family not in IMAGE_ONLY
-    return read_query(
-        asked.text or "", asked.exclude, picture, asked.like or "", asked.mix, options, has_captions=has_captions
-    )
+    text, like = request.text or "", request.like or ""
+    return read_query(text, request.exclude, picture, like, request.mix, options, has_captions=has_captions)
 
 
 def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
@@ -100,7 +99,7 @@ class Searcher:
         self._flow = flow
         self._opened = opened
 
-    async def answer(self, asked: SearchRequest, query: Query) -> SearchAnswer:
+    async def answer(self, request: SearchRequest, query: Query) -> SearchAnswer:
         """The answer to a request and its query.
 
         Raises:
@@ -112,7 +111,7 @@ class Searcher:
         (doc,) = await self._through([sent], "/search", query.options.to_parameters())
         opened = self._opened.named(doc.generation)
         vectors: dict[str, Vectors] = {}
-        if asked.vectors:
+        if request.vectors:
             vectors = await run_in_threadpool(opened.store.vectors_of, [match.id for match in doc.matches])
         results = [_result(match, vectors.get(match.id)) for match in doc.matches]
         spent = doc.timings_ms
@@ -130,7 +129,7 @@ class Searcher:
             more=doc.page["more"],
             fits=doc.page["fits"],
             results=results,
-            query=_echo(asked, query, doc.fusion),
+            query=_echo(request, query, doc.fusion),
             note=doc.note or None,
         )
 
@@ -230,20 +229,20 @@ def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
     return {name: score for name, score in match.scores.items() if name != "fused"}
 
 
-def _echo(asked: SearchRequest, query: Query, fusion: str) -> Asked:
+def _echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
     """How the request was understood."""
     is_mixed = bool(query.text) and (query.picture is not None or bool(query.like))
     return Asked(
         text=query.text or None,
         exclude=list(query.avoided),
         has_image=query.picture is not None,
-        like=asked.like,
+        like=request.like,
         mix=query.mix if is_mixed else None,
-        where=asked.where or None,
+        where=request.where or None,
         target=query.options.target or "image",
-        top_k=asked.top_k,
-        offset=asked.offset,
-        min_score=asked.min_score,
+        top_k=request.top_k,
+        offset=request.offset,
+        min_score=request.min_score,
         fusion=fusion or None,
-        min_relevance=asked.min_relevance,
+        min_relevance=request.min_relevance,
     )
