@@ -339,10 +339,11 @@ def index(settings: Settings, own: dict[str, Any]) -> int:
 
 def _model_and_terms(model: Any) -> str:
     """The model of a collection, its terms, and the line that changes it for one that knows more."""
+    from crossmodal.core.families import FAMILIES
     from crossmodal.encoders.catalogue import terms_of
-    from crossmodal.encoders.registry import LARGER_WEIGHTS, PHOTOS
+    from crossmodal.encoders.registry import PHOTOS
 
-    larger = f"-m {model.family} --weights {LARGER_WEIGHTS[model.family]}" if model.weights == PHOTOS else ""
+    larger = f"-m {model.family} --weights {FAMILIES[model.family].larger_weights}" if model.weights == PHOTOS else ""
     further = f"; -t reindex {larger} goes further" if larger else ""
     return f"model: {model}; terms: {terms_of(model)}{further}"
 
@@ -457,7 +458,7 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
         say("writable: POST /index, /update, /delete, and DELETE /documents/ID")
     if verb == "search":
         body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
-        if collection.model.base:  # with words that may be unknown
+        if collection.model.has_lexical:  # with words that may be unknown
             body = '{"data": ["hello world"], "parameters": {"top_k": 5, "fusion": "rrf"}}'
         header = "Content-Type: application/json"
         to_try = f"http://{in_url(to_ask(settings.host))}:{settings.port}/search"

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--weights", help="default: scenes, or photos with --photographs")
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    model = Model(arguments.weights or ("photos" if arguments.photographs else models.BUNDLED))
+    model = Model(arguments.weights or ("photos" if arguments.photographs else models.SCENES))
     if arguments.photographs:
         figures = on_photographs(model, arguments.photographs, arguments.split, arguments.collections)
     else:

@@ -33,5 +33,5 @@ def run(settings: Settings) -> list[Fetched]:
         InputError: Unknown weights, or a family that has none to download.
         StateError: They can't be fetched.
     """
-    weights = settings.weights or registry.LARGER_WEIGHTS.get(settings.model, registry.BUNDLED)
+    weights = settings.weights or registry.family_of(settings.model).larger_weights or registry.SCENES
     return [Fetched(path, sha256(path), path.stat().st_size) for path in registry.fetch(settings.model, weights)]

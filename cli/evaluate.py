@@ -17,7 +17,7 @@ from cli.progress import Meter
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Modality, Pixels, Vectors
+from crossmodal.core.types import Pixels, Vectors
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.evaluation import classes, recall
@@ -69,7 +69,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
         specs = [models.resolve(family, name) for family, name in names]  # a wrong name is told before the work
         told, rankings = [], []
         for spec in specs:
-            towers: tuple[Modality, ...] = ("image",) if spec.family in models.IMAGE_ONLY else ("image", "text")
+            towers = spec.modalities
             encoder = models.load(spec, towers, threads=settings.threads or None, precision=settings.precision)
             figures, ranking = _exactly(encoder, subject, options)
             told.append({"model": str(spec), **figures})
@@ -118,7 +118,7 @@ def _exactly(
         names, class_of = classes.number_classes(subject.class_names)
         hits = classes.hits_among_best(images, class_of)
         figures: dict[str, Any] = {"images": len(images), "classes": classes.figures(hits, names, class_of)}
-        if encoder.spec.family not in models.IMAGE_ONLY:
+        if "text" in encoder.spec.modalities:
             texts = _encode_texts(encoder, [classes.name_query(name) for name in names])
             precisions = classes.name_precisions(images, texts, class_of)
             figures["class_name_p10"] = round(float(precisions.mean()), 4)

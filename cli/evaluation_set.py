@@ -12,7 +12,7 @@ from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Failure, ImageRecord
 from crossmodal.datasets import registry as data_sets
-from crossmodal.encoders.registry import IMAGE_ONLY
+from crossmodal.encoders.registry import family_of
 from crossmodal.evaluation.recall import CAPTIONS_AN_IMAGE
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import thumbnail
@@ -48,7 +48,7 @@ class EvaluationSet:
 
     def check_family(self, family: str) -> None:
         """Refuses a model that knows pictures only where captions are to be ranked."""
-        if self.captions and family in IMAGE_ONLY:
+        if self.captions and "text" not in family_of(family).modalities:
             raise InputError(
                 f"{self.name} has captions, and {family} knows pictures only: evaluate it on a folder of class "
                 "folders without captions, or choose another model with -m"

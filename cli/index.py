@@ -48,7 +48,7 @@ def open_collection(settings: Settings) -> Collection:
             family, weights = own.family, own.weights
     weights = weights or models.default_weights(family, data_sets.canonical(settings.data_set))
     spec = resolve(family, weights)
-    if spec.base and settings.vocabulary:
+    if spec.has_lexical and settings.vocabulary:
         from crossmodal.lexical.model import SparseModel
 
         SparseModel.load(Path(spec.weights), settings.vocabulary)
@@ -107,7 +107,7 @@ def run(
         with IndexSession(private, collection, job.release) as session:
             session.send("pictures", map(image_doc, job.images(records)), job.image_done, len(records))
             job.duplicates_done()
-            if collection.model.family in models.IMAGE_ONLY:
+            if "text" not in collection.model.modalities:
                 job.note_unused_captions(settings.data_set)
             else:
                 captions = map(caption_doc, job.captions())
@@ -139,7 +139,7 @@ def _calibrate(job: IndexJob, collection: Collection, session: IndexSession) -> 
 
 def _note_wordless(job: IndexJob, collection: Collection) -> None:
     """Notes the new pictures of a sparse collection that no word of the model fits."""
-    if collection.model.base is None or not job.new:
+    if not collection.model.has_lexical or not job.new:
         return
     from crossmodal.lexical.indexes import wordless
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from cli.printing import cells, new_table
+from crossmodal.core.families import FAMILIES
 from crossmodal.core.settings import Settings
 from crossmodal.encoders.catalogue import Entry, entries
-from crossmodal.encoders.registry import FAMILIES, IMAGE_ONLY
 
 
 def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
@@ -24,7 +24,8 @@ def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
     Raises:
         InputError: An unknown family.
     """
-    left_out = [] if settings.model_named or query else sorted(IMAGE_ONLY)
+    backbones = [name for name, family in FAMILIES.items() if "text" not in family.modalities]
+    left_out = [] if settings.model_named or query else backbones
     families = [settings.model] if settings.model_named else [name for name in FAMILIES if name not in left_out]
     found = [entry for family in families for entry in entries(family)]
     return [entry for entry in found if not query or query.lower() in entry.weights.lower()], left_out

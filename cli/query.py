@@ -122,7 +122,8 @@ def asking(
     collection = Collection.open(_folder_of(settings))
     check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
-    if metric != "cosine" and collection.model.base and fusion != "dense" and (modality, target) == ("text", "image"):
+    joins_words = collection.model.has_lexical and fusion != "dense" and (modality, target) == ("text", "image")
+    if metric != "cosine" and joins_words:
         raise InputError(f"--metric {metric} is of vectors: with a sparse collection, it takes --fusion dense")
     # Read when torch is imported: idle threads that spin slow an encoding down many times on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -158,7 +159,7 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
 
 
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
-    if collection.model.family in registry.IMAGE_ONLY and "text" in (modality, target):
+    if not {modality, target} <= set(collection.model.modalities):
         raise InputError(
             f"{collection.folder} is of {collection.model}, which knows pictures only: use -t query-i2i PICTURE"
         )

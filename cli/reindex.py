@@ -44,7 +44,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
         with IndexSession(private, made, job.release) as session:
             session.send("pictures", map(image_doc, job.images()), job.done, job.count("image"))
-            if model.family in models.IMAGE_ONLY:
+            if "text" not in model.modalities:
                 job.report.note(str(before.root), f"its captions are left out: {model} knows pictures only")
             else:
                 captions = map(caption_doc, job.captions())

@@ -262,7 +262,7 @@ def load(settings: Settings, needs_text: bool = True) -> tuple[SparseModel, Enco
         raise InputError("name the folder of the sparse model with --weights; make one with `-t train -m sparse`")
     model = SparseModel.load(Path(settings.weights), settings.vocabulary)
     base = model.config.base
-    both = needs_text and base.family not in models.IMAGE_ONLY
+    both = needs_text and "text" in base.modalities
     towers: Any = ("image", "text") if both else ("image",)
     return model, models.load(base, towers, settings.threads or None)
 
@@ -271,8 +271,8 @@ def base_encoder(settings: Settings) -> Encoder:
     """The encoder that `settings.weights` names, FAMILY or FAMILY:WEIGHTS; by default CLIP."""
     family, _, weights = (settings.weights or "clip").partition(":")
     name = weights or models.default_weights(family, data_sets.canonical(settings.data_set))
-    towers: Any = ("image",) if family in models.IMAGE_ONLY else ("image", "text")
-    return models.load(models.resolve(family, name), towers, settings.threads or None)
+    spec = models.resolve(family, name)
+    return models.load(spec, spec.modalities, settings.threads or None)
 
 
 def training_features(encoder: Encoder, settings: Settings, n_scenes: int, pool: Path) -> tuple[Any, Any]:
@@ -346,7 +346,7 @@ def _pixels(encoder: Encoder, record: ImageRecord) -> Pixels:
 def _features(images: Vectors, encoder: Encoder, captions: list[str], image_of: Any) -> Any:
     from crossmodal.training.sparse_heads import Features
 
-    if encoder.spec.family in models.IMAGE_ONLY:
+    if "text" not in encoder.spec.modalities:
         return Features(images, None, captions, image_of)
     parts = [encoder.encode_texts(captions[i : i + TEXT_BATCH]) for i in range(0, len(captions), TEXT_BATCH)]
     texts = np.concatenate([np.empty((0, encoder.spec.dim), np.float32), *parts])

@@ -58,7 +58,6 @@ class Ranker(Executor):
             doc.timings_ms = {**doc.timings_ms, "rank": spent_ms}
         return docs
 
-
     def close(self) -> None:
         """Closes the stores."""
         self.rankers.close()

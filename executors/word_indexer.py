@@ -3,7 +3,6 @@
 from typing import Any
 
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.indexes import has_words
 from crossmodal.index.replica import StoreReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.lexical.indexes import WordIndexes
@@ -15,7 +14,7 @@ class WordIndexer(VectorIndexer):
 
     def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         (vectors, *_) = super()._open(opened)
-        if not has_words(opened.model):
+        if not opened.model.has_lexical:
             return (vectors,)
         words = WordIndexes.open(opened.index_folder, opened.model, vectors.store)
         return vectors, words.words, words.captions

@@ -13,7 +13,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
-from crossmodal.encoders.registry import BUNDLED, IMAGE_ONLY
+from crossmodal.encoders.registry import SCENES, family_of
 from crossmodal.relevance import calibration as fitting
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.phrases import general_phrases
@@ -74,7 +74,7 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
 def _fitted(made: Calibration, model: ModelSpec, sample: Sample, n_images: int, encode: Encode) -> Calibration:
     """The calibration with the rules that the sample's captions, or general phrases, give."""
     is_enough = len(sample.images) >= fitting.LEAST
-    phrases = fitting.phrases(sample.captions) if is_enough and model.family not in IMAGE_ONLY else {}
+    phrases = fitting.phrases(sample.captions) if is_enough and "text" in model.modalities else {}
     if phrases:
         phrase_vectors = encode(list(phrases))
         text_to_image = fitting.fit_text_to_image(sample, phrases, phrase_vectors)
@@ -90,8 +90,8 @@ def _fitted(made: Calibration, model: ModelSpec, sample: Sample, n_images: int, 
 
 def has_general_vocabulary(model: ModelSpec) -> bool:
     """Whether a model understands arbitrary phrases; the bundled scenes model and VSE++ know few words."""
-    spec = model.base or model
-    return spec.family == "clip" and spec.weights != BUNDLED
+    encoder = model.encoder
+    return family_of(encoder.family).is_open_vocabulary and encoder.weights != SCENES
 
 
 def _drawn(store: DocumentStore, modality: Modality, n: int) -> Keys:

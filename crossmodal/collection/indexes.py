@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from crossmodal.collection.collection import Collection
-from crossmodal.core.types import ModelSpec
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.sqlite import DocumentStore
-
-
-def has_words(model: ModelSpec) -> bool:
-    """Whether collections of this model have word indexes."""
-    return model.base is not None
 
 
 def every_index(collection: Collection, store: DocumentStore) -> dict[str, StoreReplica[Any]]:
@@ -21,7 +15,7 @@ def every_index(collection: Collection, store: DocumentStore) -> dict[str, Store
         "image": collection.index(store, "image"),
         "text": collection.index(store, "text"),
     }
-    if has_words(collection.model):
+    if collection.model.has_lexical:
         from crossmodal.lexical.indexes import WordIndexes
 
         opened = WordIndexes.open(collection.index_folder, collection.model, store)

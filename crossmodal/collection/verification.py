@@ -10,7 +10,6 @@ import numpy as np
 
 from crossmodal.collection import picture_map
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import NotWritableError, PictureError, StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.images.sources import from_file
@@ -81,7 +80,7 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
-    if has_words(collection.model):
+    if collection.model.has_lexical:
         from crossmodal.collection.term_verification import problems_of_words
 
         problems += [Problem(*found) for found in problems_of_words(collection, store, SAMPLED)]

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.families import modalities_of
+
 Modality = Literal["image", "text"]
 MODALITIES: tuple[Modality, ...] = ("image", "text")
 Precision = Literal["fp32", "bf16"]
@@ -117,6 +119,21 @@ class ModelSpec:
     dim: int
     preprocessing: Preprocessing
     base: ModelSpec | None = None
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The modalities that its encoder encodes; not stored, as they follow from the family."""
+        return self.base.modalities if self.base else modalities_of(self.family)
+
+    @property
+    def has_lexical(self) -> bool:
+        """Whether the model weights terms, so that collections of it have a term index and a caption index."""
+        return self.base is not None
+
+    @property
+    def encoder(self) -> ModelSpec:
+        """The spec of the encoder that makes the vectors: `base`, or the spec itself."""
+        return self.base or self
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, the inverse of `from_dict`."""

@@ -30,7 +30,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
 from crossmodal.encoders.hub import repository_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
@@ -90,8 +90,16 @@ def fetch(weights: str) -> list[Path]:
     return [file] if file else []
 
 
-def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> Backbone:
-    """The encoder of a spec made by `resolve`; without the image tower it is empty, and refuses everything."""
+def load(
+    spec: ModelSpec,
+    towers: tuple[Modality, ...] = MODALITIES,
+    threads: int | None = None,
+    precision: Precision = "fp32",
+) -> Backbone:
+    """The encoder of a spec made by `resolve`, in float32; without the image tower it is empty and refuses all input.
+
+    See `FamilyModule.load`.
+    """
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     return Backbone(spec, towers, threads)
 

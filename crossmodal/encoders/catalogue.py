@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from crossmodal.core.types import ModelSpec
-from crossmodal.encoders import photos, registry
+from crossmodal.encoders import registry
 from crossmodal.encoders.hub import cached_file
+from crossmodal.encoders.photos import SCALE_SUFFIX
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
-OUR_LICENCE = "apache-2.0"
-"""The bundled weights for scenes are trained on drawings of this program, and are under its own licence."""
+BUNDLED_LICENCES = {registry.SCENES: "apache-2.0"}
+"""Licences of bundled weights: those for scenes are trained on images that this program draws, and have its licence."""
+
+IMAGE_TOWER = "image_tower."
+"""Prefix of the tensors that an image-only family uses of bundled weights."""
 
 SEE_CARD = "see its card"
 
@@ -68,39 +73,28 @@ def entries(family: str) -> list[Entry]:
 
 def terms_of(model: ModelSpec) -> str:
     """What a model's weights may be used for, as far as their licence or their training data tells."""
-    spec = model.base or model
+    spec = model.encoder
     bundled: str | None = _known()["terms"]["bundled"].get(spec.weights)
     return bundled or _terms(_licence(spec.weights) if spec.family == "clip" else "")
 
 
 def _bundled(family: str) -> Iterator[Entry]:
-    folder = getattr(registry.family_of(family), "BUNDLED_FOLDER", None)
-    if folder:
-        spec = registry.resolve(family, registry.BUNDLED)
-        (file,) = folder.glob("*.safetensors")
-        n, terms = _parameters(file), _known()["terms"]["bundled"][registry.BUNDLED]
-        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, OUR_LICENCE, here=file, terms=terms)
-    if family == photos.FAMILY:
-        spec = registry.resolve(family, photos.NAME)
-        file = photos.BUNDLED_FOLDER / photos.WEIGHTS_NAME
-        n, terms = _parameters(file), _known()["terms"]["bundled"][photos.NAME]
-        yield Entry(family, spec.weights, spec.preprocessing.size_px, spec.dim, n, "", here=file, terms=terms)
+    for name in registry.family_of(family).bundled:
+        spec = registry.resolve(family, name)
+        (file,) = registry.bundled_folder(family, name).glob("*.safetensors")
+        licence, terms = BUNDLED_LICENCES.get(name, ""), _known()["terms"]["bundled"][name]
+        size_px, n = spec.preprocessing.size_px, _parameters(file, "" if "text" in spec.modalities else IMAGE_TOWER)
+        yield Entry(family, spec.weights, size_px, spec.dim, n, licence, here=file, terms=terms)
 
 
-def _parameters(file: Path) -> int:
-    """How many numbers are in a file of weights, from its header."""
+def _parameters(file: Path, prefix: str = "") -> int:
+    """How many numbers the tensors with this prefix have in a file of weights, from its header."""
     from safetensors import safe_open
 
     with safe_open(str(file), "np") as weights:
-        names = [name for name in weights.keys() if not name.endswith(photos.SCALE_SUFFIX)]  # noqa: SIM118
-        shapes = [weights.get_slice(name).get_shape() for name in names]
-    total = 0
-    for shape in shapes:
-        count = 1
-        for side in shape:
-            count *= side
-        total += count
-    return total
+        names = [name for name in weights.keys() if name.startswith(prefix)]  # noqa: SIM118
+        shapes = [weights.get_slice(name).get_shape() for name in names if not name.endswith(SCALE_SUFFIX)]
+    return sum(prod(shape) for shape in shapes)
 
 
 def _clip() -> Iterator[Entry]:

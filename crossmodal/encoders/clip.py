@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Preprocessing, Vectors
-from crossmodal.encoders import clip_tokens, photos
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision, Preprocessing, Vectors
+from crossmodal.encoders import clip_tokens, photos, registry
 from crossmodal.encoders.clip_names import (
     FILE_ENDINGS,
     architecture_config,
@@ -40,7 +40,7 @@ from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "clip"
-BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "clip-scenes"
+BUNDLED_FOLDER = registry.bundled_folder(FAMILY, registry.SCENES)
 CONFIG_NAME, WEIGHTS_NAME, MERGES_NAME = "open_clip_config.json", "open_clip_model.safetensors", "bpe.txt.gz"
 RANDOM, RANDOM_SEED = "random", 0
 TEXT_GROUP = 32
@@ -98,14 +98,18 @@ def fetch(weights: str) -> list[Path]:
 
 
 def load(
-    spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None
+    spec: ModelSpec,
+    towers: tuple[Modality, ...] = MODALITIES,
+    threads: int | None = None,
+    precision: Precision = "fp32",
 ) -> ClipEncoder | photos.PhotosEncoder:
-    """The encoder of a spec made by `resolve`."""
+    """The encoder of a spec made by `resolve`; see `FamilyModule.load`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
-    of_photos = photos.folder_of(spec.weights)
-    if of_photos:
-        return photos.PhotosEncoder(spec, of_photos, towers, threads)
-    return ClipEncoder(spec, towers, threads)
+    folder = photos.folder_of(spec.weights)
+    encoder = photos.PhotosEncoder(spec, folder, towers, threads) if folder else ClipEncoder(spec, towers, threads)
+    if precision == "bf16":
+        encoder.use_bf16()
+    return encoder
 
 
 class ClipEncoder(TwoTowers):

@@ -15,14 +15,15 @@ import numpy as np
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Preprocessing, Vectors
+from crossmodal.encoders import registry
 from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import sha256, unit_rows
 from crossmodal.encoders.wordpiece import WordPiece
 
-FAMILY, NAME = "clip", "photos"
-BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "clip-photos"
+FAMILY, NAME = "clip", registry.PHOTOS
+BUNDLED_FOLDER = registry.bundled_folder(FAMILY, NAME)
 CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME = "photos_config.json", "model.safetensors", "vocab.txt"
 SCALE_SUFFIX = ".row_scale"
 """Ends the name of the scales of a matrix that is stored in 8 bits."""

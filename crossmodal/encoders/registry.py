@@ -1,111 +1,120 @@
-"""Which model families there are, and how a name of weights becomes a spec and an encoder.
+"""How a name of weights becomes a spec and an encoder.
 
-A family is a module with two functions: `resolve(weights) -> ModelSpec` says what a name stands for, without
-loading more than it must; `load(spec, towers, threads) -> Encoder` makes the encoder and checks that the
-weights are still the ones of the spec.
+What the families are and what each can do is declared in `crossmodal.core.families`; this module imports the module of
+a family and calls it.
 """
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.families import FAMILIES, Family
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision
 
-FAMILIES: dict[str, str] = {
-    "clip": "crossmodal.encoders.clip",
-    "vse": "crossmodal.encoders.vse",
-    "timm": "crossmodal.encoders.backbone",
-    "sparse": "crossmodal.lexical.model",
-}
-
-IMAGE_ONLY = frozenset({"timm"})
-"""Families without a text tower: their collections hold pictures only, searched with pictures."""
-
-BUNDLED = "scenes"
-"""The name of the small weights that come with the program and know scenes."""
+SCENES = "scenes"
+"""Name of the small bundled weights, which know scenes."""
 
 PHOTOS = "photos"
-"""The name of the weights that come with the program and know photographs."""
+"""Name of the bundled weights that know photographs."""
 
-BUNDLED_NAMES = frozenset({BUNDLED, PHOTOS})
-"""Names of weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
-
-DEFAULT_WEIGHTS = {"clip": PHOTOS, "timm": PHOTOS}
-"""What each family uses on photographs."""
-
-LARGER_WEIGHTS = {"clip": "ViT-B-32/laion2b_s34b_b79k", "timm": "resnet101"}
-"""Weights of each family that know more than the bundled ones, to be downloaded: small, openly licensed."""
+BUNDLED_FOLDER = Path(__file__).parent / "bundled"
+BUNDLED_NAMES = frozenset(name for family in FAMILIES.values() for name in family.bundled)
+"""Names of the weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
 
 
-class Family(Protocol):
-    """What a family's module offers."""
+class FamilyModule(Protocol):
+    """The functions that the module of a family has."""
 
     def resolve(self, weights: str) -> ModelSpec:
-        """What a name of weights stands for."""
+        """The spec that a name of weights stands for, with as little loaded as possible.
+
+        Equal files must give an equal `weights_hash`, and other files another: a collection refuses vectors of another
+        spec. `weights` of the spec resolves to the same spec from any working directory.
+
+        Raises:
+            InputError: Unknown or damaged weights.
+            StateError: They have to be downloaded and can't be.
+        """
         ...
 
-    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> Encoder:
-        """The encoder of a spec."""
+    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, precision: Precision) -> Encoder:
+        """The encoder of a spec, with only these towers in memory, and torch's default for `threads` if None.
+
+        `precision` is one of those that the `Family` declares. The vectors have length 1 whatever it is.
+
+        Raises:
+            StateError: The weights on this machine are no longer those of the spec.
+        """
+        ...
+
+
+class FetchingModule(FamilyModule, Protocol):
+    """The module of a family with weights to download (`Family.larger_weights`)."""
+
+    def fetch(self, weights: str) -> list[Path]:
+        """The files that named weights need, downloaded if missing.
+
+        Raises:
+            InputError, StateError: As `resolve`.
+        """
         ...
 
 
 def family_of(name: str) -> Family:
-    """The module of a family.
+    """The family of that name.
 
     Raises:
         InputError: An unknown family; the known ones are named.
     """
     if name not in FAMILIES:
         raise InputError(f"unknown model {name!r}: choose one of {', '.join(FAMILIES)}")
-    return importlib.import_module(FAMILIES[name])
+    return FAMILIES[name]
 
 
-def default_weights(family: str, data_set: str) -> str:
-    """The weights a family uses on a data set when none are named.
+def module_of(family: Family) -> FamilyModule:
+    """The module of a family, imported."""
+    return cast(FamilyModule, importlib.import_module(family.module))
+
+
+def default_weights(name: str, data_set: str) -> str:
+    """The weights that a family uses on a data set when none are named.
 
     Raises:
-        InputError: The family has none that would do.
+        InputError: An unknown family, or one without default weights.
     """
-    family_of(family)
-    if family == "sparse":
-        raise InputError(
-            "-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights"
-        )
-    if data_set == "scenes" and family not in IMAGE_ONLY:
-        return BUNDLED
-    if family == "vse":
-        raise InputError(
-            "the VSE++ that comes with the program knows scenes only, and no other can be fetched by name: name a "
-            "published checkpoint or your own training's folder with --weights (or `--weights scenes` all the same)"
-        )
-    return DEFAULT_WEIGHTS[family]
+    family = family_of(name)
+    if data_set == SCENES and SCENES in family.bundled:
+        return SCENES
+    if family.default_weights is None:
+        raise InputError(family.no_default)
+    return family.default_weights
 
 
 def resolve(family: str, weights: str) -> ModelSpec:
-    """What `-m family --weights weights` stands for on this machine, downloaded if it has to be.
+    """The spec that `-m family --weights weights` stands for on this machine, downloaded if it has to be.
 
     Raises:
         InputError: An unknown family, architecture, tag or file.
         StateError: The weights are not here and can't be fetched.
     """
-    return family_of(family).resolve(weights)
+    return module_of(family_of(family)).resolve(weights)
 
 
-def fetch(family: str, weights: str) -> list[Path]:
-    """The files that weights by name need, downloaded where they are missing.
+def fetch(name: str, weights: str) -> list[Path]:
+    """The files that named weights need, downloaded if missing.
 
     Raises:
-        InputError: As `resolve`, or a family without weights by name.
+        InputError: As `resolve`, or a family without weights to download.
         StateError: They are not here and can't be fetched.
     """
-    found = getattr(family_of(family), "fetch", None)
-    if found is None:
-        raise InputError(f"{family} has no weights to download: use --weights {BUNDLED}, or a folder or file of yours")
-    return list(found(weights))
+    family = family_of(name)
+    if family.larger_weights is None:
+        raise InputError(f"{name} has no weights to download: use --weights {SCENES}, or a folder or file of yours")
+    return cast(FetchingModule, module_of(family)).fetch(weights)
 
 
 def load(
@@ -114,16 +123,19 @@ def load(
     threads: int | None = None,
     precision: Precision = "fp32",
 ) -> Encoder:
-    """The encoder of a spec; only the towers that are asked for stay in memory.
+    """The encoder of a spec; only the given towers stay in memory.
 
     Raises:
-        StateError: The weights on this machine are not the ones of the spec any more.
-        InputError: The family has no other precision than fp32.
+        StateError: The weights on this machine are no longer those of the spec.
+        InputError: The family does not support the precision.
     """
-    encoder = family_of(spec.family).load(spec, towers, threads)
-    if precision == "bf16":
-        use_bf16 = getattr(encoder, "use_bf16", None)
-        if use_bf16 is None:
-            raise InputError(f"--precision bf16 is for clip, {spec} knows fp32 only: leave it out")
-        use_bf16()
-    return encoder
+    family = family_of(spec.family)
+    if not family.supports(precision):
+        able = ", ".join(other.name for other in FAMILIES.values() if other.supports(precision))
+        raise InputError(f"--precision {precision} is for {able}, {spec} knows fp32 only: leave it out")
+    return module_of(family).load(spec, towers, threads, precision)
+
+
+def bundled_folder(family: str, name: str) -> Path:
+    """The folder of bundled weights."""
+    return BUNDLED_FOLDER / FAMILIES[family].bundled[name]

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
+from crossmodal.encoders import registry
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.weights import check_unchanged, unit_rows
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from crossmodal.encoders.vse_towers import VseModel
 
 FAMILY = "vse"
-BUNDLED_FOLDER = Path(__file__).parent / "bundled" / "vse-scenes"
+BUNDLED_FOLDER = registry.bundled_folder(FAMILY, registry.SCENES)
 FOLDER_FILES = ("vse_config.json", "vocab.json", "model.safetensors")
 CHECKPOINT_ENDING, PUBLISHED_VOCABULARY = ".pth.tar", "vocab.pkl"
 
@@ -55,8 +56,13 @@ def resolve(weights: str) -> ModelSpec:
     return ModelSpec(FAMILY, weights, weights_hash, config.joint_dim, config.preprocessing)
 
 
-def load(spec: ModelSpec, towers: tuple[Modality, ...] = ("image", "text"), threads: int | None = None) -> VseEncoder:
-    """The encoder of a spec made by `resolve`.
+def load(
+    spec: ModelSpec,
+    towers: tuple[Modality, ...] = MODALITIES,
+    threads: int | None = None,
+    precision: Precision = "fp32",
+) -> VseEncoder:
+    """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`.
 
     Raises:
         InputError: The weights are damaged.

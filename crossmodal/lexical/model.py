@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
 from crossmodal.encoders.weights import check_unchanged, sha256
 from crossmodal.lexical.terms import TermVocabulary
 
@@ -290,12 +290,10 @@ def resolve(weights: str) -> ModelSpec:
         InputError: There is no such folder, or its encoder knows pictures only.
         StateError: A file is missing or damaged.
     """
-    from crossmodal.encoders.registry import IMAGE_ONLY
-
     folder = Path(weights).expanduser().resolve()
     config, _ = _read_config(folder)
     base = config.base
-    if base.family in IMAGE_ONLY:
+    if "text" not in base.modalities:
         raise InputError(
             f"{folder} gives words to the vectors of {base}, which knows pictures only: it can be evaluated, and not "
             "indexed with; train one on an encoder that knows texts, too"
@@ -304,8 +302,13 @@ def resolve(weights: str) -> ModelSpec:
     return ModelSpec(FAMILY, str(folder), digest.hexdigest(), base.dim, base.preprocessing, base)
 
 
-def load(spec: ModelSpec, towers: tuple[Modality, ...] = MODALITIES, threads: int | None = None) -> SparseEncoder:
-    """The encoder of a spec made by `resolve`; `load_model` has the words.
+def load(
+    spec: ModelSpec,
+    towers: tuple[Modality, ...] = MODALITIES,
+    threads: int | None = None,
+    precision: Precision = "fp32",
+) -> SparseEncoder:
+    """The encoder of a spec made by `resolve`, in float32; `load_model` returns the terms.
 
     Raises:
         StateError: The folder, or the encoder it stands on, is not what it was.

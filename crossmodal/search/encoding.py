@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Vectors
@@ -14,7 +13,7 @@ from crossmodal.search.query import SearchOptions
 
 def encode_query_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Unit vectors (n, dim) of query texts; a sparse model leaves weights and words to avoid out of the sentence."""
-    if has_words(encoder.spec):
+    if encoder.spec.has_lexical:
         from crossmodal.lexical.model import SparseEncoder
 
         if isinstance(encoder, SparseEncoder):
@@ -36,7 +35,7 @@ def check_wanted_words(text: str) -> None:
 
 def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
     """Whether the search for a text needs the text's vector: not if only words of pictures are compared."""
-    if not has_words(encoder.spec) or options.target not in (None, "image") or not options.fusion:
+    if not encoder.spec.has_lexical or options.target not in (None, "image") or not options.fusion:
         return True
     from crossmodal.lexical.model import SparseEncoder
 

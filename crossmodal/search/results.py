@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import numpy as np
 
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Keys, Vectors
 from crossmodal.relevance.calibration_file import CalibrationFile
@@ -105,7 +104,7 @@ class ResultRanker:
             StateError: The store can't be read, or the model's files have changed.
         """
         store = collection.store()
-        words = _open_words(collection, store) if with_words and has_words(collection.model) else None
+        words = _open_words(collection, store) if with_words and collection.model.has_lexical else None
         return cls(store, CalibrationFile(collection.calibration_path), words)
 
     def close(self) -> None:

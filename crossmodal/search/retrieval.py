@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys, Modality, ModelSpec, Vectors
-from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.fusion import depth_for
@@ -24,7 +22,7 @@ def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec)
             searches captions, or pictures if the model encodes no captions.
         model: Of the collection.
     """
-    default = "image" if modality == "text" or model.family in IMAGE_ONLY else "text"
+    default = "image" if modality == "text" or "text" not in model.modalities else "text"
     wanted = options.target or default
     modalities: tuple[Modality, ...] = ("image", "text")
     return tuple(each for each in modalities if wanted in (each, "both"))
@@ -32,7 +30,7 @@ def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec)
 
 def retrieval_depth(model: ModelSpec, top_k: int) -> int:
     """How many nearest vectors are retrieved for the best `top_k`: more if they are then fused with words."""
-    return depth_for(top_k) if has_words(model) else top_k
+    return depth_for(top_k) if model.has_lexical else top_k
 
 
 def allowed_keys(store: DocumentStore, options: SearchOptions, modality: Modality) -> Keys | None:

@@ -8,11 +8,9 @@ from functools import cache
 import numpy as np
 
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.indexes import has_words
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Modality, Vectors
-from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.search.combining import combined, part_weights
@@ -98,12 +96,12 @@ class SearchService:
         return combined(list(zip(wanted, weights, strict=True)), avoided), note
 
     def _text_vectors(self, texts: Sequence[str]) -> tuple[Vectors, str]:
-        if texts and self._model.family in IMAGE_ONLY:
+        if texts and "text" not in self._model.modalities:
             raise InputError(f"this collection is of {self._model}, which knows pictures only: search with a picture")
         for text in texts:
             if not text.strip():
                 raise InputError("the text is empty")
-            if has_words(self._model):
+            if self._model.has_lexical:
                 check_wanted_words(text)
         if not texts:
             return np.empty((0, self._model.dim), np.float32), ""

@@ -80,7 +80,7 @@ class _Opened:
     def __init__(self, collection: Collection) -> None:
         self.collection, self.store = collection, collection.store()
         self.words = None
-        if collection.model.base:
+        if collection.model.has_lexical:
             from serving.http.known_words import Words  # a large import that only sparse collections need
 
             self.words = Words(collection.model, self.store)

@@ -9,8 +9,7 @@ from fastapi import APIRouter
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.settings import OtherService
-from crossmodal.core.types import MODALITIES, Document
-from crossmodal.encoders.registry import IMAGE_ONLY
+from crossmodal.core.types import Document
 from serving.http.errors import PROBLEMS, RefusedError
 from serving.http.schemas import (
     Caption,
@@ -58,7 +57,7 @@ def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequenc
             weights_hash=model.weights_hash,
             dim=model.dim,
             size_px=model.preprocessing.size_px,
-            modalities=["image"] if model.family in IMAGE_ONLY else list(MODALITIES),
+            modalities=list(model.modalities),
         )
         return ModelsAnswer(models=[info])
 

@@ -15,7 +15,6 @@ from crossmodal import __version__
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import MODALITIES
-from crossmodal.encoders.registry import IMAGE_ONLY
 from executors.schema import MediaDoc, to_array
 from serving.config import ServiceConfig
 from serving.http.errors import PROBLEMS, problem_of
@@ -116,7 +115,7 @@ def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened
 
 
 def _probe(now: Opened) -> MediaDoc:
-    if now.collection.model.family not in IMAGE_ONLY:
+    if "text" in now.collection.model.modalities:
         return MediaDoc(modality="text", text="ready")
     return picture_doc(GREY_PNG)
 

@@ -13,7 +13,6 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
-from crossmodal.encoders.registry import IMAGE_ONLY
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
@@ -68,7 +67,7 @@ def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, co
         fusion=request.fusion or "",
         page=Page(request.top_k, request.offset, request.min_score, request.min_relevance),
     )
-    has_captions = collection.model.family not in IMAGE_ONLY
+    has_captions = "text" in collection.model.modalities
     text, like = request.text or "", request.like or ""
     return read_query(text, request.exclude, picture, like, request.mix, options, has_captions=has_captions)
 

@@ -1,10 +1,18 @@
-"""Model families by name."""
+"""Model families by name, and what each declares."""
+
+from __future__ import annotations
 
 import pytest
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.families import FAMILIES
 from crossmodal.core.types import ModelSpec, Preprocessing
-from crossmodal.encoders import registry
+from crossmodal.encoders import backbone, clip, registry, vse
+from crossmodal.encoders.registry import FamilyModule, FetchingModule
+from crossmodal.lexical import model as lexical
+
+MODULES: tuple[FamilyModule, ...] = (clip, vse, backbone, lexical)  # mypy checks that they follow the contract
+FETCHING: tuple[FetchingModule, ...] = (clip, backbone)
 
 
 def test_an_unknown_family_names_the_known_ones() -> None:
@@ -15,13 +23,25 @@ def test_an_unknown_family_names_the_known_ones() -> None:
 
 
 def test_every_family_has_its_module() -> None:
-    for name in registry.FAMILIES:
-        family = registry.family_of(name)
-        assert callable(family.resolve)
-        assert callable(family.load)
-        assert name in registry.DEFAULT_WEIGHTS or name in ("sparse", "vse")
+    assert [registry.module_of(family) for family in FAMILIES.values()] == list(MODULES)
+    with_downloads = [registry.module_of(family) for family in FAMILIES.values() if family.larger_weights]
+    assert with_downloads == list(FETCHING)
+
+
+def test_a_family_without_default_weights_says_what_to_name() -> None:
     with pytest.raises(InputError, match="-m sparse needs a model: make one with `-t train -m sparse`"):
         registry.default_weights("sparse", "toy-data")
+    with pytest.raises(InputError, match="the bundled VSE\\+\\+ knows scenes only"):
+        registry.default_weights("vse", "f8k")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bundled_weights_are_of_the_family_and_need_no_download(family: str) -> None:
+    for name in FAMILIES[family].bundled:
+        spec = registry.resolve(family, name)
+        assert (spec.family, spec.weights) == (family, name)
+        assert registry.bundled_folder(family, name).is_dir()
+        assert spec.modalities == FAMILIES[family].modalities
 
 
 @pytest.mark.parametrize(
@@ -32,15 +52,33 @@ def test_default_weights(data_set: str, expected: str) -> None:
     assert registry.default_weights("clip", data_set) == expected
 
 
-@pytest.mark.parametrize("data_set", ["toy-data", "f8k"])
-def test_a_family_without_captions_has_no_use_for_scenes(data_set: str) -> None:
-    assert frozenset({"timm"}) == registry.IMAGE_ONLY
+@pytest.mark.parametrize("data_set", ["toy-data", "f8k", "scenes"])
+def test_backbones_use_the_photos_weights_on_every_data_set(data_set: str) -> None:
     assert registry.default_weights("timm", data_set) == "photos"
 
 
+def test_modalities_follow_from_the_family_and_are_not_stored() -> None:
+    images_only = ModelSpec("timm", "resnet101", "hash", 4, Preprocessing(8))
+    both = ModelSpec("clip", "scenes", "hash", 4, Preprocessing(8))
+    assert (images_only.modalities, both.modalities) == (("image",), ("image", "text"))
+    assert ModelSpec.from_dict(images_only.to_dict()) == images_only
+    assert "modalities" not in images_only.to_dict()
+
+
+def test_a_sparse_model_has_the_modalities_of_its_encoder() -> None:
+    encoder = ModelSpec("timm", "resnet101", "hash", 4, Preprocessing(8))
+    sparse = ModelSpec("sparse", "folder", "hash", 4, Preprocessing(8), encoder)
+    assert (sparse.has_lexical, encoder.has_lexical) == (True, False)
+    assert (sparse.modalities, sparse.encoder) == (("image",), encoder)
+
+
+def test_bf16_is_refused_by_a_family_that_does_not_declare_it() -> None:
+    with pytest.raises(InputError, match=r"--precision bf16 is for clip, vse scenes .* knows fp32 only"):
+        registry.load(registry.resolve("vse", "scenes"), precision="bf16")
+
+
 def test_the_bundled_weights_resolve() -> None:
-    spec = registry.resolve("clip", registry.BUNDLED)
+    spec = registry.resolve("clip", registry.SCENES)
     assert (spec.family, spec.weights, spec.dim) == ("clip", "scenes", 512)
     assert len(spec.weights_hash) == 64
-    assert spec == registry.resolve("clip", "scenes")
     assert (spec.preprocessing.size_px, spec.preprocessing.mean) == (96, (0.5, 0.5, 0.5))

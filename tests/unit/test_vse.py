@@ -167,7 +167,7 @@ def test_the_bundled_weights_have_their_place(folder: Path, monkeypatch: pytest.
 
 def test_the_bundled_weights_find_the_captions_of_toy_data() -> None:
     assert sum(file.stat().st_size for file in vse.BUNDLED_FOLDER.iterdir()) < 15e6
-    encoder = registry.load(registry.resolve("vse", registry.BUNDLED))
+    encoder = registry.load(registry.resolve("vse", registry.SCENES))
     records = [r for r in data_sets.read(str(TOY), None) if isinstance(r, ImageRecord)][:100]
     images = encoder.encode_images(evaluation_pixels(records, encoder.spec.preprocessing))
     texts = encoder.encode_texts([record.captions[0] for record in records])

@@ -9,7 +9,7 @@ from crossmodal.encoders.weights import unfilled
 
 
 def test_no_random_number_is_drawn_for_weights_that_are_loaded() -> None:
-    spec = registry.resolve("vse", registry.BUNDLED)
+    spec = registry.resolve("vse", registry.SCENES)
     before = torch.get_rng_state()
     registry.load(spec)
     assert torch.equal(torch.get_rng_state(), before)
