@@ -468,7 +468,7 @@ def _say_ready(settings: Settings, collection: Any, verb: str) -> None:
 def train(settings: Settings, own: dict[str, Any]) -> int:
     """Trains a model; on scenes without `--weights`, the small one that comes with the program."""
     if settings.model == "sparse":
-        from cli.sparse import train as train_sparse
+        from cli.sparse_model import train as train_sparse
 
         folder = train_sparse(settings, own["out"], own["set_"], lambda line: say(line, err=True))
     else:
@@ -504,7 +504,7 @@ def evaluate(settings: Settings, own: dict[str, Any]) -> int:
 
 def sparse(settings: Settings, own: dict[str, Any]) -> int:
     """What is measured of a sparse model: recalls, posting lists, how its parts are best joined."""
-    from cli import sparse as task
+    from cli import sparse_model as task
     from crossmodal.evaluation.lexical import recall_table
 
     result = {"evaluate": task.evaluate, "analyse": task.analyse, "tune": task.tune}[own["task"]](settings)

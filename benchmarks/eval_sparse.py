@@ -19,13 +19,20 @@ from typing import Any
 
 from common import write_figures
 
-from cli import sparse
-from cli.sparse import with_given
+from cli import sparse_model
+from cli.recipe_settings import with_settings
+from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
+from crossmodal.evaluation.encoding import EncodedSplit
+from crossmodal.evaluation.fusion_tuning import matches_of_parts, tune
 from crossmodal.evaluation.lexical import draw_recalls, figures, ranks_of_scores, recall_table
+from crossmodal.evaluation.term_ranking import dense_figures, scores_of_all, sparse_figures
+from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.terms import TermVocabulary
-from crossmodal.search.fusion import Fusion, fuse
-from crossmodal.training.sparse_heads import DenseToSparseTraining, ThesisTraining
+from crossmodal.search.fusion import DEPTH, Fusion, fuse
+from crossmodal.training.distilled_heads import DenseToSparseTraining
+from crossmodal.training.term_weights import HeadRecipe, train_model
+from crossmodal.training.thesis_heads import ThesisTraining
 
 THESIS, DISTILLED = "(a) thesis", "(b) dense-to-sparse"
 
@@ -63,19 +70,19 @@ def main() -> None:
 def measure(given: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
     settings = Settings(data_set=given.data_set, split=given.split, weights=given.weights, num_docs=given.num_docs)
     began = time.monotonic()
-    encoder = sparse.base_encoder(settings)
-    train, dev = sparse.training_features(encoder, settings, given.scenes, pool)
-    test = sparse.split_features(encoder, Settings(data_set=given.data_set, split=given.split))
+    encoder = sparse_model.base_encoder(settings)
+    train, dev = sparse_model.training_splits(encoder, settings, given.scenes, pool)
+    test = sparse_model.captioned_split(encoder, Settings(data_set=given.data_set, split=given.split))
     vocabulary = TermVocabulary.fit(train.captions, given.min_df)
     print(f"{len(train.images)} pictures to learn from, {len(test.images)} to find, {len(vocabulary)} words, "
           f"encoded in {time.monotonic() - began:.0f} s")  # fmt: skip
-    rows: dict[str, dict[str, Any]] = {"dense": sparse.dense_figures(test)}
-    thesis = fit_told(ThesisTraining(), encoder, vocabulary, train, dev)
+    rows: dict[str, dict[str, Any]] = {"dense": dense_figures(test)}
+    thesis = trained(ThesisTraining(), encoder, vocabulary, train, dev)
     for scoring in ("dot", "activation-idf", "tf-idf"):
-        rows[f"{THESIS}, {scoring}"] = sparse.sparse_figures(thesis, test, scoring)
-    model = fit_told(with_given(DenseToSparseTraining(), given.set), encoder, vocabulary, train, dev)
-    rows[DISTILLED] = sparse.sparse_figures(model, test, "dot")
-    tuned = sparse.tune_parts(sparse.part_answers(model, dev), dev.image_of, len(dev.images))
+        rows[f"{THESIS}, {scoring}"] = sparse_figures(thesis, test, scoring)
+    model = trained(with_settings(DenseToSparseTraining(), given.set), encoder, vocabulary, train, dev)
+    rows[DISTILLED] = sparse_figures(model, test, "dot")
+    tuned = tune(matches_of_parts(model, dev), dev.image_of, len(dev.images))
     print("chosen on dev:", tuned["best"], "of", ", ".join(tuned["parts"]))
     if given.split != "dev":
         rows |= {f"{name}, dev": row for name, row in tuned["rows"].items()}
@@ -85,34 +92,36 @@ def measure(given: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
     return rows | without_captions(model, dev, test)
 
 
-def without_captions(model: Any, dev: Any, test: Any) -> dict[str, dict[str, Any]]:
+def without_captions(model: SparseModel, dev: EncodedSplit, test: EncodedSplit) -> dict[str, dict[str, Any]]:
     """Vectors and learned words joined as dev chose, without the captions of the pictures; none for pictures alone."""
-    parts = [{k: v for k, v in sparse.part_answers(model, split).items() if k != "bm25"} for split in (dev, test)]
+    parts = [{k: v for k, v in matches_of_parts(model, split).items() if k != "bm25"} for split in (dev, test)]
     if len(parts[0]) < 2:
         return {}
-    chosen = sparse.tune_parts(parts[0], dev.image_of, len(dev.images))["best"]
+    chosen = tune(parts[0], dev.image_of, len(dev.images))["best"]
     print("chosen on dev without captions:", chosen, "of", ", ".join(parts[0]))
-    scores, keys = fuse(list(parts[1].values()), Fusion.parse(chosen), sparse.DEPTH)
-    ranks = ranks_of_scores(sparse.spread(scores, keys, len(test.images)), test.image_of)
+    scores, keys = fuse(list(parts[1].values()), Fusion.parse(chosen), DEPTH)
+    ranks = ranks_of_scores(scores_of_all(scores, keys, len(test.images)), test.image_of)
     return {"vectors and words": figures(ranks)}
 
 
-def joined(model: Any, test: Any, fusion: Fusion) -> dict[str, dict[str, Any]]:
+def joined(model: SparseModel, test: EncodedSplit, fusion: Fusion) -> dict[str, dict[str, Any]]:
     """BM25 alone and the parts joined, on the pictures to find."""
-    answers = sparse.part_answers(model, test)
+    matches = matches_of_parts(model, test)
     n_images, rows = len(test.images), {}
-    wanted = {"bm25": [answers["bm25"]]} if "bm25" in answers else {}
+    wanted = {"bm25": [matches["bm25"]]} if "bm25" in matches else {}
     for name, parts, how in [*((name, part, Fusion()) for name, part in wanted.items()),
-                             ("hybrid", list(answers.values()), fusion)]:  # fmt: skip
-        scores, keys = fuse(parts, how, sparse.DEPTH)
-        rows[name] = figures(ranks_of_scores(sparse.spread(scores, keys, n_images), test.image_of))
+                             ("hybrid", list(matches.values()), fusion)]:  # fmt: skip
+        scores, keys = fuse(parts, how, DEPTH)
+        rows[name] = figures(ranks_of_scores(scores_of_all(scores, keys, n_images), test.image_of))
     return rows
 
 
-def fit_told(own: Any, encoder: Any, vocabulary: TermVocabulary, train: Any, dev: Any) -> Any:
+def trained(
+    recipe: HeadRecipe, encoder: Encoder, vocabulary: TermVocabulary, train: EncodedSplit, dev: EncodedSplit
+) -> SparseModel:
     began = time.monotonic()
-    model, history = sparse.fit_heads(own, encoder, vocabulary, train, dev, lambda line: None)
-    print(f"{type(own).__name__}: {len(history)} epochs in {time.monotonic() - began:.0f} s")
+    model, history = train_model(recipe, encoder, vocabulary, train, dev, lambda line: None)
+    print(f"{type(recipe).__name__}: {len(history)} epochs in {time.monotonic() - began:.0f} s")
     return model
 
 

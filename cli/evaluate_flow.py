@@ -1,8 +1,7 @@
-"""evaluate --through flow: the same figures from what the real query Flow answers, beside the exact ones.
+"""evaluate --through flow: the figures of the results of the real query Flow, beside the exact figures.
 
-Nothing is encoded in this process: a Flow can't be forked from one in which torch has run. The exact figures
-beside the Flow's are made of the vectors in the store, so the difference is what the index and the way to it
-lose.
+This process encodes nothing, because a Flow can't be forked from a process in which torch has run. The exact figures
+come from the vectors in the store, so the difference is the loss of the index and the Flow.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cli.evaluation_set import EvaluationSet
 from cli.index import folder_of, resolve
-from cli.misses import ClassesRanked, Direction, Ranked
 from cli.progress import Meter
 from cli.query import check_model
 from crossmodal.collection.collection import Collection
@@ -24,6 +21,8 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import MAX_TOP_K, Settings
 from crossmodal.core.types import Modality, Vectors, caption_id, image_id
 from crossmodal.evaluation import classes, recall
+from crossmodal.evaluation.evaluation_set import EvaluationSet
+from crossmodal.evaluation.misses import ClassesRanked, Direction, Ranked
 from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina, running_flow
 
@@ -31,35 +30,36 @@ if TYPE_CHECKING:
     from executors.schema import MediaDoc
 
 TOP_K = 20
-"""Matches a query where the collection holds nothing else: ten, and room for ties at the end of them."""
+"""Matches a query if the collection holds nothing but the set: ten, and room for ties after them."""
 
 MATCHES_A_REQUEST = 2000
-"""A match takes half a millisecond on its way, and a request has a time limit."""
+"""Limit of matches in one request: a match takes half a millisecond in the Flow, and requests have a time limit."""
 
-Answer = list[tuple[str, float]]  # (id, score), best first
-Ask = Callable[["Iterator[MediaDoc]", str, int, Callable[[int, Answer], None]], None]
+FlowMatches = list[tuple[str, float]]
+"""(id, score) of the matches of a query, best first."""
+Search = Callable[["Iterator[MediaDoc]", str, int, Callable[[int, FlowMatches], None]], None]
+"""Queries, the modality to search, how many matches, and the function that takes the matches of a query."""
 
 
 @dataclass(frozen=True)
 class _Ids:
-    """The documents of the set in the collection, by its rows."""
+    """Ids of the images and captions of the set, in its order."""
 
     pictures: list[str]
     captions: list[str]
 
 
 def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], Ranked]:
-    """Asks with every caption and every picture.
+    """Searches with every caption and every image.
 
-    Documents of the collection that are not of the set are passed over in the answers, so the ranks are those
-    among the set. What is not in an answer counts as a miss; then recalls can only be too low, and median,
-    mean and reciprocal rank are left out.
+    Matches that are not of the set are skipped, so the ranks are those among the set. A query without its own match
+    counts as a miss; recalls can then only be too low, and median, mean and reciprocal rank are left out.
 
     Returns:
         The figures with `"through"`, `"top_k"`, `"not_found"` (queries a direction) and `"exact"`.
 
     Raises:
-        InputError: A picture or caption the Flow refuses.
+        InputError: The Flow refuses an image or a caption.
         StateError: No collection, one of another model, or one that does not have all of the set.
     """
     collection, ids = _open(settings, subject)
@@ -76,9 +76,9 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
         "t2i": _depth(settings, counts["image"], len(picture_at)),
         "i2t": _depth(settings, counts["text"], len(caption_at)),
     }
-    with _asking(settings, collection, subject) as ask:
-        ask(_texts(subject), "image", top_ks["t2i"], t2i.take)
-        ask(_pictures(subject), "text", top_ks["i2t"], i2t.take)
+    with _searching(settings, collection, subject) as search:
+        search(_texts(subject), "image", top_ks["t2i"], t2i.take)
+        search(_pictures(subject), "text", top_ks["i2t"], i2t.take)
     images, texts = _stored(collection, "image", ids.pictures), _stored(collection, "text", ids.captions)
     exact = recall.figures(*recall.both_ways(images, texts, subject.image_of))
     figures = {
@@ -97,23 +97,25 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
 
 
 def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], ClassesRanked]:
-    """Asks for pictures with every picture; otherwise as `captions_through_flow`."""
+    """Searches images with every image; otherwise as `captions_through_flow`."""
     collection, ids = _open(settings, subject)
     names, class_of = classes.number_classes(subject.class_names)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
     hits = np.zeros((len(ids.pictures), classes.DEPTH), np.bool_)
     nearest: list[list[int]] = [[] for _ in ids.pictures]
 
-    def take(i: int, answer: Answer) -> None:
-        others = [(picture_at[name], score) for name, score in answer if name in picture_at and name != ids.pictures[i]]
+    def take(i: int, matches: FlowMatches) -> None:
+        others = [
+            (picture_at[name], score) for name, score in matches if name in picture_at and name != ids.pictures[i]
+        ]
         others.sort(key=lambda other: (-other[1], class_of[other[0]] == class_of[i]))
         nearest[i] = [other for other, _ in others]
         of_class = class_of[nearest[i][: classes.DEPTH]] == class_of[i]
         hits[i, : len(of_class)] = of_class
 
     top_k = _depth(settings, _counts(collection)["image"], len(picture_at))
-    with _asking(settings, collection, subject) as ask:
-        ask(_pictures(subject), "image", top_k, take)
+    with _searching(settings, collection, subject) as search:
+        search(_pictures(subject), "image", top_k, take)
     exact = classes.hits_among_best(_stored(collection, "image", ids.pictures), class_of)
     figures = {
         "model": str(collection.model),
@@ -127,27 +129,27 @@ def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[di
 
 
 class _Collected:
-    """Ranks and what stood first instead, out of the answers as they come."""
+    """The rank of each query's own match and the best other candidate, filled as matches arrive."""
 
     def __init__(self, own: list[set[str]], row_of: dict[str, int]) -> None:
         self._own, self._row_of = own, row_of
         self.ranks = np.full(len(own), recall.NOT_FOUND, np.int64)
         self.instead = np.full(len(own), -1, np.int64)
 
-    def take(self, query: int, answer: Answer) -> None:
-        """Takes in the answer to a query."""
-        of_set = [(name, score) for name, score in answer if name in self._row_of]
+    def take(self, query: int, matches: FlowMatches) -> None:
+        """Records the matches of a query."""
+        of_set = [(name, score) for name, score in matches if name in self._row_of]
         self.ranks[query] = recall.rank_in_answer(of_set, self._own[query])
         self.instead[query] = next((self._row_of[name] for name, _ in of_set if name not in self._own[query]), -1)
 
     @property
     def n_not_found(self) -> int:
-        """How many queries have nothing of their own in their answer."""
+        """How many queries have none of their own among their matches."""
         return int((self.ranks == recall.NOT_FOUND).sum())
 
 
 def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]:
-    """The collection, and the ids of the set's documents, all of which are in it."""
+    """The collection and the ids of the set, all of which are in it."""
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings, resolve)
     subject.check_family(collection.model.family)
@@ -171,7 +173,7 @@ def _counts(collection: Collection) -> dict[Modality, int]:
 
 
 def _depth(settings: Settings, n_indexed: int, n_of_set: int) -> int:
-    """Matches to ask for: what -k says, and no fewer than show about `TOP_K` of the set among the others."""
+    """Matches to request: `-k`, or more if other documents would push the set below about `TOP_K` matches."""
     return min(MAX_TOP_K, max(settings.top_k, -(-TOP_K * n_indexed // n_of_set)))
 
 
@@ -190,16 +192,16 @@ def _pictures(subject: EvaluationSet) -> Iterator[MediaDoc]:
 
 
 @contextmanager
-def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) -> Iterator[Ask]:
+def _searching(settings: Settings, collection: Collection, subject: EvaluationSet) -> Iterator[Search]:
     private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
     prepare_jina()
     with running_flow("query", collection, private):
         from serving.jina.flow_client import call
 
-        def ask(docs: Iterator[MediaDoc], target: str, top_k: int, take: Callable[[int, Answer], None]) -> None:
-            asks_with_text = target == "image" and bool(subject.captions)
-            total, n_answered, refused = len(subject.captions if asks_with_text else subject.records), 0, list[str]()
-            with Meter("captions asked" if asks_with_text else "pictures asked", total) as meter:
+        def search(docs: Iterator[MediaDoc], target: str, top_k: int, take: Callable[[int, FlowMatches], None]) -> None:
+            with_captions = target == "image" and bool(subject.captions)
+            total, n_answered, refused = len(subject.captions if with_captions else subject.records), 0, list[str]()
+            with Meter("captions asked" if with_captions else "pictures asked", total) as meter:
 
                 def answered(found: Iterable[MediaDoc]) -> None:
                     nonlocal n_answered
@@ -207,7 +209,7 @@ def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) 
                         n_answered += 1
                         query = int(doc.id)
                         if doc.error:
-                            name = subject.captions[query] if asks_with_text else subject.records[query].path
+                            name = subject.captions[query] if with_captions else subject.records[query].path
                             refused.append(f"{name}: {doc.error}")
                         take(query, [(match.id, match.scores["cosine"]) for match in doc.matches])
                         meter.advance()
@@ -220,7 +222,7 @@ def _asking(settings: Settings, collection: Collection, subject: EvaluationSet) 
             if n_answered != total:
                 raise StateError(f"{total - n_answered} of {total} queries were not answered: see the log above")
 
-        yield ask
+        yield search
 
 
 def _stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:

@@ -158,6 +158,11 @@ def figures(t2i: Retrieval, i2t: Retrieval) -> dict[str, Any]:
     return {"t2i": t2i.to_dict(), "i2t": i2t.to_dict(), "rsum": rsum(t2i, i2t)}
 
 
+def measure(images: Vectors, texts: Vectors, image_of: NDArray[np.int64]) -> dict[str, Any]:
+    """Recall both ways and rsum, ready for JSON; the arguments are those of `text_to_image_ranks`."""
+    return figures(*both_ways(images, texts, image_of))
+
+
 def rank_in_answer(answer: Sequence[tuple[str, float]], own: set[str]) -> int:
     """The best rank of any of a query's own among (id, score) pairs, or `NOT_FOUND`.
 

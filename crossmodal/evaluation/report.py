@@ -56,7 +56,7 @@ def html_report(result: Mapping[str, Any], sections: Sequence[Section]) -> str:
     """A page with the tables of the figures and the misses below them.
 
     Args:
-        result: What `cli.evaluate.run` returns.
+        result: What `crossmodal.evaluation.exact.evaluate_encoder` returns, with `model`, `data_set` and `split`.
         sections: The misses, shown as pictures; JPEG in them becomes data URIs.
 
     Returns:

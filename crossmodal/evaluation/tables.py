@@ -23,7 +23,7 @@ def tables(result: Mapping[str, Any]) -> list[FigureTable]:
     """The tables of what `-t evaluate` found: of recall, skills, and classes, those there is something for.
 
     Args:
-        result: What `cli.evaluate.run` returns.
+        result: What `crossmodal.evaluation.exact.evaluate_encoder` returns, with `model`, `data_set` and `split`.
     """
     found = [_recall(result), _skills(result), _classes(result), _per_class(result), _class_names(result)]
     return [table for table in found if table.rows]

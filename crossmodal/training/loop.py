@@ -1,8 +1,7 @@
-"""Epochs over captioned pictures: train, measure on the dev split, keep the best, go on where it stopped."""
+"""Training of an encoder on captioned images: batches, steps, and the measurement of both directions on dev."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,20 +11,22 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import atomic_writer
 from crossmodal.core.types import ImageRecord, Preprocessing, Vectors
+from crossmodal.evaluation.encoding import image_of_captions
 from crossmodal.training.curves import draw_curves
 from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch, evaluation_pixels
+from crossmodal.training.trainer import History, Report, Selection, Trainer
 
-CHECKPOINT, HISTORY, CURVES, SETTINGS = "checkpoint.pt", "history.json", "curves.png", "training.json"
-EVALUATION_BATCH = 100
+CURVES = "curves.png"
+EVALUATION_BATCH, EVALUATION_TEXTS = 100, 256
 REPORT_EVERY_S = 30.0
 
-Measure = Callable[[Vectors, Vectors, "np.ndarray[Any, np.dtype[np.int64]]"], dict[str, Any]]
-"""Image vectors, text vectors and the image of each text to a report with `rsum` in it."""
+Measure = Callable[[Vectors, Vectors, NDArray[np.int64]], dict[str, Any]]
+"""Image vectors, text vectors and the image of each text to figures with `rsum` in them."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,22 @@ class Schedule:
 
 
 class Learner(Protocol):
-    """A model that learns from captioned pictures."""
+    """A model that learns from captioned images."""
 
-    module: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    preprocessing: Preprocessing
+    @property
+    def module(self) -> torch.nn.Module:
+        """Everything that learns."""
+        ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of the module."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared for the module."""
+        ...
 
     def begin_epoch(self, epoch: int) -> None:
         """Sets the learning rate and what is frozen; a function of the epoch alone."""
@@ -64,7 +76,7 @@ class Learner(Protocol):
         ...
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, side, side) uint8, or what else a batch has of its pictures, to (n, dim) of length 1."""
+        """(n, 3, side, side) uint8, or what else a batch has of its images, to (n, dim) of length 1."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -76,7 +88,7 @@ class Learner(Protocol):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What was asked for, JSON-ready; a run is only resumed with the same."""
+        """The settings of the run, JSON-ready; it is only resumed with equal ones."""
         ...
 
 
@@ -99,9 +111,9 @@ def fit(
     schedule: Schedule,
     measure: Measure,
     out: Path,
-    report: Callable[[str], None],
+    report: Report,
     dev_inputs: Tensor | None = None,
-) -> list[dict[str, Any]]:
+) -> History:
     """Trains, and leaves the weights of the epoch with the best rsum on `dev` in `out`.
 
     After every epoch `out` has `checkpoint.pt` to go on from, `history.json` and `curves.png`. A run that is
@@ -109,79 +121,85 @@ def fit(
 
     Args:
         learner: The model and its optimiser.
-        train: What to learn from.
-        dev: What to choose by; never learned from.
+        train: The pairs to learn from.
+        dev: The records to choose by; never learned from.
         schedule: Epochs, batches, seed.
         measure: The evaluation of an epoch.
         out: The folder to write.
-        report: Called with a line of progress now and then.
-        dev_inputs: What `encode_images` is to be given of `dev`; by default the pixels.
+        report: Called with lines of progress.
+        dev_inputs: What `encode_images` takes for `dev`; by default the pixels.
 
     Returns:
-        The history, a report an epoch. A picture that could not be read is named in `failures`, and the run
-        goes on without it.
+        The history. An image that could not be read is named in `failures` of an entry, and the run goes on without
+        it.
 
     Raises:
         InputError: A split is empty, or there are no epochs.
-        StateError: The loss is not finite; the best weights and the last checkpoint stay. Or `out` has a run
-            with other settings.
+        StateError: The loss is not finite; the best weights and the last checkpoint stay. Or `out` has a run with
+            other settings.
     """
-    if schedule.epochs < 1:
-        raise InputError(f"{schedule.epochs} epochs: at least one is needed")
-    for name, n_pictures in (("train", len(train)), ("dev", len(dev))):
-        if not n_pictures:
+    trainer = Trainer(schedule.epochs, report, Selection("rsum", schedule.patience, latest_of_equal=True))
+    for name, n_images in (("train", len(train)), ("dev", len(dev))):
+        if not n_images:
             raise InputError(f"the {name} split has no pictures with captions: nothing to train with")
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(learner, schedule, out)
-    history = run.resume()
-    (out / SETTINGS).write_text(json.dumps(learner.settings(), indent=2) + "\n", "utf8")
     if dev_inputs is None:
         dev_inputs = torch.from_numpy(evaluation_pixels(dev, learner.preprocessing)).permute(0, 3, 1, 2)
-    for epoch in range(len(history), schedule.epochs):
-        if _is_stuck(history, schedule.patience):
-            report(f"no better rsum for {schedule.patience} epochs: stopped early")
-            break
-        trained = run.epoch(epoch, train, report)
-        figures = measure(*_encode(learner, dev_inputs, dev))
-        history.append({"epoch": epoch, **trained, **figures})
-        report(f"epoch {epoch}: loss {trained['loss']:.4f}  dev rsum {figures['rsum']}")
-        if figures["rsum"] >= max(entry["rsum"] for entry in history):
-            learner.export(out)
-        run.save(history)
-        draw_curves(history, out / CURVES)
-    return history
+    return trainer.resume(_PairTraining(learner, train, dev, schedule, measure, out, report, dev_inputs), out)
 
 
-class _Run:
-    def __init__(self, learner: Learner, schedule: Schedule, out: Path) -> None:
-        self.learner, self.schedule, self.out = learner, schedule, out
+class _PairTraining:
+    """A learner, its pairs, and its measurement on dev, as a `Trainer` runs them."""
 
-    def epoch(self, epoch: int, train: PairSource, report: Callable[[str], None]) -> dict[str, Any]:
+    def __init__(
+        self,
+        learner: Learner,
+        train: PairSource,
+        dev: Sequence[ImageRecord],
+        schedule: Schedule,
+        measure: Measure,
+        out: Path,
+        report: Report,
+        dev_inputs: Tensor,
+    ) -> None:
+        self.learner, self.train, self.dev, self.schedule = learner, train, dev, schedule
+        self.measure, self.out, self.report, self.dev_inputs = measure, out, report, dev_inputs
+
+    def settings(self) -> dict[str, Any]:
+        return self.learner.settings()
+
+    def state(self) -> dict[str, Any]:
+        return {"model": self.learner.module.state_dict(), "optimizer": self.learner.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.learner.module.load_state_dict(state["model"])
+        self.learner.optimizer.load_state_dict(state["optimizer"])
+
+    def epoch(self, number: int) -> dict[str, Any]:
         """One pass over the train split; returns its mean loss, rate and failures."""
-        learner, schedule = self.learner, self.schedule
-        # What is random in the model, dropout say, follows from the epoch, so a resumed run repeats it.
+        learner, schedule, epoch = self.learner, self.schedule, number
+        # Random parts of the model, such as dropout, follow from the epoch, so that a resumed run repeats them.
         torch.manual_seed(schedule.seed * 100_003 + epoch)
         learner.module.train()
         learner.begin_epoch(epoch)
         losses: list[float] = []
         failures: dict[str, str] = {}
-        n_pairs, began, told = 0, time.monotonic(), time.monotonic()
-        n_batches, batches = train.batches(epoch, schedule.batch_size, schedule.captions, schedule.n_workers)
-        for number, batch in enumerate(batches):
+        n_pairs, began, reported = 0, time.monotonic(), time.monotonic()
+        n_batches, batches = self.train.batches(epoch, schedule.batch_size, schedule.captions, schedule.n_workers)
+        for place, batch in enumerate(batches):
             failures |= {failure.path: failure.reason for failure in batch.failures}
             if len(batch.captions) < 2:
                 continue
-            learner.begin_step((epoch + number / n_batches) / schedule.epochs)
-            losses.append(self._step(batch, f"epoch {epoch}, step {number}"))
+            learner.begin_step((epoch + place / n_batches) / schedule.epochs)
+            losses.append(self._step(batch, f"epoch {epoch}, step {place}"))
             n_pairs += len(batch.captions)
-            if time.monotonic() - told > REPORT_EVERY_S:
-                told = time.monotonic()
-                rate = n_pairs / (told - began)
-                report(f"epoch {epoch}  step {number}/{n_batches}  loss {losses[-1]:.4f}  {rate:.0f} pairs/s")
+            if time.monotonic() - reported > REPORT_EVERY_S:
+                reported = time.monotonic()
+                rate = n_pairs / (reported - began)
+                self.report(f"epoch {epoch}  step {place}/{n_batches}  loss {losses[-1]:.4f}  {rate:.0f} pairs/s")
         if not losses:
             raise InputError("no picture of the train split can be read: nothing to train with")
         for path, reason in failures.items():
-            report(f"left out: {path} ({reason})")
+            self.report(f"left out: {path} ({reason})")
         return {
             "loss": float(np.mean(losses)),
             "pairs_per_s": round(n_pairs / (time.monotonic() - began), 1),
@@ -200,48 +218,19 @@ class _Run:
         learner.optimizer.step()
         return value
 
-    def save(self, history: list[dict[str, Any]]) -> None:
-        """Writes the checkpoint, all or nothing, and the history beside it."""
-        state = {
-            "settings": self.learner.settings(),
-            "history": history,
-            "model": self.learner.module.state_dict(),
-            "optimizer": self.learner.optimizer.state_dict(),
-        }
-        with atomic_writer(self.out / CHECKPOINT) as file:
-            torch.save(state, file)
-        (self.out / HISTORY).write_text(json.dumps(history, indent=2) + "\n", "utf8")
+    def figures(self, number: int) -> dict[str, Any]:
+        """The figures of `measure` on dev."""
+        learner, dev = self.learner, self.dev
+        learner.module.eval()
+        captions = [caption for record in dev for caption in record.captions]
+        parts = [captions[i : i + EVALUATION_TEXTS] for i in range(0, len(captions), EVALUATION_TEXTS)]
+        with torch.inference_mode():
+            images = torch.cat([learner.encode_images(part) for part in torch.split(self.dev_inputs, EVALUATION_BATCH)])
+            texts = torch.cat([learner.encode_texts(part) for part in parts])
+        return self.measure(images.float().cpu().numpy(), texts.float().cpu().numpy(), image_of_captions(dev))
 
-    def resume(self) -> list[dict[str, Any]]:
-        """Loads the checkpoint if there is one; returns the history up to it."""
-        path = self.out / CHECKPOINT
-        if not path.exists():
-            return []
-        state = torch.load(path, weights_only=True)
-        wanted = self.learner.settings()
-        changed = sorted(name for name in wanted if state["settings"].get(name) != wanted[name])
-        if changed:
-            raise StateError(f"{path} is of a run with another {', '.join(changed)}: choose another --out")
-        self.learner.module.load_state_dict(state["model"])
-        self.learner.optimizer.load_state_dict(state["optimizer"])
-        history: list[dict[str, Any]] = state["history"]
-        return history
-
-
-def _encode(
-    learner: Learner, pixels: Tensor, records: Sequence[ImageRecord]
-) -> tuple[Vectors, Vectors, np.ndarray[Any, np.dtype[np.int64]]]:
-    learner.module.eval()
-    texts = [caption for record in records for caption in record.captions]
-    with torch.inference_mode():
-        images = [learner.encode_images(part) for part in torch.split(pixels, EVALUATION_BATCH)]
-        told = [learner.encode_texts(texts[i : i + 256]) for i in range(0, len(texts), 256)]
-    image_of = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
-    return torch.cat(images).float().cpu().numpy(), torch.cat(told).float().cpu().numpy(), image_of
-
-
-def _is_stuck(history: list[dict[str, Any]], patience: int) -> bool:
-    if not patience or len(history) <= patience:
-        return False
-    best = max(range(len(history)), key=lambda epoch: history[epoch]["rsum"])
-    return len(history) - 1 - best >= patience
+    def end_epoch(self, history: History, is_best: bool) -> None:
+        """Writes the weights if they are the best, and the curves."""
+        if is_best:
+            self.learner.export(self.out)
+        draw_curves(history, self.out / CURVES)

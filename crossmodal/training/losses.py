@@ -1,4 +1,4 @@
-"""Losses over one matrix of similarities: rows are texts, columns are images, both L2-normalised."""
+"""Losses: of matrices of similarities, rows texts and columns images; and of sparse weights."""
 
 from __future__ import annotations
 
@@ -138,3 +138,30 @@ def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Ten
     differs = difference != 0
     margin = (difference * (true - false))[differs]
     return F.softplus(-margin).sum() / len(true)
+
+
+def flops(weights: Tensor) -> Tensor:
+    """The expected multiplications of a dot product of two rows of (n, V) weights: sum of squared column means.
+
+    Source: Paria et al. 2020, arXiv 2004.05665, equation 4; Formal et al. 2021, arXiv 2107.05720, equation 4.
+    """
+    return weights.mean(dim=0).square().sum()
+
+
+def matching_loss(scores: Tensor, teacher: Tensor | None, distillation: float) -> Tensor:
+    """Cross-entropy of the pairs, both ways, mixed with the divergence from a teacher's scores.
+
+    Args:
+        scores: (n, n) of text i and image j; the pairs are on the diagonal.
+        teacher: (n, n) scores to imitate, as logits, or None.
+        distillation: Share of the teacher, 0 to 1; without one it is 0.
+    """
+    pairs = torch.arange(len(scores))
+    loss = (F.cross_entropy(scores, pairs) + F.cross_entropy(scores.T, pairs)) / 2
+    if teacher is None or not distillation:
+        return loss
+    imitated = [
+        F.kl_div(F.log_softmax(ours, dim=1), F.log_softmax(theirs, dim=1), log_target=True, reduction="batchmean")
+        for ours, theirs in ((scores, teacher), (scores.T, teacher.T))
+    ]
+    return (1 - distillation) * loss + distillation * (imitated[0] + imitated[1]) / 2

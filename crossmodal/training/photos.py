@@ -17,15 +17,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import atomic_writer
-from crossmodal.core.types import ImageRecord, Vectors
+from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.photo_model import PhotoModel, load_folder, save_folder
 from crossmodal.encoders.photos import BUNDLED_FOLDER, CONTEXT_LENGTH, VOCABULARY_NAME, PhotoShape
 from crossmodal.encoders.wordpiece import WordPiece
+from crossmodal.evaluation import recall
 from crossmodal.training.photos_batches import Batch, Batches, Texts
 from crossmodal.training.photos_begin import begin
 from crossmodal.training.photos_start import published_image_tower, published_text_tower
@@ -34,7 +34,6 @@ from crossmodal.training.photos_texts import ClassWords, TextBank
 from crossmodal.training.photos_views import FRONT_BLOCKS, make_views
 
 Report = Callable[[str], None]
-Measure = Callable[[Vectors, Vectors, NDArray[np.int64]], dict[str, Any]]
 CHECKPOINT, LOCKED, SETTINGS = "checkpoint.pt", "locked.pt", "training.json"
 BETAS = (0.9, 0.98)
 EVALUATION_BATCH = 100
@@ -78,7 +77,6 @@ def train(
     recipe: PhotoTraining,
     records: Sequence[ImageRecord],
     dev: Sequence[ImageRecord],
-    measure: Measure,
     folder: Path,
     report: Report,
 ) -> dict[str, Any]:
@@ -88,7 +86,6 @@ def train(
         recipe: See `PhotoTraining`.
         records: Captioned pictures to learn from.
         dev: Captioned pictures to choose by.
-        measure: Image vectors, text vectors and the image of each text to figures with `rsum` in them.
         folder: Caches, checkpoints and the finished weights.
         report: Called with lines of progress.
 
@@ -100,7 +97,7 @@ def train(
         StateError: The loss is no number any more, or the folder is of a run with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, records, dev, measure, folder, report)
+    run = _Run(recipe, records, dev, folder, report)
     run.lock()
     run.fine_tune()
     return run.finish()
@@ -114,12 +111,11 @@ class _Run:
         recipe: PhotoTraining,
         records: Sequence[ImageRecord],
         dev: Sequence[ImageRecord],
-        measure: Measure,
         folder: Path,
         report: Report,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.report, self._measure = recipe, folder, report, measure
+        self.recipe, self.folder, self.report = recipe, folder, report
         self.began = time.monotonic()
         if recipe.start == "packages":
             shape = PhotoShape()
@@ -257,7 +253,7 @@ class _Run:
             images.append(model.image_vectors(back_features(model.image_tower, front)))
         texts = text_vectors(model, self.dev_bank, range(len(self.dev_image_of)))
         model.train(was_training)
-        return self._measure(torch.cat(images).numpy(), texts.numpy(), self.dev_image_of)
+        return recall.measure(torch.cat(images).numpy(), texts.numpy(), self.dev_image_of)
 
     def _step(
         self,

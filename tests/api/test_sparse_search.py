@@ -12,7 +12,7 @@ import httpx
 import pytest
 from conftest import TOY, RunApp, Service, started
 
-from cli import sparse
+from cli import sparse_model
 from crossmodal.client import Client
 from crossmodal.core.settings import Settings
 
@@ -44,7 +44,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(pictures: Path) -> Path:
     settings = Settings(data_set=str(pictures), weights="clip:scenes", workspace=pictures.parent, threads=1)
     given = ("epochs=6", "batch_size=32", "warm_up=0", "learning_rate=0.02", "min_df=1")
-    return sparse.train(settings, pictures.parent / "model", given, lambda line: None)
+    return sparse_model.train(settings, pictures.parent / "model", given, lambda line: None)
 
 
 @pytest.fixture(scope="module")

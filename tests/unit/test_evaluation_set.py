@@ -5,20 +5,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.evaluation_set import read_set
 from crossmodal.core.errors import InputError
-from crossmodal.core.settings import Settings
+from crossmodal.evaluation.evaluation_set import read_set
 
 
-def folder(path: Path, captions: str, splits: str = "") -> Settings:
-    """Four pictures with the given captions."""
+def folder(path: Path, captions: str, splits: str = "") -> str:
+    """The path of four pictures with the given captions."""
     (path / "images").mkdir(parents=True)
     for name in "abcd":
         Image.new("RGB", (9, 9), "red").save(path / "images" / f"{name}.jpg")
     (path / "captions.txt").write_text("image,caption\n" + captions)
     if splits:
         (path / "splits.csv").write_text("image,split\n" + splits)
-    return Settings(data_set=str(path))
+    return str(path)
 
 
 def test_five_captions_count_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
@@ -31,23 +30,23 @@ def test_five_captions_count_and_what_is_left_out_is_counted(tmp_path: Path) -> 
 
 
 def test_a_split_and_a_number_of_pictures(tmp_path: Path) -> None:
-    settings = folder(tmp_path, "".join(f"{n}.jpg,a {n}\n" for n in "abcd"), "a.jpg,train\nb.jpg,test\nc.jpg,test\n")
-    assert read_set(Settings(settings.data_set, "test")).captions == ["a b", "a c"]
-    assert read_set(Settings(settings.data_set, "test", num_docs=1)).captions == ["a b"]
-    assert read_set(settings).left_out == {}
+    data_set = folder(tmp_path, "".join(f"{n}.jpg,a {n}\n" for n in "abcd"), "a.jpg,train\nb.jpg,test\nc.jpg,test\n")
+    assert read_set(data_set, "test").captions == ["a b", "a c"]
+    assert read_set(data_set, "test", at_most=1).captions == ["a b"]
+    assert read_set(data_set).left_out == {}
 
 
 def test_a_split_without_pictures_says_so(tmp_path: Path) -> None:
-    settings = folder(tmp_path, "a.jpg,a\n", "gone.jpg,test\n")
+    data_set = folder(tmp_path, "a.jpg,a\n", "gone.jpg,test\n")
     with pytest.raises(InputError, match=r"no pictures in its split 'test'.*choose another --split"):
-        read_set(Settings(settings.data_set, "test"))
+        read_set(data_set, "test")
 
 
 def test_the_folder_is_the_class(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (9, 9)).save(tmp_path / name / "x.png")
-    subject = read_set(Settings(str(tmp_path)))
+    subject = read_set(str(tmp_path))
     assert (subject.captions, subject.class_names) == ([], ["cat", "dog"])
 
 

@@ -10,12 +10,11 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
-from cli.evaluation_set import read_set
 from crossmodal.core.errors import InputError, PictureError
-from crossmodal.core.settings import Settings
 from crossmodal.core.types import Failure, ImageRecord, Preprocessing
 from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.folder import read_path
+from crossmodal.evaluation.evaluation_set import read_set
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.sources import of_record
 
@@ -150,7 +149,7 @@ def test_evaluation_and_training_read_them(tmp_path: Path) -> None:
     from crossmodal.training.pairs import CaptionedPictures, Key, evaluation_pixels
 
     path = hub(tmp_path / "x.parquet", [{"bytes": png(200), "path": None}], caption=[["One", "Two"]])
-    subject = read_set(Settings(str(path)))
+    subject = read_set(str(path))
     assert subject.captions == ["One", "Two"]
     assert subject.content(0) == png(200)
     assert evaluation_pixels(subject.records, Preprocessing(8)).tolist() == [[[[200] * 3] * 8] * 8]

@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from cli.sparse import measure
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Preprocessing
+from crossmodal.evaluation.encoding import EncodedSplit
+from crossmodal.evaluation.term_ranking import epoch_figures as measure
 from crossmodal.lexical.terms import TermVocabulary
-from crossmodal.training.sparse_heads import (
-    DenseToSparseTraining,
-    Features,
-    ThesisTraining,
-    _batches,
-    flops,
-    matching_loss,
-    train_dense_to_sparse,
-    train_thesis,
-)  # fmt: skip
+from crossmodal.training.distilled_heads import DenseToSparseTraining, _batches, train_dense_to_sparse
+from crossmodal.training.losses import flops, matching_loss
+from crossmodal.training.thesis_heads import ThesisTraining, train_thesis
 
 COLOURS, SHAPES = ("red", "green", "blue", "white", "pink"), ("heart", "star", "moon", "drop", "ring", "cross")
 BASE = ModelSpec("clip", "scenes", "hash", 24, Preprocessing(size_px=8))
@@ -30,7 +24,7 @@ THESIS = ThesisTraining(hidden=32, epochs=8, batch_size=8, patience=0)
 DISTILLED = DenseToSparseTraining(epochs=8, batch_size=16, learning_rate=0.02, patience=0, max_terms=6)
 
 
-def features(seed: int, n: int = 60, has_texts: bool = True) -> Features:
+def features(seed: int, n: int = 60, has_texts: bool = True) -> EncodedSplit:
     """Pictures of one thing each; a vector is the sum of its words' directions, and noise."""
     directions = np.random.default_rng(99).standard_normal((len(COLOURS) + len(SHAPES), 24))
     rng = np.random.default_rng(seed)
@@ -43,7 +37,7 @@ def features(seed: int, n: int = 60, has_texts: bool = True) -> Features:
 
     names = (*COLOURS, *SHAPES)
     captions = [told for a, b in kinds for told in (f"a {names[a]} {names[b]}", f"the {names[b]}, {names[a]}")]
-    return Features(noisy(exact), noisy(np.repeat(exact, 2, axis=0)) if has_texts else None, captions,
+    return EncodedSplit(noisy(exact), noisy(np.repeat(exact, 2, axis=0)) if has_texts else None, captions,
                     np.repeat(np.arange(n), 2))  # fmt: skip
 
 
@@ -103,7 +97,7 @@ def test_an_encoder_of_pictures_only_has_a_weight_for_each_word() -> None:
 def test_it_stops_early_and_keeps_the_best() -> None:
     mrrs, models = iter([0.1, 0.9, 0.2, 0.3, 0.4, 0.5]), []
 
-    def judged(model: Any, _: Features) -> dict[str, Any]:
+    def judged(model: Any, _: EncodedSplit) -> dict[str, Any]:
         models.append(model)
         return {"MRR": next(mrrs)}
 
@@ -136,7 +130,7 @@ def test_a_teacher_that_agrees_costs_nothing() -> None:
 
 
 def test_splits_without_pictures_and_unknown_queries_are_refused() -> None:
-    empty = Features(TRAIN.images[:0], None, [], np.empty(0, np.int64))
+    empty = EncodedSplit(TRAIN.images[:0], None, [], np.empty(0, np.int64))
     for train, dev, name in ((empty, DEV, "train"), (TRAIN, empty, "dev")):
         with pytest.raises(InputError, match=f"the {name} split has no pictures"):
             train_thesis(THESIS, BASE, VOCABULARY, train, dev, measure, silent)

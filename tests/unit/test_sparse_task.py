@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli import sparse
+from cli import sparse_model
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.scenes import write_scenes
 from crossmodal.encoders import registry
+from crossmodal.evaluation.fusion_tuning import caption_positions
+from crossmodal.evaluation.term_ranking import epoch_figures, sparse_figures
 from crossmodal.lexical.model import SparseEncoder, load_model, resolve
 from crossmodal.lexical.model import load as load_sparse
+from crossmodal.search.fusion import FUSION_NAME
+from crossmodal.training.trainer import HISTORY
 
 QUICK = ("epochs=4", "batch_size=32", "warm_up=0")
 
@@ -40,13 +44,13 @@ def settings(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Settin
 @pytest.fixture(scope="module")
 def trained(settings: Settings) -> Settings:
     """The settings with the weights of a trained model."""
-    folder = sparse.train(settings, None, QUICK, lambda line: None)
+    folder = sparse_model.train(settings, None, QUICK, lambda line: None)
     return replace(settings, weights=str(folder))
 
 
 def test_training_leaves_a_folder_that_loads_as_an_encoder(trained: Settings) -> None:
     assert trained.weights is not None
-    history = json.loads((Path(trained.weights) / sparse.HISTORY).read_text())
+    history = json.loads((Path(trained.weights) / HISTORY).read_text())
     assert len(history) == 4
     assert {"R@1", "R@100", "MRR", "terms_per_image"} <= set(history[0])
     spec = resolve(trained.weights)
@@ -60,12 +64,12 @@ def test_training_leaves_a_folder_that_loads_as_an_encoder(trained: Settings) ->
 
 def test_the_encoder_underneath_comes_with_it(trained: Settings) -> None:
     assert trained.weights is not None
-    model, encoder = sparse.load(trained)
+    model, encoder = sparse_model.load(trained)
     assert model.config.base == encoder.spec == registry.resolve("clip", "scenes")
 
 
 def test_evaluation_has_the_dense_and_the_sparse_row(trained: Settings) -> None:
-    found = sparse.evaluate(trained)
+    found = sparse_model.evaluate(trained)
     dense, words = found["rows"].values()
     assert dense["R@1"] > 0.9
     assert {"R@50", "MRR", "postings", "terms_per_query", "p50_ms", "empty_lists"} <= set(words)
@@ -73,22 +77,22 @@ def test_evaluation_has_the_dense_and_the_sparse_row(trained: Settings) -> None:
 
 
 def test_the_index_ranks_as_the_matrix_product_does(trained: Settings) -> None:
-    model, encoder = sparse.load(trained)
-    features = sparse.split_features(encoder, trained)
-    through, exact = sparse.sparse_figures(model, features, "dot"), sparse.measure(model, features)
+    model, encoder = sparse_model.load(trained)
+    split = sparse_model.captioned_split(encoder, trained)
+    through, exact = sparse_figures(model, split, "dot"), epoch_figures(model, split)
     assert {name: through[name] for name in exact} == exact
 
 
 def test_the_thesis_s_recipe_is_evaluated_with_its_own_scoring(settings: Settings, tmp_path: Path) -> None:
     given = ("recipe=thesis", "hidden=64", "epochs=2", "min_df=1")
-    weights = sparse.train(settings, tmp_path / "thesis", given, lambda line: None)
-    rows = sparse.evaluate(replace(settings, weights=str(weights)))["rows"]
+    weights = sparse_model.train(settings, tmp_path / "thesis", given, lambda line: None)
+    rows = sparse_model.evaluate(replace(settings, weights=str(weights)))["rows"]
     assert list(rows)[1] == "sparse thesis"
     assert rows["sparse thesis"]["R@100"] == 1
 
 
 def test_analysis_tells_lists_and_words_of_pictures(trained: Settings) -> None:
-    found = sparse.analyse(trained, n_pictures=3, n_words=4)
+    found = sparse_model.analyse(trained, n_pictures=3, n_words=4)
     assert len(found["pictures"]) == 3
     assert all(0 < len(words) <= 4 for words in found["pictures"].values())
     lengths = list(found["words"].values())
@@ -97,24 +101,24 @@ def test_analysis_tells_lists_and_words_of_pictures(trained: Settings) -> None:
 
 
 def test_tuning_is_at_least_as_good_as_every_part(trained: Settings, tmp_path: Path) -> None:
-    found = sparse.tune(replace(trained, split="dev"), tmp_path)
+    found = sparse_model.tune(replace(trained, split="dev"), tmp_path)
     assert found["parts"] == ["dense", "sparse", "bm25"]
     best = found["rows"][f"best: {found['best']}"]
     assert all(best["R@10"] >= found["rows"][part]["R@10"] for part in found["parts"])
-    assert json.loads((tmp_path / sparse.FUSION).read_text()) == {"fusion": found["best"], "parts": found["parts"]}
+    assert json.loads((tmp_path / FUSION_NAME).read_text()) == {"fusion": found["best"], "parts": found["parts"]}
 
 
 def test_a_caption_is_not_found_by_itself() -> None:
-    position = sparse._position_of_caption(np.array([0, 0, 0, 1, 1, 2]))
+    position = caption_positions(np.array([0, 0, 0, 1, 1, 2]))
     assert position.tolist() == [0, 1, 2, 0, 1, 0]
 
 
 def test_what_can_t_be_trained_or_loaded_is_told(settings: Settings) -> None:
     with pytest.raises(InputError, match="there is no recipe 'magic': choose one of thesis, dense-to-sparse"):
-        sparse.train(settings, None, ("recipe=magic",), print)
+        sparse_model.train(settings, None, ("recipe=magic",), print)
     with pytest.raises(InputError, match="'epoch=3': give NAME=VALUE with a name of query, hidden"):
-        sparse.train(settings, None, ("epoch=3",), print)
+        sparse_model.train(settings, None, ("epoch=3",), print)
     with pytest.raises(InputError, match="name the folder of the sparse model"):
-        sparse.evaluate(replace(settings, weights=None))
+        sparse_model.evaluate(replace(settings, weights=None))
     with pytest.raises(InputError, match="is no sparse model"):
-        sparse.evaluate(replace(settings, weights="nowhere"))
+        sparse_model.evaluate(replace(settings, weights="nowhere"))

@@ -27,12 +27,13 @@ prepare_torchvision()
 
 import torch  # noqa: E402
 
-from cli.train import measure  # noqa: E402
+from crossmodal.evaluation.recall import measure  # noqa: E402
 from crossmodal.training.clip_pairs import SMALL, ClipFineTuning, ClipLearner  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.frozen import FrozenPictures, dev_features  # noqa: E402
-from crossmodal.training.loop import CHECKPOINT, CURVES, HISTORY, PairSource, fit  # noqa: E402
+from crossmodal.training.loop import CURVES, PairSource, fit  # noqa: E402
 from crossmodal.training.pairs import Augmentation, CaptionedPictures, Key, PairBatch  # noqa: E402
+from crossmodal.training.trainer import CHECKPOINT, HISTORY  # noqa: E402
 from crossmodal.training.vse import VSE_ON_PHOTOS, VseLearner, VseTraining  # noqa: E402
 
 SETTINGS = VseTraining(

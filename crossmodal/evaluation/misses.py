@@ -1,4 +1,4 @@
-"""The worst misses of an evaluation, with the pictures they are about, for the report."""
+"""The worst misses of an evaluation, with their images, for the report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.evaluation_set import EvaluationSet
 from crossmodal.evaluation.classes import Hits, number_classes, search_score
+from crossmodal.evaluation.evaluation_set import EvaluationSet
 from crossmodal.evaluation.recall import NOT_FOUND, Ranks
 from crossmodal.evaluation.report import Miss, Section, Shown
 
@@ -18,7 +18,7 @@ N_NEAREST = 5
 
 @dataclass(frozen=True)
 class Direction:
-    """(n,) ranks of the queries' own, and which candidate stood first instead of them; -1 where none did."""
+    """(n,) rank of each query's own match, and the best other candidate of a query, -1 if there is none."""
 
     ranks: Ranks
     instead: Callable[[int], int]
@@ -26,7 +26,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Ranked:
-    """What was ranked where, by caption (of pictures) and by picture (of captions)."""
+    """The ranks of both directions: images ranked for captions, captions ranked for images."""
 
     t2i: Direction
     i2t: Direction
@@ -34,14 +34,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class ClassesRanked:
-    """Which of the best were of the query's class, and the other pictures by score, best first."""
+    """Which of the best images were of the query's class, and the other images of a query, best first."""
 
     hits: Hits
     nearest: Callable[[int], list[int]]
 
 
 def worst_misses(subject: EvaluationSet, ranked: Ranked | ClassesRanked, n: int = N_MISSES) -> list[Section]:
-    """The n queries with the worst ranks of each direction, or with the worst search scores."""
+    """The n queries with the worst ranks of each direction, or with the worst search scores, as report sections."""
     if isinstance(ranked, ClassesRanked):
         return [_of_classes(subject, ranked, n)]
     n_images, n_texts = len(subject.records), len(subject.captions)
@@ -75,7 +75,7 @@ def worst_misses(subject: EvaluationSet, ranked: Ranked | ClassesRanked, n: int 
 
 
 def _worst(ranks: Ranks, n: int) -> list[int]:
-    """The queries with the worst ranks, worst first, earlier ones first where equal; none that rank first."""
+    """The queries with the worst ranks above 1, worst first; ties in order of the queries."""
     return [i for i in np.argsort(-ranks, kind="stable")[:n].tolist() if ranks[i] > 1]
 
 

@@ -1,4 +1,4 @@
-"""What evaluate adds to the figures on its own account; the rest is tested from the command line."""
+"""Exact evaluation: folds, and the worst misses; the rest is tested from the command line."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli import evaluate
-from cli.evaluate import Options
-from cli.evaluation_set import EvaluationSet
-from cli.misses import Ranked, worst_misses
 from crossmodal.core.types import ImageRecord
+from crossmodal.evaluation import exact
+from crossmodal.evaluation.evaluation_set import EvaluationSet
+from crossmodal.evaluation.misses import Ranked, worst_misses
 
 
 def evaluated(monkeypatch: pytest.MonkeyPatch, n_images: int, n_folds: int = 0) -> tuple[dict[str, Any], Any]:
@@ -19,10 +18,10 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, n_images: int, n_folds: int = 0) 
     rng = np.random.default_rng(0)
     images = rng.normal(size=(n_images, 16)).astype(np.float32)
     texts = np.repeat(images, 5, axis=0) + rng.normal(size=(5 * n_images, 16)).astype(np.float32)
-    monkeypatch.setattr(evaluate, "_encode_pictures", lambda *_: images)
-    monkeypatch.setattr(evaluate, "_encode_texts", lambda *_: texts)
+    monkeypatch.setattr(exact, "encode_images", lambda *_: images)
+    monkeypatch.setattr(exact, "encode_texts", lambda *_: texts)
     records = [ImageRecord(Path(f"/nowhere/at/{i}.jpg"), tuple("abcde")) for i in range(n_images)]
-    return evaluate._exactly(SimpleNamespace(), EvaluationSet("x", None, records), Options(folds=n_folds))
+    return exact.evaluate_encoder(SimpleNamespace(), EvaluationSet("x", None, records), n_folds, print)
 
 
 def test_five_thousand_pictures_are_also_ranked_in_five_folds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,37 @@
+"""Settings of a recipe given on the command line as `--set NAME=VALUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from crossmodal.core.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
+
+
+def with_settings(recipe: S, given: Sequence[str]) -> S:
+    """The recipe with `NAME=VALUE` applied, each value converted to the type of its setting.
+
+    Raises:
+        InputError: An unknown name, or a value of another type; the known names are given.
+    """
+    known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    hints = get_type_hints(type(recipe))
+    changes: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or name not in known:
+            raise InputError(f"--set {item!r}: give NAME=VALUE with a name of {', '.join(known)}")
+        kind = float if known[name] is None else type(known[name])
+        try:
+            changes[name] = kind(value)
+        except ValueError as error:
+            raise InputError(f"--set {item!r}: expected a value like {known[name]!r}") from error
+        if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
+            raise InputError(f"--set {item!r}: choose one of {', '.join(get_args(hints[name]))}")
+    return replace(recipe, **changes)

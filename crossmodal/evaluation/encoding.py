@@ -1,0 +1,104 @@
+"""Images and captions of a data set as vectors, for evaluation and for heads trained on frozen vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import ImageRecord, Pixels, Vectors
+from crossmodal.images.decode import decode
+from crossmodal.images.geometry import fit
+from crossmodal.images.sources import of_record
+
+TEXT_BATCH = 256
+
+Advance = Callable[[int], None]
+"""Called with the number of images encoded since the last call."""
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """The images and captions of a split as vectors.
+
+    Attributes:
+        images: (n, dim) unit vectors.
+        texts: (m, dim) unit vectors of the captions, or None if the encoder encodes images only.
+        captions: m texts.
+        image_of: (m,) int64, the image of each caption. The captions of an image are adjacent.
+    """
+
+    images: Vectors
+    texts: Vectors | None
+    captions: list[str]
+    image_of: NDArray[np.int64]
+
+    def caption_sets(self) -> list[str]:
+        """The captions of each image joined into one text, in the order of the images."""
+        joined: list[list[str]] = [[] for _ in range(len(self.images))]
+        for caption, image in zip(self.captions, self.image_of, strict=True):
+            joined[image].append(caption)
+        return [" ".join(captions) for captions in joined]
+
+
+def image_of_captions(records: Sequence[ImageRecord]) -> NDArray[np.int64]:
+    """(number of captions,) the position of each caption's record."""
+    return np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
+
+
+def encode_split(encoder: Encoder, records: Sequence[ImageRecord], advance: Advance, batch_size: int) -> EncodedSplit:
+    """The images of these records and all their captions, encoded.
+
+    Raises:
+        InputError: An image can't be read; it is named.
+    """
+    images = encode_images(encoder, records, advance, batch_size)
+    captions = [caption for record in records for caption in record.captions]
+    return with_captions(encoder, images, captions, image_of_captions(records))
+
+
+def with_captions(encoder: Encoder, images: Vectors, captions: list[str], image_of: NDArray[np.int64]) -> EncodedSplit:
+    """Encoded images with their captions, encoded if the encoder encodes texts."""
+    texts = encode_texts(encoder, captions) if "text" in encoder.spec.modalities else None
+    return EncodedSplit(images, texts, captions, image_of)
+
+
+def encode_images(encoder: Encoder, records: Sequence[ImageRecord], advance: Advance, batch_size: int) -> Vectors:
+    """(n, dim) unit vectors of the images, in order.
+
+    Raises:
+        InputError: An image can't be read; it is named.
+    """
+    parts = (records[start : start + batch_size] for start in range(0, len(records), batch_size))
+    return encode_batches(encoder, (np.stack([_pixels(encoder, record) for record in part]) for part in parts), advance)
+
+
+def encode_batches(encoder: Encoder, batches: Iterable[Pixels], advance: Advance) -> Vectors:
+    """(n, dim) unit vectors of batches (n_i, size_px, size_px, 3) uint8, in order."""
+    vectors = [np.empty((0, encoder.spec.dim), np.float32)]
+    for batch in batches:
+        vectors.append(encoder.encode_images(batch))
+        advance(len(batch))
+    return np.concatenate(vectors)
+
+
+def encode_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """(m, dim) unit vectors of texts, in order."""
+    parts = [encoder.encode_texts(texts[start : start + TEXT_BATCH]) for start in range(0, len(texts), TEXT_BATCH)]
+    return np.concatenate([np.empty((0, encoder.spec.dim), np.float32), *parts])
+
+
+def unreadable(record: ImageRecord, why: object) -> str:
+    """The message for an image that can't be read: none is skipped, as the figures would be of another set."""
+    return f"{record.path}: {why}: mend it or take it out of the data set"
+
+
+def _pixels(encoder: Encoder, record: ImageRecord) -> Pixels:
+    try:
+        return fit(decode(of_record(record))[0], encoder.spec.preprocessing)
+    except PictureError as error:
+        raise InputError(unreadable(record, error)) from error
