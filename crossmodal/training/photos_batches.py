@@ -81,7 +81,7 @@ class Batches:
         was_training = model.training
         vectors = model.eval().image_vectors(self._views.features[:, 0])
         model.train(was_training)
-        rows = [(part @ vectors.T).topk(4 * ALIKE).indices for part in torch.split(vectors, 1024)]
+        rows = [(part @ vectors.T).topk(min(4 * ALIKE, len(vectors))).indices for part in torch.split(vectors, 1024)]
         self._nearest = torch.cat(rows).numpy()
 
     def epoch(self, number: int, batch_size: int, class_pairs: int, phrase_share: float) -> Iterator[Batch]:
@@ -99,6 +99,7 @@ class Batches:
         for picture in order:
             if free[picture]:
                 group = [i for i in self._nearest[picture] if free[i]][:ALIKE]
+                group = group or [picture]  # it is not among the nearest of itself if too many are equal
                 free[group] = False
                 grouped.append(group)
         chance.shuffle(grouped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -117,11 +118,18 @@ class TextBank:
         out: Path,
         report: Callable[[str], None],
     ) -> TextBank:
-        """Encodes texts, or reads them from the file `out` where it is."""
-        if not out.exists():
-            _encode(texts, tower, tokenizer, branch_from, out, report)
+        """Encodes texts, or reads them from the file `out` if it is of the same texts."""
+        subject = hashlib.sha1("\n".join(texts).encode(), usedforsecurity=False).hexdigest()
+        if not out.exists() or _subject_of(out) != subject:
+            _encode(texts, tower, tokenizer, branch_from, out, subject, report)
         with np.load(out) as found:
             return cls(torch.from_numpy(found["pooled"]), found["states"], found["offsets"])
+
+
+def _subject_of(file: Path) -> str:
+    """The hash of the texts that a file has the states of, empty if an earlier version wrote it."""
+    with np.load(file) as found:
+        return str(found["subject"]) if "subject" in found else ""
 
 
 def _encode(
@@ -130,6 +138,7 @@ def _encode(
     tokenizer: WordPiece,
     branch_from: int,
     out: Path,
+    subject: str,
     report: Callable[[str], None],
 ) -> None:
     rows = [tokenizer.encode(text) for text in texts]
@@ -154,4 +163,4 @@ def _encode(
             if start % (GROUP * 100) == 0:
                 report(f"texts: {start} of {len(rows)}")
     with atomic_writer(out) as file:
-        np.savez(file, pooled=pooled, states=states, offsets=offsets)
+        np.savez(file, pooled=pooled, states=states, offsets=offsets, subject=subject)

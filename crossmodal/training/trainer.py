@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import atomic_writer
 
 CHECKPOINT, HISTORY, SETTINGS = "checkpoint.pt", "history.json", "training.json"
 
@@ -144,9 +145,8 @@ def _line(figures: dict[str, Any]) -> str:
 
 def _save(training: ResumableTraining, history: History, folder: Path) -> None:
     """Writes the checkpoint, all or nothing, and the history beside it."""
-    partial = folder / f"{CHECKPOINT}.partial"
-    torch.save({**training.state(), "settings": training.settings(), "history": history}, partial)
-    partial.replace(folder / CHECKPOINT)
+    with atomic_writer(folder / CHECKPOINT) as file:
+        torch.save({**training.state(), "settings": training.settings(), "history": history}, file)
     (folder / HISTORY).write_text(json.dumps(history, indent=2) + "\n", "utf8")
 
 

@@ -1,0 +1,82 @@
+"""A stopped training of the `photos` weights goes on as if it had never stopped; small data, the real towers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import ImageRecord, Preprocessing
+from crossmodal.encoders import registry
+from crossmodal.encoders.photo_towers import EfficientNetLite
+from crossmodal.training import photos_run, photos_views
+from crossmodal.training.photos import PhotoTraining, train
+from crossmodal.training.photos_batches import Batch, Batches
+from crossmodal.training.photos_texts import ClassWords
+from crossmodal.training.trainer import HISTORY
+
+RECIPE = PhotoTraining(n_views=2, epochs=2, image_from=1, batch_size=2, class_pairs=2, hard_share=0.5, measure_every=2)
+
+
+def compiled(tower: EfficientNetLite, wanted: Preprocessing) -> Callable[[torch.Tensor], tuple[Any, Any]]:
+    """The front by torch: OpenVINO is only installed where the weights are made."""
+
+    def run(images: torch.Tensor) -> tuple[Any, Any]:
+        with torch.inference_mode():
+            front, features = photos_views.Front(tower)(images)
+        return front.numpy(), features.numpy()
+
+    return run
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ImageRecord]:
+    """Five pictures of noise; all classes are called `thing`, so that there are few texts to encode."""
+    words = ClassWords(["thing"], torch.ones(1, 1000), [[0]] * 1000, [[]] * 1000)
+    monkeypatch.setattr(ClassWords, "read", lambda: words)
+    monkeypatch.setattr(photos_views, "_compiled", compiled)
+    monkeypatch.setattr(photos_run, "SHARES", (1.0,))
+    made = []
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 255, (32, 40, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        made.append(ImageRecord(tmp_path / f"{number}.png", (f"picture {number}",)))
+    return made
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    records: list[ImageRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    epoch = Batches.epoch
+
+    def copied_after_the_first(self: Batches, number: int, *args: Any) -> Iterator[Batch]:
+        if number == 1001:  # what a run leaves that is stopped here
+            shutil.copytree(whole, parts)
+        return epoch(self, number, *args)
+
+    monkeypatch.setattr(Batches, "epoch", copied_after_the_first)
+    train(RECIPE, records[:4], records[4:], whole, lambda line: None)
+    monkeypatch.setattr(Batches, "epoch", epoch)
+    torch.rand(7)  # another process has another random state
+    lines: list[str] = []
+    stages = train(RECIPE, records[:4], records[4:], parts, lines.append)
+    assert [line.split(":")[0] for line in lines if line.startswith("epoch")] == ["epoch 1"]
+    assert set(stages) == {"locked", "fine_tuned", "averaged"}
+    assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
+    assert len(json.loads((parts / HISTORY).read_text())) == 2
+    assert registry.resolve("clip", str(parts)).dim == 640
+
+
+def test_fewer_pictures_than_a_batch_are_refused(records: list[ImageRecord], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="4 pictures are fewer than a batch of 384: give a smaller one"):
+        train(PhotoTraining(), records[:4], records[4:], tmp_path / "out", print)
+    assert not (tmp_path / "out").exists()
