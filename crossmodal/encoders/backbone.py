@@ -34,7 +34,7 @@ from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preci
 from crossmodal.encoders import packages, photos
 from crossmodal.encoders.hub import repository_file
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
-from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
+from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "timm"
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
@@ -43,9 +43,8 @@ RANDOM, RANDOM_SEED, PACKAGE = "random", 0, "package"
 PHOTOS_DIM = 1280
 """The length of the features of the photos weights' image tower."""
 
-UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
-              IndexError, pickle.UnpicklingError, SafetensorError)  # fmt: skip
-"""What reading a file that is no checkpoint of the model ends in."""
+UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
+"""What reading a file raises that is not a checkpoint of the model; another error is a bug."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +258,7 @@ def _has_package_keys(asked: Asked) -> bool:
     import timm
 
     try:
+        check_tensors(asked.file)
         return packages.STEM_KEY in timm.models.load_state_dict(str(asked.file))
     except UNREADABLE:
         return False
@@ -274,9 +274,8 @@ def _build(asked: Asked) -> Any:
             torch.manual_seed(RANDOM_SEED)
             return model_without_head(timm.create_model(asked.architecture))
     try:
+        check_tensors(asked.file)
         state = timm.models.load_state_dict(str(asked.file))
-        if not state:
-            raise ValueError("there is nothing in it")  # timm would take this for no file, and ask the hub
         if packages.STEM_KEY in state:
             state = packages.renamed(state, list(_skeleton(asked.architecture).state_dict()))
         # With as many classes as the file has, timm loads strictly: nothing may be missing, nothing left over.

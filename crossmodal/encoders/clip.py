@@ -15,17 +15,14 @@ A local file and random weights are prepared for as most published weights of th
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision, Preprocessing, Vectors
-from crossmodal.encoders import clip_tokens, photos, registry
+from crossmodal.encoders import clip_tokens, photos
 from crossmodal.encoders.clip_names import (
     FILE_ENDINGS,
     architecture_config,
@@ -33,16 +30,26 @@ from crossmodal.encoders.clip_names import (
     usual_preprocessing,
     with_tag,
 )
-from crossmodal.encoders.hub import FILE_NAMES, tokenizer_folder, weights_file
+from crossmodal.encoders.clip_text import check_text_tower, encode_alike
+from crossmodal.encoders.clip_weights import (
+    BUNDLED_FOLDER,
+    CONFIG_NAME,
+    MERGES_NAME,
+    RANDOM,
+    RANDOM_SEED,
+    WEIGHTS_NAME,
+    build,
+    read_config,
+    tokenizer_of,
+    weights_in,
+)
+from crossmodal.encoders.hub import tokenizer_folder, weights_file
 from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.two_towers import TwoTowers
-from crossmodal.encoders.weights import check_unchanged, sha256, unfilled, unit_rows
+from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 FAMILY = "clip"
-BUNDLED_FOLDER = registry.bundled_folder(FAMILY, registry.SCENES)
-CONFIG_NAME, WEIGHTS_NAME, MERGES_NAME = "open_clip_config.json", "open_clip_model.safetensors", "bpe.txt.gz"
-RANDOM, RANDOM_SEED = "random", 0
 TEXT_GROUP = 32
 """Texts that are encoded together: more lose time to padding, fewer to the work that each call has."""
 
@@ -61,8 +68,8 @@ def resolve(weights: str) -> ModelSpec:
     if folder.is_dir():
         if folder != BUNDLED_FOLDER:
             weights = str(folder.resolve())
-        config = _read_config(folder)
-        return _spec(weights, sha256(_weights_in(folder)), config["model_cfg"], config["preprocess_cfg"])
+        config = read_config(folder)
+        return _spec(weights, sha256(weights_in(folder)), config["model_cfg"], config["preprocess_cfg"])
     weights = with_tag(weights)
     architecture, _, tag = weights.partition("/")
     model_config = architecture_config(architecture)
@@ -128,6 +135,7 @@ class ClipEncoder(TwoTowers):
         self.towers = towers
         self._model.visual = channels_last(self._model.visual) if "image" in towers else None
         if "text" in towers:
+            check_text_tower(self._model)
             self._tokenizer = tokenizer_of(spec.weights)
         else:
             _drop(self._model, "transformer", "token_embedding", "text")
@@ -159,128 +167,6 @@ def _drop(model: Any, *names: str) -> None:
     for name in names:
         if hasattr(model, name):
             delattr(model, name)
-
-
-def encode_tokens(model: Any, ids: Any) -> Any:
-    """`model.encode_text(ids)`, with the columns after the last end token cut off where that is exact.
-
-    A causal tower that pools at the end token never looks past it, so padding only costs time: 24 to 111
-    texts a second at length 18 of 77 for ViT-B-32.
-    """
-    import torch
-    from open_clip.model import CLIP
-
-    causal = type(model) is CLIP and model.attn_mask is not None and model.text_pool_type == "argmax"
-    if not causal:
-        return model.encode_text(ids)
-    ends = ids.argmax(dim=-1)
-    length = int(ends.max()) + 1
-    ids = ids[:, :length]
-    dtype = model.transformer.get_cast_dtype()
-    x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x)[torch.arange(len(ids)), ends]
-    projection = model.text_projection
-    if projection is None:
-        return x
-    return projection(x) if isinstance(projection, torch.nn.Linear) else x @ projection
-
-
-def encode_alike(model: Any, ids: Any, group_size: int) -> Any:
-    """`encode_tokens(model, ids)` in groups of that size, of texts that are about as long: less of it is padding.
-
-    The captions of toy data, 12 to 42 tokens long, are encoded 1.4 times as fast in groups of 32 as in ones of 128 as
-    they come.
-    """
-    import torch
-
-    if len(ids) <= group_size:
-        return encode_tokens(model, ids)
-    by_length = ids.argmax(dim=-1).argsort()
-    parts = [encode_tokens(model, ids[group]) for group in by_length.split(group_size)]
-    return torch.cat(parts)[by_length.argsort()]
-
-
-def build(weights: str) -> Any:
-    """The open_clip model with its weights, float32 on the CPU."""
-    import open_clip
-    import torch
-    from safetensors import SafetensorError
-
-    folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
-    architecture, _, tag = weights.partition("/")
-    try:
-        if folder.is_dir():
-            with unfilled():
-                return open_clip.create_model(f"local-dir:{folder}", precision="fp32", device="cpu")
-        if tag == RANDOM:
-            with torch.random.fork_rng():
-                torch.manual_seed(RANDOM_SEED)
-                return open_clip.create_model(
-                    architecture, load_weights=False, pretrained_text=False, precision="fp32", device="cpu",
-                    **clip_tokens.text_tower_options(architecture),
-                )  # fmt: skip
-        quick_gelu = False
-        if tag.endswith(FILE_ENDINGS):
-            file = Path(tag)
-        else:
-            pretrained = pretrained_config(architecture, tag)
-            file, quick_gelu = weights_file(weights, pretrained), bool(pretrained.get("quick_gelu"))
-        with unfilled():
-            return open_clip.create_model(
-                architecture, pretrained=str(file), precision="fp32", device="cpu", force_quick_gelu=quick_gelu,
-                **clip_tokens.text_tower_options(architecture),
-            )  # fmt: skip
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError, AttributeError, AssertionError,
-            StopIteration, pickle.UnpicklingError, SafetensorError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"the weights {weights} could not be loaded into their architecture: {reason}") from error
-
-
-def config_of(weights: str) -> dict[str, Any]:
-    """open_clip's `model_cfg` of resolved weights."""
-    folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
-    if folder.is_dir():
-        return dict(_read_config(folder)["model_cfg"])
-    return architecture_config(weights.partition("/")[0])
-
-
-def merges_of(weights: str) -> Path | None:
-    """The vocabulary of its own that a folder of weights has, or None."""
-    merges = (BUNDLED_FOLDER if weights == "scenes" else Path(weights)) / MERGES_NAME
-    return merges if merges.is_file() else None
-
-
-def tokenizer_of(weights: str) -> Any:
-    """open_clip's tokenizer of resolved weights, texts to ids (n, context length)."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)
-    if not folder.is_dir():
-        return clip_tokens.tokenizer_for(weights.partition("/")[0])
-    merges, text_config = folder / MERGES_NAME, _read_config(folder)["model_cfg"]["text_cfg"]
-    if merges.exists():
-        return SimpleTokenizer(bpe_path=str(merges), context_length=text_config["context_length"])
-    return clip_tokens.tokenizer_in(folder, text_config)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    _weights_in(folder)
-    if not (folder / CONFIG_NAME).exists():
-        raise InputError(f"{folder} is no folder of weights: {CONFIG_NAME} missing")
-    try:
-        config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
-        config["model_cfg"]["vision_cfg"], config["model_cfg"]["embed_dim"], config["preprocess_cfg"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG_NAME} is damaged: {error!r}") from error
-    return config
-
-
-def _weights_in(folder: Path) -> Path:
-    for name in FILE_NAMES:
-        if (folder / name).exists():
-            return folder / name
-    raise InputError(f"{folder} is no folder of weights: {WEIGHTS_NAME} missing")
 
 
 def _spec(weights: str, weights_hash: str, model: dict[str, Any], preprocess: dict[str, Any]) -> ModelSpec:

@@ -6,8 +6,8 @@ operator that was never declared. We need its transforms, not its operators, so 
 cannot be loaded the two missing operators are declared by name. A healthy torchvision is left alone.
 
 It also imports both it and timm without torch's compiler, which takes four fifths of the time of importing
-open_clip. torchvision has it for one question when regions are aligned, timm for marking what is not to be
-compiled; nothing is compiled here.
+open_clip. Nothing is compiled here. Expected of both: of `torch._dynamo` they use `disable` (timm, as a decorator) and
+`utils.is_compile_supported` (torchvision, when regions are aligned). If a release uses more, importing it fails.
 """
 
 from __future__ import annotations
@@ -77,6 +77,12 @@ def _import_without_compiler() -> None:
     try:
         importlib.import_module("torchvision")
         importlib.import_module("timm")
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"importing the installed torchvision or timm uses more of torch._dynamo than expected ({error}): install "
+            "the releases that requirements.txt names, or add what is missing to the stand-ins in "
+            "crossmodal/encoders/torchvision_guard.py"
+        ) from error
     finally:
         for name in names:
             del sys.modules[name]

@@ -36,6 +36,39 @@ def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
 
 
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
+"""Keys under which checkpoints have their tensors, if not at the top."""
+
+
+def check_tensors(file: Path) -> None:
+    """Refuses a checkpoint that does not have named tensors; their values are not read if they can be mapped.
+
+    Raises:
+        ValueError: It has something else.
+        RuntimeError, EOFError, OSError, pickle.UnpicklingError, safetensors.SafetensorError: It is damaged.
+    """
+    import torch
+    from safetensors import safe_open
+
+    if file.suffix == ".safetensors":
+        with safe_open(str(file), "pt") as tensors:
+            if not tensors.keys():
+                raise ValueError("it has no tensors")
+        return
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, ValueError):  # the format before torch 1.6 can't be mapped
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    state = content
+    if isinstance(content, dict):
+        state = next((content[key] for key in NESTED if key in content), content)
+    if not isinstance(state, dict) or not state:
+        raise ValueError(f"it has {str(state)[:40]!r} and no tensors by name")
+    others = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise ValueError(f"{str(others[0])[:80]!r} is not a tensor")
+
+
 def unfilled() -> AbstractContextManager[Any]:
     """Modules of torch that are made in here have no random numbers in their weights, but what lies in the memory.
 

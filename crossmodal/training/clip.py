@@ -38,7 +38,9 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from crossmodal.core.errors import StateError  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
-from crossmodal.encoders.clip import MERGES_NAME, build, encode_alike, resolve  # noqa: E402
+from crossmodal.encoders.clip import resolve  # noqa: E402
+from crossmodal.encoders.clip_text import encode_alike  # noqa: E402
+from crossmodal.encoders.clip_weights import MERGES_NAME, build  # noqa: E402
 from crossmodal.training.clip_folder import completed, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402

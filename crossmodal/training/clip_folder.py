@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import atomic_path
 from crossmodal.core.types import Preprocessing
-from crossmodal.encoders.clip import CONFIG_NAME, WEIGHTS_NAME
+from crossmodal.encoders.clip_weights import CONFIG_NAME, WEIGHTS_NAME
 
 
 def completed(config: dict[str, Any], vocab_size: int, **vision: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from crossmodal.core.types import Preprocessing  # noqa: E402
-from crossmodal.encoders import clip  # noqa: E402
+from crossmodal.encoders import clip, clip_text, clip_weights  # noqa: E402
 from crossmodal.encoders.vocabulary import SPECIAL_WORDS, Vocabulary  # noqa: E402
 from crossmodal.training.clip_folder import completed, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
@@ -102,14 +102,14 @@ class ClipLearner:
         out.mkdir(parents=True, exist_ok=True)
         if settings.weights != NOTHING:
             spec = clip.resolve(settings.weights)
-            model, tokenizer = clip.build(spec.weights), clip.tokenizer_of(spec.weights)
-            if (merges := clip.merges_of(spec.weights)) is not None:
-                shutil.copyfile(merges, out / clip.MERGES_NAME)
-            return cls(settings, model, tokenizer, clip.config_of(spec.weights), spec.preprocessing, device)
+            model, tokenizer = clip_weights.build(spec.weights), clip_weights.tokenizer_of(spec.weights)
+            if (merges := clip_weights.merges_of(spec.weights)) is not None:
+                shutil.copyfile(merges, out / clip_weights.MERGES_NAME)
+            return cls(settings, model, tokenizer, clip_weights.config_of(spec.weights), spec.preprocessing, device)
         words = sorted(Vocabulary.build(captions, settings.min_count).words[len(SPECIAL_WORDS) :])
-        write_merges(words, out / clip.MERGES_NAME)
+        write_merges(words, out / clip_weights.MERGES_NAME)
         length = SMALL["text_cfg"]["context_length"]
-        tokenizer = SimpleTokenizer(str(out / clip.MERGES_NAME), context_length=length)
+        tokenizer = SimpleTokenizer(str(out / clip_weights.MERGES_NAME), context_length=length)
         config = completed(SMALL, tokenizer.vocab_size, image_size=settings.image_size, width=settings.width)
         torch.manual_seed(settings.seed)
         preprocessing = Preprocessing(settings.image_size)
@@ -153,7 +153,7 @@ class ClipLearner:
         """Texts to (n, dim) of length 1, in order."""
         ids = self._tokenizer(list(texts)).to(self._device.device)
         with self._device.autocast():
-            vectors: Tensor = clip.encode_tokens(self.module, ids)
+            vectors: Tensor = clip_text.encode_tokens(self.module, ids)
         return F.normalize(vectors.float(), dim=-1)
 
     def export(self, folder: Path) -> None:

@@ -3,6 +3,7 @@
 Checkpoints are of a tiny architecture that is made known to open_clip for these tests only.
 """
 
+import copy
 import json
 import shutil
 import socket
@@ -17,7 +18,7 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Pixels
-from crossmodal.encoders import clip, registry
+from crossmodal.encoders import clip, clip_text, registry
 from crossmodal.encoders.clip import BUNDLED_FOLDER, ClipEncoder, resolve, unit_rows
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.scenes.language import captions
@@ -150,8 +151,8 @@ def test_cut_padding_changes_no_text_encoding(encoder: ClipEncoder) -> None:
     ids = encoder._tokenizer(["", "a star", *texts(8), "many words " * 60])
     with torch.inference_mode():
         whole = encoder._model.encode_text(ids).numpy()
-        np.testing.assert_allclose(clip.encode_tokens(encoder._model, ids).numpy(), whole, atol=1e-5)
-        np.testing.assert_allclose(clip.encode_alike(encoder._model, ids, 3).numpy(), whole, atol=1e-5)
+        np.testing.assert_allclose(clip_text.encode_tokens(encoder._model, ids).numpy(), whole, atol=1e-5)
+        np.testing.assert_allclose(clip_text.encode_alike(encoder._model, ids, 3).numpy(), whole, atol=1e-5)
 
 
 def test_nothing_to_encode(encoder: ClipEncoder) -> None:
@@ -332,3 +333,34 @@ def test_bf16_gives_almost_the_same_vectors(encoder: ClipEncoder) -> None:
 def test_another_family_has_no_bf16() -> None:
     with pytest.raises(InputError, match="--precision bf16 is for clip, timm test_resnet/random"):
         registry.load(registry.resolve("timm", "test_resnet/random"), ("image",), precision="bf16")
+
+
+def test_a_bug_in_building_a_model_is_not_blamed_on_the_weights(
+    tmp_path: Path, state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("unexpected keyword argument")
+
+    path = tmp_path / "mine.pt"
+    torch.save(state, path)
+    spec = resolve(f"tiny/{path}")
+    monkeypatch.setattr("open_clip.create_model", broken)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        clip.load(spec)
+
+
+def test_names_in_a_configuration_that_open_clip_does_not_know(folder: Path) -> None:
+    path = folder / clip.CONFIG_NAME
+    config = json.loads(path.read_text())
+    config["model_cfg"]["vision_cfg"]["depth"] = 3
+    path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"open_clip_config\.json has depth, which open_clip does not know"):
+        clip.load(resolve(str(folder)))
+
+
+def test_an_open_clip_with_other_parts_is_refused(encoder: ClipEncoder) -> None:
+    clip_text.check_text_tower(encoder._model)
+    other = copy.copy(encoder._model)
+    other._modules = {name: part for name, part in other._modules.items() if name != "ln_final"}
+    with pytest.raises(RuntimeError, match="has a CLIP without ln_final: install the release"):
+        clip_text.check_text_tower(other)

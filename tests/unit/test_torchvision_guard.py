@@ -30,3 +30,14 @@ def test_torchvision_and_open_clip_can_be_imported_afterwards() -> None:
 
 def test_asking_again_is_harmless() -> None:
     assert prepare_torchvision() == prepare_torchvision()
+
+
+def test_a_release_that_uses_more_of_the_compiler_fails_loudly(tmp_path: Path) -> None:
+    (tmp_path / "timm.py").write_text("import torch\nfrom torch._dynamo import allow_in_graph\n")
+    script = "from crossmodal.encoders.torchvision_guard import prepare_torchvision as p; p()"
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {script}"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert found.returncode == 1
+    assert "uses more of torch._dynamo than expected (cannot import name 'allow_in_graph'" in found.stderr
