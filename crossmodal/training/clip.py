@@ -1,4 +1,4 @@
-"""Trains the small CLIP on scenes.
+"""Trains the small CLIP on scenes, by steps: nothing is measured in between, so no `Trainer` selects an epoch.
 
 First the image tower learns to see: what is in each cell of its last feature map, a linear reading of
 shape, colour, count, size and texture apart. Three hundred steps of that do what thousands of contrastive
@@ -19,7 +19,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from crossmodal.core.errors import StateError  # noqa: E402
-from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders.clip import resolve  # noqa: E402
 from crossmodal.encoders.clip_text import encode_alike  # noqa: E402
 from crossmodal.encoders.clip_weights import MERGES_NAME, build  # noqa: E402
 from crossmodal.training.clip_folder import completed, save_folder  # noqa: E402
+from crossmodal.training.clip_settings import MODEL_CONFIG, PREPROCESSING, ClipTraining, learning_rate  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402
     contrastive_with_twins,
@@ -49,61 +49,16 @@ from crossmodal.training.losses import (  # noqa: E402
     told_apart,
 )
 from crossmodal.training.merges import scene_words, write_merges  # noqa: E402
-from crossmodal.training.scene_batches import (  # noqa: E402
-    N_ATTRIBUTES,
-    PictureBatch,
-    SceneBatch,
-    SceneBatches,
-    draw_pool,
-)
+from crossmodal.training.scene_batches import PictureBatch, SceneBatch, SceneBatches  # noqa: E402
+from crossmodal.training.scene_facts import N_ATTRIBUTES  # noqa: E402
+from crossmodal.training.scene_pool import draw_pool  # noqa: E402
 from crossmodal.training.seeing import FactReading  # noqa: E402
 
 Losses = dict[str, tuple[float, Tensor]]
 """Parts of a loss by name, each with its weight."""
 
-MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 MAX_SCALE = 100.0
 TEXT_CHUNKS = 4
-
-MODEL_CONFIG: dict[str, Any] = {
-    "embed_dim": 512,
-    "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 3], "head_width": 32},
-    "text_cfg": {"context_length": 48, "width": 192, "heads": 6, "layers": 3},
-}
-PREPROCESSING = Preprocessing(MODEL_CONFIG["vision_cfg"]["image_size"], mean=MEAN, std=STD)
-
-
-@dataclass(frozen=True)
-class ClipTraining:
-    """The settings of a run; they are saved beside its weights.
-
-    `start` names CLIP weights of the same architecture to go on from, with `seeing_steps` at 0; empty for random ones.
-    `width` is that of the image tower, the channels of its first convolutions' outputs.
-    """
-
-    start: str = ""
-    seeing_steps: int = 1200
-    steps: int = 5000
-    batch_size: int = 512
-    captions_a_batch: int = 192
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 200
-    weight_decay: float = 0.05
-    query_weight: float = 1.0
-    thing_weight: float = 1.0
-    cell_weight: float = 0.25
-    fact_weight: float = 0.25
-    attribute_weight: float = 0.5
-    pair_weight: float = 1.0
-    width: int = 24
-    n_scenes: int = 40_000
-    seed: int = 0
-    checkpoint_every: int = 500
-
-    @property
-    def all_steps(self) -> int:
-        """Steps of both parts."""
-        return self.seeing_steps + self.steps
 
 
 def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> None:
@@ -179,7 +134,7 @@ class _Run:
             StateError: The loss is not finite; nothing was updated.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = _learning_rate(self.settings, step)
+            group["lr"] = learning_rate(self.settings, step)
         batch = batch.to(self.device.device)
         parts = self._text_losses(batch) if isinstance(batch, SceneBatch) else self._picture_losses(batch)
         values = {name: value.item() for name, (_, value) in parts.items()}
@@ -280,17 +235,6 @@ class _Run:
         self.facts.load_state_dict(state["facts"])
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
-
-
-def _learning_rate(settings: ClipTraining, step: int) -> float:
-    """For each part of the run, a linear warm-up, then a cosine down to a fiftieth."""
-    if step < settings.seeing_steps:
-        step, length = step, settings.seeing_steps
-    else:
-        step, length = step - settings.seeing_steps, settings.steps
-    warm = min(1.0, (step + 1) / settings.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / length)))
-    return settings.learning_rate * warm * (0.02 + 0.98 * cosine)
 
 
 def _batches(settings: ClipTraining, tokenizer: SimpleTokenizer, out: Path) -> SceneBatches:

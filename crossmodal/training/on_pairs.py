@@ -16,8 +16,8 @@ from crossmodal.training.frozen import FrozenPictures, dev_features
 from crossmodal.training.loop import Learner, PairSource, fit
 from crossmodal.training.merges import scene_words
 from crossmodal.training.pairs import CaptionedPictures
-from crossmodal.training.scene_batches import draw_pool
 from crossmodal.training.scene_pairs import ScenePairs
+from crossmodal.training.scene_pool import draw_pool
 from crossmodal.training.trainer import CHECKPOINT, History, Report
 from crossmodal.training.vse import VseLearner, VseTraining
 

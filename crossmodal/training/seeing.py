@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from crossmodal.training.losses import fact_loss
-from crossmodal.training.scene_batches import CELL_FACTS, PictureBatch
+from crossmodal.training.scene_batches import PictureBatch
+from crossmodal.training.scene_facts import CELL_FACTS
 
 
 class FactReading(torch.nn.Module):
@@ -37,7 +38,7 @@ class FactReading(torch.nn.Module):
 
         Args:
             features: (n, channels, CELLS, CELLS).
-            cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_batches.cell_targets`.
+            cells: (n, CELLS * CELLS, kinds of facts) int64, from `scene_facts.cell_targets`.
         """
         loss: Tensor = self(features.flatten(2).transpose(1, 2).flatten(0, 1), cells.flatten(0, 1))
         return loss

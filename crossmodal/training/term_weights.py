@@ -16,7 +16,7 @@ from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.terms import TermVocabulary
 from crossmodal.scenes import language
 from crossmodal.training.distilled_heads import DenseToSparseTraining, train_dense_to_sparse
-from crossmodal.training.scene_batches import draw_pool
+from crossmodal.training.scene_pool import draw_pool
 from crossmodal.training.thesis_heads import ThesisTraining, train_thesis
 from crossmodal.training.trainer import HISTORY, History, Report
 

@@ -17,27 +17,29 @@ prepare_torchvision()
 import torch  # noqa: E402
 from open_clip.tokenizer import SimpleTokenizer  # noqa: E402
 
-from crossmodal.training import scene_batches as module  # noqa: E402
+from crossmodal.training import scene_batches, scene_facts, scene_pool  # noqa: E402
 from crossmodal.training.scene_batches import (  # noqa: E402
-    CELL_FACTS,
-    CELLS,
     COLOURS_ALIKE,
-    N_ATTRIBUTES,
     QUERIES_AN_IMAGE,
     SHAPES_ALIKE,
     TEXTURE_SHARE,
     PictureBatch,
     SceneBatch,
     SceneBatches,
-    attribute_targets,
     caption_with_twin,
-    cell_targets,
-    draw_pool,
-    fact_places,
     false_twin,
     scene_query,
+)
+from crossmodal.training.scene_facts import (  # noqa: E402
+    CELL_FACTS,
+    CELLS,
+    N_ATTRIBUTES,
+    attribute_targets,
+    cell_targets,
+    fact_places,
     truth_by_thing,
 )
+from crossmodal.training.scene_pool import draw_pool  # noqa: E402
 
 SIDE, CONTEXT = 16, 48
 
@@ -148,7 +150,7 @@ def test_a_mirrored_picture_has_the_captions_of_the_mirrored_scene(
         told.extend(scenes)
         return cell_targets(scenes)
 
-    monkeypatch.setattr(module, "cell_targets", remember)
+    monkeypatch.setattr(scene_batches, "cell_targets", remember)
     made = batches(tokenizer)
     for step in range(3):
         told.clear()
@@ -302,7 +304,7 @@ def test_attribute_targets() -> None:
     heart = Thing("heart", "red", "striped", "large", 2, 0.26, 0.26)
     star = Thing("star", "#123456", "plain", "small", 1, 0.74, 0.5)
     [row] = attribute_targets([Scene("sky", (heart, star), 0)])
-    names = {name for name, place in module._ATTRIBUTES.items() if row[place] == 1}
+    names = {name for name, place in scene_facts._ATTRIBUTES.items() if row[place] == 1}
     assert names == {
         ("background", "sky", ""),
         ("half-shape", "left", "heart"), ("half-shape", "top", "heart"), ("half-shape", "right", "star"),
@@ -316,15 +318,15 @@ def test_attribute_targets() -> None:
 
 
 def test_no_attribute_joins_colour_and_shape() -> None:
-    for kind, first, second in module._ATTRIBUTES:
+    for kind, first, second in scene_facts._ATTRIBUTES:
         assert kind
         assert not {first, second} & set(world.COLOURS) or not {first, second} & set(world.SHAPES)
 
 
 def test_a_drawn_pool_is_mapped_and_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = np.stack([module._draw_small((i, SIDE, 0)) for i in range(3)])
+    drawn = np.stack([scene_pool._draw_small((i, SIDE, 0)) for i in range(3)])
     np.save(tmp_path / f"jpeg-3-{SIDE}-0.npy", drawn)
-    monkeypatch.setattr(module, "get_context", lambda _: pytest.fail("drawn again"))
+    monkeypatch.setattr(scene_pool, "get_context", lambda _: pytest.fail("drawn again"))
     pool, scenes = draw_pool(tmp_path, 3, SIDE, 0)
     assert np.array_equal(pool, drawn)
     assert drawn.shape == (3, SIDE, SIDE, 3)
