@@ -7,7 +7,7 @@ What `--weights` means here: a folder that training wrote, with
     sparse.safetensors  the heads
 
 Two recipes make such a folder: the thesis's (`thesis`: what words would the captions have?) and the distilled
-one (`dense-to-sparse`). `crossmodal.training.sparse_heads` has both. Nothing here needs torch.
+one (`dense-to-sparse`). `crossmodal.training.thesis_heads` and `distilled_heads` have them. Nothing here needs torch.
 """
 
 from __future__ import annotations
