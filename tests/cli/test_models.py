@@ -25,9 +25,9 @@ def in_cache(cache: Path, repository: str, name: str) -> Path:
 
 
 def test_every_published_entry_of_open_clip_is_listed() -> None:
-    from open_clip.pretrained import list_pretrained
-
     listed = {entry.weights: entry for entry in entries("clip")}
+    from open_clip.pretrained import list_pretrained  # after `entries` has prepared torchvision
+
     assert set(listed) == {"scenes", "photos", *(f"{model}/{tag}" for model, tag in list_pretrained())}
     # Nothing is known of two whose text tower needs a package that is not installed where they were counted.
     unknown = {name.split("/")[0] for name, entry in listed.items() if entry.parameters is None}
