@@ -1,1 +1,6 @@
-"""What each `-t` of the command line does, one task a file. They print nothing but progress."""
+"""The command line: `crossmodal COMMAND`, and `python app.py -t TASK` over the same commands."""
+
+import sys
+
+if sys.version_info[:2] != (3, 11):
+    sys.exit(f"Python 3.11 is required; this is {sys.version.split()[0]}. The pinned packages work with no other.")

@@ -1,4 +1,4 @@
-"""Whether what a task is to write can be written, asked before the work begins."""
+"""Checks that the files a command will write can be written, before the work begins."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from typing import Any
 from crossmodal.core.errors import InputError
 from crossmodal.core.os_errors import why_not_writable
 
-QUERIES = ("query", "query-t2i", "query-i2t", "query-i2i")
 OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("save", QUERIES, False),
+    ("save", ("query", "search", "similar", "captions"), False),
     ("report", ("index", "evaluate"), True),
     ("out", ("export",), False),
     ("out", ("train", "data"), True),
     ("keys", ("keys",), False),
 )
-"""Options that name an output, for which tasks, and whether these make the folders above it."""
+"""Options that name an output, the commands, and whether these make missing folders above it."""
 REPLACED = ("export", "keys")
-"""Tasks that put a new file into the place of the old one, for which they need its folder."""
+"""Commands that replace an old file by a new one, for which they must be able to write to its folder."""
 
 
-def check_outputs(task: str, given: Mapping[str, Any]) -> None:
-    """Returns where everything that the options name can be written; nothing is created or changed.
+def check_outputs(command: str, given: Mapping[str, Any]) -> None:
+    """Returns if every output that the options name can be written; nothing is created or changed.
 
     Raises:
-        InputError: The option, the file, why it can't be written, and what to do.
+        InputError: The file, why it can't be written, and what to do.
     """
-    for option, tasks, makes_folders in OUTPUTS:
+    for option, commands, makes_folders in OUTPUTS:
         path: Path | None = given.get(option)
-        if path is None or task not in tasks:
+        if path is None or command not in commands:
             continue
         why = why_not_writable(path, makes_folders=makes_folders)
-        if why is None and task in REPLACED:
+        if why is None and command in REPLACED:
             why = why_not_writable(path.parent)
-        if why is None and path.is_dir() and task not in ("train", "data"):
+        if why is None and path.is_dir() and command not in ("train", "data"):
             why = "it is a folder, not a file: choose another name"
         if why is None and option == "save":
             why = _why_no_picture(path)
         if why is not None:
-            raise InputError(f"--{option} {path} can't be written: {why}")
+            raise InputError(f"{path} can't be written: {why}")
 
 
 def _why_no_picture(path: Path) -> str | None:

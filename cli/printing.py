@@ -1,22 +1,28 @@
-"""How the command line prints: text of users comes out as it is, whatever rich and the terminal would make of it."""
+"""Prints for people and for programs. Text of users is printed as it is: no markup and no terminal control.
+
+rich is imported where a table is drawn, as the help of the command line does without.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from crossmodal.core.terminal import printable, to_json
 
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from crossmodal.evaluation.tables import FigureTable
+
 
 def prepare() -> None:
-    """Makes standard output take every character, and log messages as safe to print as all else."""
+    """Makes standard output accept every character, and escapes log messages as other text."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if logging.lastResort is not None:
@@ -29,7 +35,7 @@ class _Printable(logging.Formatter):
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Prints each of the lines on one line."""
+    """Prints each string on one line, on standard error with `err`."""
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
@@ -38,16 +44,44 @@ def say_json(value: Any, indent: int | None = None) -> None:
     click.echo(to_json(value, indent))
 
 
+def say_result(result: Any, lines: list[str], *, as_json: bool) -> int:
+    """Prints a result as JSON, or as lines for people; returns 0."""
+    if as_json:
+        say_json(result)
+    elif lines:
+        say(*lines)
+    return 0
+
+
 def new_table(title: str = "") -> Table:
-    """A table without lines, to which columns and rows of `cells` are added."""
+    """An empty table without rules; its rows are `cells`."""
+    from rich.table import Table
+    from rich.text import Text
+
     return Table(title=Text(printable(title)) if title else None, box=None, title_justify="left")
 
 
 def cells(texts: Iterable[str]) -> list[Text]:
-    """Texts as the cells of a row."""
+    """The cells of a row."""
+    from rich.text import Text
+
     return [Text(printable(text)) for text in texts]
 
 
 def print_table(table: Table) -> None:
-    """Prints it as wide as the terminal; where standard output is none, wide enough for paths."""
+    """Prints a table as wide as the terminal; 200 columns where standard output is no terminal, for long paths."""
+    from rich.console import Console
+
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_figures(figures: FigureTable) -> None:
+    """Prints a table of figures, its first column to the left and the others to the right."""
+    from rich.text import Text
+
+    table = new_table(figures.title)
+    for place, heading in enumerate(figures.headings):
+        table.add_column(Text(printable(heading)), overflow="fold", justify="right" if place else "left")
+    for row in figures.rows:
+        table.add_row(*cells(row))
+    print_table(table)

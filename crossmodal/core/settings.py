@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from crossmodal.core.types import Precision
+if TYPE_CHECKING:  # numpy, which it imports, is a tenth of a second
+    from crossmodal.core.types import Precision
 
 MAX_TOP_K = 1_000
 MAX_OFFSET = 10_000

@@ -66,8 +66,8 @@ def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
 def test_one_writer_and_searches_that_go_on(run_app: RunApp, tmp_path: Path) -> None:
     with started("query_restful", tmp_path, "--writable", "--weights", "scenes") as service:
         post(service, "/index", {"data": [picture(0)]})
-        for task in ("query_restful", "index_restful"):
-            second = run_app("-t", task, "--writable", "-w", tmp_path, "--port", service.port + 2)
+        for task in (("query_restful", "--writable"), ("index_restful",)):
+            second = run_app("-t", *task, "-w", tmp_path, "--port", service.port + 2)
             assert second.returncode == 1
             assert "another process is writing" in second.stderr
         failures: list[str] = []

@@ -98,7 +98,7 @@ def test_written_scenes_can_be_read_and_opened(tmp_path: Path) -> None:
 
 
 def test_columns_are_named_on_the_command_line(tmp_path: Path) -> None:
-    from app import ColumnNames
+    from cli.parameters import ColumnNames
 
     (tmp_path / "a.jpg").touch()
     (tmp_path / "captions.csv").write_text("Bild,Worte,Mehr\na.jpg,One,Two\n")

@@ -1,0 +1,90 @@
+"""Runs queries from the command line and prints the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from cli.options import QueryOptions
+from cli.printing import cells, new_table, print_table, say, say_json
+from crossmodal.core.errors import InputError
+from crossmodal.core.terminal import to_json
+
+
+def answer_queries(
+    options: QueryOptions, modality: Any, target: Any, query: str | None, fusion: str | None = None
+) -> int:
+    """Answers one query, or without one the queries typed at a prompt until an empty line; returns 0.
+
+    Args:
+        options: The collection, the number of results and how they are printed.
+        modality: What the query is, `text` or `image`: words, or the path of a picture.
+        target: What is searched, `text` for captions or `image` for pictures.
+        query: The query.
+        fusion: How words and vectors are joined, for a sparse collection.
+
+    Raises:
+        InputError: The query is empty or can't be read. At the prompt, the error is printed and the next query read.
+    """
+    if query is not None and not query.strip():
+        raise InputError("the query is empty: give words to search, or the path of a picture to similar and captions")
+    from cli.query import asking, save_sheet
+
+    settings = options.settings()
+    with asking(settings, modality, target, options.metric, options.where, fusion, options.min_relevance) as ask:
+        for text in [query] if query is not None else _typed("picture" if modality == "image" else "text"):
+            try:
+                answer = ask(text)
+            except InputError as error:
+                if query is not None:
+                    raise
+                say(f"error: {error}", err=True)
+                continue
+            _print(answer, options)
+            if options.save:
+                save_sheet(settings, answer, options.save)
+                say(f"saved {options.save}", err=True)
+    return 0
+
+
+def _typed(what: str) -> Iterator[str]:
+    """Lines typed at a prompt, until an empty one or the end of input."""
+    while True:
+        try:
+            line = click.prompt(what, default="", show_default=False, err=True).strip()
+        except click.Abort:
+            return
+        if not line:
+            return
+        yield line
+
+
+def _print(answer: Any, options: QueryOptions) -> None:
+    if answer.fits is False and not options.as_json:
+        nearest = "; these are the nearest" if answer.hits else ""
+        say(f"nothing here fits{nearest}", err=options.plain)
+    if options.as_json:
+        say_json(answer.to_dict())
+    elif options.plain:
+        say(*(f"[{hit.rank}] {hit.score:.4f}: {to_json(hit.uri)}" for hit in answer.hits))
+    else:
+        _print_table(answer)
+
+
+def _print_table(answer: Any) -> None:
+    table = new_table(answer.query)
+    captions = answer.target == "text"
+    has_words = any(hit.why for hit in answer.hits)
+    what = ("caption", "of") if captions else ("picture", "why" if has_words else "")
+    for heading in ("rank", "score", *what, "" if answer.fits is None else "relevance"):
+        table.add_column(heading, overflow="fold")
+    for hit in answer.hits:
+        why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
+        shown = (hit.text, hit.filename) if captions else (hit.uri, why)
+        relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
+        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *shown, relevance)))
+    print_table(table)
+    if answer.note:
+        say(f"note: {answer.note}", err=True)

@@ -1,0 +1,31 @@
+"""crossmodal collections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.commands import Command
+from cli.options import JsonOptions, WorkspaceOptions, complete_collection
+from cli.parameters import option
+from cli.printing import say_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionsOptions(WorkspaceOptions, JsonOptions):
+    """Options of `collections`."""
+
+    collection: str | None = option("--collection", shell_complete=complete_collection, help="List only this one.")
+
+
+def run(options: CollectionsOptions) -> int:
+    """Lists the collections of the workspace."""
+    from cli.lifecycle import listed
+
+    found = [c for c in listed(options.settings().workspace) if options.collection in (None, c["name"])]
+    lines = [f"{c['name']}: {c['images']} images, {c['captions']} captions, {c['model']}" for c in found]
+    return say_result(found, lines, as_json=options.as_json)
+
+
+COMMAND = Command(
+    CollectionsOptions, run, "List the collections, with their sizes and models.", (("", "all of your data folder"),)
+)

@@ -1,0 +1,27 @@
+"""crossmodal compact."""
+
+from __future__ import annotations
+
+from cli.commands import Command
+from cli.options import MaintenanceOptions
+from cli.printing import say_result
+
+
+def run(options: MaintenanceOptions) -> int:
+    """Prints how much space was freed."""
+    from cli.lifecycle import compact
+
+    sizes = compact(options.settings())
+    lines = [
+        f"{what}: {_mb(sizes[f'{what}_before'])} to {_mb(sizes[f'{what}_after'])} MB" for what in ("store", "index")
+    ]
+    return say_result(sizes, [*lines, f"freed: {_mb(sizes['freed'])} MB"], as_json=options.as_json)
+
+
+def _mb(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:.1f}"
+
+
+COMMAND = Command(
+    MaintenanceOptions, run, "Free the space of removed documents.", (("--collection pets", "one of several"),)
+)

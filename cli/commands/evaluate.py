@@ -1,0 +1,115 @@
+"""crossmodal evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from cli.commands import Command
+from cli.options import (
+    DataSetOptions,
+    JsonOptions,
+    ModelOptions,
+    NewCollectionOptions,
+    ReplicaOptions,
+    RequestOptions,
+    ShardOptions,
+    TopKOptions,
+    VocabularyOptions,
+)
+from cli.parameters import FILE, option
+from cli.printing import print_figures, say, say_json
+from crossmodal.core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(
+    DataSetOptions,
+    ModelOptions,
+    VocabularyOptions,
+    NewCollectionOptions,
+    TopKOptions,
+    ReplicaOptions,
+    ShardOptions,
+    RequestOptions,
+    JsonOptions,
+):
+    """Options of `evaluate`."""
+
+    through: Literal["exact", "flow"] = option(
+        "--through",
+        type=click.Choice(["exact", "flow"]),
+        default="exact",
+        help="exact scores in memory; flow searches the collection, which must be indexed, through the query Flow.",
+    )
+    compare: tuple[str, ...] = option(
+        "--compare", multiple=True, metavar="FAMILY:WEIGHTS", help="A further model to evaluate; may be repeated."
+    )
+    folds: int | None = option(
+        "--folds",
+        type=click.IntRange(2),
+        help="Also the mean over so many folds.  [default: 5 where there are 5,000 pictures, as in COCO]",
+    )
+    report: Path | None = option("--report", type=FILE, help="Write the figures and the worst misses, as HTML.")
+
+
+def run(options: EvaluateOptions) -> int:
+    """Prints recall both ways, or precision by class folder, and on scenes the skills."""
+    if options.model == "sparse":
+        return _evaluate_sparse(options)
+    from cli.evaluate import Options, run
+
+    result = run(options.settings(), Options(options.through, options.compare, options.folds or 0, options.report))
+    if options.as_json:
+        say_json(result)
+    else:
+        _print(result)
+    if options.report:
+        say(f"report: {options.report}", err=True)
+    return 0
+
+
+def _evaluate_sparse(options: EvaluateOptions) -> int:
+    given = {"--through": options.through != "exact", "--compare": options.compare, "--folds": options.folds}
+    given["--report"] = options.report
+    unused = [name for name, is_given in given.items() if is_given]
+    if unused:
+        raise InputError(f"{', '.join(unused)}: not for `evaluate -m sparse`, which measures its parts by themselves")
+    from cli.sparse import evaluate
+    from crossmodal.evaluation.lexical import recall_table
+
+    result = evaluate(options.settings())
+    if options.as_json:
+        say_json(result)
+    else:
+        print_figures(recall_table("", result["rows"]))
+    return 0
+
+
+def _print(result: dict[str, Any]) -> None:
+    from crossmodal.evaluation.tables import tables
+
+    say(", ".join(f"{result[name]} {name}" for name in ("images", "captions") if name in result))
+    for why, n in result["left_out"].items():
+        say(f"left out: {n} {why.replace('_', ' ')}")
+    for direction, n in result.get("not_found", {}).items():
+        if n:
+            say(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
+    for figures in tables(result):
+        print_figures(figures)
+
+
+COMMAND = Command(
+    EvaluateOptions,
+    run,
+    "Measure a model on a data set: recall with captions, precision with class folders.",
+    (
+        ("scenes --report out.html", "recall and skills, with the worst misses as pictures"),
+        ("~/flickr8k --split dev", "the pictures of one split"),
+        ("~/classes --compare timm:resnet101", "two models; class folders need no captions"),
+        ("--through flow", "the same through the served index, beside exact scores"),
+    ),
+)

@@ -1,0 +1,91 @@
+"""crossmodal index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.commands import Command
+from cli.options import (
+    DataSetOptions,
+    IndexKindOptions,
+    JsonOptions,
+    ModelOptions,
+    NewCollectionOptions,
+    ReplicaOptions,
+    RequestOptions,
+    VocabularyOptions,
+)
+from cli.parameters import FILE, flag, option
+from cli.printing import say, say_json
+from crossmodal.core.errors import InputError
+
+if TYPE_CHECKING:
+    from crossmodal.core.types import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions(
+    DataSetOptions,
+    NewCollectionOptions,
+    ModelOptions,
+    VocabularyOptions,
+    IndexKindOptions,
+    ReplicaOptions,
+    RequestOptions,
+    JsonOptions,
+):
+    """Options of `index`."""
+
+    prune: bool = flag("--prune", help="Remove pictures and captions that the data set no longer has.")
+    confirmed: bool = flag("--yes", help="With --prune: remove even more than a quarter of the collection.")
+    report: Path | None = option("--report", type=FILE, help="Write the outcome of every record, as JSON.")
+    strict: bool = flag("--strict", help="Exit with 1 if any record failed.")
+
+
+def run(options: IndexOptions) -> int:
+    """Prints the outcome of every record; returns 1 if nothing was indexed, or with `strict` if a record failed."""
+    from cli.index import run as index
+    from cli.lifecycle import describe_index
+
+    collection, report = index(
+        options.settings(), prune=options.prune, confirmed=options.confirmed, index_config=options.index_config()
+    )
+    if options.as_json:
+        say_json(report.to_dict())
+    else:
+        say(_model_and_terms(collection.model), *report.lines())
+        for modality, of in describe_index(collection).items():
+            say(f"index: {of['vectors']} {modality} vectors, {of['kind']}: {of['why']}")
+        say(f"collection: {collection.root}")
+    if options.report:
+        report.write(options.report)
+    if report.refusal:
+        raise InputError(report.refusal)
+    return 0 if report.anything_indexed and not (options.strict and report.failures) else 1
+
+
+def _model_and_terms(model: ModelSpec) -> str:
+    """The model of a collection, its terms, and the command that changes to a larger one."""
+    from crossmodal.encoders.catalogue import terms_of
+    from crossmodal.encoders.registry import LARGER_WEIGHTS, PHOTOS
+
+    larger = f"-m {model.family} --weights {LARGER_WEIGHTS[model.family]}" if model.weights == PHOTOS else ""
+    further = f"; -t reindex {larger} goes further" if larger else ""
+    return f"model: {model}; terms: {terms_of(model)}{further}"
+
+
+COMMAND = Command(
+    IndexOptions,
+    run,
+    "Add the pictures and captions of a data set to a collection.\n\n"
+    "DATA_SET is a folder of pictures, a caption file, or one of toy-data, scenes, f8k, f30k and coco. "
+    "What is already indexed is not encoded again.",
+    (
+        ("", "the toy data that comes with the program"),
+        ("~/Pictures", "a folder"),
+        ("~/Pictures --prune", "remove what the folder no longer has"),
+        ("~/pets -m timm --weights resnet101", "for similar pictures, by any timm backbone"),
+    ),
+)

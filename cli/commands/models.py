@@ -1,0 +1,41 @@
+"""crossmodal models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.commands import Command
+from cli.options import JsonOptions
+from cli.parameters import option
+from cli.printing import print_table, say, say_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsOptions(JsonOptions):
+    """Options of `models`."""
+
+    query: str | None = option(argument="NAME")
+    model: str | None = option("-m", "--model", help="Only this family: clip, vse, timm or sparse.")
+
+
+def run(options: ModelsOptions) -> int:
+    """Prints the weights as a table or as JSON."""
+    from cli.models import run as models
+    from cli.models import table
+
+    found, left_out = models(options.settings(), options.query)
+    if options.as_json:
+        say_json([entry.to_dict() for entry in found])
+        return 0
+    print_table(table(found))
+    for family in left_out:
+        say(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
+    return 0
+
+
+COMMAND = Command(
+    ModelsOptions,
+    run,
+    "List the weights that are known by name, and which are on this machine.\n\nWith NAME, only those that contain it.",
+    (("siglip", "weights with siglip in their name"), ("-m timm resnet101", "backbones for similar pictures")),
+)

@@ -1,0 +1,37 @@
+"""crossmodal query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.answers import answer_queries
+from cli.commands import Command
+from cli.options import FusionOptions, QueryOptions
+from cli.parameters import option
+from crossmodal.core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenericQueryOptions(QueryOptions, FusionOptions):
+    """Options of `query`."""
+
+    query_text: str | None = option("--text", help="Search pictures with this text.")
+    query_image: str | None = option("--image", help="Search captions with this picture.")
+
+
+def run(options: GenericQueryOptions) -> int:
+    """Prints the pictures that match a text, or the captions that match a picture."""
+    text, image = options.query_text, options.query_image
+    if (text is None) == (image is None):
+        raise InputError("-t query takes one of --text TEXT and --image FILE (or use query-t2i, query-i2t, query-i2i)")
+    if image is None:
+        return answer_queries(options, "text", "image", text, options.fusion)
+    return answer_queries(options, "image", "text", image, options.fusion)
+
+
+COMMAND = Command(
+    GenericQueryOptions,
+    run,
+    "Search the other modality: pictures with a text, captions with a picture.",
+    (('--text "a dog on a beach"', "pictures"), ("--image photo.jpg", "captions")),
+)

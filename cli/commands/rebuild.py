@@ -1,0 +1,31 @@
+"""crossmodal rebuild."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.commands import Command
+from cli.options import IndexKindOptions, MaintenanceOptions
+from cli.printing import say_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildOptions(MaintenanceOptions, IndexKindOptions):
+    """Options of `rebuild`."""
+
+
+def run(options: RebuildOptions) -> int:
+    """Prints the size and kind of each index."""
+    from cli.lifecycle import rebuild
+
+    found = rebuild(options.settings(), options.index_config())
+    lines = [f"{name}: {of['vectors']} vectors, {of['kind']}: {of['why']}" for name, of in found.items()]
+    return say_result(found, lines, as_json=options.as_json)
+
+
+COMMAND = Command(
+    RebuildOptions,
+    run,
+    "Make the indexes of a collection again from its store.\n\nNothing is encoded again.",
+    (("", "of the same kind"), ("--index hnsw-fp16", "of another kind, from now on")),
+)

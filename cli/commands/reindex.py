@@ -1,0 +1,37 @@
+"""crossmodal reindex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.commands import Command
+from cli.options import CollectionOptions, JsonOptions, ModelOptions, ReplicaOptions, RequestOptions
+from cli.parameters import flag
+from cli.printing import say_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReindexOptions(CollectionOptions, ModelOptions, ReplicaOptions, RequestOptions, JsonOptions):
+    """Options of `reindex`."""
+
+    prune: bool = flag("--prune", help="Leave behind pictures whose files are gone, changed or damaged.")
+
+
+def run(options: ReindexOptions) -> int:
+    """Prints the new model and the outcome of every document."""
+    from cli.reindex import run as reindex
+
+    collection, report = reindex(options.settings(), without_failures=options.prune)
+    lines = [f"model: {collection.model}", *report.lines(), "the old state is kept: -t rollback brings it back"]
+    return say_result(report.to_dict(), lines, as_json=options.as_json)
+
+
+COMMAND = Command(
+    ReindexOptions,
+    run,
+    "Change the model of a collection.\n\nA running service changes over to it. `rollback` brings the old state back.",
+    (
+        ("--weights ViT-B-32/laion2b_s34b_b79k", "a larger CLIP"),
+        ("--weights photos --prune", "without pictures that can't be read any more"),
+    ),
+)

@@ -1,0 +1,23 @@
+"""crossmodal rollback."""
+
+from __future__ import annotations
+
+from cli.commands import Command
+from cli.options import MaintenanceOptions
+from cli.printing import say_result
+
+
+def run(options: MaintenanceOptions) -> int:
+    """Prints the model that is current again."""
+    from cli.lifecycle import roll_back
+
+    model = roll_back(options.settings()).model
+    return say_result({"model": model.to_dict()}, [f"model: {model}"], as_json=options.as_json)
+
+
+COMMAND = Command(
+    MaintenanceOptions,
+    run,
+    "Bring back the state before the last `reindex`.\n\nDoing it again undoes it.",
+    (("--collection pets", "one of several"),),
+)

@@ -1,0 +1,38 @@
+"""crossmodal search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cli.answers import answer_queries
+from cli.commands import Command
+from cli.options import FusionOptions, QueryOptions
+from cli.parameters import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(QueryOptions, FusionOptions):
+    """Options of `search`."""
+
+    query: str | None = option(argument="TEXT")
+    query_text: str | None = option("--text", help="The text, where it starts with a dash.")
+
+
+def run(options: SearchOptions) -> int:
+    """Prints the pictures that match a text."""
+    query = options.query_text if options.query is None else options.query
+    return answer_queries(options, "text", "image", query, options.fusion)
+
+
+COMMAND = Command(
+    SearchOptions,
+    run,
+    "Search pictures with words.\n\nWithout TEXT, queries are read from a prompt, one a line, until an empty line.",
+    (
+        ('"a dog on a beach"', "the ten best pictures"),
+        ('"a dog on a beach" -k 5 --save results.png', "the five best, also as a contact sheet"),
+        ('"a pizza" --min-relevance 0.5', "only what is likely to fit"),
+        ('"a dog" --where "tags.year >= 2020"', "only documents that meet a condition"),
+        ('"dog^2 -cat" --fusion rrf', "weighted words, in a sparse collection"),
+    ),
+)

@@ -1,0 +1,28 @@
+"""crossmodal tune."""
+
+from __future__ import annotations
+
+from cli.commands import Command
+from cli.commands.analyse import SparseOptions
+from cli.printing import print_figures, say_json
+
+
+def run(options: SparseOptions) -> int:
+    """Prints the recall of each fusion."""
+    from cli.sparse import tune
+    from crossmodal.evaluation.lexical import recall_table
+
+    result = tune(options.settings())
+    if options.as_json:
+        say_json(result)
+    else:
+        print_figures(recall_table("", result["rows"]))
+    return 0
+
+
+COMMAND = Command(
+    SparseOptions,
+    run,
+    "Choose how a sparse model joins vectors, words and captions.\n\nThe choice is kept beside the weights.",
+    (("scenes --split dev --weights FOLDER", "FOLDER is what `train -m sparse` wrote"),),
+)

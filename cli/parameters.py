@@ -1,0 +1,155 @@
+"""Options as frozen dataclasses: each field declares the click parameter that fills it.
+
+The `crossmodal` command and `app.py` build their parameters from the same classes. They differ where a field says so: a
+data set is an argument of `crossmodal index` and the option `-d` of `app.py -t index`. `app.py` also takes every long
+option with underscores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from inspect import get_annotations
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from crossmodal.core.settings import OtherService, Settings
+
+KEY = "parameter"
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """How the command line fills a field.
+
+    `flags` are the option's names, `metavar` names an argument. A field with both is an argument of `crossmodal` and
+    an option of `app.py`. `app_default` is the default of `app.py` where it differs. `only_app` hides the option from
+    `crossmodal`. `sparse_envvar` stands for the option with `-m sparse`.
+    """
+
+    flags: tuple[str, ...]
+    argument: str
+    settings: Mapping[str, Any]
+    app_default: Any
+    only_app: bool
+    sparse_envvar: str
+
+
+def option(
+    *flags: str,
+    default: Any = None,
+    argument: str = "",
+    app_default: Any = None,
+    only_app: bool = False,
+    sparse_envvar: str = "",
+    **settings: Any,
+) -> Any:
+    """A dataclass field that an option fills, or an argument where `argument` names one; see `Parameter`."""
+    parameter = Parameter(flags, argument, settings, app_default, only_app, sparse_envvar)
+    kept = () if settings.get("multiple") else None if callable(default) else default
+    return field(default=kept, metadata={KEY: parameter, "default": default})
+
+
+def flag(*flags: str, **settings: Any) -> Any:
+    """A dataclass field that is True where the option is given."""
+    return option(*flags, default=False, is_flag=True, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of the options of a command."""
+
+    def settings(self) -> Settings:
+        """The settings of the run; an option that was not given leaves the default of `Settings`."""
+        known = {of.name for of in fields(Settings)}
+        given = {name: value for name, value in vars(self).items() if name in known and value is not None}
+        return Settings(**{"model_named": "model" in given, **given})
+
+
+def declared(options: type[Options]) -> Iterator[tuple[str, Parameter, Any]]:
+    """(field, parameter, default) of each field, those of the class itself before those of its bases."""
+    by_name = {of.name: of for of in fields(options)}
+    for cls in options.__mro__:
+        for name in get_annotations(cls):
+            if (of := by_name.pop(name, None)) is not None:
+                yield name, of.metadata[KEY], of.metadata["default"]
+
+
+def click_parameters(options: type[Options], *, app: bool = False) -> list[click.Parameter]:
+    """The click parameters of the `crossmodal` command, or with `app` those of the `app.py` task."""
+    return [
+        _click_parameter(name, parameter, default, app)
+        for name, parameter, default in declared(options)
+        if app or not parameter.only_app
+    ]
+
+
+def _click_parameter(name: str, parameter: Parameter, default: Any, app: bool) -> click.Parameter:
+    settings = dict(parameter.settings)
+    if app and parameter.app_default is not None:
+        default = parameter.app_default
+        settings.pop("show_default", None)
+    if default is not None:
+        settings["default"] = default
+    if parameter.argument and not (app and parameter.flags):
+        for of_options in ("help", "metavar"):
+            settings.pop(of_options, None)
+        required = settings.pop("required", False) and not app
+        metavar = parameter.argument if required else f"[{parameter.argument}]"
+        return click.Argument([name], metavar=metavar, required=required, **settings)
+    settings.pop("required", None)
+    flags = list(parameter.flags)
+    if app:
+        flags += [f"--{flag[2:].replace('-', '_')}" for flag in flags if "-" in flag[2:]]
+    if settings.get("multiple"):
+        return click.Option([*flags, name], **settings)
+    shown = default not in (None, False, 0, 0.0) and "show_default" not in settings
+    return click.Option([*flags, name], **{"show_default": shown, **settings})
+
+
+def values_of(context: click.Context, options: type[Options]) -> dict[str, Any]:
+    """The values of the fields: as given, or from the variables that stand for options of `-m sparse`."""
+    values = dict(context.params)
+    if values.get("model") != "sparse":
+        return values
+    for name, parameter, _ in declared(options):
+        if values.get(name) is None and (found := os.environ.get(parameter.sparse_envvar)):
+            values[name] = found
+    place = os.environ.get("INDEX_FILE_PATH")
+    is_default = context.get_parameter_source("workspace") is ParameterSource.DEFAULT
+    if place and "collection" in values and values["collection"] is None and is_default:
+        values |= {"workspace": Path(place).parent, "collection": Path(place).name}
+    return values
+
+
+class OtherServiceType(click.ParamType[OtherService]):
+    """NAME=URL."""
+
+    name = "name=url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> OtherService:
+        """The name and the address, which a browser must be able to open."""
+        name, _, url = str(value).partition("=")
+        if not name or not url.startswith(("http://", "https://")) or "," in value:
+            self.fail(f"{value!r}: give NAME=URL without a comma, as in photos=http://localhost:45680", param, ctx)
+        return OtherService(name, url)
+
+
+class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
+    """image=NAME,caption=NAME."""
+
+    name = "columns"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """(kind, name of the column) pairs."""
+        if not isinstance(value, str):
+            return value
+        return tuple(
+            (what.strip(), name) for what, _, name in (part.partition("=") for part in value.split(",") if part)
+        )

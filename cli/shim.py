@@ -1,0 +1,122 @@
+"""`python app.py -t TASK ...`: the command line of 2021 over the same commands.
+
+It keeps its tasks, short options, both spellings of long ones, environment variables and defaults. An option that the
+task does not use is an error.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from copy import copy
+from typing import Any
+
+import click
+
+from cli.commands import NAMES, load_command
+from cli.main import COMMAND_OF_TASK, CONTEXT, not_an_option, run_command
+from cli.parameters import click_parameters, values_of
+
+TASKS = {name: name for name in NAMES if name not in COMMAND_OF_TASK.values()} | COMMAND_OF_TASK
+"""The command of each task."""
+FEW = 3
+"""Up to so many tasks are listed in the help of an option."""
+EXAMPLES = """
+\b
+Examples:
+  python app.py -t index                                index the toy data
+  python app.py -t index -d ~/Pictures                  index a folder
+  python app.py -t query-t2i "three green stars"        find pictures with words
+  python app.py -t query-i2t photo.jpg                  find captions with a picture
+  python app.py -t query-i2i photo.jpg --save out.png   find pictures with a picture
+  python app.py -t query_restful                        serve on http://localhost:45678
+  python app.py -t evaluate -d scenes                   measure the model
+  python app.py -t models siglip                        list the weights known by name
+  python app.py -t index -d ~/Pictures --prune          bring the index up to date with the folder
+  python app.py -t delete --where "tags.year < 2000"    remove pictures
+  python app.py -t verify                               compare index, store and pictures
+  python app.py -t index -h                             the options of one task
+"""
+
+
+class TaskName(click.ParamType[str]):
+    """A task; `-` and `_` are the same."""
+
+    name = "task"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The task's name with hyphens."""
+        name = str(value).replace("_", "-")
+        if name not in TASKS:
+            self.fail(f"{value!r} is none of {', '.join(TASKS)}", param, ctx)
+        return name
+
+
+TASK = click.Option(
+    ["-t", "--task"], type=TaskName(), default="index", show_default=True, help=f"One of {', '.join(TASKS)}."
+)
+
+
+def task_parameters(task: str) -> list[click.Parameter]:
+    """The parameters of a task, without `-t`."""
+    return click_parameters(load_command(TASKS[task]).options, app=True)
+
+
+class AppCommand(click.Command):
+    """Finds the task among the arguments, then parses them by the parameters of that task."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses all arguments by the task's own parameters, which become those of this command.
+
+        Raises:
+            UsageError: Unknown options, or options of other tasks.
+        """
+        by_task = {task: task_parameters(task) for task in TASKS}
+        self.params = [TASK, *_every_option(by_task)]
+        help_option = self.get_help_option(ctx)
+        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        if help_option in order and TASK not in order:
+            return super().parse_args(ctx, args)
+        task = TASK.type.convert(given.get("task", TASK.default), TASK, ctx)
+        for parameter in order:
+            if parameter in (TASK, help_option) or _has(by_task[task], parameter):
+                continue
+            owners = [f"-t {other}" for other, parameters in by_task.items() if _has(parameters, parameter)]
+            flag = next((flag for flag in parameter.opts if flag in args), max(parameter.opts, key=len))
+            raise click.UsageError(not_an_option(flag, f"-t {task}", owners), ctx)
+        self.params = [TASK, *by_task[task]]
+        return super().parse_args(ctx, args)
+
+
+def _has(parameters: list[click.Parameter], parameter: click.Parameter) -> bool:
+    return any(of.name == parameter.name for of in parameters)
+
+
+def _every_option(by_task: Mapping[str, list[click.Parameter]]) -> list[click.Option]:
+    """The options of all tasks; the help of one that few tasks have, or that means different things, names them."""
+    options: dict[str, click.Option] = {}
+    tasks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for task, parameters in by_task.items():
+        for of in parameters:
+            if isinstance(of, click.Option) and of.name:
+                options.setdefault(of.name, copy(of))
+                tasks[of.name][of.help or ""].append(task)
+    for name, option in options.items():
+        option.help = " ".join(
+            f"For {', '.join(of)}: {text}" if len(of) <= FEW else text
+            for text, of in sorted(tasks[name].items(), key=lambda item: -len(item[1]))
+        )
+    return list(options.values())
+
+
+@click.command(cls=AppCommand, epilog=EXAMPLES, context_settings=CONTEXT)
+@click.pass_context
+def main(context: click.Context, /, task: str, **_: Any) -> None:
+    """Cross-modal search: pictures with words, captions with a picture, pictures with a picture.
+
+    A query task takes the text or the path of the picture; without one, queries are read from a prompt.
+    """
+    command = load_command(TASKS[task])
+    values = values_of(context, command.options)
+    del values["task"]
+    run_command(TASKS[task], command, values, app=True)

@@ -1,0 +1,230 @@
+"""Every option of the command lines is one that the command uses, or an error that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import main as program
+from cli.commands import NAMES, load_command
+from cli.main import in_commands
+from cli.main import main as crossmodal
+from cli.parameters import click_parameters, values_of
+from cli.shim import TASKS, task_parameters
+from cli.shim import main as app
+
+VALUES = {
+    "columns": "image=a", "precision": "bf16", "metric": "euclidean", "through": "flow", "also": "a=http://b",
+    "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
+}  # fmt: skip
+"""A valid value of each option that does not take 3."""
+ENVIRONMENT = {
+    "JINA_WORKSPACE": "w", "JINA_PORT": "many", "JINA_SHARDS": "many", "JINA_PARALLEL": "2", "JINA_MAX_DOCS": "7",
+    "DATASET_ROOT_PATH": "pictures", "DATASET_SPLIT": "dev", "CROSSMODAL_HOST": "[::1]", "CROSSMODAL_KEYS": "keys",
+    "TEXT_EMBEDDING_VECTORIZER_PATH": "words",
+}  # fmt: skip
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The name and the options of the command that would have run."""
+    found: dict[str, Any] = {}
+
+    def run_command(name: str, command: Any, values: Any, *, app: bool = False) -> None:
+        found.update(name=name, options=command.options(**values))
+
+    monkeypatch.setattr(program, "run_command", run_command)
+    monkeypatch.setattr("cli.shim.run_command", run_command)
+    return found
+
+
+def run(main: click.Command, *arguments: str, **env: str) -> Result:
+    return CliRunner().invoke(main, [*arguments], env=env)
+
+
+def options_of(parameters: list[click.Parameter]) -> dict[str, click.Option]:
+    return {of.opts[-1]: of for of in parameters if isinstance(of, click.Option)}
+
+
+EVERY_APP_OPTION = {flag: of for task in TASKS for flag, of in options_of(task_parameters(task)).items()}
+EVERY_OPTION = {
+    flag: of for name in NAMES for flag, of in options_of(click_parameters(load_command(name).options)).items()
+}
+
+
+def given(flag: str, option: click.Option) -> list[str]:
+    return [flag] if option.is_flag else [flag, VALUES.get(option.name or "", "3")]
+
+
+@pytest.mark.parametrize("flag", EVERY_APP_OPTION)
+@pytest.mark.parametrize("task", TASKS)
+def test_each_option_is_used_by_its_task_or_refused(task: str, flag: str, started: dict[str, Any]) -> None:
+    option = EVERY_APP_OPTION[flag]
+    done = run(app, "-t", task, *given(flag, option))
+    if flag in options_of(task_parameters(task)):
+        assert done.exit_code == 0, done.output
+        assert started["name"] == TASKS[task]
+        assert getattr(started["options"], str(option.name)) not in (None, ())
+    else:
+        assert done.exit_code == 2
+        assert f"{flag} is not an option of -t {task}; it belongs to -t " in done.output
+        assert started == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_option_of_other_commands_is_refused(name: str, started: dict[str, Any]) -> None:
+    own = options_of(click_parameters(load_command(name).options))
+    for flag, option in EVERY_OPTION.items():
+        done = run(crossmodal, name, *given(flag, option), "--collection", "c", "x")
+        if flag not in own:
+            assert done.exit_code == 2
+            assert f"{flag} is not an option of {name}; it belongs to " in done.output
+
+
+def test_an_option_of_no_command_is_refused_with_a_suggestion() -> None:
+    for main, arguments in ((app, ("-t", "delete")), (crossmodal, ("delete",))):
+        done = run(main, *arguments, "--whre", "x")
+        assert done.exit_code == 2
+        assert "No such option '--whre'" in done.output
+        assert "--where" in done.output
+
+
+def test_the_environment_is_used_where_it_applies_and_else_is_not_looked_at(started: dict[str, Any]) -> None:
+    done = run(app, "-t", "index", **ENVIRONMENT)
+    assert done.exit_code == 0, done.output
+    settings = started["options"].settings()
+    assert (settings.workspace, settings.data_set, settings.split) == (Path("w"), "pictures", "dev")
+    assert (settings.num_docs, settings.parallel, settings.vocabulary) == (7, 2, Path("words"))
+    assert settings.keys is None
+    done = run(app, "-t", "query_restful", **ENVIRONMENT)
+    assert done.exit_code == 2
+    assert "'--port': 'many'" in done.output
+    for task in ("models", "verify", "keys"):
+        assert run(app, "-t", task, **ENVIRONMENT).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "expected"),
+    [
+        (("-t", "index", "-m", "sparse"), {}, ("a/model", "c", "a/b")),
+        (("-t", "verify", "-m", "sparse"), {}, (None, "c", "a/b")),
+        (("-t", "train", "-m", "sparse"), {}, (None, None, "workspace")),
+        (("-t", "index"), {}, (None, None, "workspace")),
+        (("-t", "index", "-m", "sparse", "-w", "w"), {}, ("a/model", None, "w")),
+        (("-t", "index", "-m", "sparse"), {"JINA_WORKSPACE": "w"}, ("a/model", None, "w")),
+        (("-t", "index", "-m", "sparse", "--collection", "d"), {}, ("a/model", "d", "workspace")),
+    ],
+)
+def test_the_environment_of_sparse_models(
+    arguments: tuple[str, ...], env: dict[str, str], expected: tuple[str, ...], started: dict[str, Any]
+) -> None:
+    run(app, *arguments, IMAGE_EMBEDDING_MODEL_PATH="a/model", INDEX_FILE_PATH="a/b/c", **env)
+    settings = started["options"].settings()
+    assert (settings.weights, settings.collection, str(settings.workspace)) == expected
+
+
+def test_both_spellings_and_short_options(started: dict[str, Any]) -> None:
+    for arguments in (
+        ("--top_k", "3", "-t", "query_t2i"),
+        ("--top-k=3", "-tquery-t2i"),
+        ("-k3", "--task", "query-t2i"),
+    ):
+        started.clear()
+        assert run(app, *arguments, "a dog").exit_code == 0
+        assert (started["name"], started["options"].query, started["options"].settings().top_k) == (
+            "search",
+            "a dog",
+            3,
+        )
+
+
+def test_paths_are_arguments(started: dict[str, Any]) -> None:
+    for arguments, field, value in (
+        (("index", "pictures"), "data_set", "pictures"),
+        (("similar", "a.jpg"), "query", "a.jpg"),
+        (("export", "c.parquet"), "out", Path("c.parquet")),
+        (("data", "folder"), "out", Path("folder")),
+        (("keys", "keys.json", "write"), "query", "write"),
+    ):
+        assert run(crossmodal, *arguments).exit_code == 0
+        assert (started["name"], getattr(started["options"], field)) == (arguments[0], value)
+
+
+def test_a_model_is_named_only_where_it_was_given(started: dict[str, Any]) -> None:
+    for arguments, expected in ((("-m", "clip"), ("clip", True)), ((), ("clip", False))):
+        run(app, "-t", "index", *arguments)
+        settings = started["options"].settings()
+        assert (settings.model, settings.model_named) == expected
+
+
+def test_the_only_collection_is_the_default(tmp_path: Path, started: dict[str, Any]) -> None:
+    def searched(*arguments: str) -> Any:
+        assert run(crossmodal, "search", "x", "-w", str(tmp_path), *arguments).exit_code == 0
+        return started["options"].settings().collection
+
+    with pytest.raises(program.CrossModalError, match="no collection in"):
+        searched()
+    make_collection(tmp_path / "one")
+    assert searched() == "one"
+    make_collection(tmp_path / "two")
+    assert searched("--collection", "two") == "two"
+    assert searched("-d", "toy-data") is None
+    with pytest.raises(
+        program.CrossModalError, match=r"several collections \(one, two\): choose one with --collection"
+    ):
+        searched()
+
+
+def make_collection(folder: Path) -> None:
+    from crossmodal.collection.collection import Collection
+    from crossmodal.encoders.registry import resolve
+
+    Collection.create(folder, resolve("clip", "scenes"))
+
+
+def test_help_lists_every_command_once_with_examples() -> None:
+    listed = run(crossmodal, "--help").output.partition("Options:")[2]
+    for name in NAMES:
+        assert listed.count(f"\n  {name} ") == 1
+        shown = run(crossmodal, name, "--help").output
+        assert load_command(name).help.partition("\n")[0].split()[0] in shown
+        assert f"crossmodal {name}" in shown.partition("Examples:")[2]
+
+
+def test_help_of_a_task_lists_its_own_options() -> None:
+    assert "  --where" in run(app, "-h").output
+    assert "  --where" not in run(app, "-t", "index", "-h").output
+
+
+def test_messages_name_commands_of_the_program_that_was_called() -> None:
+    for message, expected in (
+        ("run `python app.py -t query_restful --writable`", "run `crossmodal serve --writable`"),
+        ("-t delete takes one of --ids", "crossmodal delete takes one of --ids"),
+        ("make one with `-t train -m sparse`", "make one with `crossmodal train -m sparse`"),
+        ("report: -t unknown, x-t index", "report: -t unknown, x-t index"),
+    ):
+        assert in_commands(message) == expected
+
+
+@pytest.mark.parametrize(
+    "typed", ["crossmodal ver", "crossmodal verify --col", "crossmodal verify -w {} --collection o"]
+)
+def test_completion_of_commands_options_and_collections(typed: str, tmp_path: Path) -> None:
+    make_collection(tmp_path / "one")
+    words = typed.format(tmp_path)
+    env = {"_CROSSMODAL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = CliRunner().invoke(crossmodal, [], env=env, prog_name="crossmodal")
+    assert done.output.split() == [
+        {"ver": "plain,verify", "--col": "plain,--collection", "o": "plain,one"}[words.split()[-1]]
+    ]
+
+
+def test_values_are_those_of_the_fields() -> None:
+    for task, name in TASKS.items():
+        context = app.make_context("app.py", ["-t", task])
+        values = values_of(context, load_command(name).options)
+        assert set(values) - {"task"} == set(load_command(name).options.__dataclass_fields__)

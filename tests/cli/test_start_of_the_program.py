@@ -1,0 +1,33 @@
+"""What the programs need before they can do anything: the right Python, and few modules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+HEAVY = {"numpy", "torch", "jina", "docarray", "rich", "PIL", "fastapi", "platformdirs", "faiss", "scipy", "sqlite3"}
+MODULES = "import sys; from contextlib import suppress\n{}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+HELP = "from {0} import main\nwith suppress(SystemExit): main(['--help'])"
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("program", ["cli.main", "app"])
+def test_help_imports_nothing_heavy(program: str) -> None:
+    done = run(MODULES.format(HELP.format(program)))
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+    assert HEAVY.isdisjoint(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("program", ["cli.main", "app"])
+def test_another_python_is_refused(program: str) -> None:
+    done = run(f"import sys; sys.version_info = (3, 12, 1); sys.version = '3.12.1 (main)'; import {program}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Python 3.11 is required; this is 3.12.1.")
+    assert "Traceback" not in done.stderr
