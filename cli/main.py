@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -13,22 +12,15 @@ from cli.commands import NAMES, SECTIONS, Command, load_command
 from cli.outputs import check_outputs
 from cli.parameters import click_parameters, values_of
 from cli.printing import prepare, say
+from cli.wording import with_commands
+from crossmodal import __version__
 from crossmodal.core.errors import CrossModalError
-from crossmodal.core.resources import DISTRIBUTION
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-COMMAND_OF_TASK = {
-    "query-t2i": "search",
-    "query-i2i": "similar",
-    "query-i2t": "captions",
-    "query-restful": "serve",
-    "index-restful": "serve-index",
-}
-"""The commands of the tasks of `app.py`; all others have the same name."""
 
 
-def run_command(name: str, command: Command, values: Mapping[str, Any], *, app: bool = False) -> NoReturn:
+def run_command(name: str, command: Command, values: Mapping[str, Any]) -> NoReturn:
     """Runs a command and ends the program with its exit status.
 
     An error that the user or the operator can do something about is one line on standard error, and status 1.
@@ -38,34 +30,19 @@ def run_command(name: str, command: Command, values: Mapping[str, Any], *, app: 
         check_outputs(name, values)
         sys.exit(command.run(command.options(**values)))
     except CrossModalError as error:
-        _fail(str(error), app)
+        _fail(str(error))
     except OSError as error:
         if error.errno not in ENVIRONMENT_ERRNOS:
             raise
-        _fail(f"{f'{error.filename}: ' if error.filename else ''}{reason(error)}", app)
+        _fail(f"{f'{error.filename}: ' if error.filename else ''}{reason(error)}")
     except KeyboardInterrupt:
         say("stopped", err=True)
         sys.exit(130)
 
 
-def _fail(message: str, app: bool) -> NoReturn:
-    say(f"error: {message if app else in_commands(message)}", err=True)
+def _fail(message: str) -> NoReturn:
+    say(f"error: {with_commands(message)}", err=True)
     sys.exit(1)
-
-
-def in_commands(message: str) -> str:
-    """A message with `crossmodal COMMAND` in the place of `python app.py -t TASK`, which the library names.
-
-    >>> in_commands("no index: run `python app.py -t index` first")
-    'no index: run `crossmodal index` first'
-    """
-
-    def command(match: re.Match[str]) -> str:
-        task = match[1].replace("_", "-")
-        name = COMMAND_OF_TASK.get(task, task)
-        return f"crossmodal {name}" if name in NAMES else match[0]
-
-    return re.sub(r"(?:python app\.py )?(?<![\w-])-t ([a-z][\w-]*)", command, message)
 
 
 class OptionsOfOthers(click.Command):
@@ -154,39 +131,13 @@ def _examples(name: str, command: Command) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line:{width}}  {what}" for line, what in lines)])
 
 
-def _program_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # a tenth of a second
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # a checkout that is not installed
-        from crossmodal import __version__
-
-        return __version__
-
-
-def _print_version(context: click.Context, _: click.Parameter, is_given: bool) -> None:
-    if is_given and not context.resilient_parsing:
-        click.echo(f"crossmodal {_program_version()}")
-        context.exit()
-
-
 @click.command(
     cls=LazyGroup,
     context_settings=CONTEXT,
-    params=[
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_print_version,
-            help="Print the version.",
-        )
-    ],
-    epilog="`crossmodal COMMAND --help` explains a command. Completion of names and options, for bash (zsh and fish "
-    'likewise): eval "$(_CROSSMODAL_COMPLETE=bash_source crossmodal)"',
+    epilog="`crossmodal COMMAND --help` explains a command. To complete names in bash (zsh and fish likewise): "
+    'eval "$(_CROSSMODAL_COMPLETE=bash_source crossmodal)"',
 )
+@click.version_option(__version__, prog_name="crossmodal", message="%(prog)s %(version)s")
 def main() -> None:
     r"""Search pictures with words, captions with a picture, and pictures with a picture.
 

@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from cli.commands import NAMES, load_command
-from cli.main import COMMAND_OF_TASK, CONTEXT, not_an_option, run_command
+from cli.main import CONTEXT, not_an_option, run_command
 from cli.parameters import click_parameters, values_of
+from cli.wording import COMMAND_OF_TASK
 
 TASKS = {name: name for name in NAMES if name not in COMMAND_OF_TASK.values()} | COMMAND_OF_TASK
 """The command of each task."""
@@ -119,4 +120,4 @@ def main(context: click.Context, /, task: str, **_: Any) -> None:
     command = load_command(TASKS[task])
     values = values_of(context, command.options)
     del values["task"]
-    run_command(TASKS[task], command, values, app=True)
+    run_command(TASKS[task], command, values)

@@ -19,6 +19,7 @@ from cli.options import (
 )
 from cli.parameters import FILE, flag, option
 from cli.printing import say, say_json
+from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run(options: IndexOptions) -> int:
     if options.as_json:
         say_json(report.to_dict())
     else:
-        say(_model_and_terms(collection.model), *report.lines())
+        say(with_commands(_model_and_terms(collection.model)), *report.lines())
         for modality, of in describe_index(collection).items():
             say(f"index: {of['vectors']} {modality} vectors, {of['kind']}: {of['why']}")
         say(f"collection: {collection.root}")

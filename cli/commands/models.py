@@ -8,6 +8,7 @@ from cli.commands import Command
 from cli.options import JsonOptions
 from cli.parameters import option
 from cli.printing import print_table, say, say_json
+from cli.wording import with_commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ def run(options: ModelsOptions) -> int:
         return 0
     print_table(table(found))
     for family in left_out:
-        say(f"and the backbones of {family}: -t models -m {family} [NAME]", err=True)
+        say(with_commands(f"and the backbones of {family}: -t models -m {family} [NAME]"), err=True)
     return 0
 
 

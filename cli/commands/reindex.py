@@ -8,6 +8,7 @@ from cli.commands import Command
 from cli.options import CollectionOptions, JsonOptions, ModelOptions, ReplicaOptions, RequestOptions
 from cli.parameters import flag
 from cli.printing import say_result
+from cli.wording import with_commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ def run(options: ReindexOptions) -> int:
     from cli.reindex import run as reindex
 
     collection, report = reindex(options.settings(), without_failures=options.prune)
-    lines = [f"model: {collection.model}", *report.lines(), "the old state is kept: -t rollback brings it back"]
+    kept = with_commands("the old state is kept: -t rollback brings it back")
+    lines = [f"model: {collection.model}", *report.lines(), kept]
     return say_result(report.to_dict(), lines, as_json=options.as_json)
 
 

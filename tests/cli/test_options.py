@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from cli import main as program
 from cli.commands import NAMES, load_command
-from cli.main import in_commands
 from cli.main import main as crossmodal
 from cli.parameters import click_parameters, values_of
 from cli.shim import TASKS, task_parameters
 from cli.shim import main as app
+from cli.wording import in_commands
 
 VALUES = {
     "columns": "image=a", "precision": "bf16", "metric": "euclidean", "through": "flow", "also": "a=http://b",
@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The name and the options of the command that would have run."""
     found: dict[str, Any] = {}
 
-    def run_command(name: str, command: Any, values: Any, *, app: bool = False) -> None:
+    def run_command(name: str, command: Any, values: Any) -> None:
         found.update(name=name, options=command.options(**values))
 
     monkeypatch.setattr(program, "run_command", run_command)
