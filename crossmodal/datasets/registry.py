@@ -10,6 +10,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.resources import data_folder, is_installed
 from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.folder import Records, read_folder, read_path
 from crossmodal.datasets.scenes import write_scenes
@@ -24,7 +25,6 @@ CAPTION_FILES = {
 }
 FETCHED = ("f8k", "f30k")
 N_SCENES = 1000
-DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def canonical(name: str) -> str:
@@ -58,10 +58,11 @@ def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]]
         return read_path(scenes_folder(split or "test"))
     if name not in CAPTION_FILES:
         return read_path(Path(name), split, Columns.of_pairs(columns))
-    folder = DATA / name
+    folder = data_folder(name)
     files = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
     if not files:
-        how = f"run `./get_data.sh {name}`" if name in FETCHED else f"put {CAPTION_FILES[name][0]} and images/ there"
+        is_fetched = name in FETCHED and not is_installed()  # a wheel has no get_data.sh
+        how = f"run `./get_data.sh {name}`" if is_fetched else f"put {CAPTION_FILES[name][0]} and images/ there"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
     return read_folder(folder, files[0], split, Columns.of_pairs(columns))
 
@@ -75,7 +76,7 @@ def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
     matching = [name for name in SPLITS if name == split]
     if not matching:
         raise InputError(f"scenes has no split {split!r}: it has {', '.join(SPLITS)}")
-    folder = DATA / "scenes" / split
+    folder = data_folder("scenes") / split
     if not (folder / "recipe.json").exists():
         # Draw into a temporary folder, since another process may be drawing or reading the same split.
         drawn = folder.with_name(f".{split}.{os.getpid()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,9 +9,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from crossmodal.core.resources import resource_folder
 from serving.middleware.headers import PAGE_POLICY
 
-WEB = Path(__file__).resolve().parents[2] / "web"
+WEB = resource_folder("web")
 
 _HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,

@@ -22,6 +22,7 @@ import yaml
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
+from crossmodal.core.resources import resource_folder
 from crossmodal.core.settings import Settings
 from executors.context import escaped
 from serving.config import ServiceConfig
@@ -45,8 +46,8 @@ CLOSE_BROKEN_S = 5.0
 """Seconds for a Flow that has lost a process, or did not start: the others may wait for each other for ever."""
 NOTICE_S = 2.0
 """Seconds in which a service that has lost a process still answers, with status 503, before it is closed."""
-PODS = Path(__file__).resolve().parents[2] / "pods"
-FLOWS = Path(__file__).resolve().parents[2] / "flows"
+PODS = resource_folder("pods")
+FLOWS = resource_folder("flows")
 
 
 @contextmanager
@@ -170,9 +171,6 @@ def _pod(family: str, name: str) -> str:
 
 def _load(kind: Kind, collection: Collection, settings: Settings, resources: ExitStack, *, read_paths: bool) -> Flow:
     """The Flow of a YAML, not started; its ports and the folder of its locks are held by `resources`."""
-    root = str(FLOWS.parent)
-    if root not in sys.path:
-        sys.path.insert(0, root)
     # What every Executor imports, once, before they are forked.
     with _without_gc():
         import filelock  # noqa: F401

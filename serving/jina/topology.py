@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,9 @@ def _endpoints(path: Path, name: str, uses: str, context: dict[str, Any]) -> fro
     if not isinstance(settings, dict) or "jtype" not in settings:
         raise StateError(f"{pod}: no jtype, so it names no Executor")
     for module in settings.get("py_modules", []):
-        if not (pod.parent / module).is_file():
-            raise StateError(f"{pod}: py_modules names {module}, and there is no such file")
-        executor = getattr(import_module(f"executors.{Path(module).stem}"), settings["jtype"], None)
+        if find_spec(module) is None:
+            raise StateError(f"{pod}: py_modules names {module}, and there is no such module")
+        executor = getattr(import_module(module), settings["jtype"], None)
         if executor is not None:
             return frozenset(executor.requests_by_class[executor.__name__])
     raise StateError(f"{pod}: none of py_modules has a class {settings['jtype']}")

@@ -15,7 +15,7 @@ from crossmodal.scenes.language import CAPTION_STYLES
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty `data/` of our own."""
-    monkeypatch.setattr(registry, "DATA", tmp_path / "data")
+    monkeypatch.setattr(registry, "data_folder", lambda name: tmp_path / "data" / name)
     return tmp_path / "data"
 
 
