@@ -138,9 +138,6 @@ class DataSetOptions(Options):
         default="toy-data",
         help="toy-data, scenes, f8k (8k), f30k (30k), coco, or a path to a folder or a caption file.",
     )
-    split: str | None = option(
-        "--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, where the data set has splits."
-    )
     columns: tuple[tuple[str, str], ...] | None = option(
         "--columns",
         type=ColumnNames(),
@@ -149,6 +146,15 @@ class DataSetOptions(Options):
     )
     num_docs: int | None = option(
         "-n", "--num-docs", type=click.IntRange(1), envvar="JINA_MAX_DOCS", help="Maximum number of pictures."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions(DataSetOptions):
+    """The records of a data set, or of one of its splits."""
+
+    split: str | None = option(
+        "--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, where the data set has splits."
     )
 
 

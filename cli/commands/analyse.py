@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import click
 
 from cli.commands import Command
-from cli.options import DataSetOptions, JsonOptions, ModelOptions, ThreadOptions, VocabularyOptions
+from cli.options import JsonOptions, ModelOptions, SplitOptions, ThreadOptions, VocabularyOptions
 from cli.parameters import option
 from cli.printing import say_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseOptions(DataSetOptions, ModelOptions, VocabularyOptions, ThreadOptions, JsonOptions):
+class SparseOptions(SplitOptions, ModelOptions, VocabularyOptions, ThreadOptions, JsonOptions):
     """Options of a command on a sparse model."""
 
     model: str | None = option("-m", "--model", type=click.Choice(["sparse"]), help="Model family: sparse.")

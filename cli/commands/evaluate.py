@@ -10,13 +10,13 @@ import click
 
 from cli.commands import Command
 from cli.options import (
-    DataSetOptions,
     JsonOptions,
     ModelOptions,
     NewCollectionOptions,
     ReplicaOptions,
     RequestOptions,
     ShardOptions,
+    SplitOptions,
     TopKOptions,
     VocabularyOptions,
 )
@@ -27,7 +27,7 @@ from crossmodal.core.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(
-    DataSetOptions,
+    SplitOptions,
     ModelOptions,
     VocabularyOptions,
     NewCollectionOptions,

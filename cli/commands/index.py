@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cli.commands import Command
 from cli.options import (
-    DataSetOptions,
     IndexKindOptions,
     JsonOptions,
     ModelOptions,
     NewCollectionOptions,
     ReplicaOptions,
     RequestOptions,
+    SplitOptions,
     VocabularyOptions,
 )
 from cli.parameters import FILE, flag, option
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexOptions(
-    DataSetOptions,
+    SplitOptions,
     NewCollectionOptions,
     ModelOptions,
     VocabularyOptions,
