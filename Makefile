@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 45678
 
-.PHONY: run setup setup-dev test lint format bench eval eval-sparse lock clean
+.PHONY: run setup setup-dev test lint format bench eval eval-sparse wheel reference lock clean
 
 run: setup  ## index the toy data and serve it on http://localhost:45678
 	@$(BIN)/python app.py -t index
@@ -49,6 +49,13 @@ eval: setup  ## recall and skills of the bundled model on 1,000 held-out scenes
 
 eval-sparse: setup  ## sparse embeddings beside the dense ones they stand on, on 1,000 held-out scenes
 	@$(BIN)/python benchmarks/eval_sparse.py --pool workspace/training/pool
+
+wheel: setup-dev  ## the program as one wheel, in dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist .
+	@rm -rf build *.egg-info
+
+reference: setup  ## docs/cli.md anew from the commands
+	@$(BIN)/python -m cli.reference > docs/cli.md
 
 lock: setup-dev  ## requirements.txt anew from requirements.in
 	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in
