@@ -1,4 +1,4 @@
-"""Progress: a bar with rate and time left on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work, on standard error: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LINE_EVERY_S = 5.0
 
 
 class Meter:
-    """Counts items of one piece of work; everything goes to standard error."""
+    """Counts items that are done, with their rate."""
 
     def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._began = self._told = time.monotonic()
+        self._label, self._total, self._done = what, total, 0
+        self._started = self._printed = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -33,20 +33,20 @@ class Meter:
         if self._bar:
             self._bar.stop()
         elif self._total:
-            self._say()
+            self._print()
 
     def advance(self, n: int = 1) -> None:
-        """Counts n more."""
+        """Counts n more items."""
         self._done += n
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._task, completed=self._done, rate=self._rate(now))
-        elif now - self._told >= LINE_EVERY_S:
-            self._told = now
-            self._say()
+        elif now - self._printed >= LINE_EVERY_S:
+            self._printed = now
+            self._print()
 
     def _rate(self, now: float) -> str:
-        return f"{self._done / max(now - self._began, 1e-9):.1f}/s"
+        return f"{self._done / max(now - self._started, 1e-9):.1f}/s"
 
-    def _say(self) -> None:
-        print(f"{self._what}: {self._done}/{self._total}  {self._rate(time.monotonic())}", file=sys.stderr)
+    def _print(self) -> None:
+        print(f"{self._label}: {self._done}/{self._total}  {self._rate(time.monotonic())}", file=sys.stderr)
