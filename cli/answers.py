@@ -1,16 +1,48 @@
-"""Runs queries from the command line and prints the answers."""
+"""Runs queries of the command line and prints the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from cli.options import QueryOptions
+from cli.options import CollectionOptions, EncoderOptions, JsonOptions, ModelOptions, TopKOptions
+from cli.parameters import FILE, Options, flag, option
 from cli.printing import cells, new_table, print_table, say, say_json
 from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions, JsonOptions):
+    """A search from the command line."""
+
+    where: str | None = option("--where", help="Only documents that meet this condition: tags.year >= 2020.")
+    min_relevance: float | None = option(
+        "--min-relevance",
+        type=click.FloatRange(0, 1),
+        help="Leave out results below this relevance.  [default: all are shown]",
+    )
+    metric: str = option(
+        "--metric",
+        type=click.Choice(["cosine", "euclidean"]),
+        default="cosine",
+        help="Meaning of a score; euclidean is minus the distance of the unit vectors. The order is the same.",
+    )
+    plain: bool = flag("--plain", help='Print lines of [rank] score: "uri", the uri as a JSON string.')
+    save: Path | None = option("--save", type=FILE, help="Write the results as a picture.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionOptions(Options):
+    """How words and vectors are joined."""
+
+    fusion: str | None = option(
+        "--fusion", help="Fusion of a sparse collection: dense, sparse, bm25, rrf or weighted:A,B,C."
+    )
 
 
 def answer_queries(

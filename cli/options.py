@@ -8,34 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.parameters import FILE, ColumnNames, Options, OtherServiceType, flag, option
+from cli.completion import complete_collection, complete_weights, default_workspace
+from cli.parameters import FILE, ColumnNames, Options, flag, option
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.resources import DISTRIBUTION
-from crossmodal.core.settings import DEFAULT_PORT, MAX_TOP_K, OtherService, Settings
+from crossmodal.core.settings import MAX_TOP_K, Settings
 
 if TYPE_CHECKING:
     from crossmodal.index.config import IndexConfig
-
-
-def default_workspace() -> Path:
-    """The folder of the collections, in the user's data folder."""
-    from platformdirs import user_data_path
-
-    return user_data_path(DISTRIBUTION, appauthor=False) / "collections"
-
-
-def complete_collection(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of collections in the workspace that begin with what is typed."""
-    workspace = context.params.get("workspace") or default_workspace()
-    found = sorted(path.parent.name for path in Path(workspace).glob("*/manifest.json"))
-    return [name for name in found if name.startswith(incomplete)]
-
-
-def complete_weights(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of known weights that begin with what is typed; backbones are too many to list."""
-    from crossmodal.encoders.catalogue import entries
-
-    return [entry.weights for entry in entries("clip") if entry.weights.startswith(incomplete)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,84 +246,3 @@ class IndexKindOptions(Options):
         if self.index_kind is None and self.index_memory is None:
             return None
         return IndexConfig(self.index_kind or AUTO, self.index_memory or 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions):
-    """A service over HTTP and gRPC."""
-
-    host: str = option(
-        "--host",
-        default="127.0.0.1",
-        envvar="CROSSMODAL_HOST",
-        callback=lambda _, __, host: host.removeprefix("[").removesuffix("]"),
-        help="Address or name to serve on; 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4.",
-    )
-    port: int = option(
-        "--port",
-        type=click.IntRange(1, 65534),
-        envvar="JINA_PORT",
-        default=DEFAULT_PORT,
-        help="HTTP port; gRPC is on the next one.",
-    )
-    keys: Path | None = option(
-        "--keys", type=FILE, envvar="CROSSMODAL_KEYS", help="File of API keys; requests must carry one of them."
-    )
-    rate_per_s: float = option(
-        "--rate", type=click.FloatRange(0), default=0.0, help="Requests a second for each key or address."
-    )
-    trust_proxy: tuple[str, ...] = option(
-        "--trust-proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed."
-    )
-    trust_host: tuple[str, ...] = option(
-        "--trust-host", multiple=True, metavar="NAME", help="A host name that requests may carry.  [default: any]"
-    )
-    trust_origin: tuple[str, ...] = option(
-        "--trust-origin",
-        multiple=True,
-        metavar="URL",
-        help="An origin whose pages may send requests, beside the service's own.  [default: any]",
-    )
-    allow_url_fetch: bool = flag("--allow-url-fetch", help="Fetch pictures that a request names by URL.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlsoOptions(Options):
-    """Other services on the page."""
-
-    also: tuple[OtherService, ...] = option(
-        "--also",
-        multiple=True,
-        metavar="NAME=URL",
-        type=OtherServiceType(),
-        help="A service of another collection that the page links to.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions, JsonOptions):
-    """A search from the command line."""
-
-    where: str | None = option("--where", help="Only documents that meet this condition: tags.year >= 2020.")
-    min_relevance: float | None = option(
-        "--min-relevance",
-        type=click.FloatRange(0, 1),
-        help="Leave out results below this relevance.  [default: all are shown]",
-    )
-    metric: str = option(
-        "--metric",
-        type=click.Choice(["cosine", "euclidean"]),
-        default="cosine",
-        help="Meaning of a score; euclidean is minus the distance of the unit vectors. The order is the same.",
-    )
-    plain: bool = flag("--plain", help='Print lines of [rank] score: "uri", the uri as a JSON string.')
-    save: Path | None = option("--save", type=FILE, help="Write the results as a picture.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FusionOptions(Options):
-    """How words and vectors are joined."""
-
-    fusion: str | None = option(
-        "--fusion", help="Fusion of a sparse collection: dense, sparse, bm25, rrf or weighted:A,B,C."
-    )

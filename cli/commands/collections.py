@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import JsonOptions, WorkspaceOptions, complete_collection
+from cli.completion import complete_collection
+from cli.options import JsonOptions, WorkspaceOptions
 from cli.parameters import option
 from cli.printing import say_result
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import JsonOptions, complete_weights
+from cli.completion import complete_weights
+from cli.options import JsonOptions
 from cli.parameters import option
 from cli.printing import say_result
 

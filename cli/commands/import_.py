@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.commands import Command
-from cli.options import JsonOptions, WorkspaceOptions, complete_collection
+from cli.completion import complete_collection
+from cli.options import JsonOptions, WorkspaceOptions
 from cli.parameters import FOLDER, option
 from cli.printing import say_result
 from crossmodal.core.errors import InputError

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.answers import answer_queries
+from cli.answers import FusionOptions, QueryOptions, answer_queries
 from cli.commands import Command
-from cli.options import FusionOptions, QueryOptions
 from cli.parameters import option
 from crossmodal.core.errors import InputError
 

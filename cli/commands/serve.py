@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from cli.commands import Command
-from cli.options import AlsoOptions, ServiceOptions, ShardOptions
-from cli.parameters import flag
+from cli.options import CollectionOptions, ModelOptions, ReplicaOptions, ShardOptions, VocabularyOptions
+from cli.parameters import FILE, OtherServiceType, flag, option
 from cli.printing import say
+from crossmodal.core.settings import DEFAULT_PORT, OtherService
 
 if TYPE_CHECKING:
     from crossmodal.collection.collection import Collection
@@ -16,10 +20,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ServiceOptions, ShardOptions, AlsoOptions):
+class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions):
+    """A service over HTTP and gRPC."""
+
+    host: str = option(
+        "--host",
+        default="127.0.0.1",
+        envvar="CROSSMODAL_HOST",
+        callback=lambda _, __, host: host.removeprefix("[").removesuffix("]"),
+        help="Address or name to serve on; 0.0.0.0 is all of IPv4, :: all of IPv6 and IPv4.",
+    )
+    port: int = option(
+        "--port",
+        type=click.IntRange(1, 65534),
+        envvar="JINA_PORT",
+        default=DEFAULT_PORT,
+        help="HTTP port; gRPC is on the next one.",
+    )
+    keys: Path | None = option(
+        "--keys", type=FILE, envvar="CROSSMODAL_KEYS", help="File of API keys; requests must carry one of them."
+    )
+    rate_per_s: float = option(
+        "--rate", type=click.FloatRange(0), default=0.0, help="Requests a second for each key or address."
+    )
+    trust_proxy: tuple[str, ...] = option(
+        "--trust-proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed."
+    )
+    trust_host: tuple[str, ...] = option(
+        "--trust-host", multiple=True, metavar="NAME", help="A host name that requests may carry.  [default: any]"
+    )
+    trust_origin: tuple[str, ...] = option(
+        "--trust-origin",
+        multiple=True,
+        metavar="URL",
+        help="An origin whose pages may send requests, beside the service's own.  [default: any]",
+    )
+    allow_url_fetch: bool = flag("--allow-url-fetch", help="Fetch pictures that a request names by URL.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(ServiceOptions, ShardOptions):
     """Options of `serve`."""
 
     writable: bool = flag("--writable", help="Also serve /index, /update and /delete.")
+    also: tuple[OtherService, ...] = option(
+        "--also",
+        multiple=True,
+        metavar="NAME=URL",
+        type=OtherServiceType(),
+        help="A service of another collection that the page links to.",
+    )
 
 
 def run(options: ServeOptions) -> int:

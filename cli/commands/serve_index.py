@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cli.commands import Command
-from cli.commands.serve import say_listening
-from cli.options import ServiceOptions
+from cli.commands.serve import ServiceOptions, say_listening
 
 
 def run(options: ServiceOptions) -> int:

@@ -211,16 +211,21 @@ def test_messages_name_commands_of_the_program_that_was_called() -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["crossmodal ver", "crossmodal verify --col", "crossmodal verify -w {} --collection o"]
+    ("typed", "expected"),
+    [
+        ("crossmodal ver", "verify"),
+        ("crossmodal verify --col", "--collection"),
+        ("crossmodal verify -w {} --collection o", "one"),
+        ("crossmodal index --weights ViT-B-32/laion2b_s", "ViT-B-32/laion2b_s34b_b79k"),
+        ("crossmodal index -m timm --weights aimv2_1b_patch14_2", "aimv2_1b_patch14_224"),
+    ],
 )
-def test_completion_of_commands_options_and_collections(typed: str, tmp_path: Path) -> None:
+def test_completion(typed: str, expected: str, tmp_path: Path) -> None:
     make_collection(tmp_path / "one")
     words = typed.format(tmp_path)
     env = {"_CROSSMODAL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     done = CliRunner().invoke(crossmodal, [], env=env, prog_name="crossmodal")
-    assert done.output.split() == [
-        {"ver": "plain,verify", "--col": "plain,--collection", "o": "plain,one"}[words.split()[-1]]
-    ]
+    assert done.output.split() == [f"plain,{expected}"]
 
 
 def test_values_are_those_of_the_fields() -> None:

@@ -90,7 +90,7 @@ def test_the_program_runs_from_an_unpacked_wheel(wheel: zipfile.ZipFile, tmp_pat
     """Its own files are those of the wheel, and it writes to the user's data folder."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from cli.options import default_workspace\n"
+        "from cli.completion import default_workspace\n"
         "from crossmodal.core.resources import data_folder, resource_folder\n"
         "from serving.jina.supervisor import FLOWS, PODS\n"
         "from serving.http.pages import WEB\n"

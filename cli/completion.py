@@ -1,0 +1,35 @@
+"""Values that a shell completes; nothing that takes long is imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+import crossmodal
+from crossmodal.core.resources import DISTRIBUTION
+
+
+def default_workspace() -> Path:
+    """The folder of the collections, in the user's data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path(DISTRIBUTION, appauthor=False) / "collections"
+
+
+def complete_collection(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of collections in the workspace that begin with what is typed."""
+    workspace = context.params.get("workspace") or default_workspace()
+    found = sorted(path.parent.name for path in Path(workspace).glob("*/manifest.json"))
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def complete_weights(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of known weights of the family that begin with what is typed.
+
+    They are those of the catalogue file; `crossmodal models` lists all, for which it imports torch.
+    """
+    catalogue = json.loads(Path(crossmodal.__file__).with_name("encoders").joinpath("catalogue.json").read_text("utf8"))
+    known = catalogue["timm"] if context.params.get("model") == "timm" else ("photos", "scenes", *catalogue["recall"])
+    return [name for name in known if name.startswith(incomplete)]
