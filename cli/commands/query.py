@@ -22,7 +22,7 @@ def run(options: GenericQueryOptions) -> int:
     """Prints the pictures that match a text, or the captions that match a picture."""
     text, image = options.query_text, options.query_image
     if (text is None) == (image is None):
-        raise InputError("-t query takes one of --text TEXT and --image FILE (or use query-t2i, query-i2t, query-i2i)")
+        raise InputError("-t query takes one of --text TEXT and --image FILE")
     if image is None:
         return answer_queries(options, "text", "image", text, options.fusion)
     return answer_queries(options, "image", "text", image, options.fusion)
