@@ -21,7 +21,7 @@ class SparseOptions(SplitOptions, ModelOptions, VocabularyOptions, ThreadOptions
 
 def run(options: SparseOptions) -> int:
     """Prints the posting figures as JSON."""
-    from cli.sparse import analyse
+    from cli.sparse_model import analyse
 
     say_json(analyse(options.settings()), indent=None if options.as_json else 2)
     return 0

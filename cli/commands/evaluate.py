@@ -78,7 +78,7 @@ def _evaluate_sparse(options: EvaluateOptions) -> int:
     unused = [name for name, is_given in given.items() if is_given]
     if unused:
         raise InputError(f"{', '.join(unused)}: not for `evaluate -m sparse`, which measures its parts by themselves")
-    from cli.sparse import evaluate
+    from cli.sparse_model import evaluate
     from crossmodal.evaluation.lexical import recall_table
 
     result = evaluate(options.settings())

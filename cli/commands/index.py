@@ -69,10 +69,11 @@ def run(options: IndexOptions) -> int:
 
 def _model_and_terms(model: ModelSpec) -> str:
     """The model of a collection, its terms, and the command that changes to a larger one."""
+    from crossmodal.core.families import FAMILIES
     from crossmodal.encoders.catalogue import terms_of
-    from crossmodal.encoders.registry import LARGER_WEIGHTS, PHOTOS
+    from crossmodal.encoders.registry import PHOTOS
 
-    larger = f"-m {model.family} --weights {LARGER_WEIGHTS[model.family]}" if model.weights == PHOTOS else ""
+    larger = f"-m {model.family} --weights {FAMILIES[model.family].larger_weights}" if model.weights == PHOTOS else ""
     further = f"; -t reindex {larger} goes further" if larger else ""
     return f"model: {model}; terms: {terms_of(model)}{further}"
 

@@ -88,7 +88,7 @@ def _say_ready(settings: Settings, collection: Collection) -> None:
     if settings.writable:
         say("writable: POST /index, /update, /delete, and DELETE /documents/ID")
     body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
-    if collection.model.base:  # a sparse model refuses a query of unknown words; rrf falls back on vectors
+    if collection.model.has_lexical:  # a sparse model refuses a query of unknown words; rrf falls back on vectors
         body = '{"data": ["hello world"], "parameters": {"top_k": 5, "fusion": "rrf"}}'
     header = "Content-Type: application/json"
     url = f"http://{in_url(to_ask(settings.host))}:{settings.port}/search"

@@ -35,7 +35,7 @@ def run(options: TrainOptions) -> int:
     """Prints the folder of the weights."""
     settings = options.settings()
     if settings.model == "sparse":
-        from cli.sparse import train as train_sparse
+        from cli.sparse_model import train as train_sparse
 
         folder = train_sparse(settings, options.out, options.recipe, lambda line: say(line, err=True))
     else:

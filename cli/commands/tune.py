@@ -9,7 +9,7 @@ from cli.printing import print_figures, say_json
 
 def run(options: SparseOptions) -> int:
     """Prints the recall of each fusion."""
-    from cli.sparse import tune
+    from cli.sparse_model import tune
     from crossmodal.evaluation.lexical import recall_table
 
     result = tune(options.settings())
