@@ -127,7 +127,7 @@ def image_doc(pending: Pending) -> MediaDoc:
     if pending.content is not None:
         from executors.schema import to_array
 
-        doc.content = to_array(pending.content)  # type: ignore[assignment]  # docarray converts arrays
+        doc.content = to_array(pending.content)
     return doc
 
 

@@ -36,7 +36,8 @@ def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence
     name = data_sets.canonical(settings.data_set)
     folder = out or settings.workspace / "training" / f"{settings.model}-{data_sets.collection_name(name)}"
     if settings.model == "clip" and name == SCENES and not settings.weights:
-        from crossmodal.training.clip import ClipTraining, train
+        from crossmodal.training.clip import train
+        from crossmodal.training.clip_settings import ClipTraining
 
         recipe = with_settings(ClipTraining(), given)
         train(replace(recipe, steps=steps) if steps else recipe, folder, report)
