@@ -8,8 +8,9 @@ import numpy as np
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
+from crossmodal.lexical.encoder import resolve
 from crossmodal.lexical.indexes import WordIndexes
-from crossmodal.lexical.model import Recipe, SparseConfig, SparseModel, resolve
+from crossmodal.lexical.model import Recipe, SparseConfig, SparseModel
 from crossmodal.lexical.terms import TermVocabulary
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 

@@ -83,7 +83,7 @@ _ALL = (
     ),
     Family(
         "sparse",
-        "crossmodal.lexical.model",
+        "crossmodal.lexical.encoder",
         has_lexical=True,
         no_default="-m sparse needs a model: make one with `-t train -m sparse`, and name its folder with --weights",
     ),

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -32,29 +32,17 @@ from safetensors import SafetensorError
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
-from crossmodal.encoders.hub import repository_file
+from crossmodal.encoders.backbone_name import BackboneName, read_name
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "timm"
-FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
-FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
-RANDOM, RANDOM_SEED, PACKAGE = "random", 0, "package"
+RANDOM_SEED = 0
 PHOTOS_DIM = 1280
 """The length of the features of the photos weights' image tower."""
 
 UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
 """What reading a file raises that is not a checkpoint of the model; another error is a bug."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A name of weights in its parts; `file` is None for random ones."""
-
-    architecture: str
-    layer: str
-    file: Path | None
-    name: str
 
 
 def resolve(weights: str) -> ModelSpec:
@@ -67,13 +55,13 @@ def resolve(weights: str) -> ModelSpec:
     of_photos = photos.folder_of(weights)
     if of_photos:
         return replace(photos.resolve(weights, of_photos), family=FAMILY, dim=PHOTOS_DIM)
-    asked = _asked(weights)
-    model = _skeleton(asked.architecture)
-    wanted = _preprocessing(asked.architecture, model)
-    weights_hash = sha256(asked.file) if asked.file else f"random-{RANDOM_SEED}"
-    if _has_package_keys(asked):  # timm says .5 and .5, which is nearly the same
+    name = read_name(weights)
+    model = _skeleton(name.architecture)
+    wanted = _preprocessing(name.architecture, model)
+    weights_hash = sha256(name.file) if name.file else f"random-{RANDOM_SEED}"
+    if _has_package_keys(name):  # timm says .5 and .5, which is nearly the same
         wanted = replace(wanted, mean=photos.MEAN, std=photos.STD)
-    return ModelSpec(FAMILY, asked.name, weights_hash, _dim(asked, model, wanted.size_px), wanted)
+    return ModelSpec(FAMILY, name.name, weights_hash, _dim(name, model, wanted.size_px), wanted)
 
 
 def fetch(weights: str) -> list[Path]:
@@ -85,7 +73,7 @@ def fetch(weights: str) -> list[Path]:
     of_photos = photos.folder_of(weights)
     if of_photos:
         return [of_photos / photos.CONFIG_NAME, of_photos / photos.WEIGHTS_NAME]
-    file = _asked(weights).file
+    file = read_name(weights).file
     return [file] if file else []
 
 
@@ -114,11 +102,11 @@ class Backbone:
             torch.set_num_threads(threads)
         self.spec, self.towers = spec, towers
         of_photos = photos.folder_of(spec.weights)
-        self._layer = "" if of_photos else _asked(spec.weights).layer
+        self._layer = "" if of_photos else read_name(spec.weights).layer
         self._group = photos.IMAGE_GROUP if of_photos else None
         self._model: Any = None
         if "image" in towers:
-            model = _photos_tower(of_photos) if of_photos else _build(_asked(spec.weights)).eval()
+            model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()
             self._model = channels_last(model)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
@@ -145,51 +133,6 @@ class Backbone:
     def unread(self, text: str) -> str:
         """All of it: a backbone reads no texts."""
         return text
-
-
-def _asked(weights: str) -> Asked:
-    """The parts of a name, its architecture with the tag of the weights; downloads where it has to."""
-    model_name, _, source = weights.partition("/")
-    architecture, _, layer = model_name.partition(":")
-    tagged, hub = _known(architecture)
-    at_layer = f":{layer}" if layer else ""
-    if source == RANDOM:
-        return Asked(architecture, layer, None, f"{architecture}{at_layer}/{RANDOM}")
-    if source == PACKAGE:
-        file = packages.checkpoint_of(architecture, f"{weights} is the checkpoint of")
-        return Asked(architecture, layer, file, f"{architecture}{at_layer}/{PACKAGE}")
-    if source.endswith(FILE_ENDINGS):
-        file = Path(source).resolve()
-        return Asked(architecture, layer, file, f"{architecture}{at_layer}/{file}")
-    if source:
-        raise InputError(
-            f"{architecture} has no weights {source!r}: use {architecture}, {architecture}/random, "
-            f"or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
-        )
-    if not hub:
-        raise InputError(f"the weights of {tagged} are not on the hub: bring them here, and use {architecture}/FILE")
-    return Asked(tagged, layer, repository_file(tagged, hub, FILE_NAMES), f"{tagged}{at_layer}")
-
-
-def _known(architecture: str) -> tuple[str, str]:
-    """The architecture's name with the tag of its weights, and their repository on the hub, or ''."""
-    from crossmodal.encoders.torchvision_guard import prepare_torchvision
-
-    prepare_torchvision()
-    import timm
-
-    bare = architecture.partition(".")[0]
-    try:
-        config = timm.get_pretrained_cfg(architecture) if timm.is_model(bare) else None
-    except RuntimeError:  # no such tag
-        config = None
-    if config is None:
-        choices = timm.list_pretrained(f"{bare}.*") if timm.is_model(bare) else timm.list_models()
-        near = get_close_matches(architecture, choices, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else "`python app.py -t models -m timm` lists them"
-        raise InputError(f"unknown backbone {architecture!r}: {hint}")
-    tagged = f"{bare}.{config.tag}" if config.tag else bare
-    return tagged, str(config.hf_hub_id or "") if config.has_weights else ""
 
 
 def _skeleton(architecture: str) -> Any:
@@ -220,21 +163,21 @@ def _preprocessing(architecture: str, model: Any) -> Preprocessing:
     )
 
 
-def _dim(asked: Asked, model: Any, size_px: int) -> int:
+def _dim(name: BackboneName, model: Any, size_px: int) -> int:
     """The length of a picture's vector."""
     import torch
 
-    _check_layer(asked, model)
+    _check_layer(name, model)
     with torch.inference_mode():
-        found = _features(model_without_head(model), asked.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
+        found = _features(model_without_head(model), name.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
     return int(found.shape[1])
 
 
-def _check_layer(asked: Asked, model: Any) -> None:
+def _check_layer(name: BackboneName, model: Any) -> None:
     names = [name for name, _ in model.named_modules() if name]
-    if asked.layer and asked.layer not in names:
-        near = get_close_matches(asked.layer, names, n=5) or [name for name, _ in model.named_children()]
-        raise InputError(f"{asked.architecture} has no layer {asked.layer!r}: try {', '.join(near)}")
+    if name.layer and name.layer not in names:
+        near = get_close_matches(name.layer, names, n=5) or [name for name, _ in model.named_children()]
+        raise InputError(f"{name.architecture} has no layer {name.layer!r}: try {', '.join(near)}")
 
 
 def model_without_head(model: Any) -> Any:
@@ -251,47 +194,47 @@ def _photos_tower(folder: Path) -> Any:
     return load_folder(folder).image_tower
 
 
-def _has_package_keys(asked: Asked) -> bool:
+def _has_package_keys(name: BackboneName) -> bool:
     """Whether the file has the keys of efficientnet_pytorch; one that can't be read is refused when it is loaded."""
-    if asked.file is None or packages.variant_of(asked.architecture) is None:
+    if name.file is None or packages.variant_of(name.architecture) is None:
         return False
     import timm
 
     try:
-        check_tensors(asked.file)
-        return packages.STEM_KEY in timm.models.load_state_dict(str(asked.file))
+        check_tensors(name.file)
+        return packages.STEM_KEY in timm.models.load_state_dict(str(name.file))
     except UNREADABLE:
         return False
 
 
-def _build(asked: Asked) -> Any:
+def _build(name: BackboneName) -> Any:
     """The timm model with its weights, float32 on the CPU, without its classifier."""
     import timm
     import torch
 
-    if asked.file is None:
+    if name.file is None:
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
-            return model_without_head(timm.create_model(asked.architecture))
+            return model_without_head(timm.create_model(name.architecture))
     try:
-        check_tensors(asked.file)
-        state = timm.models.load_state_dict(str(asked.file))
+        check_tensors(name.file)
+        state = timm.models.load_state_dict(str(name.file))
         if packages.STEM_KEY in state:
-            state = packages.renamed(state, list(_skeleton(asked.architecture).state_dict()))
+            state = packages.renamed(state, list(_skeleton(name.architecture).state_dict()))
         # With as many classes as the file has, timm loads strictly: nothing may be missing, nothing left over.
-        published: Any = timm.get_pretrained_cfg(asked.architecture)
+        published: Any = timm.get_pretrained_cfg(name.architecture)
         classifier = published.classifier or ""
         first = classifier if isinstance(classifier, str) else classifier[0]
         n_classes = len(state.get(f"{first}.weight", ()))
         own = {"state_dict": state, "num_classes": n_classes, "label_offset": 0, "custom_load": False}
         with unfilled():
             model = timm.create_model(
-                asked.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
+                name.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
             )
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:300]
-        hint = packages.where_one_is(asked.architecture)
-        raise InputError(f"{asked.file} could not be loaded into {asked.architecture}: {reason}{hint}") from error
+        hint = packages.where_one_is(name.architecture)
+        raise InputError(f"{name.file} could not be loaded into {name.architecture}: {reason}{hint}") from error
     return model_without_head(model)
 
 

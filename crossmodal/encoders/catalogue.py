@@ -126,7 +126,7 @@ def _clip() -> Iterator[Entry]:
 
 
 def _timm() -> Iterator[Entry]:
-    from crossmodal.encoders.backbone import FILE_NAMES
+    from crossmodal.encoders.backbone_name import FILE_NAMES
     from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
     prepare_torchvision()

@@ -10,7 +10,8 @@ import numpy as np
 
 from crossmodal.core.types import Document, ModelSpec
 from crossmodal.lexical.caption_replica import CaptionReplica
-from crossmodal.lexical.model import SparseModel, load_model
+from crossmodal.lexical.encoder import load_model
+from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.term_replica import TermReplica
 from crossmodal.store.sqlite import DocumentStore
 

@@ -26,9 +26,7 @@ from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.os_errors import read_failure
-from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
-from crossmodal.encoders.weights import check_unchanged, sha256
+from crossmodal.core.types import Modality, ModelSpec, Vectors
 from crossmodal.lexical.terms import TermVocabulary
 
 FAMILY, FORMAT = "sparse", 1
@@ -178,7 +176,7 @@ class SparseModel:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        config, hash_of_words = _read_config(folder)
+        config, hash_of_words = read_config(folder)
         terms = terms or folder / TERMS_NAME
         vocabulary = TermVocabulary.load(terms)
         if words_hash(vocabulary) != hash_of_words:
@@ -259,82 +257,16 @@ def words_hash(vocabulary: TermVocabulary) -> str:
     return hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest()
 
 
-class SparseEncoder:
-    """The vectors of the encoder that the heads stand on, which words are made from, and how a query is read."""
-
-    def __init__(self, spec: ModelSpec, base: Encoder, needs_text_vectors: bool) -> None:
-        """Takes the encoder underneath, and whether a search by words alone needs the vectors of queries."""
-        self.spec, self.base, self.needs_text_vectors = spec, base, needs_text_vectors
-
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As the encoder underneath."""
-        return self.base.encode_images(pixels)
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As the encoder underneath."""
-        return self.base.encode_texts(texts)
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """As `encode_texts`, of what is left of queries as a person writes them: of `dog^2 -cat`, dog."""
-        return self.base.encode_texts([spoken_part(text) for text in texts])
-
-    def unread(self, text: str) -> str:
-        """As the encoder underneath."""
-        return self.base.unread(text)
-
-
-def resolve(weights: str) -> ModelSpec:
-    """The spec of a folder that training wrote; its vectors are those of the encoder it stands on.
+def read_config(folder: Path) -> tuple[SparseConfig, str]:
+    """The configuration in a model's folder, and the hash of its words.
 
     Raises:
-        InputError: There is no such folder, or its encoder knows pictures only.
-        StateError: A file is missing or damaged.
+        InputError: There is no configuration in the folder.
+        StateError: The configuration is damaged.
     """
-    folder = Path(weights).expanduser().resolve()
-    config, _ = _read_config(folder)
-    base = config.base
-    if "text" not in base.modalities:
-        raise InputError(
-            f"{folder} gives words to the vectors of {base}, which knows pictures only: it can be evaluated, and not "
-            "indexed with; train one on an encoder that knows texts, too"
-        )
-    digest = hashlib.sha256("".join(sha256(folder / name) for name in (CONFIG_NAME, TERMS_NAME, HEADS_NAME)).encode())
-    return ModelSpec(FAMILY, str(folder), digest.hexdigest(), base.dim, base.preprocessing, base)
-
-
-def load(
-    spec: ModelSpec,
-    towers: tuple[Modality, ...] = MODALITIES,
-    threads: int | None = None,
-    precision: Precision = "fp32",
-) -> SparseEncoder:
-    """The encoder of a spec made by `resolve`, in float32; `load_model` returns the terms.
-
-    Raises:
-        StateError: The folder, or the encoder it stands on, is not what it was.
-    """
-    from crossmodal.encoders import registry
-
-    check_unchanged(spec, resolve(spec.weights).weights_hash)
-    assert spec.base is not None
-    config, _ = _read_config(Path(spec.weights))
-    return SparseEncoder(spec, registry.load(spec.base, towers, threads), config.query in BY_VECTOR)
-
-
-def load_model(spec: ModelSpec) -> SparseModel:
-    """The words of a spec made by `resolve`.
-
-    Raises:
-        StateError: The folder is not what it was.
-    """
-    check_unchanged(spec, resolve(spec.weights).weights_hash)
-    return SparseModel.load(Path(spec.weights))
-
-
-def _read_config(folder: Path) -> tuple[SparseConfig, str]:
     path = folder / CONFIG_NAME
     if not path.is_file():
-        raise InputError(f"{folder} is no sparse model: {CONFIG_NAME} missing; make one with `-t train -m sparse`")
+        raise InputError(f"{folder} is not a sparse model, without {CONFIG_NAME}: make one with `-t train -m sparse`")
     try:
         told: dict[str, Any] = json.loads(path.read_text("utf8"))
         if told["format"] != FORMAT or told["recipe"] not in get_args(Recipe):

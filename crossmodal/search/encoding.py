@@ -14,7 +14,7 @@ from crossmodal.search.query import SearchOptions
 def encode_query_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Unit vectors (n, dim) of query texts; a sparse model leaves weights and words to avoid out of the sentence."""
     if encoder.spec.has_lexical:
-        from crossmodal.lexical.model import SparseEncoder
+        from crossmodal.lexical.encoder import SparseEncoder
 
         if isinstance(encoder, SparseEncoder):
             return encoder.encode_queries(texts)
@@ -37,7 +37,7 @@ def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
     """Whether the search for a text needs the text's vector: not if only words of pictures are compared."""
     if not encoder.spec.has_lexical or options.target not in (None, "image") or not options.fusion:
         return True
-    from crossmodal.lexical.model import SparseEncoder
+    from crossmodal.lexical.encoder import SparseEncoder
 
     if not isinstance(encoder, SparseEncoder) or encoder.needs_text_vectors:
         return True

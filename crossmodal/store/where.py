@@ -5,6 +5,8 @@ r"""A small language for choosing documents, turned into SQL in which every word
     tags.place.city = 'Oslo' and tags.author is not null
     filename like 'IMG_%' or text contains 'dog'
 
+The file is longer than 300 lines since its grammar, parser and SQL writer change together.
+
 The grammar; words of the language may be written in capitals, names of fields and tags may not be changed:
 
     condition  = both, { "or", both } ;

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from crossmodal.core.types import ModelSpec
-from crossmodal.lexical.model import SparseModel, load_model
+from crossmodal.lexical.encoder import load_model
+from crossmodal.lexical.model import SparseModel
 from crossmodal.search.fusion import fusion_of, name_of
 from crossmodal.store.sqlite import DocumentStore
 from serving.http.schemas import Word

@@ -226,7 +226,7 @@ def test_a_model_must_be_named_and_be_there(run_app: RunApp, tmp_path: Path) -> 
     assert "-m sparse needs a model" in done.stderr
     done = run_app("-t", "index", "-m", "sparse", "-w", tmp_path, "--weights", tmp_path)
     assert done.returncode == 1
-    assert "is no sparse model" in done.stderr
+    assert "is not a sparse model" in done.stderr
 
 
 def test_a_dense_collection_has_no_words(query_service: Service) -> None:

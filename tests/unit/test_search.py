@@ -15,7 +15,7 @@ from PIL import Image
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, ModelSpec, Pixels, Vectors
-from crossmodal.lexical.model import SparseEncoder
+from crossmodal.lexical.encoder import SparseEncoder
 from crossmodal.relevance.rules import Background, Calibration
 from crossmodal.search.query import MAX_AVOIDED, Page, Query, SearchOptions, read_query
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults

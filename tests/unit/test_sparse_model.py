@@ -11,6 +11,7 @@ import pytest
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.lexical.encoder import SparseEncoder, resolve
 from crossmodal.lexical.model import (
     CONFIG_NAME,
     HEADS_NAME,
@@ -18,9 +19,7 @@ from crossmodal.lexical.model import (
     QueryWeights,
     Recipe,
     SparseConfig,
-    SparseEncoder,
     SparseModel,
-    resolve,
     spoken_part,
 )  # fmt: skip
 from crossmodal.lexical.terms import TermVocabulary
@@ -147,7 +146,7 @@ def test_an_encoder_of_pictures_only_can_t_be_indexed_with(tmp_path: Path) -> No
     base = ModelSpec("timm", "resnet101", "hash", 3, Preprocessing(size_px=8))
     model = model_of()
     SparseModel(SparseConfig("thesis", base, "words"), WORDS, model.heads).save(tmp_path)
-    with pytest.raises(InputError, match=r"timm resnet101 \(hash\), which knows pictures only"):
+    with pytest.raises(InputError, match=r"timm resnet101 \(hash\), which encodes pictures only"):
         resolve(str(tmp_path))
 
 
@@ -178,7 +177,7 @@ def test_heads_of_another_width_are_refused() -> None:
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no sparse model"):
+    with pytest.raises(InputError, match="is not a sparse model"):
         SparseModel.load(tmp_path / "nowhere")
     model_of().save(tmp_path)
     told = json.loads((tmp_path / CONFIG_NAME).read_text())

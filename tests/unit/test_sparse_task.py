@@ -16,8 +16,8 @@ from crossmodal.datasets.scenes import write_scenes
 from crossmodal.encoders import registry
 from crossmodal.evaluation.fusion_tuning import caption_positions
 from crossmodal.evaluation.term_ranking import epoch_figures, sparse_figures
-from crossmodal.lexical.model import SparseEncoder, load_model, resolve
-from crossmodal.lexical.model import load as load_sparse
+from crossmodal.lexical.encoder import SparseEncoder, load_model, resolve
+from crossmodal.lexical.encoder import load as load_sparse
 from crossmodal.search.fusion import FUSION_NAME
 from crossmodal.training.trainer import HISTORY
 
@@ -120,5 +120,5 @@ def test_what_can_t_be_trained_or_loaded_is_told(settings: Settings) -> None:
         sparse_model.train(settings, None, ("epoch=3",), print)
     with pytest.raises(InputError, match="name the folder of the sparse model"):
         sparse_model.evaluate(replace(settings, weights=None))
-    with pytest.raises(InputError, match="is no sparse model"):
+    with pytest.raises(InputError, match="is not a sparse model"):
         sparse_model.evaluate(replace(settings, weights="nowhere"))
