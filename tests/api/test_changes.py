@@ -103,7 +103,7 @@ def test_a_running_service_goes_over_to_another_model_and_back(run_app: RunApp, 
             done = run_app("-t", "reindex", "--weights", weights, *own)
             assert done.returncode == 0, done.stderr
             wait_for_model(service, str(weights))
-            assert run_app("-t", "rollback", *own).returncode == 0
+            assert run_app("-t", "rollback", *own[:4]).returncode == 0
             wait_for_model(service, "scenes")
         finally:
             stop.set()

@@ -15,7 +15,7 @@ import pytest
 from conftest import START_LIMIT_S, TOY, RunApp, Service, run_script, started
 from PIL import Image
 
-from cli.serve import _start_again_after
+from cli.serve import _restart_after
 from crossmodal.core.errors import StateError
 
 
@@ -140,7 +140,7 @@ def test_a_gateway_that_was_killed_comes_back_on_its_port(toy_workspace: Path) -
 def test_what_ends_again_and_again_is_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSMODAL_STARTED_AGAIN", " ".join([f"{time.time():.0f}"] * 5))
     with pytest.raises(StateError, match="6 times within 10 minutes, the last was ranker"):
-        _start_again_after("ranker (exit code -9)")
+        _restart_after("ranker (exit code -9)")
 
 
 def wait_until_ready(service: Service) -> bool:

@@ -20,6 +20,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.encoders.clip import BUNDLED_FOLDER
+from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import _load
 
 
@@ -31,7 +32,7 @@ def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunAp
     )
     assert done.returncode == 0, done.stderr
     os.truncate(weights / "open_clip_model.safetensors", 1_000_000)
-    done = run_app("-t", "query-t2i", "a red ring", "-w", workspace)
+    done = run_app("-t", "query_restful", "-w", workspace, "--port", reserve_port_pair())
     assert done.returncode == 1
     assert "text_encoder" in done.stderr  # by Jina's log, which names the Executor
     assert "error: the Flow did not start" in done.stderr
@@ -43,28 +44,28 @@ def test_a_store_of_another_format_is_told_in_one_line(run_app: RunApp, toy_work
     shutil.copytree(toy_workspace, workspace)
     with closing(sqlite3.connect(Collection.open(workspace / "toy-data").folder / "documents.sqlite")) as store:
         store.execute("PRAGMA user_version = 99")
-    done = run_app("-t", "query-t2i", "a red ring", "-w", workspace)
+    done = run_app("-t", "query_restful", "-w", workspace, "--port", reserve_port_pair())
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "has format 99" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_flow_waits_for_no_other_of_the_machine(run_app: RunApp, toy_workspace: Path) -> None:
+def test_a_flow_waits_for_no_other_of_the_machine(run_app: RunApp, tmp_path: Path) -> None:
     """Another Flow, of whatever program, that loads an Executor of the same name holds Jina's lock meanwhile."""
     locks = Path(__cache_path__, "locks")
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / "TextEncoder.lock"), FileLock(locks / "Ranker.lock"):
-        done = run_app("-t", "query-t2i", "a red ring", "-w", toy_workspace)
+    with FileLock(locks / "TextEncoder.lock"), FileLock(locks / "KeyValueIndexer.lock"):
+        done = run_app("-t", "index", "-d", TOY, "-n", "1", "-w", tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_flow_asks_nobody_outside(run_app: RunApp, toy_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flow_asks_nobody_outside(run_app: RunApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jina asks three services of the internet for this machine's address; who has a proxy sees it there."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         for name in ("http_proxy", "https_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        done = run_app("-t", "query-t2i", "a red ring", "-w", toy_workspace)
+        done = run_app("-t", "index", "-d", TOY, "-n", "1", "-w", tmp_path)
         asked, _, _ = select.select([proxy], [], [], 0)
     assert done.returncode == 0, done.stderr
     assert not asked
