@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from crossmodal.client import AsyncClient, Client, RefusedError, ServiceError
     from crossmodal.collection.collection import Collection
     from crossmodal.core.errors import CrossModalError, InputError, NotWritableError, PictureError, StateError
+    from crossmodal.search.query import Query, SearchOptions
+    from crossmodal.search.service import SearchService
 
 __version__ = "0.1.0"
 
@@ -31,7 +33,10 @@ __all__ = [
     "InputError",
     "NotWritableError",
     "PictureError",
+    "Query",
     "RefusedError",
+    "SearchOptions",
+    "SearchService",
     "ServiceError",
     "StateError",
     "__version__",
@@ -41,6 +46,8 @@ _MODULES = {
     "crossmodal.client": ("AsyncClient", "Client", "RefusedError", "ServiceError"),
     "crossmodal.collection.collection": ("Collection",),
     "crossmodal.core.errors": ("CrossModalError", "InputError", "NotWritableError", "PictureError", "StateError"),
+    "crossmodal.search.query": ("Query", "SearchOptions"),
+    "crossmodal.search.service": ("SearchService",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,14 @@ def test_a_query_imports_nothing_of_a_service() -> None:
     ).stdout
     others = {"docarray", "fastapi", "grpc", "jina", "open_clip", "pyarrow", "scipy", "sklearn", "torchvision", "umap"}
     assert not {*others, "executors", "serving", "torch._dynamo"} & set(printed.split())
+
+
+def test_the_documented_search_without_a_service(
+    toy_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "python-client.md").read_text("utf8")
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "SearchService" in code]
+    (tmp_path / "workspace").symlink_to(toy_workspace)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/python-client.md", "exec"), {"__name__": "example"})
+    assert len(capsys.readouterr().out.splitlines()) == 5

@@ -15,7 +15,7 @@ from crossmodal.collection.collection import Collection
 def test_the_public_names() -> None:
     assert crossmodal.__all__ == [
         "AsyncClient", "Client", "Collection", "CrossModalError", "InputError", "NotWritableError", "PictureError",
-        "RefusedError", "ServiceError", "StateError", "__version__",
+        "Query", "RefusedError", "SearchOptions", "SearchService", "ServiceError", "StateError", "__version__",
     ]  # fmt: skip
 
 
