@@ -54,8 +54,9 @@ wheel: setup-dev  ## the program as one wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist .
 	@rm -rf build *.egg-info
 
-reference: setup  ## docs/cli.md anew from the commands
+reference: setup  ## docs/cli.md from the commands and docs/http-api.md from the service
 	@$(BIN)/python -m cli.reference > docs/cli.md
+	@$(BIN)/python -m serving.http.reference > docs/http-api.md
 
 lock: setup-dev  ## requirements.txt anew from requirements.in
 	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

@@ -131,22 +131,26 @@ def _examples(name: str, command: Command) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line:{width}}  {what}" for line, what in lines)])
 
 
+HELP = """Search pictures with words, captions with a picture, and pictures with a picture.
+
+\b
+  crossmodal index ~/Pictures             index a folder
+  crossmodal search "a dog on a beach"    pictures with words
+  crossmodal similar photo.jpg            pictures with a picture
+  crossmodal serve                        a web page and an API on http://localhost:45678
+"""
+
+
 @click.command(
     cls=LazyGroup,
     context_settings=CONTEXT,
+    help=HELP,
     epilog="`crossmodal COMMAND --help` explains a command. To complete names in bash (zsh and fish likewise): "
     'eval "$(_CROSSMODAL_COMPLETE=bash_source crossmodal)"',
 )
 @click.version_option(__version__, prog_name="crossmodal", message="%(prog)s %(version)s")
 def main() -> None:
-    r"""Search pictures with words, captions with a picture, and pictures with a picture.
-
-    \b
-      crossmodal index ~/Pictures             index a folder
-      crossmodal search "a dog on a beach"    pictures with words
-      crossmodal similar photo.jpg            pictures with a picture
-      crossmodal serve                        a web page and an API on http://localhost:45678
-    """
+    """The group; its help is `HELP`."""
 
 
 if __name__ == "__main__":

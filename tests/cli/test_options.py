@@ -195,6 +195,11 @@ def test_help_lists_every_command_once_with_examples() -> None:
         assert f"crossmodal {name}" in shown.partition("Examples:")[2]
 
 
+def test_help_begins_with_examples_a_line_each() -> None:
+    lines = run(crossmodal, "--help").output.splitlines()
+    assert "    crossmodal index ~/Pictures             index a folder" in lines
+
+
 def test_help_of_a_task_lists_its_own_options() -> None:
     assert "  --where" in run(app, "-h").output
     assert "  --where" not in run(app, "-t", "index", "-h").output
