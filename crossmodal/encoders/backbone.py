@@ -38,7 +38,7 @@ from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, 
 
 FAMILY = "timm"
 RANDOM_SEED = 0
-PHOTOS_DIM = 1280
+PHOTOS_DIM, PHOTOS_GROUP = 1280, 4
 """The length of the features of the photos weights' image tower."""
 
 UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
@@ -103,7 +103,7 @@ class Backbone:
         self.spec, self.towers = spec, towers
         of_photos = photos.folder_of(spec.weights)
         self._layer = "" if of_photos else read_name(spec.weights).layer
-        self._group = photos.IMAGE_GROUP if of_photos else None
+        self._group = PHOTOS_GROUP if of_photos else None
         self._model: Any = None
         if "image" in towers:
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision, Preprocessing, Vectors
 from crossmodal.encoders import clip_tokens, photos
 from crossmodal.encoders.clip_names import (
@@ -48,6 +49,9 @@ from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
+
+if TYPE_CHECKING:
+    from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 
 FAMILY = "clip"
 TEXT_GROUP = 32
@@ -109,11 +113,19 @@ def load(
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
     precision: Precision = "fp32",
-) -> ClipEncoder | photos.PhotosEncoder:
+) -> Encoder:
     """The encoder of a spec made by `resolve`; see `FamilyModule.load`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     folder = photos.folder_of(spec.weights)
-    encoder = photos.PhotosEncoder(spec, folder, towers, threads) if folder else ClipEncoder(spec, towers, threads)
+    if folder and precision == "fp32":
+        return photos.PhotosEncoder(spec, folder, towers, threads)
+    encoder: ClipEncoder | PhotosTorchEncoder
+    if folder:
+        from crossmodal.encoders.photos_torch import PhotosTorchEncoder
+
+        encoder = PhotosTorchEncoder(spec, folder, towers, threads)
+    else:
+        encoder = ClipEncoder(spec, towers, threads)
     if precision == "bf16":
         encoder.use_bf16()
     return encoder

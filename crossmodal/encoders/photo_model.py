@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_path
+from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import (
-    LITE_FEATURES,
     BertLayer,
     EfficientNetLite,
     Head,

@@ -8,7 +8,6 @@ Source: Tan and Le 2019 (EfficientNet), Google's Lite variants of 2020; Wang et 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,14 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LITE_SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
-"""Multipliers of width and depth."""
-
-LITE_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
-               (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
-"""Blocks, kernel, stride of the first block, expansion and channels of each stage, at scale 1."""
-
-LITE_FEATURES = 1280
+from crossmodal.encoders.lite_shape import LITE_FEATURES, STEM_CHANNELS, BlockShape, block_shapes
 
 
 class Convolution(nn.Module):
@@ -67,13 +59,13 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """An inverted residual: expand, depthwise, project; added to its input where shapes allow."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int, expansion: int):
+    def __init__(self, shape: BlockShape):
         super().__init__()
-        wide = n_in * expansion
-        self.expand = Convolution(n_in, wide) if expansion > 1 else None
-        self.depthwise = Convolution(wide, wide, kernel, stride, groups=wide)
-        self.project = Convolution(wide, n_out, clip=False)
-        self.residual = stride == 1 and n_in == n_out
+        wide = shape.n_in * shape.expansion
+        self.expand = Convolution(shape.n_in, wide) if shape.expansion > 1 else None
+        self.depthwise = Convolution(wide, wide, shape.kernel, shape.stride, groups=wide)
+        self.project = Convolution(wide, shape.n_out, clip=False)
+        self.residual = shape.is_residual
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in, h, w) to (n, n_out, h / stride, w / stride)."""
@@ -87,20 +79,12 @@ class EfficientNetLite(nn.Module):
     """EfficientNet-Lite up to its pooled features, with its classifier of ImageNet's thousand classes."""
 
     def __init__(self, variant: str):
-        """`variant` is a key of `LITE_SCALES`."""
+        """`variant` is a key of `lite_shape.SCALES`."""
         super().__init__()
-        width, depth = LITE_SCALES[variant]
-        channels = [32, *(_rounded(c * width) for *_, c in LITE_STAGES)]
-        self.stem = Convolution(3, channels[0], 3, 2)
-        blocks: list[nn.Module] = []
-        for place, (n_blocks, kernel, stride, expansion, _) in enumerate(LITE_STAGES):
-            n_in, n_out = channels[place : place + 2]
-            inner = 0 < place < len(LITE_STAGES) - 1
-            for number in range(math.ceil(n_blocks * depth) if inner else n_blocks):
-                first = number == 0
-                blocks.append(Block(n_in if first else n_out, n_out, kernel, stride if first else 1, expansion))
-        self.blocks = nn.ModuleList(blocks)
-        self.head = Convolution(channels[-1], LITE_FEATURES)
+        shapes = list(block_shapes(variant))
+        self.stem = Convolution(3, STEM_CHANNELS, 3, 2)
+        self.blocks = nn.ModuleList(Block(shape) for shape in shapes)
+        self.head = Convolution(shapes[-1].n_out, LITE_FEATURES)
         self.classifier = nn.Linear(LITE_FEATURES, 1000)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -117,12 +101,6 @@ class EfficientNetLite(nn.Module):
         for module in self.modules():
             if isinstance(module, Convolution):
                 module.fold()
-
-
-def _rounded(channels: float) -> int:
-    """The multiple of 8 next to a scaled number of channels, never less than nine tenths of it."""
-    near = max(8, int(channels + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * channels else near
 
 
 @dataclass(frozen=True)

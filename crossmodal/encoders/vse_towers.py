@@ -29,7 +29,8 @@ from crossmodal.core.errors import InputError  # noqa: E402
 from crossmodal.core.os_errors import read_failure  # noqa: E402
 from crossmodal.core.types import Preprocessing  # noqa: E402
 from crossmodal.encoders import photos  # noqa: E402
-from crossmodal.encoders.photo_towers import LITE_FEATURES, EfficientNetLite  # noqa: E402
+from crossmodal.encoders.lite_shape import LITE_FEATURES  # noqa: E402
+from crossmodal.encoders.photo_towers import EfficientNetLite  # noqa: E402
 from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
 from crossmodal.encoders.weights import unfilled  # noqa: E402
 

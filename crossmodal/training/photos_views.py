@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord, Pixels, Preprocessing
-from crossmodal.encoders.photo_towers import LITE_FEATURES, EfficientNetLite
+from crossmodal.encoders.lite_shape import LITE_FEATURES
+from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit

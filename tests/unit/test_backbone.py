@@ -13,8 +13,8 @@ from cli.query import METRICS
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import backbone, photos, registry
+from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_model import load_folder
-from crossmodal.encoders.photo_towers import LITE_FEATURES
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.images.geometry import fit

@@ -4,7 +4,7 @@ import pytest
 
 from crossmodal.core.families import FAMILIES
 from crossmodal.encoders.catalogue import _bundled
-from crossmodal.encoders.photo_towers import LITE_FEATURES
+from crossmodal.encoders.lite_shape import LITE_FEATURES
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,6 +15,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import photos, registry
 from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotosEncoder, foreign_note
+from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.images.geometry import fit
 
@@ -59,17 +60,18 @@ def test_the_spec(spec: ModelSpec) -> None:
     assert "photos" in registry.BUNDLED_NAMES
 
 
-def test_to_resolve_runs_no_torch_and_to_load_needs_neither_network_nor_other_libraries() -> None:
+def test_encoding_needs_neither_torch_nor_the_network() -> None:
     code = """
 import socket, sys
+import numpy as np
 def refuse(*_): raise AssertionError("a connection was opened")
-socket.socket.connect = refuse
+socket.socket.connect = socket.getaddrinfo = refuse
 from crossmodal.encoders import registry
 spec = registry.resolve("clip", "photos")
-assert "torch" not in sys.modules
 encoder = registry.load(spec)
 assert encoder.encode_texts(["a dog"]).shape == (1, spec.dim)
-found = {"transformers", "tokenizers", "timm", "open_clip", "torchvision"} & set(sys.modules)
+assert encoder.encode_images(np.zeros((1, 224, 224, 3), np.uint8)).shape == (1, spec.dim)
+found = {"torch", "transformers", "tokenizers", "timm", "open_clip", "torchvision"} & set(sys.modules)
 assert not found, found
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -118,6 +120,27 @@ def test_the_towers_can_be_loaded_apart(encoder: PhotosEncoder, spec: ModelSpec)
     images = registry.load(spec, ("image",))
     assert np.array_equal(texts.encode_texts(TEXTS[:2]), encoder.encode_texts(TEXTS[:2]))
     assert np.allclose(images.encode_images(pictures(spec)), encoder.encode_images(pictures(spec)), atol=1e-6)
+
+
+def test_openvino_computes_what_torch_does(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+    trained = PhotosTorchEncoder(spec, BUNDLED_FOLDER, ("image", "text"), None)
+    for ours, theirs in (
+        (encoder.encode_images(pictures(spec)), trained.encode_images(pictures(spec))),
+        (encoder.encode_texts([*TEXTS, *REFERENCE_IDS]), trained.encode_texts([*TEXTS, *REFERENCE_IDS])),
+    ):
+        assert np.allclose(ours, theirs, atol=1e-5)
+    assert encoder.logit_scale == pytest.approx(trained.logit_scale)
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BUNDLED_FOLDER, tmp_path / "mine"))
+    config = folder / "photos_config.json"
+    config.write_text(config.read_text().replace('"lite0"', '"lite2"'))
+    with pytest.raises(InputError, match="do not fit their configuration"):
+        registry.load(registry.resolve("clip", str(folder)))
+    (folder / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match="can't be read"):
+        registry.load(registry.resolve("clip", str(folder)))
 
 
 def test_bf16_gives_almost_the_same_vectors(encoder: PhotosEncoder, spec: ModelSpec) -> None:

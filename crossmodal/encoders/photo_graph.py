@@ -1,0 +1,165 @@
+"""The towers of the `photos` weights as OpenVINO networks, built from the weights without torch.
+
+The same functions as `photo_model.PhotoModel`, which training uses: `image_network` is `encode_image` with the scaling
+of pixels before it, `text_network` is `encode_text`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from crossmodal.encoders.lite_shape import block_shapes
+from crossmodal.encoders.photos import PhotoShape
+
+Weights = Mapping[str, NDArray[np.float32]]
+"""The tensors of the weights by the names of `PhotoModel`."""
+Node: TypeAlias = Any
+
+N_HEADS, N_LAYERS, WIDTH = 12, 6, 384
+"""Of MiniLM-L6: attention heads, layers, and the width of a state."""
+LAYER_NORM_EPSILON, L2_EPSILON = 1e-12, 1e-12
+MASKED = -1e9
+"""Added to the attention of padding."""
+LEAST_SHARE = 1e-4
+"""As in `PhotoModel.text_vectors`."""
+
+
+def image_network(weights: Weights, shape: PhotoShape) -> openvino.Model:
+    """Pixels (n, size_px, size_px, 3) uint8 to vectors (n, dim) of length 1."""
+    return _ImageTower(weights, shape).network()
+
+
+def text_network(weights: Weights, shape: PhotoShape) -> openvino.Model:
+    """Token ids (n, length) int32, 0 for padding, to vectors (n, dim) of length 1."""
+    return _TextTower(weights, shape).network()
+
+
+class _Tower:
+    def __init__(self, weights: Weights, shape: PhotoShape) -> None:
+        self._weights, self._shape = weights, shape
+
+    def linear(self, x: Node, name: str) -> Node:
+        """(..., n_in) to (..., n_out)."""
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        return ops.add(ops.matmul(x, _constant(weight), False, True), _constant(bias))
+
+    def head(self, x: Node, name: str) -> Node:
+        """Two linear layers with GELU between."""
+        return self.linear(ops.gelu(self.linear(x, f"{name}.layers.0"), "erf"), f"{name}.layers.1")
+
+
+class _ImageTower(_Tower):
+    def network(self) -> openvino.Model:
+        shape = self._shape
+        pixels = ops.parameter([-1, shape.size_px, shape.size_px, 3], openvino.Type.u8, name="pixels")
+        scaled = ops.divide(ops.subtract(ops.convert(pixels, "f32"), _constant(127.0)), _constant(128.0))
+        features = self._features(ops.transpose(scaled, ops.constant([0, 3, 1, 2])))
+        logits = ops.divide(self.linear(features, "image_tower.classifier"), _constant(shape.class_temperature))
+        parts = (
+            self.head(features, "image_head"),
+            ops.matmul(ops.softmax(logits, 1), _constant(self._weights["class_vectors"]), False, False),
+            self.linear(features, "feature_projection"),
+        )
+        shares = (_constant(math.sqrt(share)) for share in shape.image_parts)
+        weighted = [ops.multiply(_normalised(part), share) for part, share in zip(parts, shares, strict=True)]
+        return openvino.Model([ops.concat(weighted, 1)], [pixels], "photos-image")
+
+    def _features(self, x: Node) -> Node:
+        """(n, 3, h, w) to (n, LITE_FEATURES)."""
+        x = self._convolution(x, "image_tower.stem", stride=2)
+        for number, block in enumerate(block_shapes(self._shape.variant)):
+            name = f"image_tower.blocks.{number}"
+            y = self._convolution(x, f"{name}.expand") if block.expansion > 1 else x
+            y = self._convolution(y, f"{name}.depthwise", stride=block.stride, is_depthwise=True)
+            y = self._convolution(y, f"{name}.project", clip=False)
+            x = ops.add(x, y) if block.is_residual else y
+        return ops.reduce_mean(self._convolution(x, "image_tower.head"), ops.constant([2, 3]), False)
+
+    def _convolution(
+        self, x: Node, name: str, *, stride: int = 1, is_depthwise: bool = False, clip: bool = True
+    ) -> Node:
+        """As `photo_towers.Convolution`: padded as TensorFlow does, with ReLU6 if `clip`."""
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        strides, none = [stride, stride], [0, 0]
+        if is_depthwise:
+            filters = _constant(weight[:, None])
+            y = ops.group_convolution(x, filters, strides, none, none, [1, 1], auto_pad="same_upper")
+        else:
+            y = ops.convolution(x, _constant(weight), strides, none, none, [1, 1], auto_pad="same_upper")
+        y = ops.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+        return ops.clamp(y, 0.0, 6.0) if clip else y
+
+
+class _TextTower(_Tower):
+    def network(self) -> openvino.Model:
+        ids = ops.parameter([-1, -1], openvino.Type.i32, name="ids")
+        present = ops.convert(ops.not_equal(ids, ops.constant(np.int32(0))), "f32")
+        masked = ops.multiply(ops.subtract(_constant(1.0), present), _constant(MASKED))
+        mask = ops.unsqueeze(masked, ops.constant([1, 2]))
+        x = self._embedded(ids)
+        branch_from = self._shape.branch_from
+        for number in range(branch_from):
+            x = self._layer(x, f"text_tower.layers.{number}", mask)
+        published = trained = x
+        for number in range(branch_from, N_LAYERS):
+            published = self._layer(published, f"text_tower.layers.{number}", mask)
+            trained = self._layer(trained, f"branch.{number - branch_from}", mask)
+        vectors = self._vectors(_mean_of_tokens(published, present), _mean_of_tokens(trained, present))
+        return openvino.Model([vectors], [ids], "photos-text")
+
+    def _embedded(self, ids: Node) -> Node:
+        words = ops.gather(_constant(self._weights["text_tower.words.weight"]), ids, ops.constant(0))
+        length = ops.gather(ops.shape_of(ids), ops.constant([1]), ops.constant(0))
+        positions = ops.slice(
+            _constant(self._weights["text_tower.positions"]),
+            ops.constant([0]), length, ops.constant([1]), ops.constant([0]),
+        )  # fmt: skip
+        return self._layer_norm(ops.add(words, positions), "text_tower.norm")
+
+    def _layer(self, x: Node, name: str, mask: Node) -> Node:
+        """As `photo_towers.BertLayer`."""
+        qkv = ops.reshape(self.linear(x, f"{name}.qkv"), ops.constant([0, 0, 3, N_HEADS, WIDTH // N_HEADS]), True)
+        qkv = ops.transpose(qkv, ops.constant([2, 0, 3, 1, 4]))
+        q, k, v = (ops.gather(qkv, ops.constant(place), ops.constant(0)) for place in range(3))
+        attended = ops.transpose(ops.scaled_dot_product_attention(q, k, v, mask), ops.constant([0, 2, 1, 3]))
+        attended = ops.reshape(attended, ops.constant([0, 0, WIDTH]), True)
+        x = self._layer_norm(ops.add(x, self.linear(attended, f"{name}.out")), f"{name}.norm1")
+        inner = self.linear(ops.gelu(self.linear(x, f"{name}.wide"), "erf"), f"{name}.narrow")
+        return self._layer_norm(ops.add(x, inner), f"{name}.norm2")
+
+    def _layer_norm(self, x: Node, name: str) -> Node:
+        y = ops.mvn(x, ops.constant([2]), True, LAYER_NORM_EPSILON, "inside_sqrt")
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        return ops.add(ops.multiply(y, _constant(weight)), _constant(bias))
+
+    def _vectors(self, published: Node, trained: Node) -> Node:
+        """As `PhotoModel.text_vectors`."""
+        direction = _normalised(published)
+        share = ops.sigmoid(self.linear(ops.multiply(direction, _constant(4.0)), "gate"))
+        rest = ops.maximum(ops.subtract(_constant(1.0), share), _constant(LEAST_SHARE))
+        own = _normalised(self.head(ops.multiply(_normalised(trained), _constant(20.0)), "text_head"))
+        classes = _normalised(self.linear(direction, "class_projection"))
+        nothing = ops.multiply(share, _constant(np.zeros((1, self._shape.feature_dim))))
+        return ops.concat([ops.multiply(ops.sqrt(share), own), ops.multiply(ops.sqrt(rest), classes), nothing], 1)
+
+
+def _mean_of_tokens(x: Node, present: Node) -> Node:
+    """The mean (n, width) of the states (n, length, width) of the tokens that are not padding."""
+    weights = ops.unsqueeze(present, ops.constant(2))
+    total = ops.reduce_sum(ops.multiply(x, weights), ops.constant([1]), False)
+    return ops.divide(total, ops.reduce_sum(weights, ops.constant([1]), False))
+
+
+def _normalised(x: Node) -> Node:
+    return ops.normalize_l2(x, ops.constant([1]), L2_EPSILON, "max")
+
+
+def _constant(values: Any) -> Node:
+    return ops.constant(np.asarray(values, np.float32))

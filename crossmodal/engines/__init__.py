@@ -1,0 +1,1 @@
+"""How a network runs, apart from what it computes."""

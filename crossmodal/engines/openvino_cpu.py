@@ -1,0 +1,37 @@
+"""Networks on the CPU by OpenVINO, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class CompiledNetwork:
+    """A network with one input and one output, compiled for this processor.
+
+    To be made in the process that uses it: OpenVINO's threads do not survive a fork.
+    """
+
+    def __init__(self, network: Any, threads: int | None) -> None:
+        """Compiles an `openvino.Model`; `threads` is how many an inference uses, None for all cores.
+
+        Other processes of a Flow share the cores, so threads are not pinned to them.
+        """
+        import openvino
+
+        config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "f32",  # by default bfloat16 where the processor has it
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads:
+            config["INFERENCE_NUM_THREADS"] = threads
+        self._request = openvino.Core().compile_model(network, "CPU", config).create_infer_request()
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The output for an input, whose axes of variable length may differ from call to call."""
+        found: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
+        return found
