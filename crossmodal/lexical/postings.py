@@ -45,7 +45,7 @@ class Postings:
         if not lists:
             return np.zeros(self.n, np.float32)
         rows, weights = (np.concatenate(arrays) for arrays in zip(*lists, strict=True))
-        ends = np.cumsum([0, *(len(of_term) for of_term, _ in lists)])
+        ends = np.cumsum([0, *(len(of_term) for of_term, _ in lists)], dtype=np.int32)
         sums: Weights = csc_matrix((weights, rows, ends), shape=(self.n, len(lists))) @ query
         return sums
 
