@@ -1,1 +1,1 @@
-"""How the bundled weights were made."""
+"""Training of the encoders and of the sparse models, with the recipes of the bundled weights."""

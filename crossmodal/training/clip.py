@@ -1,16 +1,20 @@
-"""Trains the small CLIP on scenes, by steps: nothing is measured in between, so no `Trainer` selects an epoch.
+"""Trains the small CLIP on scenes. Training counts steps, not epochs, so it does not use `Trainer`.
 
-First the image tower learns to see: what is in each cell of its last feature map, a linear reading of
-shape, colour, count, size and texture apart. Three hundred steps of that do what thousands of contrastive
-ones don't, and it generalises to the held-out pairs because no pair is ever asked for.
+The image tower is pretrained first: a linear layer predicts the shape, colour, count, size and texture in each cell of
+the last feature map, each attribute separately. Three hundred of these steps are worth more than thousands of
+contrastive ones, and the result generalises to held-out pairs of attributes, because pairs are never predicted.
 
-Then both towers learn, and the loss has these parts: captions against pictures and their false twins,
-short queries with all their positives and their twins, against whole pictures and against single things (what
-the attention pool would make of a thing's cell alone), the cells as before, one linear reading of shape, colour,
-count, size and texture, each apart, that must succeed on a single thing and on a short query alike, and one of
-attributes ("a heart on the left", "three stars") that must succeed on the embedding of a picture and on the
-embedding of its caption alike; and the same reading must tell a caption from its twin. The last two teach
-both towers where things are: without them, a caption is told from its mirror image by chance.
+Both towers are then trained on a weighted sum of losses:
+
+- captions: contrastive, each caption against all images and against a false twin that differs in one respect;
+- queries: multi-positive contrastive, short queries and their false twins against whole images;
+- things: the same queries against single things, each the attention pool's output for one cell;
+- facts: one linear layer predicts shape, colour, count, size and texture from a thing and from a short query;
+- attributes: one linear layer predicts attributes ("a heart on the left", "three stars") from image and caption;
+- pairs: the same layer must separate a caption from its false twin;
+- cells: the pretraining loss.
+
+Attributes and pairs teach both towers where things are. Without them a caption and its mirror image score alike.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.losses import (  # noqa: E402
     contrastive_with_twins,
     multi_positive,
-    told_apart,
+    twin_loss,
 )
 from crossmodal.training.merges import scene_words, write_merges  # noqa: E402
 from crossmodal.training.scene_batches import PictureBatch, SceneBatch, SceneBatches  # noqa: E402
@@ -62,19 +66,19 @@ TEXT_CHUNKS = 4
 
 
 def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> None:
-    """Trains and writes a folder that open_clip and this program load.
+    """Trains a CLIP and writes a folder that open_clip and this program load.
 
-    A run that was stopped goes on from its last checkpoint in `out` with the same result as if it had
-    not been: batch i depends on the seed and i only, and the optimiser's state is in the checkpoint. Only
-    the number of steps may be another, and with it the learning rate's curve from there on.
+    An interrupted run resumes from its last checkpoint in `out` and gives the same weights as an uninterrupted one:
+    batch i depends on the seed and i only, and the checkpoint holds the optimiser's state. Only the number of steps may
+    differ from that of the interrupted run; it changes the learning rate from there on.
 
     Args:
-        settings: What to do.
+        settings: The recipe.
         out: The folder to write.
-        report: Called with a line of progress now and then.
+        report: Called with a line of progress every 50 steps.
 
     Raises:
-        StateError: The loss is not finite, and the last checkpoint stays; or `out` has a run of other settings.
+        StateError: The loss is not finite (the last checkpoint is kept), or `out` has a run with other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     write_merges(scene_words(), out / MERGES_NAME)
@@ -95,8 +99,8 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
         losses = run.step(step, batch)
         if step % 50 == 0:
             rate = (step - start + 1) * settings.batch_size / (time.monotonic() - began)
-            told = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            report(f"step {step}/{settings.all_steps}  {told}  {rate:.0f} images/s")
+            values = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            report(f"step {step}/{settings.all_steps}  {values}  {rate:.0f} images/s")
         if (step + 1) % settings.checkpoint_every == 0:
             run.checkpoint(step + 1, out / "checkpoint.pt")
             export(model, config, settings, out)
@@ -104,13 +108,13 @@ def train(settings: ClipTraining, out: Path, report: Callable[[str], None]) -> N
 
 
 def export(model: CLIP, config: dict[str, Any], settings: ClipTraining, out: Path) -> None:
-    """Writes the weights and, beside them, the settings they were made with."""
+    """Writes the weights, and the settings of the run as `training.json`."""
     save_folder(model, config, PREPROCESSING, out)
     (out / "training.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
 
 
 class _Run:
-    """Model, readings and optimiser of one run."""
+    """Model, auxiliary linear layers and optimiser of one run."""
 
     def __init__(self, settings: ClipTraining, model: CLIP, device: Device) -> None:
         self.settings, self.device = settings, device
@@ -128,7 +132,7 @@ class _Run:
         )
 
     def step(self, step: int, batch: PictureBatch) -> dict[str, float]:
-        """One update; returns the parts of the loss.
+        """Updates the weights; returns the parts of the loss by name.
 
         Raises:
             StateError: The loss is not finite; nothing was updated.
@@ -139,7 +143,10 @@ class _Run:
         parts = self._text_losses(batch) if isinstance(batch, SceneBatch) else self._picture_losses(batch)
         values = {name: value.item() for name, (_, value) in parts.items()}
         if not all(map(math.isfinite, values.values())):
-            raise StateError(f"the loss is not finite at step {step} ({values}): go on from the last checkpoint")
+            raise StateError(
+                f"the loss is not finite at step {step} ({values}): the last checkpoint is kept; "
+                "start a new run with a lower learning_rate"
+            )
         loss = torch.stack([weight * value for weight, value in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -157,42 +164,43 @@ class _Run:
         with self.device.autocast():
             features = self._features(batch.images)
             image = self.model.visual.attnpool(features)
-            told = self._encode_texts(torch.cat([batch.captions, batch.negatives]))
-            asked = self._encode_texts(batch.queries)
-        image, told, asked = image.float(), told.float(), asked.float()
+            caption = self._encode_texts(torch.cat([batch.captions, batch.negatives]))
+            query = self._encode_texts(batch.queries)
+        image, caption, query = image.float(), caption.float(), query.float()
         scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
-        unit_image, unit_told = F.normalize(image, dim=-1), F.normalize(told, dim=-1)
-        facts = torch.cat([batch.attributes, batch.attributes[:m], batch.negative_attributes])
-        readings = self.attributes(torch.cat([image, told]))
-        # Summed over attributes, so that each counts the same whatever their number, in units of ten.
-        reading = F.binary_cross_entropy_with_logits(readings, facts) * N_ATTRIBUTES / 10
+        unit_image, unit_caption = F.normalize(image, dim=-1), F.normalize(caption, dim=-1)
+        targets = torch.cat([batch.attributes, batch.attributes[:m], batch.negative_attributes])
+        logits = self.attributes(torch.cat([image, caption]))
+        # Summed over attributes and divided by ten, so that an attribute's weight does not depend on their number.
+        attributes = F.binary_cross_entropy_with_logits(logits, targets) * N_ATTRIBUTES / 10
         n = len(image)
-        pairs = told_apart(readings[n : n + m], readings[n + m :], batch.attributes[:m], batch.negative_attributes)
-        unit_asked = F.normalize(asked, dim=-1)
+        pairs = twin_loss(logits[n : n + m], logits[n + m :], batch.attributes[:m], batch.negative_attributes)
+        unit_query = F.normalize(query, dim=-1)
         alone = self._pooled_alone(features).flatten(0, 1)[batch.thing_cells]
         thing = F.normalize(alone, dim=-1)
         thing_facts = batch.cells.flatten(0, 1)[batch.thing_cells]
         return {
-            "captions": (1.0, contrastive_with_twins(unit_image, unit_told[:m], unit_told[m:], scale)),
-            "queries": (settings.query_weight, multi_positive(unit_image, unit_asked, batch.query_is_true, scale)),
-            "things": (settings.thing_weight, multi_positive(thing, unit_asked, batch.query_is_true_of_thing, scale)),
-            "facts": (settings.fact_weight, self.facts(alone, thing_facts) + self.facts(asked, batch.query_facts)),
-            "attributes": (settings.attribute_weight, reading),
+            "captions": (1.0, contrastive_with_twins(unit_image, unit_caption[:m], unit_caption[m:], scale)),
+            "queries": (settings.query_weight, multi_positive(unit_image, unit_query, batch.query_is_true, scale)),
+            "things": (settings.thing_weight, multi_positive(thing, unit_query, batch.query_is_true_of_thing, scale)),
+            "facts": (settings.fact_weight, self.facts(alone, thing_facts) + self.facts(query, batch.query_facts)),
+            "attributes": (settings.attribute_weight, attributes),
             "pairs": (settings.pair_weight, pairs),
             "cells": (settings.cell_weight, self.cells.of_cells(features, batch.cells)),
         }
 
     def _encode_texts(self, ids: Tensor) -> Tensor:
-        """Token ids (n, length), padded with 0, to (n, dim): texts of like length together, so that little is padding.
+        """Token ids (n, length), padded with 0, to embeddings (n, dim), in groups of similar length.
 
-        The attention that is written out takes a quarter of the time of the fused one here, backwards above all.
+        The unfused attention takes a quarter of the time of the fused one for these short texts, mostly in the
+        backward pass.
         """
         with sdpa_kernel(SDPBackend.MATH):
             encoded: Tensor = encode_alike(self.model, ids, -(-len(ids) // TEXT_CHUNKS))
         return encoded
 
     def _features(self, images: Tensor) -> Tensor:
-        """The image tower up to its last feature map, (n, channels, CELLS, CELLS)."""
+        """The image tower's last feature map, (n, channels, CELLS, CELLS)."""
         visual = self.model.visual
         x = visual.stem(self.device.normalised(images, PREPROCESSING))
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
@@ -201,14 +209,14 @@ class _Run:
         return features
 
     def _pooled_alone(self, features: Tensor) -> Tensor:
-        """What the image tower would return if it attended to one cell only, (n, cells, dim)."""
+        """The image tower's output if it attended to a single cell, for each cell, (n, cells, dim)."""
         pool = self.model.visual.attnpool
         cells = features.float().flatten(2).transpose(1, 2) + pool.positional_embedding[1:]
         values: Tensor = pool.c_proj(pool.v_proj(cells))
         return values
 
     def checkpoint(self, step: int, path: Path) -> None:
-        """Saves everything `resume` needs, all or nothing."""
+        """Atomically writes everything that `resume` needs."""
         state = {
             "step": step,
             "settings": asdict(self.settings),
@@ -222,7 +230,11 @@ class _Run:
             torch.save(state, file)
 
     def resume(self, path: Path) -> int:
-        """Loads a checkpoint if there is one; returns the step to go on with."""
+        """Loads the checkpoint if it exists; returns the step to start with.
+
+        Raises:
+            StateError: The checkpoint belongs to a run with other settings.
+        """
         if not path.exists():
             return 0
         state = torch.load(path, weights_only=True)

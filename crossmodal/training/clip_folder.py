@@ -17,7 +17,7 @@ from crossmodal.encoders.clip_weights import CONFIG_NAME, WEIGHTS_NAME
 
 
 def completed(config: dict[str, Any], vocab_size: int, **vision: int) -> dict[str, Any]:
-    """A configuration with what a run decides: the number of tokens, and settings of its image tower."""
+    """A copy of `config` with the size of the vocabulary and with changed settings of the image tower."""
     return {
         **config,
         "vision_cfg": {**config["vision_cfg"], **vision},
@@ -26,24 +26,23 @@ def completed(config: dict[str, Any], vocab_size: int, **vision: int) -> dict[st
 
 
 def save_folder(model: torch.nn.Module, config: dict[str, Any], preprocessing: Preprocessing, folder: Path) -> None:
-    """Writes weights in 16 bits and the configuration, in the layout open_clip calls `local-dir`; a file that is
-    there stays whole until its successor is.
+    """Writes float16 weights and the configuration in open_clip's `local-dir` layout, atomically.
 
     Args:
-        model: Its state is written.
+        model: The model whose state is written.
         config: open_clip's `model_cfg`.
-        preprocessing: What goes into `preprocess_cfg`.
-        folder: The folder, which is there.
+        preprocessing: Written as `preprocess_cfg`.
+        folder: An existing folder.
 
     Raises:
-        StateError: A weight is not finite in 16 bits; nothing is written.
+        StateError: A weight is not finite in float16; nothing is written.
     """
     state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     broken = [name for name, value in half.items() if not name.endswith("attn_mask") and not value.isfinite().all()]
     if broken:
         raise StateError(f"the weights can't be saved, they are not finite in 16 bits: {', '.join(broken[:3])}")
-    told = {
+    preprocess_config = {
         "mean": preprocessing.mean,
         "std": preprocessing.std,
         "interpolation": preprocessing.interpolation,
@@ -52,5 +51,5 @@ def save_folder(model: torch.nn.Module, config: dict[str, Any], preprocessing: P
     with atomic_path(folder / CONFIG_NAME) as config_path, atomic_path(folder / WEIGHTS_NAME) as weights_path:
         save_file({name: value.contiguous() for name, value in half.items()}, weights_path)
         os.chmod(weights_path, 0o644)
-        content = json.dumps({"model_cfg": config, "preprocess_cfg": told}, indent=2) + "\n"
+        content = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess_config}, indent=2) + "\n"
         config_path.write_text(content, "utf8")

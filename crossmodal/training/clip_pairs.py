@@ -1,4 +1,4 @@
-"""Trains CLIP on captioned pictures: fine-tunes any model there is, or starts a small one from nothing."""
+"""Trains CLIP on captioned images: fine-tunes existing weights, or trains a small model from scratch."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
 from crossmodal.training.losses import contrastive  # noqa: E402
 from crossmodal.training.merges import write_merges  # noqa: E402
-from crossmodal.training.pairs import Augmentation, CaptionsAnEpoch  # noqa: E402
+from crossmodal.training.pairs import Augmentation, CaptionsPerEpoch  # noqa: E402
 
 MAX_SCALE = 100.0
 NOTHING = "nothing"
-"""The name of the weights that training starts from where there are none: a small model of our own."""
+"""The value of `weights` that trains a small model from scratch."""
 
 SMALL: dict[str, Any] = {
     "embed_dim": 256,
@@ -42,8 +42,10 @@ SMALL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ClipFineTuning:
-    """The settings of a run; they are saved beside its weights. `learning_rate` None is 1e-3 from nothing, and
-    1e-5 for a model that knows something. `image_size` and `width`, that of the image tower, are for one from nothing.
+    """Settings of a run; they are saved beside its weights.
+
+    `learning_rate` None is 1e-3 from scratch and 1e-5 for existing weights. `image_size` and `width` (channels of the
+    image tower's first convolutions) apply to a model trained from scratch.
     """
 
     weights: str = NOTHING
@@ -51,7 +53,7 @@ class ClipFineTuning:
     width: int = 32
     epochs: int = 30
     batch_size: int = 128
-    captions: CaptionsAnEpoch = "one"
+    captions: CaptionsPerEpoch = "one"
     augmentation: Augmentation = "light"
     learning_rate: float | None = None
     warmup_share: float = 0.05
@@ -63,7 +65,7 @@ class ClipFineTuning:
 
     @property
     def schedule(self) -> Schedule:
-        """What the loop needs to know."""
+        """The settings of the training loop."""
         return Schedule(self.epochs, self.batch_size, self.captions, 1.0, self.patience, self.seed)
 
 
@@ -94,10 +96,10 @@ class ClipLearner:
 
     @classmethod
     def start(cls, settings: ClipFineTuning, captions: Sequence[str], out: Path, device: Device) -> ClipLearner:
-        """A learner with the weights named, or with a small new model whose vocabulary is that of the captions.
+        """A learner with the weights of the settings, or with a new small model and a vocabulary from `captions`.
 
         Raises:
-            InputError, StateError: What `encoders.clip.resolve` raises.
+            InputError, StateError: As `encoders.clip.resolve`.
         """
         out.mkdir(parents=True, exist_ok=True)
         if settings.weights != NOTHING:
@@ -116,7 +118,7 @@ class ClipLearner:
         return cls(settings, CLIP(**config), tokenizer, config, preprocessing, device)
 
     def settings(self) -> dict[str, Any]:
-        """What was asked for, JSON-ready."""
+        """The settings of the run, JSON-ready."""
         return asdict(self._settings)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -124,7 +126,7 @@ class ClipLearner:
         self._dropout.manual_seed(self._settings.seed * 100_003 + epoch)
 
     def begin_step(self, done: float) -> None:
-        """Linear warm-up, then a cosine down to nothing."""
+        """Sets the learning rate: a linear warm-up times a cosine that falls to 0."""
         warm = min(1.0, (done + 1e-4) / self._settings.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = self._peak * warm * 0.5 * (1 + math.cos(math.pi * done))
@@ -132,12 +134,12 @@ class ClipLearner:
     def loss(self, pixels: Tensor, captions: list[str]) -> Tensor:
         """The loss of a batch, (n, 3, side, side) uint8 and n captions."""
         if self._settings.word_dropout:
-            captions = [self._with_gaps(caption) for caption in captions]
+            captions = [self._drop_words(caption) for caption in captions]
         scores = self.encode_texts(captions).float() @ self.encode_images(pixels).float().T
         model = self.module
         return contrastive(scores * model.logit_scale.exp().clamp(max=MAX_SCALE))
 
-    def _with_gaps(self, caption: str) -> str:
+    def _drop_words(self, caption: str) -> str:
         words = caption.split()
         kept = torch.rand(len(words), generator=self._dropout) >= self._settings.word_dropout
         return " ".join(word for word, is_kept in zip(words, kept.tolist(), strict=True) if is_kept) or caption
@@ -157,5 +159,5 @@ class ClipLearner:
         return F.normalize(vectors.float(), dim=-1)
 
     def export(self, folder: Path) -> None:
-        """Writes the folder that `-m clip --weights FOLDER` loads, in 16 bits."""
+        """Writes the folder that `-m clip --weights FOLDER` loads, in float16."""
         save_folder(self.module, self._config, self.preprocessing, folder)

@@ -1,4 +1,4 @@
-"""The settings and the architecture of the small CLIP for scenes, and its learning rate."""
+"""Settings, architecture and learning rate of the small CLIP for scenes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ PREPROCESSING = Preprocessing(MODEL_CONFIG["vision_cfg"]["image_size"], mean=MEA
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """The settings of a run; they are saved beside its weights.
+    """Settings of a run; they are saved beside its weights.
 
-    `start` names CLIP weights of the same architecture to start from, with `seeing_steps` at 0; empty for random ones.
-    `width` is the number of channels of the image tower's first convolutions.
+    `start` names CLIP weights of the same architecture to start from (with `seeing_steps=0`), or is empty for random
+    weights. `seeing_steps` pretrain the image tower, `steps` train both towers. `width` is the number of channels of
+    the image tower's first convolutions.
     """
 
     start: str = ""
@@ -47,12 +48,12 @@ class ClipTraining:
 
     @property
     def all_steps(self) -> int:
-        """Steps of both parts."""
+        """Steps of pretraining and training together."""
         return self.seeing_steps + self.steps
 
 
 def learning_rate(settings: ClipTraining, step: int) -> float:
-    """The learning rate of a step: in each part of the run a linear warm-up, then a cosine down to a fiftieth."""
+    """The learning rate of a step; pretraining and training each warm up linearly, then fall along a cosine to 2 %."""
     if step < settings.seeing_steps:
         step, length = step, settings.seeing_steps
     else:

@@ -1,4 +1,4 @@
-"""The curves of a run as a picture."""
+"""The training curves of a run as a PNG."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 
 def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Writes a PNG: the loss by epoch, and recall on the dev split, both ways.
+    """Writes a PNG with the loss and the recall on dev, both directions, by epoch.
 
     Args:
-        history: An entry an epoch with `epoch`, `loss`, `t2i` and `i2t`, the last two with `R@1` and so on.
+        history: One entry per epoch with `epoch`, `loss`, `t2i` and `i2t`, the last two with `R@1`, `R@5` and `R@10`.
         path: The file to write.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")

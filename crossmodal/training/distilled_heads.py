@@ -1,6 +1,6 @@
-"""The distilled recipe for heads: image vector, linear, log(1 + ReLU), and a weight for each word of a query.
+"""The distilled recipe for sparse heads: image vector, linear, log(1 + ReLU), and a weight for each word of a query.
 
-They learn from a contrastive loss on the sparse dot products and from the dense scores.
+The loss is contrastive on the sparse dot products, mixed with distillation from the dense scores.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class DenseToSparseTraining:
 
     Attributes:
         query: `words`, `text` or `expanded`, see `crossmodal.lexical.model.QueryWeights`.
-        hidden: Width of a hidden layer in the heads; 0 is none.
+        hidden: Width of a hidden layer in the heads; 0 for none.
         epochs: Passes over all captions.
-        batch_size: Captions, at most one a picture.
+        batch_size: Captions per batch, at most one per image.
         learning_rate: Of Adam; falls to 0 along a cosine.
-        distillation: Share of the loss that is the dense scores'; the rest is the captions' own pictures.
-        temperature: What dense scores are divided by to be imitated.
-        flops: Weight of the FLOPS term at its full height; for the pictures, and for expanded queries.
-        warm_up: Share of the run over which it rises, with the square of the step.
-        max_terms: Words a picture keeps.
-        max_query_terms: Words an expanded query keeps.
-        patience: Epochs without a better MRR that end the run; 0 never does. Counted after the warm-up.
-        seed: Of the first weights and the order.
+        distillation: Weight of the distillation loss, 0 to 1; the contrastive loss has the rest.
+        temperature: Divides the dense scores before they are imitated.
+        flops: Weight of the FLOPS regulariser after the warm-up, on images and on expanded queries.
+        warm_up: Share of the run over which `flops` rises from 0, with the square of the step.
+        max_terms: Terms kept per image.
+        max_query_terms: Terms kept per expanded query.
+        patience: Epochs without a better MRR that end the run, counted after the warm-up; 0 never ends it.
+        seed: Of the initial weights and the order of the captions.
 
     Source: Nguyen, Hendriksen, Yates, de Rijke 2024, arXiv 2402.17535 (Multimodal Learned Sparse Retrieval),
         frozen dense vectors to sparse ones; Formal et al. 2021, arXiv 2109.10086 (SPLADE v2), FLOPS with a
@@ -77,7 +77,7 @@ def train_dense_to_sparse(
     """The model of the epoch with the best MRR on dev, and the history.
 
     Raises:
-        InputError: A split is empty, an unknown `query`, or one that needs a text encoder where there is none.
+        InputError: A split is empty, `query` is unknown, or it needs a text encoder and the base model has none.
         StateError: The loss is not finite.
     """
     check_splits(train, dev)
@@ -104,10 +104,10 @@ def train_dense_to_sparse(
             of_texts = heads.text_weights(torch.from_numpy(present[rows].toarray()), captions)
             teacher = _teacher(captions, pictures, recipe.temperature)
             loss = matching_loss(of_texts @ of_images.T, teacher, recipe.distillation)
-            rising = min(1.0, (done / n_steps / recipe.warm_up) ** 2) if recipe.warm_up else 1.0
-            loss = loss + recipe.flops * rising * flops(of_images)
+            ramp = min(1.0, (done / n_steps / recipe.warm_up) ** 2) if recipe.warm_up else 1.0
+            loss = loss + recipe.flops * ramp * flops(of_images)
             if query == "expanded":
-                loss = loss + recipe.flops * rising * flops(of_texts)
+                loss = loss + recipe.flops * ramp * flops(of_texts)
             done += 1
             yield step(loss, optimizer)
             schedule.step()
@@ -115,33 +115,33 @@ def train_dense_to_sparse(
     def exported() -> SparseModel:
         return SparseModel(config, vocabulary, heads.arrays())
 
-    first_epoch = round(recipe.warm_up * recipe.epochs)  # the images are not sparse before
+    first_epoch = round(recipe.warm_up * recipe.epochs)  # before it, image vectors are not sparse yet
     trainer = Trainer(recipe.epochs, report, Selection("MRR", recipe.patience, first_epoch))
     return train_heads(trainer, HeadTraining(steps, exported, dev, measure))
 
 
 class DistilledHeads(torch.nn.Module):
-    """The heads of the distilled recipe in training."""
+    """The heads of the distilled recipe as a trainable module."""
 
     def __init__(self, dim: int, hidden: int, vocabulary: TermVocabulary, query: QueryWeights) -> None:
         super().__init__()
         self.query = query
         self.image = _head(dim, hidden, len(vocabulary))
         if query == "words":
-            self.words = torch.nn.Parameter(torch.full((len(vocabulary),), 0.5413))  # softplus of it is 1
+            self.words = torch.nn.Parameter(torch.full((len(vocabulary),), 0.5413))  # softplus(0.5413) = 1
         else:
             self.text = _head(dim, hidden, len(vocabulary))
 
     def image_weights(self, vectors: Tensor) -> Tensor:
-        """(n, dim) to (n, V)."""
+        """Image vectors (n, dim) to term weights (n, V)."""
         return torch.log1p(F.relu(self.image(vectors)))
 
     def text_weights(self, present: Tensor, vectors: Tensor | None) -> Tensor:
-        """The words that are in each text, (n, V) of 0 and 1, and its vector to (n, V)."""
+        """Term weights (n, V) of texts, from the words each contains, (n, V) of 0 and 1, and the vectors (n, dim)."""
         if self.query == "words":
             return present * F.softplus(self.words)
-        found = torch.log1p(F.relu(self.text(vectors)))
-        return found if self.query == "expanded" else present * found
+        weights = torch.log1p(F.relu(self.text(vectors)))
+        return weights if self.query == "expanded" else present * weights
 
     def arrays(self) -> Heads:
         """The arrays of a `SparseModel`."""
@@ -153,7 +153,7 @@ class DistilledHeads(torch.nn.Module):
 
 
 def _head(dim: int, hidden: int, n_terms: int) -> torch.nn.Sequential:
-    """Its last layer begins with positive biases, so that every word can learn."""
+    """A head with positive initial biases in its last layer, so that ReLU passes a gradient for every term."""
     last = torch.nn.Linear(hidden or dim, n_terms)
     torch.nn.init.constant_(last.bias, 0.5)
     if not hidden:
@@ -162,12 +162,12 @@ def _head(dim: int, hidden: int, n_terms: int) -> torch.nn.Sequential:
 
 
 def _teacher(texts: Tensor | None, pictures: Tensor, temperature: float) -> Tensor | None:
-    """The dense scores (n, n) as logits to imitate, or None without text vectors."""
+    """The dense scores (n, n) as logits, or None without text vectors."""
     return None if texts is None else texts @ pictures.T / temperature
 
 
 def _batches(image_of: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Every caption once, in batches that have no image twice; a batch of one is left out."""
+    """Batches with every caption once and no image twice; a batch of a single caption is dropped."""
     order = np.random.default_rng([seed, epoch]).permutation(len(image_of))
     turns: dict[int, int] = {}
     rounds: list[list[int]] = []
@@ -186,5 +186,7 @@ def _query_of(name: str, texts: Vectors | None) -> QueryWeights:
     if name not in kinds:
         raise InputError(f"there are no queries of the kind {name!r}: choose one of {', '.join(kinds)}")
     if name != "words" and texts is None:
-        raise InputError(f"query={name} needs an encoder of texts, and this one knows pictures only: take query=words")
+        raise InputError(
+            f"query={name} needs an encoder of texts, and this model encodes images only: choose query=words"
+        )
     return kinds[name]

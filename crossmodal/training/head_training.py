@@ -1,6 +1,6 @@
-"""Heads that weight terms, trained on the vectors of a frozen encoder: what both recipes share.
+"""Training of sparse heads on the vectors of a frozen encoder: the parts that both recipes share.
 
-The vectors are computed once and stay in memory, so an epoch takes seconds.
+The vectors are computed once and kept in memory, so an epoch takes seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Measure = Callable[[SparseModel, EncodedSplit], dict[str, Any]]
 
 
 class HeadTraining:
-    """A recipe's steps and its measurement on dev, as a `Trainer` runs them; `best` is the selected model."""
+    """Steps and dev evaluation of a recipe, run by a `Trainer`; `best` is the model of the selected epoch."""
 
     def __init__(
         self,
@@ -33,19 +33,19 @@ class HeadTraining:
         dev: EncodedSplit,
         measure: Measure,
     ) -> None:
-        """Takes the parts of a recipe.
+        """Stores the parts of a recipe.
 
         Args:
             steps: Trains an epoch and yields the loss of each step.
-            exported: The present weights as a model.
-            dev: The split to choose by.
-            measure: The evaluation of an epoch.
+            exported: Returns the current weights as a model.
+            dev: The split that selects the epoch.
+            measure: Evaluates an epoch's model on `dev`.
         """
         self._steps, self._exported, self._dev, self._measure = steps, exported, dev, measure
         self._model = self.best = exported()
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """One pass; returns its mean loss and the seconds it took."""
+        """Trains an epoch; returns its mean `loss` and its duration in `seconds`."""
         began = time.monotonic()
         loss = float(np.mean(list(self._steps(number))))
         return {"loss": loss, "seconds": round(time.monotonic() - began, 2)}
@@ -56,19 +56,19 @@ class HeadTraining:
         return self._measure(self._model, self._dev)
 
     def end_epoch(self, history: History, is_best: bool) -> None:
-        """Keeps the model if it is the best."""
+        """Keeps the model if it is the best so far."""
         if is_best:
             self.best = copy.copy(self._model)
 
 
 def train_heads(trainer: Trainer, training: HeadTraining) -> tuple[SparseModel, History]:
-    """The model of the selected epoch and the history."""
+    """The model of the selected epoch, and the history."""
     history = trainer.run(training)
     return training.best, history
 
 
 def check_splits(train: EncodedSplit, dev: EncodedSplit) -> None:
-    """Refuses splits without captions.
+    """Raises if there is nothing to train with.
 
     Raises:
         InputError: A split has no images or no captions.
@@ -94,7 +94,7 @@ def step(loss: Tensor, optimizer: torch.optim.Optimizer) -> float:
 
 
 def linear_layers(name: str, head: torch.nn.Sequential) -> Heads:
-    """The linear layers of a head as copied arrays, named `NAME.0.weight`, `NAME.0.bias`, `NAME.1.weight` ..."""
+    """Copies of a head's linear layers, named `NAME.0.weight`, `NAME.0.bias`, `NAME.1.weight` ..."""
     layers = [layer for layer in head if isinstance(layer, torch.nn.Linear)]
     arrays: Heads = {}
     for number, layer in enumerate(layers):

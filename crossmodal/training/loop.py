@@ -1,4 +1,4 @@
-"""Training of an encoder on captioned images: batches, steps, and the measurement of both directions on dev."""
+"""Training of an encoder on captioned images: batches, steps, and retrieval figures on dev in both directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ImageRecord, Preprocessing, Vectors
 from crossmodal.evaluation.encoding import image_of_captions
 from crossmodal.training.curves import draw_curves
-from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch, evaluation_pixels
+from crossmodal.training.pairs import CaptionsPerEpoch, PairBatch, evaluation_pixels
 from crossmodal.training.trainer import History, Report, Selection, Trainer
 
 CURVES = "curves.png"
@@ -26,19 +26,20 @@ EVALUATION_BATCH, EVALUATION_TEXTS = 100, 256
 REPORT_EVERY_S = 30.0
 
 Measure = Callable[[Vectors, Vectors, NDArray[np.int64]], dict[str, Any]]
-"""Image vectors, text vectors and the image of each text to figures with `rsum` in them."""
+"""Maps image vectors, text vectors and the image of each text to figures, among them `rsum`."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a run goes, whatever the model.
+    """Settings of a run that don't depend on the model.
 
-    `patience` is how many epochs without a better rsum end it; 0 never does. `n_workers` processes decode.
+    `patience` is the number of epochs without a better rsum that end the run; 0 never ends it. `n_workers` is the
+    number of processes that decode images.
     """
 
     epochs: int
     batch_size: int
-    captions: CaptionsAnEpoch = "all"
+    captions: CaptionsPerEpoch = "all"
     clip_norm: float = 2.0
     patience: int = 0
     seed: int = 0
@@ -50,25 +51,25 @@ class Learner(Protocol):
 
     @property
     def module(self) -> torch.nn.Module:
-        """Everything that learns."""
+        """All trainable parts."""
         ...
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimiser of the module."""
+        """The optimiser of `module`."""
         ...
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images are prepared for the module."""
+        """How images are prepared for `module`."""
         ...
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets the learning rate and what is frozen; a function of the epoch alone."""
+        """Sets the learning rate and the frozen parts; must depend on the epoch alone."""
         ...
 
     def begin_step(self, done: float) -> None:
-        """Sets the learning rate within an epoch; `done` is the share of the whole run."""
+        """Sets the learning rate within an epoch; `done` is the finished share of the whole run, 0 to 1."""
         ...
 
     def loss(self, pixels: Tensor, captions: list[str]) -> Tensor:
@@ -76,31 +77,31 @@ class Learner(Protocol):
         ...
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, side, side) uint8, or what else a batch has of its images, to (n, dim) of length 1."""
+        """(n, 3, side, side) uint8, or the features that a `PairSource` returns instead, to unit vectors (n, dim)."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Texts to (n, dim) of length 1, in order."""
+        """Texts to unit vectors (n, dim), in order."""
         ...
 
     def export(self, folder: Path) -> None:
-        """Writes the weights as `--weights FOLDER` loads them, all or nothing."""
+        """Atomically writes the weights as `--weights FOLDER` loads them."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the run, JSON-ready; it is only resumed with equal ones."""
+        """The settings of the run, JSON-ready; a run is resumed with equal settings only."""
         ...
 
 
 class PairSource(Protocol):
-    """Where training pairs come from."""
+    """A source of training pairs of image and caption."""
 
     def __len__(self) -> int: ...
 
     def batches(
-        self, epoch: int, batch_size: int, captions: CaptionsAnEpoch, n_workers: int
+        self, epoch: int, batch_size: int, captions: CaptionsPerEpoch, n_workers: int
     ) -> tuple[int, Iterable[PairBatch]]:
-        """How many batches an epoch has, and the batches; a function of the arguments alone."""
+        """The number of batches of an epoch, and the batches; must depend on the arguments alone."""
         ...
 
 
@@ -114,28 +115,27 @@ def fit(
     report: Report,
     dev_inputs: Tensor | None = None,
 ) -> History:
-    """Trains, and leaves the weights of the epoch with the best rsum on `dev` in `out`.
+    """Trains, and writes the weights of the epoch with the best rsum on `dev` to `out`.
 
-    After every epoch `out` has `checkpoint.pt` to go on from, `history.json` and `curves.png`. A run that is
-    started again goes on after its last whole epoch, with the same result as if it had never stopped.
+    After every epoch `out` has `checkpoint.pt`, `history.json` and `curves.png`. A restarted run resumes after its last
+    complete epoch and gives the same weights as an uninterrupted one.
 
     Args:
         learner: The model and its optimiser.
-        train: The pairs to learn from.
-        dev: The records to choose by; never learned from.
+        train: The training pairs.
+        dev: The records that select the epoch.
         schedule: Epochs, batches, seed.
-        measure: The evaluation of an epoch.
+        measure: Evaluates an epoch.
         out: The folder to write.
         report: Called with lines of progress.
-        dev_inputs: What `encode_images` takes for `dev`; by default the pixels.
+        dev_inputs: The inputs of `encode_images` for `dev`; None for pixels.
 
     Returns:
-        The history. An image that could not be read is named in `failures` of an entry, and the run goes on without
-        it.
+        The history. An entry lists the images that could not be read in `failures`; training skips them.
 
     Raises:
-        InputError: A split is empty, or there are no epochs.
-        StateError: The loss is not finite; the best weights and the last checkpoint stay. Or `out` has a run with
+        InputError: A split is empty, no training image can be read, or there are no epochs.
+        StateError: The loss is not finite (the best weights and the last checkpoint are kept), or `out` has a run with
             other settings.
     """
     trainer = Trainer(schedule.epochs, report, Selection("rsum", schedule.patience, latest_of_equal=True))
@@ -148,7 +148,7 @@ def fit(
 
 
 class _PairTraining:
-    """A learner, its pairs, and its measurement on dev, as a `Trainer` runs them."""
+    """A learner, its pairs and its dev split, run by a `Trainer`."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _PairTraining:
     def epoch(self, number: int) -> dict[str, Any]:
         """One pass over the train split; returns its mean loss, rate and failures."""
         learner, schedule, epoch = self.learner, self.schedule, number
-        # Random parts of the model, such as dropout, follow from the epoch, so that a resumed run repeats them.
+        # Seeds dropout and other random parts of the model by the epoch, so that a resumed run repeats them.
         torch.manual_seed(schedule.seed * 100_003 + epoch)
         learner.module.train()
         learner.begin_epoch(epoch)
@@ -219,7 +219,7 @@ class _PairTraining:
         return value
 
     def figures(self, number: int) -> dict[str, Any]:
-        """The figures of `measure` on dev."""
+        """The figures on dev."""
         learner, dev = self.learner, self.dev
         learner.module.eval()
         captions = [caption for record in dev for caption in record.captions]
@@ -230,7 +230,7 @@ class _PairTraining:
         return self.measure(images.float().cpu().numpy(), texts.float().cpu().numpy(), image_of_captions(dev))
 
     def end_epoch(self, history: History, is_best: bool) -> None:
-        """Writes the weights if they are the best, and the curves."""
+        """Writes the curves, and the weights if they are the best so far."""
         if is_best:
             self.learner.export(self.out)
         draw_curves(history, self.out / CURVES)

@@ -1,4 +1,4 @@
-"""Losses: of matrices of similarities, rows texts and columns images; and of sparse weights."""
+"""Losses on matrices of text-image scores (rows are texts, columns are images) and on sparse weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 
 def hinge(scores: Tensor, margin: float, *, hardest: bool) -> Tensor:
-    """Triplet loss both ways: a pair should score `margin` more than the same text or image with another.
+    """Triplet loss in both directions: a pair should score `margin` more than its text or image with another.
 
     Args:
         scores: (n, n) cosines, row i a text, column j an image, the pairs on the diagonal.
-        margin: From 0 to 2.
-        hardest: Count the hardest negative of each only (max of hinges), not all (sum of hinges).
+        margin: 0 to 2.
+        hardest: True counts only the hardest negative of each row and column (max of hinges), False counts all (sum).
 
     Returns:
         The sum over the batch, a scalar.
@@ -37,10 +37,10 @@ def hinge(scores: Tensor, margin: float, *, hardest: bool) -> Tensor:
 
 
 def contrastive(logits: Tensor) -> Tensor:
-    """InfoNCE both ways.
+    """InfoNCE in both directions.
 
     Args:
-        logits: (n, n) scores by the inverse temperature, the pairs on the diagonal.
+        logits: (n, n) scores times the inverse temperature, the pairs on the diagonal.
 
     Returns:
         The mean loss, a scalar.
@@ -52,14 +52,15 @@ def contrastive(logits: Tensor) -> Tensor:
 
 
 def contrastive_with_twins(image: Tensor, text: Tensor, twin: Tensor, scale: Tensor) -> Tensor:
-    """InfoNCE both ways, with texts that are false of their image as further columns for image to text.
+    """InfoNCE in both directions, with false twins of the captions as further negatives from image to text.
 
-    The twin of a text also stands against it alone, where no easy text dilutes it.
+    A logistic term also compares each caption with its twin alone, because easy negatives dilute that comparison in the
+    softmax.
 
     Args:
         image: (n, dim) image embeddings.
         text: (m, dim) embeddings of captions, m <= n, row i true of image i.
-        twin: (m, dim) embeddings of texts, row i false of image i.
+        twin: (m, dim) embeddings of false captions, row i false of image i.
         scale: Scalar, the inverse temperature.
 
     Returns:
@@ -68,21 +69,20 @@ def contrastive_with_twins(image: Tensor, text: Tensor, twin: Tensor, scale: Ten
     Source: Radford et al. 2021 (CLIP), figure 3; Yuksekgonul et al. 2023 (NegCLIP), section 4.
     """
     target = torch.arange(len(text), device=image.device)
-    own = image[: len(text)]
-    to_text = scale * own @ torch.cat([text, twin]).T
+    captioned = image[: len(text)]
+    to_text = scale * captioned @ torch.cat([text, twin]).T
     to_image = scale * text @ image.T
-    margin = scale * (own * (text - twin)).sum(dim=1)
+    margin = scale * (captioned * (text - twin)).sum(dim=1)
     return (F.cross_entropy(to_text, target) + F.cross_entropy(to_image, target)) / 2 + 0.5 * F.softplus(-margin).mean()
 
 
 def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) -> Tensor:
-    """Contrastive loss where a text may be true of many images: the mean log-probability of its positives.
+    """Contrastive loss for texts that are true of several images: minus the mean log-probability of the positives.
 
     Args:
         image: (n, dim) image embeddings.
         text: (m, dim) text embeddings.
-        is_true: (m, n) bool, whether text i is true of image j. A text that is true of no image, or an image
-            that no text is true of, only stands against the others.
+        is_true: (m, n) bool, whether text i is true of image j. A text or image without positives is a negative only.
         scale: Scalar, the inverse temperature.
 
     Returns:
@@ -92,44 +92,44 @@ def multi_positive(image: Tensor, text: Tensor, is_true: Tensor, scale: Tensor) 
     """
     logits = scale * text @ image.T
     weight = is_true.to(logits.dtype)
-    asked, told = is_true.any(dim=1), is_true.any(dim=0)
-    to_image = -(logits[asked].log_softmax(dim=1) * weight[asked]).sum(1) / weight[asked].sum(1)
-    to_text = -(logits[:, told].log_softmax(dim=0) * weight[:, told]).sum(0) / weight[:, told].sum(0)
+    rows, columns = is_true.any(dim=1), is_true.any(dim=0)
+    to_image = -(logits[rows].log_softmax(dim=1) * weight[rows]).sum(1) / weight[rows].sum(1)
+    to_text = -(logits[:, columns].log_softmax(dim=0) * weight[:, columns]).sum(0) / weight[:, columns].sum(0)
     return (to_image.mean() + to_text.mean()) / 2
 
 
 def fact_loss(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Cross-entropy of facts of things, the mean over things summed over kinds of facts.
+    """Cross-entropy of the facts of things: the mean over things, summed over kinds of facts.
 
     Args:
-        logits: (n, sum of sizes), for each kind of fact the scores of its values.
-        targets: (n, kinds) int64, the value's number, or -1 where there is nothing to tell.
-        sizes: How many values each kind has.
+        logits: (n, sum of sizes), the scores of each kind's values.
+        targets: (n, kinds) int64, the index of the value, or -1 if the fact is unknown.
+        sizes: The number of values of each kind.
 
     Returns:
         A scalar.
     """
     kinds = zip(torch.split(logits, list(sizes), dim=-1), targets.unbind(-1), strict=True)
-    return torch.stack([_mean_over_told(told, true) for told, true in kinds]).sum()
+    return torch.stack([_mean_over_known(scores, target) for scores, target in kinds]).sum()
 
 
-def _mean_over_told(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy over what is told; 0 where nothing is."""
+def _mean_over_known(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the known targets; 0 if there are none."""
     total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
     return total / (target >= 0).sum().clamp(min=1)
 
 
-def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Tensor) -> Tensor:
+def twin_loss(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Tensor) -> Tensor:
     """Logistic loss on the attributes in which a caption and its false twin differ.
 
-    Whatever the caption leaves unsaid is equal in both and drops out, so all of the gradient is about the
-    words that make the difference: "left" learned in a hundred steps instead of thousands.
+    Equal attributes cancel out, so the whole gradient concerns the words that make the difference: "left" is learned in
+    a hundred steps instead of thousands.
 
     Args:
-        true: (n, attributes) readings of the captions.
-        false: (n, attributes) readings of their twins.
-        true_facts: (n, attributes) of 0 and 1, what the captions say.
-        false_facts: (n, attributes), what the twins say.
+        true: (n, attributes) logits of the captions.
+        false: (n, attributes) logits of their twins.
+        true_facts: (n, attributes) of 0 and 1, the attributes of the captions.
+        false_facts: (n, attributes) of 0 and 1, the attributes of the twins.
 
     Returns:
         The sum over attributes, averaged over pairs.
@@ -141,7 +141,7 @@ def told_apart(true: Tensor, false: Tensor, true_facts: Tensor, false_facts: Ten
 
 
 def flops(weights: Tensor) -> Tensor:
-    """The expected multiplications of a dot product of two rows of (n, V) weights: sum of squared column means.
+    """FLOPS regulariser of (n, V) weights: the sum of squared column means, an estimate of a dot product's cost.
 
     Source: Paria et al. 2020, arXiv 2004.05665, equation 4; Formal et al. 2021, arXiv 2107.05720, equation 4.
     """
@@ -149,19 +149,19 @@ def flops(weights: Tensor) -> Tensor:
 
 
 def matching_loss(scores: Tensor, teacher: Tensor | None, distillation: float) -> Tensor:
-    """Cross-entropy of the pairs, both ways, mixed with the divergence from a teacher's scores.
+    """Cross-entropy of the pairs in both directions, mixed with the KL divergence from a teacher's scores.
 
     Args:
-        scores: (n, n) of text i and image j; the pairs are on the diagonal.
-        teacher: (n, n) scores to imitate, as logits, or None.
-        distillation: Share of the teacher, 0 to 1; without one it is 0.
+        scores: (n, n) of text i and image j, the pairs on the diagonal.
+        teacher: (n, n) logits to imitate, or None.
+        distillation: Weight of the divergence, 0 to 1; ignored without a teacher.
     """
     pairs = torch.arange(len(scores))
     loss = (F.cross_entropy(scores, pairs) + F.cross_entropy(scores.T, pairs)) / 2
     if teacher is None or not distillation:
         return loss
     imitated = [
-        F.kl_div(F.log_softmax(ours, dim=1), F.log_softmax(theirs, dim=1), log_target=True, reduction="batchmean")
-        for ours, theirs in ((scores, teacher), (scores.T, teacher.T))
+        F.kl_div(F.log_softmax(student, dim=1), F.log_softmax(target, dim=1), log_target=True, reduction="batchmean")
+        for student, target in ((scores, teacher), (scores.T, teacher.T))
     ]
     return (1 - distillation) * loss + distillation * (imitated[0] + imitated[1]) / 2

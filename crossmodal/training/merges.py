@@ -1,6 +1,6 @@
-"""A byte-pair vocabulary cut to a domain: CLIP's merges, but only those its words need.
+"""A byte-pair vocabulary cut to a domain: only those of CLIP's merges that the domain's words need.
 
-Any other word still has tokens (its letters), so no text is refused; it only means nothing to the model.
+Any other word is still tokenised, into single letters, so no text is rejected; the model just has not learned it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FRAME_WORDS = (
 
 
 def scene_words() -> list[str]:
-    """Every word a scene can be spoken of with, sorted."""
+    """Every word that can occur in the description of a scene, sorted."""
     words = set(_FRAME_WORDS.split())
     tables: tuple[dict[object, tuple[object, ...]], ...] = (
         language.SHAPE_NAMES, language.COLOUR_NAMES, language.TEXTURE_NAMES, language.SIZE_NAMES,
@@ -36,7 +36,7 @@ def scene_words() -> list[str]:
 
 
 def write_merges(words: Iterable[str], path: Path) -> None:
-    """Writes the merges of CLIP's own vocabulary that `words` use, in their order of rank, gzipped.
+    """Writes the merges of CLIP's vocabulary that `words` use, by rank, gzipped.
 
     Source: Sennrich et al. 2016 (byte pair encoding); the file's format is CLIP's `bpe_simple_vocab`.
     """

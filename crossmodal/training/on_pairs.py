@@ -1,4 +1,4 @@
-"""Training of VSE++ or a CLIP on captioned images: which learner and which pairs a recipe needs."""
+"""Training of VSE++ or CLIP on captioned images: builds the learner and the pairs of a recipe."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Records = Sequence[ImageRecord]
 def train_vse_on_scenes(
     recipe: VseTraining, weights: str | None, dev: Records, folder: Path, report: Report
 ) -> History:
-    """Trains VSE++ on scenes that are drawn into `folder/pool`; see `fit` for what `folder` has afterwards.
+    """Trains VSE++ on scenes that are drawn into `folder/pool`; `fit` lists the other files in `folder`.
 
     Args:
         recipe: The settings.
         weights: A folder of VSE++ weights to start from, or None for random weights.
-        dev: Scenes to choose by.
-        folder: The folder to write; a run that is there is resumed.
+        dev: The scenes that select the epoch.
+        folder: The folder to write; an interrupted run in it is resumed.
         report: Called with lines of progress.
     """
     device = Device.here(True)  # training from scratch on scenes tolerates bfloat16, which takes half the time
@@ -41,16 +41,16 @@ def train_vse_on_scenes(
     scenes = ScenePairs(*pool, recipe.seed)
     learner = VseLearner.start(recipe, scene_words(), weights, device)
     if not (folder / CHECKPOINT).exists():
-        learner.see(lambda step: scenes.to_see(step, recipe.batch_size), report)
+        learner.see(lambda step: scenes.pretraining_batch(step, recipe.batch_size), report)
     return _fit(recipe, learner, scenes, dev, device, folder, report)
 
 
 def train_vse(
     recipe: VseTraining, weights: str | None, train: Records, dev: Records, folder: Path, report: Report
 ) -> History:
-    """Trains VSE++ on captioned images; a CNN that never learns encodes each image once.
+    """Trains VSE++ on captioned images. A CNN that stays frozen encodes each image once.
 
-    The arguments are those of `train_vse_on_scenes`, and the records to learn from.
+    Takes the arguments of `train_vse_on_scenes` and the records to train on.
 
     Raises:
         InputError, StateError: As `fit` and `VseLearner.start`.
@@ -66,7 +66,7 @@ def train_vse(
 
 
 def train_clip(recipe: ClipFineTuning, train: Records, dev: Records, folder: Path, report: Report) -> History:
-    """Trains a CLIP on captioned images, from the recipe's weights or from random ones.
+    """Trains CLIP on captioned images, from the recipe's weights or from scratch.
 
     Raises:
         InputError, StateError: As `fit` and `ClipLearner.start`.

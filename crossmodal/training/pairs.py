@@ -1,7 +1,7 @@
-"""Captioned pictures for training: decoded and augmented in worker processes, the same for the same seed.
+"""Captioned images for training, decoded and augmented in worker processes, reproducible by seed.
 
-A sample is named by (epoch, picture, caption), and whatever is random about it follows from that name and
-the seed. So an epoch is the same whether the run came to it in one go or was resumed there.
+The augmentation of a sample depends on the seed and its key (epoch, image, caption) only, so a resumed run sees the
+same samples as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from crossmodal.images.decode import decode  # noqa: E402
 from crossmodal.images.geometry import fit  # noqa: E402
 from crossmodal.images.sources import of_record  # noqa: E402
 
-CaptionsAnEpoch = Literal["one", "all"]
+CaptionsPerEpoch = Literal["one", "all"]
 Augmentation = Literal["light", "strong"]
 
 
 class Key(NamedTuple):
-    """The name of a sample: which epoch, which picture, which of its captions."""
+    """The key of a sample: the epoch, the index of the image, and the index of the caption in its record."""
 
     epoch: int
     picture: int
@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pictures and one caption of each, and what could not be read."""
+    """Images with one caption each, and the images that can't be read."""
 
     pixels: Tensor  # (n, 3, side, side) uint8, or (n, width) float32: the features of a frozen tower
     captions: list[str]
@@ -52,22 +52,22 @@ Sample = tuple[Pixels | Failure, str]
 
 
 class CaptionedPictures(Dataset[Sample]):
-    """Training crops of pictures: a random part of 60 % to 100 % of the area, mirrored half the time.
+    """Random training crops of images, 60 % to 100 % of the area, mirrored with probability one half.
 
-    Strong augmentation crops from 30 % on, and changes one more thing: a colour, the contrast, an angle. A model
-    that starts from nothing on a few thousand pictures needs it.
+    Strong augmentation crops 30 % to 100 % and applies one further random operation to colour, contrast or geometry.
+    Training from scratch on a few thousand images needs it.
 
     Source: Faghri et al. 2017 (VSE++), section 4.1: random crops and flips. Müller and Hutter 2021
-    (TrivialAugment), section 3: the one thing more.
+    (TrivialAugment), section 3: the further operation.
     """
 
     def __init__(
         self, records: Sequence[ImageRecord], size_px: int, seed: int, augmentation: Augmentation = "light"
     ) -> None:
         self.records, self.seed = records, seed
-        least, more = (0.6, []) if augmentation == "light" else (0.3, [v2.TrivialAugmentWide()])
-        crop = v2.RandomResizedCrop(size_px, scale=(least, 1.0), antialias=True)
-        self._augment = v2.Compose([crop, v2.RandomHorizontalFlip(), *more])
+        min_area, extra = (0.6, []) if augmentation == "light" else (0.3, [v2.TrivialAugmentWide()])
+        crop = v2.RandomResizedCrop(size_px, scale=(min_area, 1.0), antialias=True)
+        self._augment = v2.Compose([crop, v2.RandomHorizontalFlip(), *extra])
 
     def __len__(self) -> int:
         return len(self.records)
@@ -80,32 +80,32 @@ class CaptionedPictures(Dataset[Sample]):
         except PictureError as error:
             return Failure(str(record.path), str(error)), caption
         with torch.random.fork_rng(devices=[]):
-            # `torch.manual_seed` would seed the accelerators too, which takes longer here than to decode.
+            # `torch.manual_seed` would also seed the accelerators, which takes longer than decoding.
             torch.default_generator.manual_seed(int(np.random.default_rng([self.seed, *key]).integers(2**62)))
             return np.asarray(self._augment(picture), np.uint8), caption
 
     def batches(
-        self, epoch: int, batch_size: int, captions: CaptionsAnEpoch, n_workers: int
+        self, epoch: int, batch_size: int, captions: CaptionsPerEpoch, n_workers: int
     ) -> tuple[int, Iterable[PairBatch]]:
-        """How many batches an epoch has, and the batches; an incomplete last one is left out unless it is all.
+        """The number of batches of an epoch, and the batches; drops an incomplete last batch if there are others.
 
         Args:
-            epoch: Its number.
-            batch_size: Pairs a batch.
-            captions: Each picture once with `one` of its captions, drawn anew, or once with each of `all` of them,
-                in rounds: a picture twice in a batch would be a false negative of itself.
-            n_workers: Processes that decode.
+            epoch: Number of the epoch.
+            batch_size: Pairs per batch.
+            captions: `one` takes each image once with a random caption; `all` takes each image once per caption, in
+                rounds, because an image twice in a batch would be a false negative of itself.
+            n_workers: Processes that decode images.
         """
         parts = self.parts(epoch, batch_size, captions)
         return len(parts), DataLoader(self, batch_sampler=parts, num_workers=n_workers, collate_fn=_batch)
 
-    def parts(self, epoch: int, batch_size: int, captions: CaptionsAnEpoch) -> list[list[Key]]:
-        """The samples of the batches of an epoch; see `batches`."""
+    def parts(self, epoch: int, batch_size: int, captions: CaptionsPerEpoch) -> list[list[Key]]:
+        """The keys of the samples of each batch of an epoch; see `batches`."""
         keys = self._keys(epoch, captions)
         n_batches = max(1, len(keys) // batch_size)
         return [keys[i * batch_size : (i + 1) * batch_size] for i in range(n_batches)]
 
-    def _keys(self, epoch: int, captions: CaptionsAnEpoch) -> list[Key]:
+    def _keys(self, epoch: int, captions: CaptionsPerEpoch) -> list[Key]:
         rng = np.random.default_rng([self.seed, epoch])
         n_captions = [len(record.captions) for record in self.records]
         if captions == "one":
@@ -116,20 +116,20 @@ class CaptionedPictures(Dataset[Sample]):
 
 
 def _batch(samples: list[Sample]) -> PairBatch:
-    read = [(found, caption) for found, caption in samples if not isinstance(found, Failure)]
+    read = [(pixels, caption) for pixels, caption in samples if not isinstance(pixels, Failure)]
     stacked = np.stack([pixels for pixels, _ in read]) if read else np.empty((0, 1, 1, 3), np.uint8)
     return PairBatch(
         pixels=torch.from_numpy(stacked).permute(0, 3, 1, 2),
         captions=[caption for _, caption in read],
-        failures=[found for found, _ in samples if isinstance(found, Failure)],
+        failures=[failure for failure, _ in samples if isinstance(failure, Failure)],
     )
 
 
 def evaluation_pixels(records: Sequence[ImageRecord], preprocessing: Preprocessing) -> Pixels:
-    """(n, size, size, 3) uint8: the pictures as a model sees them when it is used.
+    """Pixels (n, size, size, 3) uint8 of images, prepared as for inference.
 
     Raises:
-        PictureError: One can't be read; the message names it.
+        PictureError: An image can't be read; the message names it.
     """
     pixels = []
     for record in records:

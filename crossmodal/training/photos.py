@@ -1,8 +1,8 @@
-"""Trains the `photos` weights: heads over frozen towers, then the upper halves of both towers, then their average.
+"""Trains the `photos` weights in three stages: heads on frozen towers, upper halves of both towers, weight averaging.
 
-Captions alone would teach the model to forget the thousand classes of its image tower, so each step also has class
-names and more general words against made-up features of those classes, and keeps the classes that the tower sees in an
-image near those it saw before.
+Training on captions alone would make the model forget the thousand classes of its image tower. So each step also
+contrasts class names and their hypernyms with synthetic features of these classes, and a distillation loss keeps the
+tower's class predictions close to those before training.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from crossmodal.training.trainer import SETTINGS, History, Report, Trainer
 
 @dataclass(frozen=True)
 class PhotoTraining:
-    """The recipe. `start` is `packages` for the published towers and new heads, `bundled` to go on from `photos`.
+    """The recipe of the `photos` weights.
 
-    `extra` names further data sets, separated by commas, all of whose captioned pictures are learned from too. Rates
-    are of AdamW; the towers' is for their upper halves. `phrase_share` of the texts are noun phrases cut out of
-    captions. The image tower's back is trained from epoch `image_from` on, which takes several times as long as the
-    text tower's branch alone. In the last `hard_share` of the epochs, batches are made of pictures that look alike.
+    `start` is `packages` for the published towers with new heads, or `bundled` to continue from the `photos` weights.
+    `extra` names further data sets, separated by commas; all of their captioned images are added to the train split.
+    The rates are AdamW's; a tower's rate applies to its upper half. `phrase_share` of the texts are noun phrases cut
+    out of captions. The image tower's back is trained from epoch `image_from` on and takes several times as long as the
+    text tower's branch. In the last `hard_share` of the epochs, batches are made of groups of similar images.
     """
 
     start: Literal["packages", "bundled"] = "bundled"
@@ -61,21 +62,23 @@ def train(
     folder: Path,
     report: Report,
 ) -> dict[str, Any]:
-    """Trains into `folder`, which `-m clip --weights FOLDER` loads; a stopped run goes on after its last epoch.
+    """Trains, writes the weights to `folder` and returns the figures on dev; resumes an interrupted run.
+
+    `-m clip --weights FOLDER` loads the weights.
 
     Args:
         recipe: See `PhotoTraining`.
-        records: Captioned images to learn from.
-        dev: Captioned images to choose by.
-        folder: Caches, checkpoints and the finished weights.
+        records: Captioned training images.
+        dev: Captioned images that select the weights.
+        folder: The folder for caches, checkpoints and the finished weights.
         report: Called with lines of progress.
 
     Returns:
-        The figures on dev by stage: `locked`, `fine_tuned`, `averaged`.
+        The figures by stage: `locked`, `fine_tuned`, `averaged`.
 
     Raises:
-        InputError: A package is missing, an image can't be read, or there are fewer images than a batch has.
-        StateError: The loss is not finite, or the folder is of a run with other settings.
+        InputError: A package is missing, an image can't be read, or there are fewer images than `batch_size`.
+        StateError: The loss is not finite, or `folder` has a run with other settings.
     """
     if len(records) < recipe.batch_size:
         raise InputError(
@@ -89,11 +92,11 @@ def train(
     stages["fine_tuned"] = _last_measured(Trainer(recipe.epochs, report).resume(tuning, folder))
     stages["averaged"] = run.choose_average(tuning)
     save_folder(tuning.average, run.vocabulary, folder)
-    told = {"recipe": asdict(recipe), "pictures": len(run.batches), "dev": stages}
-    (folder / SETTINGS).write_text(json.dumps(told, indent=2) + "\n", "utf8")
+    summary = {"recipe": asdict(recipe), "pictures": len(run.batches), "dev": stages}
+    (folder / SETTINGS).write_text(json.dumps(summary, indent=2) + "\n", "utf8")
     return stages
 
 
 def _last_measured(history: History) -> dict[str, Any]:
-    """The figures of the last epoch, which is always measured."""
+    """The figures of the last epoch, which is always evaluated."""
     return {name: history[-1][name] for name in ("t2i", "i2t", "rsum")}

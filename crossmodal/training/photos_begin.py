@@ -1,4 +1,4 @@
-"""The `photos` model before training: published towers, new heads, and the parts of its space that need none."""
+"""The `photos` model before training: published towers, new heads, and the closed-form parts of its space."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ def begin(
     bank: TextBank,
     dropout: float,
 ) -> PhotoModel:
-    """The model to train.
+    """The model to train, with two parts of its space computed in closed form.
 
-    The classes' part: the class vectors less their mean, and text vectors less the mean over the captions, both along
-    the principal axes of the class vectors. The features' part: their principal axes over the training pictures, each
-    divided by the square root of the deviation along it.
+    The class part projects class vectors (minus their mean) and text vectors (minus the mean over the captions) onto
+    the principal axes of the class vectors. The feature part projects features onto their principal axes over the
+    training images, each divided by the square root of the standard deviation along it.
 
     Args:
         shape: Sizes.
         image_tower: As published.
         text_tower: As published.
-        features: (n, n_views, 1280) of the training pictures.
-        texts: The numbers of captions and class words in the bank.
-        bank: The texts behind the text tower.
+        features: (n, n_views, 1280) of the training images.
+        texts: The indices of captions and class words in the bank.
+        bank: The texts encoded by the text tower.
         dropout: Of the heads.
 
     Raises:
-        InputError: There are fewer pictures than the features' part has dimensions.
+        InputError: There are fewer images than the feature part has dimensions.
     """
     if len(features) < shape.feature_dim:
         raise InputError(
             f"{len(features)} pictures are too few to start from the packages, which takes {shape.feature_dim}: "
-            "go on from the bundled weights, without --set start=packages"
+            "start from the bundled weights, without --set start=packages"
         )
     model = PhotoModel(shape, dropout)
     model.image_tower, model.text_tower = image_tower, text_tower
@@ -61,15 +61,15 @@ def begin(
     classes = classes - classes.mean(0)
     axes = torch.linalg.svd(classes, full_matrices=False).Vh[: shape.class_dim]
     model.class_vectors.copy_(classes @ axes.T)
-    captions = [number for own in texts.captions for number in own]
+    captions = [number for numbers in texts.captions for number in numbers]
     mean = functional.normalize(bank.pooled[captions], dim=-1).mean(0)
     model.class_projection.weight.copy_(axes)
     model.class_projection.bias.copy_(-axes @ mean)
-    seen = features[:, 0]
-    _, lengths, axes = torch.linalg.svd(seen - seen.mean(0), full_matrices=False)
-    axes = (axes / (lengths / math.sqrt(len(seen))).sqrt()[:, None])[: shape.feature_dim]
+    original = features[:, 0]  # view 0 is not augmented
+    _, lengths, axes = torch.linalg.svd(original - original.mean(0), full_matrices=False)
+    axes = (axes / (lengths / math.sqrt(len(original))).sqrt()[:, None])[: shape.feature_dim]
     model.feature_projection.weight.copy_(axes)
-    model.feature_projection.bias.copy_(-axes @ seen.mean(0))
+    model.feature_projection.bias.copy_(-axes @ original.mean(0))
     nn.init.zeros_(model.gate.weight)
     nn.init.zeros_(model.gate.bias)
     model.logit_scale.fill_(math.log(FIRST_SCALE))

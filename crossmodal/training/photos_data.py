@@ -1,4 +1,4 @@
-"""What training of the `photos` weights reads: images and texts behind the frozen layers of both towers."""
+"""Training data of the `photos` weights: images and texts encoded by the frozen layers of both towers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVALUATION_BATCH = 100
 
 @dataclass(frozen=True)
 class DevSplit:
-    """The split to choose by, encoded as far as the frozen layers go."""
+    """The split that selects the weights, encoded by the frozen layers."""
 
     views: Views
     bank: TextBank
@@ -37,7 +37,7 @@ class DevSplit:
 
     @torch.no_grad()
     def measure(self, model: PhotoModel) -> dict[str, Any]:
-        """Recall both ways and rsum of a model."""
+        """Recall in both directions, and rsum, of a model."""
         was_training = model.training
         model.eval()
         images = []
@@ -72,17 +72,17 @@ class PhotoData:
         folder: Path,
         report: Report,
     ) -> PhotoData:
-        """Encodes both splits, or reads what an earlier run has left in `folder`.
+        """Encodes both splits, or reads them from an earlier run's caches in `folder`.
 
         Args:
-            records: Captioned images to learn from.
-            dev: Captioned images to choose by.
+            records: Captioned training images.
+            dev: Captioned images that select the weights.
             shape: Sizes of the model.
-            towers: Image and text tower, whose first layers encode.
+            towers: Image and text tower; their frozen layers encode.
             vocabulary: The word pieces of the text tower.
             n_views: Views of each training image.
             seed: Of the views.
-            folder: Where the caches are.
+            folder: The folder of the caches.
             report: Called with lines of progress.
 
         Raises:
@@ -90,9 +90,9 @@ class PhotoData:
             PictureError: An image can't be read.
         """
         image_tower, text_tower = towers
-        wanted = replace(shape.preprocessing, resize="squash")  # captions describe the whole image, so none is cut off
-        views = make_views(records, image_tower, wanted, n_views, seed, folder / "train-views", report)
-        dev_views = make_views(dev, image_tower, wanted, 1, seed, folder / "dev-views", report)
+        preprocessing = replace(shape.preprocessing, resize="squash")  # no crop: captions describe the whole image
+        views = make_views(records, image_tower, preprocessing, n_views, seed, folder / "train-views", report)
+        dev_views = make_views(dev, image_tower, preprocessing, 1, seed, folder / "dev-views", report)
         tokenizer, words = WordPiece(vocabulary, CONTEXT_LENGTH), ClassWords.read()
         texts = Texts.of(records, words)
         cut = shape.branch_from

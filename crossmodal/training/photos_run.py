@@ -1,4 +1,4 @@
-"""A run of training the `photos` weights: its model and steps, and the stages `locked`, `fine_tuned`, `averaged`."""
+"""A training run of the `photos` weights: its model, its steps, and the stages `locked`, `fine_tuned`, `averaged`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOCKED = "locked.pt"
 BETAS = (0.9, 0.98)
 SHARES = (0.5, 0.7, 0.85, 1.0)
-"""Shares of the fine-tuned weights, the rest being the locked ones, of which the best on dev is kept."""
+"""Candidate shares of the fine-tuned weights in the average with the locked ones; dev selects the best."""
 
 
 class PhotoRun:
@@ -75,7 +75,7 @@ class PhotoRun:
         self.batches = Batches(data.texts, data.views, data.words, classes, recipe.seed)
 
     def lock(self) -> dict[str, Any]:
-        """Trains the heads over the features of the frozen towers; returns the figures on dev."""
+        """Trains the heads on the features of the frozen towers; returns the figures on dev."""
         recipe, file = self.recipe, self.folder / LOCKED
         if file.exists():
             kept = torch.load(file, weights_only=True)
@@ -97,18 +97,18 @@ class PhotoRun:
         figures = self.dev.measure(self.model)
         self.report(f"locked: {_recalls(figures)}, {self._minutes()}")
         kept = {"model": self.model.state_dict(), "figures": json.dumps(figures), "generator": torch.get_rng_state()}
-        with atomic_writer(file) as opened:
-            torch.save(kept, opened)
+        with atomic_writer(file) as stream:
+            torch.save(kept, stream)
         return figures
 
     def choose_average(self, tuning: FineTuning) -> dict[str, Any]:
-        """Leaves in `tuning.average` the weights between locked and fine-tuned with the best rsum on dev."""
-        tuned, found = copy.deepcopy(tuning.average.state_dict()), []
+        """Sets `tuning.average` to the mix of locked and fine-tuned weights with the best rsum; returns its figures."""
+        tuned, candidates = copy.deepcopy(tuning.average.state_dict()), []
         for share in SHARES:
             tuning.average.load_state_dict(_between(tuning.locked, tuned, share))
-            found.append((self.dev.measure(tuning.average), share))
-            self.report(f"{share:.0%} fine-tuned: {_recalls(found[-1][0])}")
-        figures, share = max(found, key=lambda pair: float(pair[0]["rsum"]))
+            candidates.append((self.dev.measure(tuning.average), share))
+            self.report(f"{share:.0%} fine-tuned: {_recalls(candidates[-1][0])}")
+        figures, share = max(candidates, key=lambda pair: float(pair[0]["rsum"]))
         tuning.average.load_state_dict(_between(tuning.locked, tuned, share))
         return {**figures, "share_fine_tuned": share}
 
@@ -121,7 +121,7 @@ class PhotoRun:
         text: bool = False,
         image: bool = False,
     ) -> float:
-        """The loss of a step; `text` and `image` say which towers are trained beside the heads.
+        """Updates the weights and returns the loss; `text` and `image` also train that tower, not just the heads.
 
         Raises:
             StateError: The loss is not finite; nothing was updated.
@@ -155,13 +155,13 @@ class PhotoRun:
 
 
 class FineTuning:
-    """Trains the heads, the text tower's branch and the image tower's back; `average` follows the weights.
+    """Trains the heads, the text tower's branch and the image tower's back; `average` is the weights' moving average.
 
-    A `ResumableTraining`. Dropout draws from torch's generator throughout the run, whose state is saved, too.
+    A `ResumableTraining`. Dropout uses torch's global generator, so its state is part of the checkpoint.
     """
 
     def __init__(self, run: PhotoRun) -> None:
-        """Begins with the locked weights of a run."""
+        """Starts from the locked weights of a run."""
         recipe, model = run.recipe, run.model
         self._run, self._recipe, self._model = run, recipe, model
         self._rate = Rate(recipe.epochs * (len(run.batches) // recipe.batch_size))
@@ -178,14 +178,14 @@ class FineTuning:
         return asdict(self._recipe)
 
     def state(self) -> dict[str, Any]:
-        """Weights, their average, the optimiser, the step, and torch's random generator."""
+        """Weights, their average, the step, and the states of the optimiser and of torch's generator."""
         return {
             "model": self._model.state_dict(), "average": self.average.state_dict(), "step": self._rate.step,
             "optimizer": self._optimizer.state_dict(), "generator": torch.get_rng_state(),
         }  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` returned."""
+        """Restores what `state` returned."""
         self._model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -193,7 +193,7 @@ class FineTuning:
         torch.set_rng_state(state["generator"])
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """One pass over the images; in the last epochs batches are made of images that look alike."""
+        """Trains an epoch; in the last epochs, batches are made of groups of similar images."""
         recipe, run = self._recipe, self._run
         self._model.train()
         if number >= recipe.epochs * (1 - recipe.hard_share):
@@ -202,26 +202,26 @@ class FineTuning:
         for batch in run.batches.epoch(1000 + number, recipe.batch_size, recipe.class_pairs, recipe.phrase_share):
             losses.append(run.step(batch, self._optimizer, self._rate, self._rates, text=True, image=image))
             step = self._rate.step
-            self._follow(min(recipe.average_decay, (step + 1) / (step + 10)))
+            self._update_average(min(recipe.average_decay, (step + 1) / (step + 10)))
         return {"loss": float(np.mean(losses))}
 
     def figures(self, number: int) -> dict[str, Any]:
-        """The figures of the average on dev, every `measure_every` epochs and after the last."""
+        """The figures of the average on dev, every `measure_every` epochs and after the last; otherwise empty."""
         recipe = self._recipe
         is_measured = (number + 1) % recipe.measure_every == 0 or number + 1 == recipe.epochs
         return self._run.dev.measure(self.average) if is_measured else {}
 
     def end_epoch(self, history: History, is_best: bool) -> None:
-        """Nothing: the weights are chosen after the last epoch."""
+        """Does nothing: `choose_average` selects the weights after the last epoch."""
 
     @torch.no_grad()
-    def _follow(self, decay: float) -> None:
-        for mine, theirs in zip(self.average.parameters(), self._model.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
+    def _update_average(self, decay: float) -> None:
+        for average, parameter in zip(self.average.parameters(), self._model.parameters(), strict=True):
+            average.lerp_(parameter, 1 - decay)
 
 
 def _trained_parts(model: PhotoModel) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
-    """The parameters of the heads, and of the image tower's back; those and the branch alone have gradients."""
+    """The parameters of the heads and of the image tower's back. Freezes all others except the text tower's branch."""
     back = [*model.image_tower.blocks[FRONT_BLOCKS:], model.image_tower.head]
     heads = [model.image_head, model.text_head, model.gate]
     model.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""The published towers that the `photos` weights start from, read from the packages that carry them."""
+"""The published towers that the `photos` weights start from, read from the packages that contain them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WHY = "training `photos` starts from"
 
 
 def published_image_tower(variant: str, checkpoint: Path | None = None) -> EfficientNetLite:
-    """EfficientNet-Lite as published, with the scale of its batch normalisation kept apart (`Convolution.gain`).
+    """EfficientNet-Lite as published, with the batch normalisation's scale in a separate `Convolution.gain`.
 
     Args:
         variant: `lite0`, `lite1` or `lite2`.
-        checkpoint: A state dict with the keys of efficientnet_pytorch; None for the package's.
+        checkpoint: A state dict with the keys of efficientnet_pytorch, or None for that of the package.
 
     Raises:
         InputError: The package is not installed, or the checkpoint is not of this variant.
@@ -60,10 +60,10 @@ def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -
 
     Args:
         dropout: For training, see `MiniLM`.
-        checkpoint: The package's `model.zip`; None to look for it.
+        checkpoint: A `model.zip`, or None for that of the package.
 
     Raises:
-        InputError: The package is not installed, or the checkpoint is another.
+        InputError: The package is not installed, or the checkpoint is not MiniLM's.
     """
     checkpoint = checkpoint or package_folder("all_minilm_l6_v2", TEXT_PACKAGE, WHY) / "model.zip"
     shape = TextShape()
@@ -94,7 +94,7 @@ def _fill(unit: Convolution, state: dict[str, Tensor], convolution: str, normali
 
 
 def _renamed(state: dict[str, Tensor], shape: TextShape) -> dict[str, Tensor]:
-    """The tensors of a `BertModel` under the names of `MiniLM`; the one token type is added to the positions."""
+    """A `BertModel`'s tensors renamed for `MiniLM`, with the embedding of token type 0 added to the positions."""
     at = "embeddings"
     kind = state[f"{at}.token_type_embeddings.weight"][0]
     ours = {

@@ -1,4 +1,4 @@
-"""What a step of training the `photos` weights computes: the trainable back of the image tower, and the losses."""
+"""The computations of a training step of the `photos` weights: the image tower's back, text vectors, and losses."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TEXT_GROUP = 64
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution whose weights stay as they are; its input's gradient is itself a convolution.
+    """A depthwise convolution with frozen weights, whose backward pass is a convolution too.
 
-    PyTorch's own backward pass takes ten times as long on a CPU in bfloat16.
+    PyTorch's backward pass takes ten times as long on a CPU in bfloat16.
     """
 
     @staticmethod
@@ -53,7 +53,7 @@ def _convolve(unit: Convolution, x: Tensor) -> Tensor:
         y = functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), unit.bias).permute(0, 3, 1, 2)
     else:
         padding = unit.kernel // 2
-        if unit.stride > 1:  # from 14 to 7 places, as `Convolution` pads
+        if unit.stride > 1:  # 14 to 7 positions, padded as in `Convolution`
             x, padding = functional.pad(x, [padding - 1, padding, padding - 1, padding]), 0
         kernel = weight.detach().to(x.dtype)
         y = _Depthwise.apply(x, kernel, unit.bias.to(x.dtype), unit.stride, padding)  # type: ignore[no-untyped-call]
@@ -61,7 +61,7 @@ def _convolve(unit: Convolution, x: Tensor) -> Tensor:
 
 
 def back_features(tower: EfficientNetLite, front: Tensor) -> Tensor:
-    """The front's output (n, 80, 14, 14) to features (n, 1280): the tower's rest, fast in training with bfloat16."""
+    """Features (n, 1280) of the front's output (n, 80, 14, 14), computed by the rest of the tower in bfloat16."""
     x = front.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         x = x.bfloat16()
@@ -75,7 +75,7 @@ def back_features(tower: EfficientNetLite, front: Tensor) -> Tensor:
 
 
 def text_vectors(model: PhotoModel, bank: TextBank, numbers: Sequence[int]) -> Tensor:
-    """Texts of a bank to vectors (n, dim), the branch's layers in bfloat16, texts of about equal length together."""
+    """Vectors (n, dim) of texts of a bank, computed in groups of similar length, the branch in bfloat16."""
     lengths = bank.offsets[1:] - bank.offsets[:-1]
     order = np.argsort(lengths[list(numbers)], kind="stable")
     parts = []
@@ -90,13 +90,13 @@ def text_vectors(model: PhotoModel, bank: TextBank, numbers: Sequence[int]) -> T
 
 
 def contrastive(images: Tensor, texts: Tensor, positive: Tensor, scale: Tensor) -> Tensor:
-    """InfoNCE both ways; each row's and column's target is spread evenly over its positives.
+    """InfoNCE in both directions, with the target of each row and column spread evenly over its positives.
 
     Args:
         images: (n, dim) unit vectors.
         texts: (m, dim) unit vectors.
-        positive: (n, m), 1 where a picture and a text belong together, at least once in each row and column.
-        scale: What a cosine is multiplied with.
+        positive: (n, m), 1 where image and text match, at least once in each row and column.
+        scale: Scalar, the inverse temperature.
     """
     scores = scale * images @ texts.T
     of_images = positive / positive.sum(1, keepdim=True)
@@ -107,42 +107,42 @@ def contrastive(images: Tensor, texts: Tensor, positive: Tensor, scale: Tensor) 
 
 
 def distillation(model: PhotoModel, features: Tensor, published: Tensor) -> Tensor:
-    """How far features and the classes they suggest have moved from those of the tower before training."""
+    """The distance of features and their class predictions from those of the published tower, a scalar."""
     temperature = model.shape.class_temperature
     classifier = model.image_tower.classifier
     target = (classifier(published) / temperature).softmax(-1)
-    found = (classifier(features) / temperature).log_softmax(-1)
-    apart = 1 - functional.cosine_similarity(features, published).mean()
-    return functional.kl_div(found, target, reduction="batchmean") + apart
+    predicted = (classifier(features) / temperature).log_softmax(-1)
+    distance = 1 - functional.cosine_similarity(features, published).mean()
+    return functional.kl_div(predicted, target, reduction="batchmean") + distance
 
 
 def synthetic_features(features: Tensor, class_weights: Tensor, chance: torch.Generator) -> Tensor:
-    """Made-up features of classes: those of any picture, faded and pushed along the classifier's weights.
+    """Synthetic features of classes: features of any images, scaled down and shifted along the classifier's weights.
 
     Args:
-        features: (n, 1280) of any pictures.
+        features: (n, 1280) of any images.
         class_weights: (n, 1280), the classifier's row of each class.
-        chance: Draws how much is kept, and how far it is pushed.
+        chance: Draws the scale and the size of the shift.
 
     Returns:
-        (n, 1280), as long as the features were.
+        (n, 1280), of the same length as `features`.
     """
     length = features.norm(dim=1, keepdim=True)
     kept = torch.empty_like(length).uniform_(0.2, 0.8, generator=chance)
     pushed = torch.empty_like(length).uniform_(0.25, 1.0, generator=chance)
-    made = (kept * features + pushed * length * functional.normalize(class_weights, dim=1)).clamp(0, 6)
-    scaled: Tensor = made * (length / made.norm(dim=1, keepdim=True))
+    shifted = (kept * features + pushed * length * functional.normalize(class_weights, dim=1)).clamp(0, 6)
+    scaled: Tensor = shifted * (length / shifted.norm(dim=1, keepdim=True))
     return scaled
 
 
 class Rate:
-    """A linear warm-up over a tenth of the steps, then a cosine to zero."""
+    """A learning-rate schedule: a linear warm-up over a tenth of the steps, then a cosine to zero."""
 
     def __init__(self, n_steps: int) -> None:
         self.n_steps, self.step = n_steps, 0
 
     def share(self) -> float:
-        """What the highest rate is multiplied with at this step."""
+        """The factor of the peak learning rate at the current step, 0 to 1."""
         warm = max(1, self.n_steps // 10)
         if self.step < warm:
             return (self.step + 1) / warm

@@ -1,4 +1,4 @@
-"""The texts that the `photos` weights learn from, and what the frozen part of the text tower makes of them."""
+"""The training texts of the `photos` weights, and their states after the frozen layers of the text tower."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crossmodal.encoders.photo_towers import MiniLM, mean_of_tokens
 from crossmodal.encoders.wordpiece import WordPiece
 
 NAMES = Path(__file__).with_name("imagenet_names.json")
-"""Names and more general words of ImageNet's classes, nearest first, from WordNet 3.0 (Princeton University)."""
+"""Names and hypernyms, nearest first, of ImageNet's classes, from WordNet 3.0 (Princeton University)."""
 
 TEMPLATES = ("{}", "a {}", "a photo of a {}")
 GROUP = 64
@@ -33,17 +33,17 @@ BREAKS = frozenset((
     "doing", "throwing", "catching", "swimming", "climbing", "smiling", "watching", "carrying", "pulling",
     "laying", "lying", "taking", "making", "getting",
 ))  # fmt: skip
-"""Words that end a noun phrase, roughly: prepositions, pronouns, and the verbs that captions use most."""
+"""Words that usually end a noun phrase: prepositions, pronouns, and the most frequent verbs of captions."""
 
 
 def phrases(caption: str) -> list[str]:
-    """Noun phrases of one to four words cut out of a caption: what stands between prepositions and verbs.
+    """Noun phrases of one to four words in a caption, roughly: the words between two of `BREAKS`.
 
     Example:
         >>> phrases("A brown dog is running on the green grass .")
         ['a brown dog', 'the green grass']
     """
-    found: list[str] = []
+    result: list[str] = []
     part: list[str] = []
     for word in [*re.findall(r"[a-z']+|[^\sa-z']", caption.lower()), "."]:
         if word.isalpha() and word not in BREAKS:
@@ -51,14 +51,14 @@ def phrases(caption: str) -> list[str]:
             continue
         has_noun = any(len(w) > 2 and w not in ("the", "another", "some", "two", "three", "other") for w in part)
         if has_noun and len(part) <= 4:
-            found.append(" ".join(part))
+            result.append(" ".join(part))
         part = []
-    return found
+    return result
 
 
 @dataclass(frozen=True)
 class ClassWords:
-    """Words for ImageNet's classes: `member` (n_words, 1000) says which classes a word names or covers."""
+    """Words of ImageNet's classes. `member` (n_words, 1000) is 1 if the word is a name or a hypernym of the class."""
 
     words: list[str]
     member: Tensor
@@ -74,32 +74,35 @@ class ClassWords:
         names = [[number[word] for word in entry["names"]] for entry in entries]
         general = [[number[word] for word in entry["general"]] for entry in entries]
         member = torch.zeros(len(words), len(entries))
-        for place, (own, wider) in enumerate(zip(names, general, strict=True)):
-            member[[*own, *wider], place] = 1
+        for place, (of_class, hypernyms) in enumerate(zip(names, general, strict=True)):
+            member[[*of_class, *hypernyms], place] = 1
         return cls(words, member, names, general)
 
     def vectors(self, of_words: Tensor, general_weight: float = 0.5) -> Tensor:
-        """A unit vector for each class, (1000, width): its names' mean, and with less weight its general words'."""
+        """Unit vectors of the classes, (1000, width): the mean of the names plus the weighted mean of the hypernyms."""
         unit = torch.nn.functional.normalize(of_words, dim=-1)
         rows = []
-        for own, wider in zip(self.names, self.general, strict=True):
-            row = torch.nn.functional.normalize(unit[own].mean(0), dim=-1)
-            if wider:
-                row = row + general_weight * torch.nn.functional.normalize(unit[wider].mean(0), dim=-1)
+        for names, hypernyms in zip(self.names, self.general, strict=True):
+            row = torch.nn.functional.normalize(unit[names].mean(0), dim=-1)
+            if hypernyms:
+                row = row + general_weight * torch.nn.functional.normalize(unit[hypernyms].mean(0), dim=-1)
             rows.append(row)
         return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
 
 
 @dataclass(frozen=True)
 class TextBank:
-    """Texts behind the frozen layers: `pooled` (n, width) of all layers, and the ragged states the branch takes."""
+    """Encoded texts: `pooled` (n, width) after all published layers, and the branch's inputs.
+
+    The inputs of text i are the rows `offsets[i]` to `offsets[i + 1]` of `states`.
+    """
 
     pooled: Tensor
     states: NDArray[np.float16]
     offsets: NDArray[np.int64]
 
     def batch(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The states (n, longest, width) of some texts, and where a token is (n, longest)."""
+        """The states (n, longest, width) of texts, and the mask of their tokens (n, longest)."""
         lengths = [int(self.offsets[i + 1] - self.offsets[i]) for i in numbers]
         states = torch.zeros(len(numbers), max(lengths), self.pooled.shape[1])
         present = torch.zeros(len(numbers), max(lengths), dtype=torch.bool)
@@ -118,18 +121,18 @@ class TextBank:
         out: Path,
         report: Callable[[str], None],
     ) -> TextBank:
-        """Encodes texts, or reads them from the file `out` if it is of the same texts."""
+        """Encodes texts into the file `out`, or reads it if it was made from the same texts."""
         subject = hashlib.sha1("\n".join(texts).encode(), usedforsecurity=False).hexdigest()
         if not out.exists() or _subject_of(out) != subject:
             _encode(texts, tower, tokenizer, branch_from, out, subject, report)
-        with np.load(out) as found:
-            return cls(torch.from_numpy(found["pooled"]), found["states"], found["offsets"])
+        with np.load(out) as arrays:
+            return cls(torch.from_numpy(arrays["pooled"]), arrays["states"], arrays["offsets"])
 
 
 def _subject_of(file: Path) -> str:
-    """The hash of the texts that a file has the states of, empty if an earlier version wrote it."""
-    with np.load(file) as found:
-        return str(found["subject"]) if "subject" in found else ""
+    """The hash of the texts that the file was made from; empty for files of earlier versions."""
+    with np.load(file) as arrays:
+        return str(arrays["subject"]) if "subject" in arrays else ""
 
 
 def _encode(

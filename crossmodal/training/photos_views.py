@@ -1,7 +1,7 @@
-"""Augmented views of training pictures, kept as the activations of the image tower's frozen front.
+"""Augmented views of training images, stored as activations of the image tower's frozen front.
 
-The first blocks of the image tower take most of its time and memory and stay as published, so their output is
-computed once a view, with OpenVINO, and training goes on from there.
+The first blocks of the image tower take most of its time and memory. They stay frozen, so OpenVINO computes their
+output once per view, and training starts from that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 
 FRONT_BLOCKS = 6
-"""Blocks of EfficientNet-Lite0 that stay frozen: up to 14 x 14 places of 80 channels."""
+"""Frozen blocks of EfficientNet-Lite0, up to 14 x 14 positions of 80 channels."""
 
 BATCH = 16
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a view differs from its picture; view 0 is the picture itself, view 1 its mirror image."""
+    """Strength of the augmentation of views 2 and up; view 0 is the image itself, view 1 its mirror image."""
 
     least_area: float = 0.5
     aspect: float = 1.33
@@ -44,7 +44,7 @@ class Augmentation:
 
 
 class Front(nn.Module):
-    """The image tower with two outputs: its frozen front's, and the features of the tower as it is."""
+    """The image tower with two outputs: the frozen front's activations, and the features of the whole tower."""
 
     def __init__(self, tower: EfficientNetLite):
         super().__init__()
@@ -64,20 +64,21 @@ class Front(nn.Module):
 
 @dataclass(frozen=True)
 class Views:
-    """Views of pictures behind the frozen front, (n, n_views, 80, 14, 14) float16, and their features, (n, n_views,
-    1280) float32, as the tower gave them before training.
+    """Activations of the frozen front and features of the published tower, for each view of each image.
+
+    `front` is (n, n_views, 80, 14, 14), `features` is (n, n_views, 1280) float32.
     """
 
     front: NDArray[np.float16]
     features: Tensor
 
 
-def view(picture: Image.Image, wanted: Preprocessing, number: int, seed: int, settings: Augmentation) -> Pixels:
-    """View `number` of a picture at the tower's input size, (size_px, size_px, 3) uint8; equal for equal seeds."""
+def view(picture: Image.Image, preprocessing: Preprocessing, number: int, seed: int, settings: Augmentation) -> Pixels:
+    """View `number` of an image at the tower's input size, (size_px, size_px, 3) uint8, reproducible by seed."""
     if number == 0:
-        return fit(picture, wanted)
+        return fit(picture, preprocessing)
     if number == 1:
-        return np.ascontiguousarray(fit(picture, wanted)[:, ::-1])
+        return np.ascontiguousarray(fit(picture, preprocessing)[:, ::-1])
     chance = np.random.default_rng((seed, number))
     width, height = picture.size
     area = chance.uniform(settings.least_area, 1.0)
@@ -85,7 +86,7 @@ def view(picture: Image.Image, wanted: Preprocessing, number: int, seed: int, se
     across, down = min(1.0, np.sqrt(area) * stretch), min(1.0, np.sqrt(area) / stretch)
     left, top = chance.uniform(0, 1 - across), chance.uniform(0, 1 - down)
     box = (left * width, top * height, (left + across) * width, (top + down) * height)
-    cut = picture.resize((wanted.size_px, wanted.size_px), Image.Resampling.BICUBIC, box=box)
+    cut = picture.resize((preprocessing.size_px, preprocessing.size_px), Image.Resampling.BICUBIC, box=box)
     if chance.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
@@ -96,19 +97,20 @@ def view(picture: Image.Image, wanted: Preprocessing, number: int, seed: int, se
 def make_views(
     records: Sequence[ImageRecord],
     tower: EfficientNetLite,
-    wanted: Preprocessing,
+    preprocessing: Preprocessing,
     n_views: int,
     seed: int,
     out: Path,
     report: Callable[[str], None],
 ) -> Views:
-    """The views of pictures, kept in files whose names begin with `out`.
+    """The views of images, cached in files whose names begin with `out`.
 
-    Files that are there are taken up, and a run that was stopped goes on after the last pictures written.
+    Existing files of the same images, seed and number of views are reused; an interrupted run resumes after the last
+    images written.
 
     Raises:
         InputError: OpenVINO is missing.
-        PictureError: A picture can't be read.
+        PictureError: An image can't be read.
     """
     front_file, features_file, done = (out.with_name(out.name + end) for end in (".npy", "-features.npy", ".done"))
     n = len(records)
@@ -117,19 +119,19 @@ def make_views(
     start = _done(done, subject)
     mode: Literal["r+", "w+"] = "r+" if start else "w+"
     if start < n:
-        made = np.lib.format.open_memmap(front_file, mode, np.float16, (n, n_views, 80, 14, 14))
+        front = np.lib.format.open_memmap(front_file, mode, np.float16, (n, n_views, 80, 14, 14))
         features = np.lib.format.open_memmap(features_file, mode, np.float32, (n, n_views, LITE_FEATURES))
-        run = _compiled(tower, wanted)
+        run = _compiled(tower, preprocessing)
         batches = [range(at, min(at + BATCH, n)) for at in range(start, n, BATCH)]
 
         def load(batch: range) -> Tensor:
             pictures = [decode(_content(records[i]))[0] for i in batch]
             pixels = [
-                view(picture, wanted, number, seed * 1_000_003 + i, Augmentation())
+                view(picture, preprocessing, number, seed * 1_000_003 + i, Augmentation())
                 for i, picture in zip(batch, pictures, strict=True)
                 for number in range(n_views)
             ]
-            images: Tensor = to_tensor(np.stack(pixels), wanted)
+            images: Tensor = to_tensor(np.stack(pixels), preprocessing)
             return images
 
         with ThreadPoolExecutor(1) as ahead:
@@ -140,9 +142,9 @@ def make_views(
                     waiting.append(ahead.submit(load, batches[place + 2]))
                 rows = slice(batch.start, batch.stop)
                 for number in range(n_views):
-                    made[rows, number], features[rows, number] = run(images[number::n_views])
+                    front[rows, number], features[rows, number] = run(images[number::n_views])
                 if place % 40 == 39 or batch.stop == n:
-                    made.flush()
+                    front.flush()
                     features.flush()
                     done.write_text(f"{batch.stop} {subject}")
                     report(f"views of {batch.stop} of {n} pictures")
@@ -150,34 +152,34 @@ def make_views(
 
 
 def _done(file: Path, subject: str) -> int:
-    """How many pictures are in the files already; 0 where they are of other pictures."""
+    """The number of images already in the files; 0 if the files have another `subject`."""
     if not file.exists():
         return 0
-    count, _, of = file.read_text().partition(" ")
-    return int(count) if of == subject else 0
+    count, _, written_subject = file.read_text().partition(" ")
+    return int(count) if written_subject == subject else 0
 
 
 def _content(record: ImageRecord) -> bytes:
     return record.content() if record.content else record.path.read_bytes()
 
 
-def _compiled(tower: EfficientNetLite, wanted: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:
+def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:
     try:
         import openvino
     except ImportError as error:
         raise InputError(
             "training `photos` needs the package openvino: pip install openvino "
-            "(or all that training needs: pip install -r requirements-train.txt)"
+            "(or everything that training needs: pip install -r requirements-train.txt)"
         ) from error
-    example = torch.zeros(1, 3, wanted.size_px, wanted.size_px)
+    example = torch.zeros(1, 3, preprocessing.size_px, preprocessing.size_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         graph = openvino.convert_model(Front(tower).eval(), example_input=example)
-    graph.reshape([-1, 3, wanted.size_px, wanted.size_px])
+    graph.reshape([-1, 3, preprocessing.size_px, preprocessing.size_px])
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
 
     def run(images: Tensor) -> tuple[Any, Any]:
-        found = compiled(images.contiguous().numpy())
-        return found[0], found[1]
+        outputs = compiled(images.contiguous().numpy())
+        return outputs[0], outputs[1]
 
     return run

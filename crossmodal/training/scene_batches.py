@@ -1,7 +1,6 @@
-"""Batches of scenes for contrastive training: pictures, captions, false captions, short queries.
+"""Batches of scenes for contrastive training: images, captions, false captions, short queries.
 
-Batch number i of a run is a function of the seed and i alone, so a run resumed at step i goes on just as
-the uninterrupted one would.
+Batch i depends on the seed and i only, so a resumed run gets the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from crossmodal.scenes.world import Pattern, Scene
 from crossmodal.training.scene_facts import CELLS, attribute_targets, cell_of, cell_targets, fact_places, truth_by_thing
 
 TERSE_SHARE = 0.3
-"""Share of the captions that say little but where things are; long ones alone take far longer to teach
-the text tower what "left" means."""
+"""Share of terse captions, which state little but where things are. With long captions alone, the text tower takes far
+longer to learn what "left" means."""
 BINDING_SHARE = 0.35
-"""Share of the captions that list the things and don't say where they are, each with a twin in which two colours are
-exchanged. Only what colour goes with what shape tells the two apart: it was right for 82 % of them before, and for
-95 % of captions with places in them."""
+"""Share of the captions that list the things without their positions, each with a twin in which two colours are
+swapped, so that only the binding of colour and shape differs. Without them the model separates 82 % of such pairs, and
+95 % of pairs with positions."""
 MANY_THINGS_WEIGHT = 2.0
-"""How much more often a scene of three things is drawn than one of two, for batches with texts."""
+"""Weight of scenes with three things or more, relative to two, in batches with texts."""
 TEXTURE_SHARE = 0.3
-"""Share of the short queries that name a texture, where there is one: three things in ten have one, so by chance one
-query in twenty would, and "striped red hearts" was what the model was worst at."""
-QUERIES_AN_IMAGE = 1
+"""Share of the short queries of scenes with a texture that name it. Only three things in ten have a texture, so random
+queries would name one in 5 % of cases, and queries such as "striped red hearts" would be learned worst."""
+QUERIES_PER_IMAGE = 1
 ALIKE_SHARE = 0.5
-"""Share of the batches with few shapes and colours in them, so that many things differ in one respect only."""
+"""Share of the batches with few shapes and colours, so that many things differ in one respect only."""
 SHAPES_ALIKE, COLOURS_ALIKE = 5, 5
 
 
 @dataclass(frozen=True)
 class PictureBatch:
-    """Pictures and what is where in them."""
+    """Images, and the facts of the thing in each of their cells."""
 
     images: Tensor  # (n, 3, side, side) uint8
     cells: Tensor  # (n, CELLS * CELLS, facts) int64, see `cell_targets`
@@ -54,21 +53,21 @@ class PictureBatch:
 
 @dataclass(frozen=True)
 class SceneBatch(PictureBatch):
-    """Pictures and texts; texts are token ids cut at the longest of their kind."""
+    """Images with texts. A text is a row of token ids, padded to the longest of its tensor."""
 
     captions: Tensor  # (m, length) int64, m <= n, caption i of image i
-    negatives: Tensor  # (m, length) int64, each caption's false twin, as wide as `captions`
-    queries: Tensor  # (2 * QUERIES_AN_IMAGE * n, length) int64, the true ones of the images, then their twins
-    query_facts: Tensor  # (2 * QUERIES_AN_IMAGE * n, facts) int64, what each query says, see `fact_places`
-    query_is_true: Tensor  # (2 * QUERIES_AN_IMAGE * n, n) bool, query i of image j
-    thing_cells: Tensor  # (t,) int64, where each thing of the batch is: n-th image * CELLS * CELLS + its cell
-    query_is_true_of_thing: Tensor  # (2 * QUERIES_AN_IMAGE * n, t) bool
-    attributes: Tensor  # (n, N_ATTRIBUTES) float32, 1 where the attribute is in the picture
-    negative_attributes: Tensor  # (m, N_ATTRIBUTES) float32, of what the false caption says
+    negatives: Tensor  # (m, length) int64, the false twin of each caption
+    queries: Tensor  # (2 * QUERIES_PER_IMAGE * n, length) int64, the true queries of the images, then their false twins
+    query_facts: Tensor  # (2 * QUERIES_PER_IMAGE * n, facts) int64, the facts of each query, see `fact_places`
+    query_is_true: Tensor  # (2 * QUERIES_PER_IMAGE * n, n) bool, whether query i is true of image j
+    thing_cells: Tensor  # (t,) int64, the cell of each thing of the batch: index of the image * CELLS * CELLS + cell
+    query_is_true_of_thing: Tensor  # (2 * QUERIES_PER_IMAGE * n, t) bool
+    attributes: Tensor  # (n, N_ATTRIBUTES) float32, 1 if the image has the attribute
+    negative_attributes: Tensor  # (m, N_ATTRIBUTES) float32, the attributes of the false caption
 
 
 class SceneBatches(Dataset[PictureBatch]):
-    """Training batches over a pool of scenes drawn beforehand; texts are new every time.
+    """Training batches of a pool of rendered scenes, with new texts in every batch.
 
     The first `n_pictures_only` batches have no texts.
     """
@@ -111,42 +110,42 @@ class SceneBatches(Dataset[PictureBatch]):
         return rng.choice(candidates, self.batch_size, replace=False, p=weights / weights.sum())
 
     def _candidates(self, step: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """The scenes that a batch is drawn from: all, or those that have no other than a few shapes and colours."""
+        """The indices of the scenes to draw from: all, or those of a few random shapes and colours only."""
         everything = np.arange(len(self.scenes))
         if step < self.n_pictures_only or rng.random() >= ALIKE_SHARE:
             return everything
         n_shapes, n_colours = len(world.SHAPES), len(world.COLOURS)
-        others = np.concatenate([
+        excluded = np.concatenate([
             rng.permutation(n_shapes)[SHAPES_ALIKE:], n_shapes + rng.permutation(n_colours)[COLOURS_ALIKE:]
         ])  # fmt: skip
-        alike = everything[~self._has[:, others].any(axis=1)]
+        alike = everything[~self._has[:, excluded].any(axis=1)]
         return alike if len(alike) >= self.batch_size else everything
 
     def _with_texts(self, pictures: PictureBatch, scenes: list[Scene], step: int) -> SceneBatch:
         words = Random(self.seed * 1_000_003 + step)
-        told = [caption_with_twin(scene, words) for scene in scenes[: self.n_captions]]
-        captions = self.tokens([true for true, _, _ in told] + [false for _, false, _ in told])
-        asked = [scene_query(scene, words) for scene in scenes for _ in range(QUERIES_AN_IMAGE)]
-        asked += [language.describe(false_twin(query.pattern, words), words) for query in asked]
-        true_of = truth_by_thing([query.pattern for query in asked], scenes)
+        pairs = [caption_with_twin(scene, words) for scene in scenes[: self.n_captions]]
+        captions = self.tokens([true for true, _, _ in pairs] + [false for _, false, _ in pairs])
+        queries = [scene_query(scene, words) for scene in scenes for _ in range(QUERIES_PER_IMAGE)]
+        queries += [language.describe(false_twin(query.pattern, words), words) for query in queries]
+        true_of = truth_by_thing([query.pattern for query in queries], scenes)
         there = np.array([[k < len(scene.things) for k in range(true_of.shape[2])] for scene in scenes])
         cells = [row * CELLS * CELLS + cell_of(thing) for row, scene in enumerate(scenes) for thing in scene.things]
         return SceneBatch(
             images=pictures.images,
             cells=pictures.cells,
-            captions=captions[: len(told)],
-            negatives=captions[len(told) :],
-            queries=self.tokens([query.text for query in asked]),
-            query_facts=torch.tensor([fact_places(query.pattern) for query in asked]),
+            captions=captions[: len(pairs)],
+            negatives=captions[len(pairs) :],
+            queries=self.tokens([query.text for query in queries]),
+            query_facts=torch.tensor([fact_places(query.pattern) for query in queries]),
             query_is_true=torch.from_numpy(true_of.any(axis=2)),
             thing_cells=torch.tensor(cells),
             query_is_true_of_thing=torch.from_numpy(true_of[:, there]),
             attributes=torch.from_numpy(attribute_targets(scenes)),
-            negative_attributes=torch.from_numpy(attribute_targets([altered for _, _, altered in told])),
+            negative_attributes=torch.from_numpy(attribute_targets([altered for _, _, altered in pairs])),
         )
 
     def tokens(self, texts: list[str]) -> Tensor:
-        """Token ids, (n, longest), padded with 0; the tokenizer's own result, word by word from a cache."""
+        """Token ids (n, longest), padded with 0, equal to the tokenizer's but cached by word."""
         start, end = self.special
         rows = []
         for text in texts:
@@ -170,7 +169,7 @@ def _has(scene: Scene, value: str) -> bool:
 def take_pictures(
     pool: NDArray[np.uint8], scenes: list[Scene], rows: NDArray[np.int64], mirror: NDArray[np.bool_]
 ) -> tuple[PictureBatch, list[Scene]]:
-    """The pictures of the pool's `rows`, those that `mirror` says mirrored, and the scenes they then show."""
+    """The images in `rows` of the pool, mirrored where `mirror` is True, and the scenes they then show."""
     images = pool[rows].copy()
     images[mirror] = images[mirror][:, :, ::-1]
     shown = [
@@ -182,18 +181,19 @@ def take_pictures(
 
 
 def scene_query(scene: Scene, words: Random) -> language.ShortQuery:
-    """A short query that is true of the scene; TEXTURE_SHARE of those that can, name a texture."""
+    """A short query that is true of the scene; if the scene has a texture, TEXTURE_SHARE of the queries name it."""
     textured = tuple(thing for thing in scene.things if thing.texture != "plain")
     if words.random() >= TEXTURE_SHARE or not textured:
         return language.short_query(scene, words)
-    named = words.choice((("texture", "colour", "shape"), ("texture", "shape")))
-    return language.short_query(replace(scene, things=textured), words, attributes=named)
+    attributes = words.choice((("texture", "colour", "shape"), ("texture", "shape")))
+    return language.short_query(replace(scene, things=textured), words, attributes=attributes)
 
 
 def caption_with_twin(scene: Scene, words: Random) -> tuple[str, str, Scene]:
-    """A caption of the scene, one that differs in one respect and is false of it, and the scene that the
-    false one is true of. Two in five of those that can be are flips: left for right, above for below; and
-    BINDING_SHARE are lists of the things with two colours exchanged. None has a pair that is held out.
+    """A caption of the scene, a false twin that differs in one respect, and the scene that the twin describes.
+
+    40 % of the twins of captions with positions are flips (left for right, above for below). BINDING_SHARE of the
+    captions list the things, and the twin swaps two colours. No twin has a held-out pair of colour and shape.
     """
     style, seed = words.randrange(language.CAPTION_STYLES), words.randrange(2**31)
     draw = words.random()
@@ -201,28 +201,28 @@ def caption_with_twin(scene: Scene, words: Random) -> tuple[str, str, Scene]:
     if draw >= 1 - BINDING_SHARE:
         style = language.INVENTORY_STYLE
 
-    def tell(told: Scene) -> str:
-        own = Random(seed)
-        return language.terse_caption(told, own) if terse else language.caption(told, style, own)
+    def describe(described: Scene) -> str:
+        rng = Random(seed)  # the same for all scenes, so that captions differ in facts only
+        return language.terse_caption(described, rng) if terse else language.caption(described, style, rng)
 
-    true = tell(scene)
+    true = describe(scene)
     if (terse or style in language.PLACED_STYLES) and words.random() < 0.4:
         for flip in words.sample([world.flipped(scene, "x"), world.flipped(scene, "y")], 2):
-            if tell(flip) != true:
-                return true, tell(flip), flip
+            if describe(flip) != true:
+                return true, describe(flip), flip
     if draw >= 1 - BINDING_SHARE:
         pairs = list(combinations(range(len(scene.things)), 2))
         for i, j in words.sample(pairs, len(pairs)):
             exchanged = world.swapped(scene, "colour", i, j)
-            if tell(exchanged) != true and not _has_held_out(exchanged):
-                return true, tell(exchanged), exchanged
-    while tell(altered := _altered(scene, words)) == true or _has_held_out(altered):
+            if describe(exchanged) != true and not _has_held_out(exchanged):
+                return true, describe(exchanged), exchanged
+    while describe(altered := _altered(scene, words)) == true or _has_held_out(altered):
         pass
-    return true, tell(altered), altered
+    return true, describe(altered), altered
 
 
 def false_twin(pattern: Pattern, words: Random) -> Pattern:
-    """The pattern with one of its values replaced by another; never a pair of colour and shape that is held out."""
+    """The pattern with one value replaced by another; the result never has a held-out pair of colour and shape."""
     values = {
         "shape": world.SHAPES, "colour": world.COLOURS, "texture": world.TEXTURES[1:], "size": world.SIZES,
         "count": world.COUNTS, "background": world.BACKGROUNDS,
@@ -236,8 +236,9 @@ def false_twin(pattern: Pattern, words: Random) -> Pattern:
 
 
 def _has_held_out(scene: Scene) -> bool:
-    """Whether it has a pair of colour and shape that training must not speak of, not even as something false: it
-    would learn that there is no such thing.
+    """Whether the scene has a held-out pair of colour and shape.
+
+    Training must not mention these pairs even in false captions, or the model would learn that they never occur.
     """
     return any((thing.colour, thing.shape) in world.held_out_pairs() for thing in scene.things)
 

@@ -1,4 +1,4 @@
-"""The facts of scenes as targets: of attributes of an image, of the cells of a feature map, of queries."""
+"""Training targets from the facts of scenes: attributes of an image, cells of a feature map, facts of a query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crossmodal.scenes import world
 from crossmodal.scenes.world import Pattern, Scene, Thing
 
 CELLS = 3
-"""Cells a side of the image tower's last feature map; every thing has a cell to itself."""
+"""Cells per side of the image tower's last feature map; no two things share a cell."""
 CELL_FACTS: dict[str, tuple[object, ...]] = {
     "shape": world.SHAPES,
     "colour": world.COLOURS,
@@ -21,27 +21,30 @@ _PLACES = {name: {value: place for place, value in enumerate(values)} for name, 
 
 
 def truth_by_thing(patterns: list[Pattern], scenes: list[Scene]) -> NDArray[np.bool_]:
-    """(n patterns, n scenes, most things): whether pattern i holds for thing k of scene j; False where a scene
-    has fewer things. Equals `Pattern.matches` of one thing, all at once.
+    """Whether pattern i holds for thing k of scene j, (n patterns, n scenes, most things) bool.
+
+    A vectorised `Pattern.matches` of single things. False beyond the number of things of a scene.
     """
     most = max(len(scene.things) for scene in scenes)
-    asked = np.array([fact_places(pattern) for pattern in patterns], np.int8)
-    there = np.full((len(scenes), most, len(CELL_FACTS)), -2, np.int8)
-    for row, scene in zip(there, scenes, strict=True):
+    wanted = np.array([fact_places(pattern) for pattern in patterns], np.int8)
+    facts = np.full((len(scenes), most, len(CELL_FACTS)), -2, np.int8)
+    for row, scene in zip(facts, scenes, strict=True):
         row[: len(scene.things)] = [fact_places(thing) for thing in scene.things]
-    in_place = np.array([world.BACKGROUNDS.index(p.background) if p.background else -1 for p in patterns], np.int8)
-    behind = np.array([world.BACKGROUNDS.index(scene.background) for scene in scenes], np.int8)
-    fits = (in_place < 0)[:, None] | (in_place[:, None] == behind)
-    holds = fits[:, :, None] & (there[None, :, :, 0] != -2)
+    wanted_background = np.array(
+        [world.BACKGROUNDS.index(p.background) if p.background else -1 for p in patterns], np.int8
+    )
+    background = np.array([world.BACKGROUNDS.index(scene.background) for scene in scenes], np.int8)
+    fits = (wanted_background < 0)[:, None] | (wanted_background[:, None] == background)
+    holds = fits[:, :, None] & (facts[None, :, :, 0] != -2)
     for name in range(len(CELL_FACTS)):
-        holds &= (asked[:, name] < 0)[:, None, None] | (asked[:, None, None, name] == there[None, :, :, name])
+        holds &= (wanted[:, name] < 0)[:, None, None] | (wanted[:, None, None, name] == facts[None, :, :, name])
     return np.asarray(holds, np.bool_)
 
 
 def _attribute_names() -> dict[tuple[str, str, str], int]:
-    """Pairs of facts a picture can show, each with its place in the target vector.
+    """The pairs of facts an image can show, each with its index in the target vector.
 
-    No pair of colour and shape is among them: the held-out ones would be taught as impossible.
+    Pairs of colour and shape are left out: their targets would teach that the held-out pairs never occur.
     """
     halves = ("left", "right", "top", "bottom")
     names = [("half-shape", h, s) for h in halves for s in world.SHAPES]
@@ -59,7 +62,7 @@ N_ATTRIBUTES = len(_ATTRIBUTES)
 
 
 def attribute_targets(scenes: list[Scene]) -> NDArray[np.float32]:
-    """(n scenes, N_ATTRIBUTES): 1 where a pair of facts ("a heart on the left") holds in the scene."""
+    """Attributes of scenes, (n scenes, N_ATTRIBUTES): 1 if the pair of facts ("a heart on the left") holds."""
     targets = np.zeros((len(scenes), N_ATTRIBUTES), np.float32)
     for row, scene in zip(targets, scenes, strict=True):
         row[_ATTRIBUTES["background", scene.background, ""]] = 1
@@ -80,14 +83,14 @@ def attribute_targets(scenes: list[Scene]) -> NDArray[np.float32]:
 
 
 def cell_of(thing: Thing) -> int:
-    """The number of the cell that the thing's centre is in, row by row."""
+    """The index, row by row, of the cell with the thing's centre."""
     return int(thing.y * CELLS) * CELLS + int(thing.x * CELLS)
 
 
 def cell_targets(scenes: list[Scene]) -> NDArray[np.int64]:
-    """(n scenes, CELLS * CELLS, facts): for each cell the place of each fact's value in `CELL_FACTS`.
+    """The facts of each cell as indices into `CELL_FACTS`, (n scenes, CELLS * CELLS, facts).
 
-    -1 where there is nothing to tell: an empty cell, a colour or a shape without a name.
+    -1 for unknown facts: those of an empty cell, and a colour or shape without a name.
     """
     targets = np.full((len(scenes), CELLS * CELLS, len(CELL_FACTS)), -1, np.int64)
     for row, scene in zip(targets, scenes, strict=True):
@@ -96,6 +99,6 @@ def cell_targets(scenes: list[Scene]) -> NDArray[np.int64]:
     return targets
 
 
-def fact_places(told: Thing | Pattern) -> list[int]:
-    """The place of each fact's value in `CELL_FACTS`; -1 where none is told, or a colour or a shape has no name."""
-    return [places.get(getattr(told, name), -1) for name, places in _PLACES.items()]
+def fact_places(thing: Thing | Pattern) -> list[int]:
+    """The index of each fact's value in `CELL_FACTS`; -1 if it is unspecified, or a colour or shape without a name."""
+    return [places.get(getattr(thing, name), -1) for name, places in _PLACES.items()]

@@ -1,4 +1,4 @@
-"""Scenes as training pairs: pictures from the pool, captions new every time."""
+"""Scenes as training pairs: images from the pool, with new captions every epoch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from crossmodal.scenes import language
 from crossmodal.scenes.world import Scene
-from crossmodal.training.pairs import CaptionsAnEpoch, PairBatch
+from crossmodal.training.pairs import CaptionsPerEpoch, PairBatch
 from crossmodal.training.scene_batches import PictureBatch, take_pictures
 
 
 class ScenePairs(Dataset[PairBatch]):
-    """Each scene once an epoch, mirrored half the time, with one caption in one of the five styles."""
+    """A `PairSource` of scenes: each once per epoch, mirrored half the time, with a caption in a random style."""
 
     def __init__(self, pool: NDArray[np.uint8], scenes: list[Scene], seed: int) -> None:
         self.pool, self.scenes, self.seed = pool, scenes, seed
@@ -25,7 +25,7 @@ class ScenePairs(Dataset[PairBatch]):
         return len(self.scenes)
 
     def __getitem__(self, key: tuple[int, int, int]) -> PairBatch:
-        """Batch `number` of `epoch`, of `batch_size` scenes; `key` is these three."""
+        """A batch; `key` is (epoch, number of the batch, batch size)."""
         epoch, number, batch_size = key
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.scenes))
         pictures, scenes = self._draw(order[number * batch_size : (number + 1) * batch_size], [epoch, number])
@@ -34,15 +34,15 @@ class ScenePairs(Dataset[PairBatch]):
         return PairBatch(pictures.images, captions, [])
 
     def batches(
-        self, epoch: int, batch_size: int, captions: CaptionsAnEpoch, n_workers: int
+        self, epoch: int, batch_size: int, captions: CaptionsPerEpoch, n_workers: int
     ) -> tuple[int, Iterable[PairBatch]]:
-        """How many batches an epoch has, and the batches; `captions` makes no difference."""
+        """The number of batches of an epoch, and the batches; `captions` is ignored."""
         n_batches = max(1, len(self.scenes) // batch_size)
         keys = [(epoch, number, batch_size) for number in range(n_batches)]
         return n_batches, DataLoader(self, batch_size=None, sampler=keys, num_workers=n_workers)
 
-    def to_see(self, step: int, batch_size: int) -> PictureBatch:
-        """Batch `step` of pictures and what is where in them, for `seeing`."""
+    def pretraining_batch(self, step: int, batch_size: int) -> PictureBatch:
+        """Batch `step` for pretraining the CNN (`seeing`)."""
         rng = np.random.default_rng([self.seed, step, 1])
         return self._draw(rng.choice(len(self.scenes), batch_size, replace=False), [step, 1])[0]
 

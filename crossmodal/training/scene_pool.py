@@ -1,4 +1,4 @@
-"""The scenes that training learns from, drawn once and mapped from a file."""
+"""The rendered training scenes, drawn once and memory-mapped from a file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from crossmodal.scenes.render import render
 from crossmodal.scenes.world import Scene, make_scene
 
 RENDER_PX, JPEG_QUALITY = 256, 88
-"""As in `datasets.scenes`: a model that was not trained on JPEG's changes of colours confuses some."""
+"""As in `datasets.scenes`: without JPEG's colour shifts in training, the model confuses some colours."""
 
 
 def draw_pool(folder: Path, n_scenes: int, side_px: int, seed: int) -> tuple[NDArray[np.uint8], list[Scene]]:
-    """Draws the training pool once, (n_scenes, side, side, 3) uint8, and maps it from `folder` afterwards."""
+    """The training pool (n_scenes, side, side, 3) uint8, mapped from `folder`, and its scenes; draws it if missing."""
     path = folder / f"jpeg-{n_scenes}-{side_px}-{seed}.npy"
     scenes = [make_scene("train", i, seed) for i in range(n_scenes)]
     if not path.exists():

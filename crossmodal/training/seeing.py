@@ -1,8 +1,7 @@
-"""Teaches a CNN to see scenes: what is in each cell of its last feature map.
+"""Pretrains a CNN on scenes: predicts the facts of the thing in each cell of the last feature map.
 
-A linear reading of shape, colour, count, size and texture apart, so no pair of them is ever asked for, and
-what is learnt holds for pairs that were never seen. Three hundred steps of this give a CNN more than
-thousands of contrastive ones.
+A linear layer predicts shape, colour, count, size and texture separately. Pairs are never predicted, so the features
+generalise to unseen pairs. Three hundred of these steps are worth more than thousands of contrastive ones.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from crossmodal.training.scene_facts import CELL_FACTS
 
 
 class FactReading(torch.nn.Module):
-    """A linear reading of each fact of a thing, and its loss; it is thrown away after training."""
+    """A linear layer that predicts the facts of a thing, and its loss; discarded after training."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class FactReading(torch.nn.Module):
 
         Args:
             vectors: (n, channels).
-            facts: (n, kinds of facts) int64, places of values in `CELL_FACTS`, or -1 where there is nothing to tell.
+            facts: (n, kinds of facts) int64, indices of values in `CELL_FACTS`, or -1 if unknown.
         """
         return fact_loss(self.linear(vectors.float()), facts, [len(values) for values in CELL_FACTS.values()])
 
@@ -52,25 +51,25 @@ def teach(
     learning_rate: float,
     report: Callable[[str], None],
 ) -> None:
-    """Trains a CNN on the cells.
+    """Trains a CNN to predict the facts of cells.
 
     Args:
-        features: The last feature map of a batch, (n, channels, CELLS, CELLS).
-        cnn: What is trained.
-        batch: The batch of a step; a function of the step alone.
-        steps: How many.
-        learning_rate: The peak, after a tenth of the steps; it falls to nothing in a cosine.
-        report: Called with a line of progress now and then.
+        features: Computes the last feature map of a batch, (n, channels, CELLS, CELLS).
+        cnn: The module to train.
+        batch: Returns the batch of a step; must depend on the step alone.
+        steps: The number of steps.
+        learning_rate: The peak, reached after a tenth of the steps; it falls to 0 along a cosine.
+        report: Called with a line of progress every 100 steps.
     """
     cnn.train()
     with torch.no_grad():
-        seen = features(batch(0))
-    reading = FactReading(seen.shape[1]).to(seen.device)
+        example = features(batch(0))
+    reading = FactReading(example.shape[1]).to(example.device)
     optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     for step in range(steps):
-        given = batch(step).to(seen.device)
-        loss = reading.of_cells(features(given), given.cells)
+        pictures = batch(step).to(example.device)
+        loss = reading.of_cells(features(pictures), pictures.cells)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(cnn.parameters(), 1.0)

@@ -1,4 +1,4 @@
-"""The records of a data set that training learns from, and those that it chooses by."""
+"""The train and dev records of a data set."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Columns = tuple[tuple[str, str], ...]
 
 
 def train_and_dev(name: str, at_most: int | None, columns: Columns = ()) -> tuple[list[ImageRecord], list[ImageRecord]]:
-    """The train and dev records of a data set that has captions and splits; `dev` may also be called `val`.
+    """The captioned train and dev records of a data set; the dev split may also be called `val`.
 
     Args:
-        name: The data set by its canonical name.
-        at_most: How many train records to keep.
-        columns: Names of the columns of a Parquet data set, (role, name).
+        name: Canonical name of the data set.
+        at_most: Maximum number of train records; None for all.
+        columns: Column names of a Parquet data set, as (role, name).
 
     Raises:
-        InputError: It has no such split; the message names those it has.
+        InputError: The data set has no such split; the message lists its splits.
     """
     train = captioned(name, "train", columns)[:at_most]
     try:

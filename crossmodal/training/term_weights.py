@@ -1,4 +1,4 @@
-"""Training of a sparse model: heads that weight terms on the vectors of a frozen encoder, by one of two recipes."""
+"""Training of a sparse model: heads that predict term weights from a frozen encoder's vectors, in two recipes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from crossmodal.training.trainer import HISTORY, History, Report
 
 HeadRecipe = ThesisTraining | DenseToSparseTraining
 RECIPES: dict[str, HeadRecipe] = {"thesis": ThesisTraining(), "dense-to-sparse": DenseToSparseTraining()}
-"""The recipes by name, with their default settings."""
+"""The recipes by name, with default settings."""
 
 BATCH = 64
-"""Images that are encoded together."""
+"""Images per encoding batch."""
 
 
 def train_model(
@@ -39,7 +39,7 @@ def train_model(
     """The model of the epoch with the best MRR on dev, and the history.
 
     Raises:
-        InputError: A split is empty, or the recipe does not fit the encoder.
+        InputError: A split is empty, or the recipe needs a text encoder and `encoder` has none.
         StateError: The loss is not finite.
     """
     if isinstance(recipe, ThesisTraining):
@@ -54,7 +54,7 @@ def save(model: SparseModel, history: History, folder: Path) -> None:
 
 
 def scene_split(encoder: Encoder, n_scenes: int, pool: Path, advance: Advance, seed: int = 0) -> EncodedSplit:
-    """Scenes of the train split with five captions each, encoded; drawn once into `pool` at the encoder's size."""
+    """Encoded scenes of the train split with five captions each; the images are drawn once into the folder `pool`."""
     images, scenes = draw_pool(pool, n_scenes, encoder.spec.preprocessing.size_px, seed)
     captions = [language.captions(s, Random(caption_seed(seed, "train", i))) for i, s in enumerate(scenes)]
     batches = (np.ascontiguousarray(images[start : start + BATCH]) for start in range(0, n_scenes, BATCH))

@@ -1,4 +1,4 @@
-"""The thesis's recipe for heads: image vector, linear, ReLU, linear; cross-entropy on the words of the captions."""
+"""The thesis's recipe for sparse heads: image vector, linear, ReLU, linear; cross-entropy on the captions' words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crossmodal.training.trainer import History, Report, Selection, Trainer
 
 @dataclass(frozen=True)
 class ThesisTraining:
-    """Settings of the thesis's recipe. `positive_weight` 0 is the ratio of absent to present words, 200 on Flickr30k.
+    """Settings of the thesis's recipe. `positive_weight` 0 uses the ratio of absent to present words, 200 on Flickr30k.
 
     Source: a master's thesis on learned sparse image embeddings, 2021.
     """
@@ -46,7 +46,7 @@ def train_thesis(
 ) -> tuple[SparseModel, History]:
     """The model of the epoch with the best MRR on dev, and the history.
 
-    The loss of an image is the mean over words of the weighted cross-entropy of its captions' words, plus
+    The loss of an image is the weighted binary cross-entropy of its captions' words, averaged over the vocabulary, plus
     `sparsity` times the sum of its activations after ReLU.
 
     Raises:
@@ -64,7 +64,7 @@ def train_thesis(
     targets.data[:] = 1
     ratio = recipe.positive_weight or (len(train.images) * n_terms - targets.nnz) / max(targets.nnz, 1)
     weight = torch.tensor(ratio)
-    scale = dim**0.5  # unit vectors to values of about 1, like a CNN's features; the learning rate needs it
+    scale = dim**0.5  # brings unit vectors to the scale of CNN features, which the learning rate assumes
     images = torch.from_numpy(train.images) * scale
     config = SparseConfig("thesis", base, "vocabulary", recipe.max_terms)
 
@@ -73,8 +73,8 @@ def train_thesis(
         for start in range(0, len(order), recipe.batch_size):
             rows = order[start : start + recipe.batch_size]
             logits = head(images[rows])
-            wanted = torch.from_numpy(targets[rows].toarray())
-            loss = F.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weight)
+            present = torch.from_numpy(targets[rows].toarray())
+            loss = F.binary_cross_entropy_with_logits(logits, present, pos_weight=weight)
             loss = loss + recipe.sparsity * F.relu(logits).sum(dim=1).mean()
             yield step(loss, optimizer)
 

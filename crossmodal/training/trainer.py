@@ -1,4 +1,4 @@
-"""The epochs of a run, whatever it trains: measure on dev, select the best epoch, stop early, resume after a stop."""
+"""The epoch loop of any training: evaluates on dev, selects the best epoch, stops early, resumes from a checkpoint."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ CHECKPOINT, HISTORY, SETTINGS = "checkpoint.pt", "history.json", "training.json"
 Report = Callable[[str], None]
 """Called with a line of progress."""
 History = list[dict[str, Any]]
-"""An entry an epoch: `epoch`, `loss`, and what the training and the measurement on dev returned."""
+"""One entry per epoch: `epoch`, `loss`, and further values that `Training.epoch` and `Training.figures` return."""
 
 
 class Training(Protocol):
-    """What a `Trainer` trains."""
+    """A training that a `Trainer` runs epoch by epoch."""
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """Trains epoch `number`, from 0; returns its entry of the history, with `loss`.
+        """Trains epoch `number`, counted from 0; returns values for the history, among them `loss`.
 
-        Everything random must follow from the seed and the number, or be part of `state`, so that a resumed run ends
-        like an uninterrupted one.
+        Random numbers must depend on the seed and `number` only, or on `state`, so that a resumed run gives the same
+        result as an uninterrupted one.
         """
         ...
 
     def figures(self, number: int) -> dict[str, Any]:
-        """The figures on dev after epoch `number`; empty if this epoch is not measured."""
+        """The figures on dev after epoch `number`; empty if this epoch is not evaluated."""
         ...
 
     def end_epoch(self, history: History, is_best: bool) -> None:
-        """Keeps the present weights if they are the best, and writes what shows the history."""
+        """Keeps the current weights if they are the best so far, and writes reports of the history."""
         ...
 
 
@@ -45,26 +45,26 @@ class ResumableTraining(Training, Protocol):
     """A training whose state can be saved and loaded."""
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the run, JSON-ready; it is only resumed with equal ones."""
+        """The settings of the run, JSON-ready; a run is resumed with equal settings only."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """What `load_state` needs to go on: tensors and plain values."""
+        """The state that `load_state` restores: tensors and plain values."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` returned."""
+        """Restores what `state` returned."""
         ...
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which epoch is the best.
+    """The rule that selects the best epoch and ends a run early.
 
     Attributes:
-        figure: The figure on dev that selects, greater is better.
+        figure: The figure on dev that selects; greater is better.
         patience: Epochs without a better figure that end the run; 0 never ends it.
-        first_epoch: The first epoch that counts; until then the latest epoch is the best, and none ends the run.
+        first_epoch: The first epoch to compare; before it the latest epoch is the best, and the run never ends early.
         latest_of_equal: Whether a later epoch with an equal figure replaces the best.
     """
 
@@ -82,7 +82,7 @@ class Selection:
         return bool(last >= best if self.latest_of_equal else last > best)
 
     def is_stuck(self, history: History) -> bool:
-        """Whether the last `patience` epochs were no better than one before them."""
+        """Whether the last `patience` epochs brought no better figure."""
         counted = [entry[self.figure] for entry in history[self.first_epoch :]]
         return bool(self.patience and counted) and len(counted) - 1 - counted.index(max(counted)) >= self.patience
 
@@ -92,12 +92,12 @@ class Trainer:
     """Runs the epochs of a training.
 
     Attributes:
-        epochs: How many, at least 1.
-        report: Called with a line an epoch.
-        selection: Selects the best epoch; None if no epoch is selected.
+        epochs: The number of epochs, at least 1.
+        report: Called with one line per epoch.
+        selection: Selects the best epoch; None selects none.
 
     Raises:
-        InputError: There are no epochs.
+        InputError: `epochs` is less than 1.
     """
 
     epochs: int
@@ -109,14 +109,14 @@ class Trainer:
             raise InputError(f"{self.epochs} epochs: at least one is needed")
 
     def run(self, training: Training) -> History:
-        """Trains all epochs, or until the selection ends the run, and returns the history."""
+        """Trains all epochs, or until the selection ends the run; returns the history."""
         return self._run(training, [], lambda history: None)
 
     def resume(self, training: ResumableTraining, folder: Path) -> History:
-        """As `run`, with a checkpoint, the settings and the history in `folder`; goes on from a checkpoint there.
+        """As `run`, but resumes from the checkpoint in `folder`, and writes checkpoint, settings and history there.
 
         Raises:
-            StateError: The checkpoint is of a run with other settings.
+            StateError: The checkpoint belongs to a run with other settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         history = _load(training, folder / CHECKPOINT)
@@ -144,19 +144,19 @@ def _line(figures: dict[str, Any]) -> str:
 
 
 def _save(training: ResumableTraining, history: History, folder: Path) -> None:
-    """Writes the checkpoint, all or nothing, and the history beside it."""
+    """Atomically writes the checkpoint, and the history beside it."""
     with atomic_writer(folder / CHECKPOINT) as file:
         torch.save({**training.state(), "settings": training.settings(), "history": history}, file)
     (folder / HISTORY).write_text(json.dumps(history, indent=2) + "\n", "utf8")
 
 
 def _load(training: ResumableTraining, path: Path) -> History:
-    """Loads the checkpoint if there is one; returns the history up to it."""
+    """Loads the checkpoint if it exists; returns its history."""
     if not path.exists():
         return []
     state = torch.load(path, weights_only=True)
-    wanted, found = training.settings(), state.get("settings", {})
-    changed = sorted(name for name in wanted if found.get(name) != wanted[name])
+    settings, saved = training.settings(), state.get("settings", {})
+    changed = sorted(name for name in settings if saved.get(name) != settings[name])
     if changed:
         raise StateError(f"{path} is of a run with another {', '.join(changed)}: choose another --out")
     training.load_state(state)

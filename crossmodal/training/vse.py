@@ -1,7 +1,7 @@
-"""Trains VSE++ on captioned pictures.
+"""Trains VSE++ on captioned images.
 
-Source: Faghri, Fleet, Kiros, Fidler 2017, arXiv 1707.05612, section 4.1: Adam 2e-4, a tenth of it after every
-15 epochs, 30 epochs, batches of 128, gradients clipped at 2, first with the CNN frozen, then all of it.
+Source: Faghri, Fleet, Kiros, Fidler 2017, arXiv 1707.05612, section 4.1: Adam with 2e-4, divided by 10 every 15 epochs,
+30 epochs, batches of 128, gradients clipped at 2; first with a frozen CNN, then end to end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from crossmodal.encoders.vse_towers import VseConfig, VseModel, load_folder, new
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
 from crossmodal.training.losses import contrastive, hinge  # noqa: E402
-from crossmodal.training.pairs import Augmentation, CaptionsAnEpoch  # noqa: E402
+from crossmodal.training.pairs import Augmentation, CaptionsPerEpoch  # noqa: E402
 from crossmodal.training.scene_batches import PictureBatch  # noqa: E402
 from crossmodal.training.seeing import teach  # noqa: E402
 
@@ -36,14 +36,14 @@ Loss = Literal["max-of-hinges", "sum-of-hinges", "contrastive"]
 
 @dataclass(frozen=True)
 class VseTraining:
-    """The settings of a run; they are saved beside its weights. The defaults are the paper's.
+    """Settings of a run; they are saved beside its weights. The defaults are the paper's.
 
-    `backbone` is a name of timm's, which starts from random weights, or `photos`, the image tower of the bundled photos
-    weights. `train_cnn_from` is the first epoch in which the CNN learns, too: 0 where it starts from random weights.
-    If it never does, its features are computed once, of each picture and its mirror image, without augmentation.
-    `contrastive` is no loss of the paper's: it learns from all negatives of a batch, which a model that knows
-    nothing yet needs. `temperature` is for it alone. On scenes, `n_scenes` are drawn, and the CNN learns to see in
-    `seeing_steps` before the first epoch.
+    `backbone` is the name of a timm model, which starts from random weights, or `photos`, the image tower of the
+    bundled photos weights. `train_cnn_from` is the first epoch that trains the CNN; use 0 for random weights. If no
+    epoch does, features are computed once for each image and its mirror image, without augmentation. The loss
+    `contrastive` is not from the paper: it uses all negatives of a batch, which training from scratch needs;
+    `temperature` applies to it alone. On scenes, `n_scenes` are drawn, and `seeing_steps` pretrain the CNN before the
+    first epoch.
     """
 
     backbone: str = "resnet152"
@@ -57,7 +57,7 @@ class VseTraining:
     word_dropout: float = 0.0
     epochs: int = 30
     batch_size: int = 128
-    captions: CaptionsAnEpoch = "all"
+    captions: CaptionsPerEpoch = "all"
     augmentation: Augmentation = "light"
     learning_rate: float = 2e-4
     decay_every: int = 15
@@ -70,24 +70,24 @@ class VseTraining:
 
     @property
     def schedule(self) -> Schedule:
-        """What the loop needs to know."""
+        """The settings of the training loop."""
         return Schedule(self.epochs, self.batch_size, self.captions, 2.0, self.patience, self.seed)
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the CNN never learns."""
+        """Whether the CNN is never trained."""
         return self.train_cnn_from >= self.epochs
 
     @property
     def config(self) -> VseConfig:
-        """The model, with the resize of the paper: 256 for a crop of 224."""
+        """The configuration of the model."""
         if self.backbone == photos.NAME:
-            wanted = photos.read_shape(photos.BUNDLED_FOLDER).preprocessing
+            preprocessing = photos.read_shape(photos.BUNDLED_FOLDER).preprocessing
             return VseConfig(
-                self.backbone, self.image_size, self.joint_dim, self.word_dim, wanted.mean, wanted.std,
-                resize_px=self.image_size, interpolation="bicubic",
+                self.backbone, self.image_size, self.joint_dim, self.word_dim, preprocessing.mean,
+                preprocessing.std, resize_px=self.image_size, interpolation="bicubic",
             )  # fmt: skip
-        # Scenes are square and whole; photographs lose their margins, as in the paper: 256 for a crop of 224.
+        # Scenes are square and not cropped. Photographs are resized to 256 for a crop of 224, as in the paper.
         resize_px = self.image_size if self.seeing_steps else self.image_size * 8 // 7
         return VseConfig(self.backbone, self.image_size, self.joint_dim, self.word_dim, resize_px=resize_px)
 
@@ -96,13 +96,13 @@ VSE_ON_SCENES = VseTraining(
     backbone="resnet10t", image_size=96, joint_dim=512, min_count=1, loss="contrastive", epochs=20, decay_every=14,
     learning_rate=1e-3, batch_size=256, n_scenes=40_000, seeing_steps=600,
 )  # fmt: skip
-"""The bundled model: small enough for the repository, and from nothing, so the CNN sees before it is compared."""
+"""The recipe of the bundled model: small enough for the repository, trained from scratch with a pretrained CNN."""
 
 VSE_ON_PHOTOS = VseTraining(
     backbone=photos.NAME, joint_dim=512, min_count=2, loss="contrastive", temperature=0.07, epochs=4, decay_every=3,
     learning_rate=1.5e-3, batch_size=256, weight_decay=0.1, word_dropout=0.15, train_cnn_from=1000,
 )  # fmt: skip
-"""With the image tower of the photos weights, which stays as it is unless `train_cnn_from` is less than `epochs`."""
+"""The recipe on the image tower of the photos weights, frozen unless `train_cnn_from` is less than `epochs`."""
 
 
 class VseLearner:
@@ -120,16 +120,19 @@ class VseLearner:
 
     @classmethod
     def start(cls, settings: VseTraining, captions: Sequence[str], weights: str | None, device: Device) -> VseLearner:
-        """A learner with new weights and the vocabulary of the train split's captions, or with a folder's.
+        """A learner with the weights of a folder, or with new weights and a vocabulary from `captions`.
 
         Raises:
-            InputError: An unknown backbone, no word that is frequent enough, or a folder of another model.
+            InputError: The backbone is unknown, no word is frequent enough, or the folder has another model.
         """
         if weights is not None:
             return cls(settings, load_folder(Path(weights)), device)
         vocabulary = Vocabulary.build(captions, settings.min_count)
         if len(vocabulary) <= 4:
-            raise InputError(f"no word occurs {settings.min_count} times in the train split's captions")
+            raise InputError(
+                f"no word occurs {settings.min_count} times in the train split's captions: "
+                "choose a lower min_count or more captions"
+            )
         torch.manual_seed(settings.seed)
         model = new_model(settings.config, vocabulary)
         if settings.backbone == photos.NAME:
@@ -140,23 +143,23 @@ class VseLearner:
         return cls(settings, model, device)
 
     def settings(self) -> dict[str, Any]:
-        """What was asked for, JSON-ready."""
+        """The settings of the run and the configuration of the model, JSON-ready."""
         return {**asdict(self._settings), "config": self._model.config.to_dict()}
 
     def begin_epoch(self, epoch: int) -> None:
         """Freezes the CNN before `train_cnn_from` and sets the learning rate."""
         settings = self._settings
         backbone = self._model.image_tower.backbone
-        learns = epoch >= settings.train_cnn_from
-        backbone.requires_grad_(learns)
-        if not learns:
-            backbone.eval()  # its batch statistics stay, too
+        is_trained = epoch >= settings.train_cnn_from
+        backbone.requires_grad_(is_trained)
+        if not is_trained:
+            backbone.eval()  # keeps the batch statistics
         self._dropout.manual_seed(settings.seed * 100_003 + epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * 0.1 ** (epoch // settings.decay_every)
 
     def begin_step(self, done: float) -> None:
-        """Nothing: the learning rate changes by the epoch."""
+        """Does nothing: the learning rate changes per epoch."""
 
     def loss(self, pixels: Tensor, captions: list[str]) -> Tensor:
         """The loss of a batch, (n, 3, side, side) uint8 and n captions."""
@@ -166,7 +169,7 @@ class VseLearner:
             dropped = torch.rand(ids.shape, generator=self._dropout) < settings.word_dropout
             ids = ids.masked_fill(dropped & (ids > 3), 3)
         image = self.encode_images(pixels)
-        # Beside a frozen CNN the GRU is nearly all that takes time, and 16 bits are more than twice as fast.
+        # With a frozen CNN the GRU takes nearly all of the time, and autocast more than halves it.
         with self._device.autocast() if settings.is_frozen else nullcontext():
             text = self._model.text_tower(ids.to(self._device.device), lengths)
         scores = text.float() @ image.float().T
@@ -175,26 +178,26 @@ class VseLearner:
         return hinge(scores, settings.margin, hardest=settings.loss == "max-of-hinges")
 
     def see(self, batch: Callable[[int], PictureBatch], report: Callable[[str], None]) -> None:
-        """Teaches the CNN to see scenes, where the settings ask for it.
+        """Pretrains the CNN on scenes for `seeing_steps`.
 
         Raises:
-            InputError: The CNN is the photos weights', which has learned to see.
+            InputError: The CNN is that of the photos weights, which is already trained.
         """
         if self._settings.seeing_steps:
             if self._settings.backbone == photos.NAME:
-                raise InputError("backbone=photos has learned to see photographs: leave it out on scenes")
+                raise InputError("backbone=photos is pretrained on photographs, not on scenes: remove it")
             cnn: Any = self._model.image_tower.backbone
 
-            def features(given: PictureBatch) -> Tensor:
-                images = self._device.normalised(given.images, self.preprocessing)
+            def features(pictures: PictureBatch) -> Tensor:
+                images = self._device.normalised(pictures.images, self.preprocessing)
                 with self._device.autocast():
-                    found: Tensor = cnn.forward_features(images)
-                return found
+                    feature_map: Tensor = cnn.forward_features(images)
+                return feature_map
 
             teach(features, cnn, batch, self._settings.seeing_steps, 2e-3, report)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """(n, 3, side, side) uint8, or features of these (n, width), to (n, joint_dim) of length 1."""
+        """(n, 3, side, side) uint8, or their features (n, width), to unit vectors (n, joint_dim)."""
         features = self.features(pixels) if pixels.dim() == 4 else pixels.to(self._device.device)
         return self._model.image_tower.project(features)
 
@@ -205,7 +208,7 @@ class VseLearner:
             return self._model.image_tower.features(images).float()
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Texts to (n, joint_dim) of length 1, in order."""
+        """Texts to unit vectors (n, joint_dim), in order."""
         ids, lengths = self._ids(texts)
         vectors: Tensor = self._model.text_tower(ids.to(self._device.device), lengths)
         return vectors
@@ -215,7 +218,7 @@ class VseLearner:
         return torch.from_numpy(ids), torch.from_numpy(lengths)
 
     def export(self, folder: Path) -> None:
-        """Writes the folder that `-m vse --weights FOLDER` loads, in 16 bits."""
+        """Writes the folder that `-m vse --weights FOLDER` loads, in float16."""
         model = self._model
         try:
             save_folder(folder, model.config, model.vocabulary, model.image_tower, model.text_tower, half=True)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from crossmodal.training.losses import contrastive_with_twins, fact_loss, multi_positive, told_apart
+from crossmodal.training.losses import contrastive_with_twins, fact_loss, multi_positive, twin_loss
 
 EYE = torch.eye(2)
 ONE = torch.tensor(1.0)
@@ -80,15 +80,15 @@ def test_fact_loss_by_hand() -> None:
     assert fact_loss(logits, torch.full((2, 2), -1), (2, 3)).item() == 0
 
 
-def test_told_apart_by_hand() -> None:
+def test_twin_loss_by_hand() -> None:
     true_facts = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     false_facts = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     true = torch.tensor([[2.0, -1.0, 9.0], [5.0, 0.5, 5.0]])
     false = torch.tensor([[0.5, 1.0, -9.0], [-5.0, 1.0, -5.0]])
     expected = (softplus(-1.5) + softplus(-2.0) + softplus(0.5)) / 2
-    assert told_apart(true, false, true_facts, false_facts).item() == pytest.approx(expected)
+    assert twin_loss(true, false, true_facts, false_facts).item() == pytest.approx(expected)
 
 
-def test_told_apart_of_equal_facts_is_zero() -> None:
+def test_twin_loss_of_equal_facts_is_zero() -> None:
     facts = torch.ones(2, 3)
-    assert told_apart(torch.randn(2, 3), torch.randn(2, 3), facts, facts).item() == 0
+    assert twin_loss(torch.randn(2, 3), torch.randn(2, 3), facts, facts).item() == 0

@@ -20,7 +20,7 @@ from open_clip.tokenizer import SimpleTokenizer  # noqa: E402
 from crossmodal.training import scene_batches, scene_facts, scene_pool  # noqa: E402
 from crossmodal.training.scene_batches import (  # noqa: E402
     COLOURS_ALIKE,
-    QUERIES_AN_IMAGE,
+    QUERIES_PER_IMAGE,
     SHAPES_ALIKE,
     TEXTURE_SHARE,
     PictureBatch,
@@ -91,9 +91,9 @@ def test_shapes(tokenizer: SimpleTokenizer) -> None:
     assert batch.cells.shape == (12, CELLS * CELLS, len(CELL_FACTS))
     assert len(batch.captions) == len(batch.negatives) == len(batch.negative_attributes) == 7
     assert batch.captions.shape[1] == batch.negatives.shape[1] <= CONTEXT
-    n = 12 * QUERIES_AN_IMAGE
+    n = 12 * QUERIES_PER_IMAGE
     assert len(batch.queries) == len(batch.query_is_true) == 2 * n
-    assert all(batch.query_is_true[i, i // QUERIES_AN_IMAGE] for i in range(n))
+    assert all(batch.query_is_true[i, i // QUERIES_PER_IMAGE] for i in range(n))
     assert batch.query_facts.shape == (2 * n, len(CELL_FACTS))
     assert batch.attributes.shape == (12, N_ATTRIBUTES)
     cells = batch.cells.flatten(0, 1)
