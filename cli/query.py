@@ -111,7 +111,7 @@ def asking(
         min_relevance: The least relevance of a match; by default all are kept.
 
     Raises:
-        InputError: Captions or texts with a model that encodes pictures only, or an invalid condition.
+        InputError: Captions or texts with a model that encodes images only, or an invalid condition.
         StateError: There is no index, or it is of another model than the one named.
     """
     options = SearchOptions(
@@ -161,7 +161,7 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
     if not {modality, target} <= set(collection.model.modalities):
         raise InputError(
-            f"{collection.folder} is of {collection.model}, which knows pictures only: use -t query-i2i PICTURE"
+            f"{collection.folder} is of {collection.model}, which encodes images only: use -t query-i2i PICTURE"
         )
 
 

@@ -45,7 +45,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         with IndexSession(private, made, job.release) as session:
             session.send("pictures", map(image_doc, job.images()), job.done, job.count("image"))
             if "text" not in model.modalities:
-                job.report.note(str(before.root), f"its captions are left out: {model} knows pictures only")
+                job.report.note(str(before.root), f"its captions are left out: {model} encodes images only")
             else:
                 captions = map(caption_doc, job.captions())
                 session.send("captions", captions, job.done, job.count("text"), CAPTIONS_PER_REQUEST)

@@ -1,4 +1,4 @@
-"""TextRefuser: takes the place of the text encoder if the collection's model encodes pictures only."""
+"""TextRefuser: takes the place of the text encoder if the collection's model encodes images only."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class TextRefuser(Executor):
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Sets `error` of all texts."""
         for doc in valid_docs(docs, "text"):
-            doc.error = f"this collection is of {self.spec}, which knows pictures only: search with a picture"
+            doc.error = f"this collection is of {self.spec}, which encodes images only: search with a picture"
         return docs
 
     @requests(on="/health")

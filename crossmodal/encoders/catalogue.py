@@ -1,7 +1,7 @@
-"""What models can be had by name, what is known of each, and which are on this machine. Opens no connection.
+"""The weights that are available by name, their properties, and whether they are on this machine. Works offline.
 
-The names are those of the installed open_clip and timm. What they don't say stands in catalogue.json, with its
-sources: numbers of parameters, licences, and published zero-shot recall.
+The names come from the installed open_clip and timm. catalogue.json adds parameter counts, licences and published
+zero-shot recall, with sources.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from crossmodal.encoders.photos import SCALE_SUFFIX
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 BUNDLED_LICENCES = {registry.SCENES: "apache-2.0"}
-"""Licences of bundled weights: those for scenes are trained on images that this program draws, and have its licence."""
+"""Licences of bundled weights. Those for scenes are trained on images that this program draws, under its licence."""
 
 IMAGE_TOWER = "image_tower."
-"""Prefix of the tensors that an image-only family uses of bundled weights."""
+"""Prefix of the tensors of bundled weights that an image-only family uses."""
 
 SEE_CARD = "see its card"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Weights by name. What is not known is None, or an empty text for the licence.
+    """Named weights. Unknown values are None; an unknown licence is an empty text.
 
-    `terms` says in words what the weights may be used for, as far as their licence or their training data tells.
-    `flickr30k` and `coco` are published zero-shot R@1 in percent, text to image and image to text.
-    `here` is the file on this machine, or None.
+    `terms` describes the permitted use, as far as it follows from the licence or the training data. `flickr30k` and
+    `coco` are published zero-shot R@1 in percent, text to image and image to text. `here` is the file on this machine,
+    or None.
     """
 
     family: str
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def megabytes(self) -> int | None:
-        """What the parameters take in memory, as float32, which is what they are run in."""
+        """Memory of the parameters in float32, in MB."""
         return None if self.parameters is None else max(1, round(self.parameters * 4 / 1e6))
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,10 +61,10 @@ class Entry:
 
 
 def entries(family: str) -> list[Entry]:
-    """All weights of a family that can be had by name, the bundled ones first.
+    """All named weights of a family, the bundled ones first.
 
     Raises:
-        InputError: An unknown family.
+        InputError: The family is unknown.
     """
     registry.family_of(family)
     by_name = {"clip": _clip, "timm": _timm}.get(family)
@@ -72,7 +72,7 @@ def entries(family: str) -> list[Entry]:
 
 
 def terms_of(model: ModelSpec) -> str:
-    """What a model's weights may be used for, as far as their licence or their training data tells."""
+    """The permitted use of a model's weights, as far as it follows from the licence or the training data."""
     spec = model.encoder
     bundled: str | None = _known()["terms"]["bundled"].get(spec.weights)
     return bundled or _terms(_licence(spec.weights) if spec.family == "clip" else "")
@@ -88,7 +88,7 @@ def _bundled(family: str) -> Iterator[Entry]:
 
 
 def _parameters(file: Path, prefix: str = "") -> int:
-    """How many numbers the tensors with this prefix have in a file of weights, from its header."""
+    """The number of parameters in a file's tensors with a prefix, read from the file's header."""
     from safetensors import safe_open
 
     with safe_open(str(file), "np") as weights:
@@ -142,7 +142,7 @@ def _timm() -> Iterator[Entry]:
 
 
 def _licence(name: str) -> str:
-    """The licence of published CLIP weights, of the first pattern that fits; empty where none is known."""
+    """The licence of published CLIP weights, from the first matching pattern; empty if unknown."""
     for entry in _known()["licences"]:
         if fnmatch(name, entry["names"]):
             return entry["licence"] or ""
@@ -150,12 +150,12 @@ def _licence(name: str) -> str:
 
 
 def _terms(licence: str) -> str:
-    """What a licence of published weights says of their use; most leave it to the model's card."""
-    found: str = _known()["terms"]["licences"].get(licence, SEE_CARD)
-    return found
+    """The permitted use of published weights under a licence; for most licences a reference to the model card."""
+    terms: str = _known()["terms"]["licences"].get(licence, SEE_CARD)
+    return terms
 
 
 @lru_cache(maxsize=1)
 def _known() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(CATALOGUE.read_text("utf8"))
-    return found
+    catalogue: dict[str, Any] = json.loads(CATALOGUE.read_text("utf8"))
+    return catalogue

@@ -1,16 +1,16 @@
-"""CLIP through open_clip: any architecture and tag it knows, a local checkpoint, or our own small one.
+"""CLIP encoders, built with open_clip: published weights, local checkpoints, and the bundled models.
 
-What a name of weights means:
+Names of weights:
 
     scenes                      the bundled small CLIP (crossmodal/encoders/bundled/clip-scenes)
     photos                      the bundled model of photographs (crossmodal/encoders/photos.py)
-    ViT-B-32/laion2b_s34b_b79k  architecture and tag; downloaded on first use
-    ViT-B-16-SigLIP             the architecture alone, where open_clip lists exactly one tag for it
-    ViT-B-32/random             the architecture with untrained weights, always the same: to measure speed
-    ViT-B-32/some/file.pt       architecture and a local checkpoint (.pt, .bin, .safetensors)
-    some/folder                 a folder with open_clip_config.json and its weights, as the hub's cache has them
+    ViT-B-32/laion2b_s34b_b79k  an architecture and a tag; downloaded on first use
+    ViT-B-16-SigLIP             an architecture for which open_clip lists exactly one tag
+    ViT-B-32/random             an architecture with reproducible random weights, to measure speed
+    ViT-B-32/some/file.pt       an architecture and a local checkpoint (.pt, .bin, .safetensors)
+    some/folder                 a folder with open_clip_config.json and its weights, as in the hub's cache
 
-A local file and random weights are prepared for as most published weights of their architecture are.
+For a local file and for random weights, images are preprocessed as for most published weights of the architecture.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ if TYPE_CHECKING:
 
 FAMILY = "clip"
 TEXT_GROUP = 32
-"""Texts that are encoded together: more lose time to padding, fewer to the work that each call has."""
+"""Texts per batch: larger batches waste time on padding, smaller ones on the overhead of a call."""
 
 
 def resolve(weights: str) -> ModelSpec:
-    """The spec of a name of weights; see the module for what names there are.
+    """The spec of a name of weights; the module docstring lists the names.
 
     Raises:
-        InputError: An unknown architecture or tag, or no such file.
-        StateError: The weights have to be downloaded and can't be.
+        InputError: The architecture, tag or file is unknown.
+        StateError: The weights must be downloaded and can't be.
     """
     of_photos = photos.folder_of(weights)
     if of_photos:
@@ -89,7 +89,7 @@ def resolve(weights: str) -> ModelSpec:
 
 
 def fetch(weights: str) -> list[Path]:
-    """The files that weights by name need, downloaded where they are missing: the weights, the tokenizer's.
+    """The files of named weights and of their tokenizer, downloaded if missing.
 
     Raises:
         InputError, StateError: As `resolve`.
@@ -135,7 +135,7 @@ class ClipEncoder(TwoTowers):
     """A CLIP model on the CPU, in float32 unless `use_bf16` is called."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Loads the weights of `spec` and keeps the towers named; `threads` is torch's, None for its own."""
+        """Loads `towers` of the weights of `spec`; `threads` None keeps torch's default."""
         from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
         prepare_torchvision()
@@ -151,20 +151,22 @@ class ClipEncoder(TwoTowers):
             self._tokenizer = tokenizer_of(spec.weights)
         else:
             _drop(self._model, "transformer", "token_embedding", "text")
-        _drop(self._model, "text_decoder")  # CoCa's, which writes captions
+        _drop(self._model, "text_decoder")  # CoCa's caption decoder
 
     @property
     def logit_bias(self) -> float | None:
-        """What a model trained with a sigmoid loss (SigLIP) adds to that, else None.
+        """The bias of a model trained with a sigmoid loss (SigLIP), else None.
 
-        sigmoid(logit_scale * cosine + logit_bias) is then the probability that a picture and a text belong
-        together. Source: Zhai et al. 2023, arXiv 2303.15343, algorithm 1. It changes no order.
+        sigmoid(logit_scale * cosine + logit_bias) is the probability that image and text match. The bias does not
+        affect the ranking.
+
+        Source: Zhai et al. 2023, arXiv 2303.15343, algorithm 1.
         """
         bias = getattr(self._model, "logit_bias", None)
         return None if bias is None else float(bias.detach())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder.encode_texts`; a text longer than the context is cut at its end, as CLIP does."""
+        """As `Encoder.encode_texts`; a text is truncated at the context length, as in CLIP."""
         if len(texts) == 0:
             return np.empty((0, self.spec.dim), np.float32)
         with self._torch.inference_mode():
@@ -183,13 +185,13 @@ def _drop(model: Any, *names: str) -> None:
 
 def _spec(weights: str, weights_hash: str, model: dict[str, Any], preprocess: dict[str, Any]) -> ModelSpec:
     size = model["vision_cfg"].get("image_size", 224)
-    wanted = Preprocessing(size_px=size if isinstance(size, int) else int(size[0]))
+    default = Preprocessing(size_px=size if isinstance(size, int) else int(size[0]))
     preprocessing = Preprocessing(
-        size_px=wanted.size_px,
-        resize=preprocess.get("resize_mode", wanted.resize),
-        interpolation=preprocess.get("interpolation", wanted.interpolation),
-        mean=tuple(preprocess.get("mean", wanted.mean)),
-        std=tuple(preprocess.get("std", wanted.std)),
-        fill=preprocess.get("fill_color", wanted.fill),
+        size_px=default.size_px,
+        resize=preprocess.get("resize_mode", default.resize),
+        interpolation=preprocess.get("interpolation", default.interpolation),
+        mean=tuple(preprocess.get("mean", default.mean)),
+        std=tuple(preprocess.get("std", default.std)),
+        fill=preprocess.get("fill_color", default.fill),
     )
     return ModelSpec(FAMILY, weights, weights_hash, int(model["embed_dim"]), preprocessing)

@@ -1,4 +1,4 @@
-"""The names open_clip knows: architectures, their published weights, and how each wants its pictures."""
+"""open_clip's architectures, their published weights, and the preprocessing of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FILE_ENDINGS = (".pt", ".bin", ".safetensors")
 
 
 def architecture_config(name: str) -> dict[str, Any]:
-    """open_clip's configuration of an architecture, a copy.
+    """A copy of open_clip's configuration of an architecture.
 
     Raises:
-        InputError: An unknown one; names like it are given.
+        InputError: The architecture is unknown; the message suggests similar names.
     """
     prepare_torchvision()
     import open_clip
@@ -30,10 +30,10 @@ def architecture_config(name: str) -> dict[str, Any]:
 
 
 def with_tag(weights: str) -> str:
-    """`ARCHITECTURE/TAG` for `ARCHITECTURE` alone, where it has exactly one tag; other names as they are.
+    """`ARCHITECTURE/TAG` for an `ARCHITECTURE` with exactly one tag; names with a tag are returned unchanged.
 
     Raises:
-        InputError: An unknown architecture, or one with no tag or several; they are listed.
+        InputError: The architecture is unknown, or has no tag or several; the message lists them.
     """
     architecture, _, tag = weights.partition("/")
     if tag:
@@ -41,15 +41,15 @@ def with_tag(weights: str) -> str:
     architecture_config(architecture)
     tags = _tags(architecture)
     if len(tags) != 1:
-        raise InputError(_choose(architecture, "has no weights of its own name" if not tags else "has several weights"))
+        raise InputError(_choose(architecture, "has several published weights" if tags else "has no published weights"))
     return f"{architecture}/{tags[0]}"
 
 
 def pretrained_config(architecture: str, tag: str) -> dict[str, Any]:
-    """open_clip's entry for published weights: where they are, and how they want their pictures.
+    """open_clip's entry of published weights: their location and preprocessing.
 
     Raises:
-        InputError: An unknown tag; the known ones are listed.
+        InputError: The tag is unknown; the message lists the known ones.
     """
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -60,18 +60,18 @@ def pretrained_config(architecture: str, tag: str) -> dict[str, Any]:
 
 
 def usual_preprocessing(architecture: str) -> dict[str, Any]:
-    """How most of the published weights of an architecture want their pictures; empty where there are none.
+    """The preprocessing of most published weights of an architecture; empty if it has none.
 
-    For weights that do not say: a local file, or random ones. open_clip takes OpenAI's statistics and a crop
-    for any file; that is wrong for a file of SigLIP, CLIPA or MobileCLIP, whose families never use them.
+    For local files and random weights, which don't specify it. open_clip's default for files (OpenAI's statistics and a
+    crop) is wrong for SigLIP, CLIPA and MobileCLIP.
     """
     from open_clip.pretrained import get_pretrained_cfg
 
     keys = ("mean", "std", "interpolation", "resize_mode")
-    found = Counter(
+    most_common = Counter(
         tuple(get_pretrained_cfg(architecture, tag)[key] for key in keys) for tag in _tags(architecture)
     ).most_common(1)
-    return dict(zip(keys, found[0][0], strict=True)) if found else {}
+    return dict(zip(keys, most_common[0][0], strict=True)) if most_common else {}
 
 
 def _tags(architecture: str) -> list[str]:
@@ -80,9 +80,9 @@ def _tags(architecture: str) -> list[str]:
     return list(list_pretrained_tags_by_model(architecture))
 
 
-def _choose(architecture: str, what: str) -> str:
+def _choose(architecture: str, reason: str) -> str:
     return (
-        f"{architecture} {what}: use --weights {architecture}/TAG with one of "
+        f"{architecture} {reason}: use --weights {architecture}/TAG with one of "
         f"{', '.join(_tags(architecture)) or 'none'}; "
         f"or {architecture}/random, or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
     )

@@ -1,8 +1,8 @@
-"""Texts to token ids, as each CLIP family wants them.
+"""The tokenizer of each CLIP family.
 
-Most families use OpenAI's byte-pair vocabulary, which comes with open_clip. SigLIP, SigLIP 2, CLIPA, MetaCLIP 2
-and the multilingual ones each have a vocabulary of their own on the model hub, read with the package
-`transformers`; their cleaning of texts and their context length stand in open_clip's configuration.
+Most families use OpenAI's byte-pair vocabulary, which is part of open_clip. SigLIP, SigLIP 2, CLIPA, MetaCLIP 2 and the
+multilingual families have vocabularies on the model hub, read with the package `transformers`. open_clip's
+configuration defines their text cleaning and context length.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from crossmodal.encoders.hub import TOKENIZER_MARK, tokenizer_folder
 
 
 def hub_tokenizer(architecture: str) -> str:
-    """The hub repository an architecture's tokenizer is in; empty where it comes with open_clip."""
+    """The hub repository of an architecture's tokenizer; empty if it is part of open_clip."""
     return str(architecture_config(architecture)["text_cfg"].get("hf_tokenizer_name") or "")
 
 
 def check_tokenizer(architecture: str) -> None:
-    """Makes sure that texts can be tokenized, downloading what is missing.
+    """Ensures that texts can be tokenized; downloads the tokenizer if missing.
 
     Raises:
-        StateError: `transformers` is not installed, or the tokenizer can't be fetched.
+        StateError: `transformers` is not installed, or the tokenizer can't be downloaded.
     """
     repository = hub_tokenizer(architecture)
     if repository:
@@ -36,7 +36,7 @@ def check_tokenizer(architecture: str) -> None:
 def tokenizer_for(architecture: str) -> Any:
     """open_clip's tokenizer of an architecture: texts to ids (n, context length) int64.
 
-    It is read from the cache's folder, so that the hub is not asked again for what is here.
+    It is read from the folder in the cache, so that `transformers` does not query the hub.
 
     Raises:
         StateError: As `check_tokenizer`.
@@ -51,7 +51,7 @@ def tokenizer_for(architecture: str) -> Any:
 
 
 def tokenizer_in(folder: Path, text_config: dict[str, Any]) -> Any:
-    """The tokenizer of a folder of weights: of the files in it, else the one its configuration names.
+    """The tokenizer of a folder of weights: from its files, or the one that its configuration names.
 
     Raises:
         StateError: As `check_tokenizer`.
@@ -68,10 +68,10 @@ def tokenizer_in(folder: Path, text_config: dict[str, Any]) -> Any:
 
 
 def text_tower_options(architecture: str) -> dict[str, Any]:
-    """What open_clip must be told to build a text tower of `transformers` without asking the hub.
+    """Options for open_clip that build a text tower of `transformers` without querying the hub.
 
     Raises:
-        StateError: As `check_tokenizer`: the tower's configuration is beside its tokenizer.
+        StateError: As `check_tokenizer`; the tower's configuration is cached beside its tokenizer.
     """
     text_config = architecture_config(architecture)["text_cfg"]
     if "hf_model_name" not in text_config:
@@ -95,6 +95,6 @@ def _read(folder: Path, text_config: dict[str, Any]) -> Any:
 def _need_transformers(name: str) -> None:
     if importlib.util.find_spec("transformers") is None:
         raise StateError(
-            f"{name} has a vocabulary of its own, which is read with the package transformers, and that is not "
-            "installed: run `pip install transformers -c requirements.txt`"
+            f"the tokenizer of {name} needs the package transformers, which is not installed: "
+            "run `pip install transformers -c requirements.txt`"
         )

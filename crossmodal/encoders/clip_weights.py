@@ -1,4 +1,4 @@
-"""CLIP weights by resolved name: the model that open_clip builds of them, their configuration and their tokenizer."""
+"""The open_clip model, configuration and tokenizer of resolved CLIP weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build(weights: str) -> Any:
     """The open_clip model with its weights, float32 on the CPU.
 
     Raises:
-        InputError: The weights are damaged or of another architecture.
+        InputError: The weights are damaged, or belong to another architecture.
     """
     import open_clip
     import torch
@@ -50,8 +50,8 @@ def build(weights: str) -> Any:
 def _loaded(weights: str, file: Path, model_name: str, **options: Any) -> Any:
     """The model with the weights of a file.
 
-    open_clip refuses other sizes with an `AssertionError`. A `TypeError` or `AttributeError` is not caught: the file is
-    checked before, so it is a bug.
+    open_clip raises an `AssertionError` for tensors of other sizes. The file is checked first, so a `TypeError` or
+    `AttributeError` would be a bug and is not caught.
     """
     import open_clip
     from safetensors import SafetensorError
@@ -67,10 +67,10 @@ def _loaded(weights: str, file: Path, model_name: str, **options: Any) -> Any:
 
 
 def _check_config(folder: Path) -> None:
-    """Refuses names in a configuration that open_clip does not know.
+    """Checks that open_clip knows all names in a configuration.
 
     Raises:
-        InputError: There are some; they are named.
+        InputError: Some are unknown; the message lists them.
     """
     from open_clip import CLIP, CoCa, CustomTextCLIP
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
@@ -96,7 +96,7 @@ def config_of(weights: str) -> dict[str, Any]:
 
 
 def merges_of(weights: str) -> Path | None:
-    """The file with the byte-pair merges of a folder of weights, or None if it has none of its own."""
+    """The file with the byte-pair merges in a folder of weights, or None if it has none."""
     merges = (BUNDLED_FOLDER if weights == "scenes" else Path(weights)) / MERGES_NAME
     return merges if merges.is_file() else None
 
@@ -118,11 +118,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a folder of weights.
 
     Raises:
-        InputError: It is missing or damaged, or the weights are missing.
+        InputError: The configuration is missing or damaged, or the weights are missing.
     """
     weights_in(folder)
     if not (folder / CONFIG_NAME).exists():
-        raise InputError(f"{folder} is no folder of weights: {CONFIG_NAME} missing")
+        raise InputError(f"{folder} is not a folder of CLIP weights: {CONFIG_NAME} is missing")
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
         config["model_cfg"]["vision_cfg"], config["model_cfg"]["embed_dim"], config["preprocess_cfg"]
@@ -135,9 +135,9 @@ def weights_in(folder: Path) -> Path:
     """The file of weights in a folder.
 
     Raises:
-        InputError: There is none.
+        InputError: The folder has no weights.
     """
     for name in FILE_NAMES:
         if (folder / name).exists():
             return folder / name
-    raise InputError(f"{folder} is no folder of weights: {WEIGHTS_NAME} missing")
+    raise InputError(f"{folder} is not a folder of CLIP weights: {WEIGHTS_NAME} is missing")

@@ -1,4 +1,4 @@
-"""Files of models by name: from the cache where they are, else from the model hub, with an answer in seconds."""
+"""Files of named models, from the cache or from the model hub; an unreachable hub fails within seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from crossmodal.core.errors import StateError
 
 CONNECT_TIMEOUT_S = 5.0
 PROBE_LIMIT_S = 10.0
-"""Looking the hub's name up, trying its addresses and its answer may take no longer than this together."""
+"""Limit for name lookup, connection and response of the hub together."""
 
 FILE_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TOKENIZER_MARK = "tokenizer_config.json"
-"""The file every tokenizer on the hub has; where it is cached, the others are beside it."""
+"""A file that every tokenizer on the hub has; if it is cached, the other files are beside it."""
 
 TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "config.json"]
 
@@ -28,15 +28,15 @@ _ADVICE = (
 
 
 def weights_file(name: str, config: dict[str, Any]) -> Path:
-    """The file of pretrained weights, from the cache or freshly downloaded.
+    """The file of pretrained weights, from the cache or downloaded.
 
     Args:
-        name: What it is called, for messages.
-        config: open_clip's entry for it: `hf_hub` ("org/repo/file", file optional) or `url`.
+        name: Name of the weights, for messages.
+        config: open_clip's entry: `hf_hub` ("org/repo/file", file optional) or `url`.
 
     Raises:
-        StateError: It is not in the cache and its source can't be reached; said within seconds, since
-            one request is tried before the hub's client starts on its retries.
+        StateError: It is not in the cache, and its source can't be reached. A single request decides this within
+            seconds, before the hub's client would start its retries.
     """
     hub = str(config.get("hf_hub", ""))
     cached = cached_file(hub)
@@ -53,10 +53,10 @@ def weights_file(name: str, config: dict[str, Any]) -> Path:
 
 
 def repository_file(name: str, repository: str, file_names: Iterable[str]) -> Path:
-    """The first of the files that a repository of the hub has, from the cache or freshly downloaded.
+    """The first of `file_names` that a repository on the hub has, from the cache or downloaded.
 
     Raises:
-        StateError: As for `weights_file`, or the repository has none of them.
+        StateError: As `weights_file`, or the repository has none of them.
     """
     file_names = tuple(file_names)
     cached = cached_file(f"{repository}/", file_names)
@@ -78,33 +78,33 @@ def repository_file(name: str, repository: str, file_names: Iterable[str]) -> Pa
 
 
 def tokenizer_folder(name: str, repository: str) -> Path:
-    """The folder with a tokenizer's files, from the cache or freshly downloaded.
+    """The folder with a tokenizer's files, from the cache or downloaded.
 
     Args:
-        name: What needs it, for messages.
+        name: Name of the weights that need it, for messages.
         repository: "org/repo" on the hub.
 
     Raises:
-        StateError: As for `weights_file`.
+        StateError: As `weights_file`.
     """
-    what = f"{repository}, the tokenizer of {name},"
+    description = f"{repository}, the tokenizer of {name},"
     cached = cached_file(f"{repository}/{TOKENIZER_MARK}")
     if cached is not None:
         return cached.parent
-    _check_reachable(what)
+    _check_reachable(description)
     import httpx
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(repository, allow_patterns=TOKENIZER_FILES))
     except (OSError, RuntimeError, httpx.HTTPError) as error:
-        raise StateError(f"downloading {what} failed ({error}): try again, or {_ADVICE}") from error
+        raise StateError(f"downloading {description} failed ({error}): try again, or {_ADVICE}") from error
 
 
 def cached_file(hub: str, file_names: Iterable[str] = FILE_NAMES) -> Path | None:
     """The cached file of a hub entry ("org/repo/file", or "org/repo/" for any of `file_names`), or None.
 
-    Of a named .bin or .pth, the .safetensors of the same name is taken first, as open_clip downloads it.
+    For a .bin or .pth file, the .safetensors file of the same name has priority, as in open_clip's downloads.
     """
     if not hub:
         return None
@@ -115,14 +115,18 @@ def cached_file(hub: str, file_names: Iterable[str] = FILE_NAMES) -> Path | None
         safe = file_name[:-4] + ".safetensors"
         file_names = (safe, file_name) if file_name.endswith((".bin", ".pth")) else (file_name,)
     for candidate in file_names:
-        found = try_to_load_from_cache(repository, candidate)
-        if isinstance(found, str):
-            return Path(found)
+        path = try_to_load_from_cache(repository, candidate)
+        if isinstance(path, str):
+            return Path(path)
     return None
 
 
 def _check_reachable(name: str, url: str = "") -> None:
-    """Refuses at once what would end in minutes of retries; `url` is the hub's own where it is empty."""
+    """Raises at once if the source can't be reached, instead of after minutes of retries; empty `url` means the hub.
+
+    Raises:
+        StateError: The source can't be reached, or offline mode is set.
+    """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise StateError(f"{name} is not on this machine and HF_HUB_OFFLINE is set: {_ADVICE}")
     url = url or os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -133,24 +137,23 @@ def _check_reachable(name: str, url: str = "") -> None:
 
 
 def _probe(url: str) -> Exception | None:
-    """Why there is no answer from there, or None: any answer will do.
+    """The error of a request to `url`, or None if there was any response.
 
-    One request, through the proxy and with the certificates the hub's client would use. In a thread, since
-    looking a name up has no time limit of its own.
+    Uses the same proxy and certificates as the hub's client. Runs in a thread, because name lookup has no timeout.
     """
     import httpx
 
-    failed: list[Exception] = []
+    errors: list[Exception] = []
 
-    def ask() -> None:
+    def request() -> None:
         try:
             httpx.head(url, timeout=CONNECT_TIMEOUT_S)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            failed.append(error)
+            errors.append(error)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PROBE_LIMIT_S)
-    if asking.is_alive():
+    thread = threading.Thread(target=request, daemon=True)
+    thread.start()
+    thread.join(PROBE_LIMIT_S)
+    if thread.is_alive():
         return TimeoutError(f"no answer within {PROBE_LIMIT_S:.0f} s")
-    return failed[0] if failed else None
+    return errors[0] if errors else None

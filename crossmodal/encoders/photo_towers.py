@@ -1,7 +1,7 @@
 """The two towers of the bundled `photos` weights in plain torch: EfficientNet-Lite for images, MiniLM for text.
 
-Neither timm, open_clip nor transformers is imported, so that a process starts quickly. Module names are our own;
-`crossmodal.training.photos_start` says which tensor of the published checkpoints becomes which.
+timm, open_clip and transformers are not imported, so that a process starts quickly. The names of the modules differ
+from the published checkpoints; `crossmodal.training.photos_start` maps them.
 
 Source: Tan and Le 2019 (EfficientNet), Google's Lite variants of 2020; Wang et al. 2020 (MiniLM).
 """
@@ -22,12 +22,12 @@ from crossmodal.encoders.lite_shape import LITE_FEATURES, STEM_CHANNELS, BlockSh
 class Convolution(nn.Module):
     """A convolution with the following batch normalisation folded in, padded as TensorFlow does.
 
-    In training from the published checkpoint `gain` (out,) keeps the normalisation's scale apart from the weights, so
-    that step sizes suit them; `fold` multiplies it in. Folded, `gain` is None.
+    During training from the published checkpoint, `gain` (out,) is the normalisation's scale, kept separate so that
+    learning rates suit the weights. `fold` multiplies it into the weights and sets it to None.
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, clip: bool = True):
-        """`clip`: whether ReLU6 follows."""
+        """`clip` adds a ReLU6."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_out, n_in // groups, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(n_out))
@@ -49,7 +49,7 @@ class Convolution(nn.Module):
         return functional.relu6(x, inplace=not self.training) if self.clip else x
 
     def fold(self) -> None:
-        """Multiplies `gain` into the weights: the same function with fewer numbers."""
+        """Multiplies `gain` into the weights, which doesn't change the function."""
         if self.gain is not None:
             with torch.no_grad():
                 self.weight.mul_(self.gain[:, None, None, None])
@@ -57,7 +57,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """An inverted residual: expand, depthwise, project; added to its input where shapes allow."""
+    """An inverted residual: expand, depthwise, project; the input is added if the shapes are equal."""
 
     def __init__(self, shape: BlockShape):
         super().__init__()
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite up to its pooled features, with its classifier of ImageNet's thousand classes."""
+    """EfficientNet-Lite up to its pooled features, with the classifier of ImageNet's thousand classes."""
 
     def __init__(self, variant: str):
         """`variant` is a key of `lite_shape.SCALES`."""
@@ -116,7 +116,7 @@ class TextShape:
 
 
 class BertLayer(nn.Module):
-    """Self-attention and a feed-forward part, each added and then layer-normalised."""
+    """Self-attention and a feed-forward network, each with a residual connection and layer normalisation."""
 
     def __init__(self, shape: TextShape):
         super().__init__()
@@ -129,7 +129,7 @@ class BertLayer(nn.Module):
         self.norm2 = nn.LayerNorm(shape.width, eps=1e-12)
 
     def forward(self, x: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-        """(n, length, width) to the same; `mask` (n, 1, 1, length) is True where a token is."""
+        """States (n, length, width) to states of the same shape; `mask` (n, 1, 1, length) is False for padding."""
         n, length, width = x.shape
         q, k, v = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -153,12 +153,12 @@ class MiniLM(nn.Module):
         self.dropout = dropout
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (n, length), 0 for padding, to the states that the first layer takes, (n, length, width)."""
+        """Token ids (n, length), 0 for padding, to the first layer's input states (n, length, width)."""
         embedded: Tensor = self.norm(self.words(ids) + self.positions[: ids.shape[1]])
         return embedded
 
     def run(self, x: Tensor, present: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """States through the layers `first` to before `last`; `present` (n, length) is True where a token is."""
+        """The states after the layers from `first` to before `last`; `present` (n, length) is False for padding."""
         return run_layers(self.layers[first:last], x, present, self.dropout)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class MiniLM(nn.Module):
 
 
 def run_layers(layers: Iterable[nn.Module], x: Tensor, present: Tensor, dropout: float = 0.0) -> Tensor:
-    """States (n, length, width) through layers of BERT; `present` (n, length) is True where a token is."""
+    """The states (n, length, width) after BERT layers; `present` (n, length) is False for padding."""
     mask = None if bool(present.all()) else present[:, None, None, :]
     for layer in layers:
         x = layer(x, mask, dropout)
@@ -176,13 +176,13 @@ def run_layers(layers: Iterable[nn.Module], x: Tensor, present: Tensor, dropout:
 
 
 def mean_of_tokens(x: Tensor, present: Tensor) -> Tensor:
-    """The mean (n, width) of the states (n, length, width) where a token is."""
+    """The mean (n, width) of states (n, length, width) without padding."""
     weights = present.unsqueeze(-1).to(x.dtype)
     return (x * weights).sum(1) / weights.sum(1)
 
 
 class Head(nn.Module):
-    """Linear layers with GELU and dropout between, from a tower's vectors to the shared space."""
+    """Linear layers with GELU and dropout between them, from a tower's vectors to the shared space."""
 
     def __init__(self, *sizes: int, dropout: float = 0.0):
         super().__init__()

@@ -1,6 +1,6 @@
-"""The bundled `photos` weights: photographs and English, as `-m clip --weights photos`.
+"""Encoder of the bundled `photos` weights for photographs and English texts, `-m clip --weights photos`.
 
-A folder in the same format, as `-t train -m clip --weights photos` writes it, is loaded by its path.
+Also loads a folder in the same format, which `-t train -m clip --weights photos` writes.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ FAMILY, NAME = "clip", registry.PHOTOS
 BUNDLED_FOLDER = registry.bundled_folder(FAMILY, NAME)
 CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME = "photos_config.json", "model.safetensors", "vocab.txt"
 SCALE_SUFFIX = ".row_scale"
-"""Ends the name of the scales of a matrix that is stored in 8 bits."""
+"""Suffix of the row scales of a matrix that is stored in 8 bits."""
 
 CONTEXT_LENGTH = 128
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 IMAGE_GROUP = 8
-"""Images that are encoded together; more together are not faster and take more memory."""
+"""Images per forward pass; larger groups are not faster and take more memory."""
 
 TEXT_GROUP = 32
-"""Texts that are encoded together, of about the same length."""
+"""Texts per forward pass, of similar length."""
 
 
 @dataclass(frozen=True)
 class PhotoShape:
-    """What the configuration file says of the model.
+    """The configuration of the model.
 
-    `trained_dim`, `class_dim` and `feature_dim` are the three parts of the space, `image_parts` their shares of a
-    picture's squared length. The text tower's layers from `branch_from` exist twice: as published, for the classes'
-    part, and trained, for the first.
+    `trained_dim`, `class_dim` and `feature_dim` are the dimensions of the three parts of the space, `image_parts` their
+    shares of an image vector's squared length. The text tower's layers from `branch_from` on exist twice: as published
+    for the class part, and trained for the caption part.
     """
 
     variant: str = "lite0"
@@ -60,12 +60,12 @@ class PhotoShape:
 
     @property
     def dim(self) -> int:
-        """The length of a vector."""
+        """The dimension of the space."""
         return self.trained_dim + self.class_dim + self.feature_dim
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the image tower wants its pictures: scaled as (x - 127) / 128."""
+        """The preprocessing of the image tower: values are scaled as (x - 127) / 128."""
         return Preprocessing(self.size_px, self.resize, "bicubic", MEAN, STD)
 
 
@@ -73,23 +73,23 @@ def read_shape(folder: Path) -> PhotoShape:
     """The configuration in a folder of weights.
 
     Raises:
-        InputError: It is missing or damaged.
+        InputError: The configuration is missing or damaged.
     """
     try:
-        told: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
-        return PhotoShape(**{**told, "image_parts": tuple(told["image_parts"])})
+        values: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_text("utf8"))
+        return PhotoShape(**{**values, "image_parts": tuple(values["image_parts"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG_NAME} is missing or damaged: {error!r}") from error
 
 
 def folder_of(weights: str) -> Path | None:
-    """The folder that `photos`, or a path to weights in its format, stands for; None for other names."""
+    """The folder of `photos`, or of a path to weights in the same format; None for other names."""
     folder = BUNDLED_FOLDER if weights == NAME else Path(weights)
     return folder if weights == NAME or (folder / CONFIG_NAME).is_file() else None
 
 
 def resolve(weights: str, folder: Path) -> ModelSpec:
-    """The spec of a folder that `folder_of` found; torch is not imported.
+    """The spec of a folder that `folder_of` returned; doesn't import torch.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -100,16 +100,16 @@ def resolve(weights: str, folder: Path) -> ModelSpec:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that the encoder reads."""
+    """The files that the encoder reads, in `folder`."""
     return [folder / name for name in (CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME)]
 
 
 LEAST_KNOWN = 0.8
-"""English captions have more of their words whole in the vocabulary, German, Spanish and French ones less."""
+"""The vocabulary covers a greater share of the words of English captions, and less of German, Spanish and French."""
 
 
 def foreign_note(weights: str, captions: Sequence[str]) -> str:
-    """What to say of captions in another language than English, empty where they are in English or `weights` others."""
+    """A warning about captions that are not English; empty if they are, or if `weights` are not the photos weights."""
     folder = folder_of(weights)
     if folder is None or not captions:
         return ""
@@ -117,8 +117,8 @@ def foreign_note(weights: str, captions: Sequence[str]) -> str:
     if share >= LEAST_KNOWN:
         return ""
     return (
-        f"the captions seem to be in another language than English, the only one that the weights {weights} know: they "
-        f"have {share:.0%} of the words, so captions and queries in this language find little"
+        f"the captions don't seem to be English, the only language of the weights {weights}: the vocabulary has only "
+        f"{share:.0%} of their words, so searches in this language will be poor"
     )
 
 
@@ -156,7 +156,7 @@ class PhotosEncoder:
     """The `photos` model on the CPU in float32, by OpenVINO; torch is not imported."""
 
     def __init__(self, spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Compiles the towers that are named; `threads` is how many an encoding uses, None for all cores.
+        """Compiles the given towers; `threads` is the number of threads of an encoding, None for all cores.
 
         Raises:
             InputError: The weights are damaged, or do not fit the configuration.
@@ -192,7 +192,7 @@ class PhotosEncoder:
         return unit_rows(vectors)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder.encode_texts`; a text is cut after 128 tokens."""
+        """As `Encoder.encode_texts`; a text is truncated after 128 tokens."""
         vectors = np.empty((len(texts), self.spec.dim), np.float32)
         for places, ids in token_groups(self._tokenizer, texts):
             vectors[places] = self._text(ids.astype(np.int32))

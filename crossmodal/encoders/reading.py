@@ -1,4 +1,4 @@
-"""Which part of a text a model reads: one with a limited context ignores what comes after it."""
+"""The part of a text that a model with a limited context ignores."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 _PIECES = re.compile(r"\S{1,16}")
-"""Words; pieces of them in scripts without spaces between words."""
+"""Words, or pieces of 16 characters in scripts without spaces between words."""
 
 
 def unread_part(ids_of: Callable[[str], Sequence[int]], text: str) -> str:
-    """The end of a text that has no influence on its token ids, empty where all of it is read.
+    """The end of a text that doesn't affect its token ids; empty if the model reads the whole text.
 
     Args:
-        ids_of: The token ids of a text, as the model gets them: cut off at its context length.
-        text: What is to be encoded.
+        ids_of: Returns the token ids of a text, truncated at the model's context length.
+        text: The text to encode.
 
     >>> unread_part(lambda text: [len(word) for word in text.split()][:3], "one two three four five")
     'four five'

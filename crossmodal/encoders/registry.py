@@ -1,7 +1,7 @@
-"""How a name of weights becomes a spec and an encoder.
+"""Resolves names of weights to specs, and loads the encoder of a spec.
 
-What the families are and what each can do is declared in `crossmodal.core.families`; this module imports the module of
-a family and calls it.
+`crossmodal.core.families` declares the families and their capabilities. This module imports the module of a family and
+calls it.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision
 
 SCENES = "scenes"
-"""Name of the small bundled weights, which know scenes."""
+"""Name of the small bundled weights, trained on scenes."""
 
 PHOTOS = "photos"
-"""Name of the bundled weights that know photographs."""
+"""Name of the bundled weights for photographs."""
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 BUNDLED_NAMES = frozenset(name for family in FAMILIES.values() for name in family.bundled)
-"""Names of the weights that come with the program: `resolve` neither downloads anything for them nor imports torch."""
+"""Names of the bundled weights; `resolve` neither downloads anything nor imports torch for them."""
 
 
 class FamilyModule(Protocol):
-    """The functions that the module of a family has."""
+    """The functions of a family's module."""
 
     def resolve(self, weights: str) -> ModelSpec:
-        """The spec that a name of weights stands for, with as little loaded as possible.
+        """The spec of a name of weights, loading as little as possible.
 
-        Equal files must give an equal `weights_hash`, and other files another: a collection refuses vectors of another
-        spec. `weights` of the spec resolves to the same spec from any working directory.
+        `weights_hash` must be equal for equal files and differ for different files, because a collection rejects
+        vectors of another spec. The spec's `weights` must resolve to the same spec from any working directory.
 
         Raises:
-            InputError: Unknown or damaged weights.
-            StateError: They have to be downloaded and can't be.
+            InputError: The weights are unknown or damaged.
+            StateError: The weights must be downloaded and can't be.
         """
         ...
 
     def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, precision: Precision) -> Encoder:
-        """The encoder of a spec, with only these towers in memory, and torch's default for `threads` if None.
+        """The encoder of a spec with only these towers in memory; `threads` None keeps torch's default.
 
-        `precision` is one of those that the `Family` declares. The vectors have length 1 whatever it is.
+        `precision` is one that the `Family` declares. It doesn't affect the length of the vectors, which is 1.
 
         Raises:
-            StateError: The weights on this machine are no longer those of the spec.
+            StateError: The weights on this machine have changed since the spec was made.
         """
         ...
 
 
 class FetchingModule(FamilyModule, Protocol):
-    """The module of a family with weights to download (`Family.larger_weights`)."""
+    """The module of a family with downloadable weights (`Family.larger_weights`)."""
 
     def fetch(self, weights: str) -> list[Path]:
         """The files that named weights need, downloaded if missing.
@@ -65,10 +65,10 @@ class FetchingModule(FamilyModule, Protocol):
 
 
 def family_of(name: str) -> Family:
-    """The family of that name.
+    """The family with this name.
 
     Raises:
-        InputError: An unknown family; the known ones are named.
+        InputError: The family is unknown; the message lists the known ones.
     """
     if name not in FAMILIES:
         raise InputError(f"unknown model {name!r}: choose one of {', '.join(FAMILIES)}")
@@ -76,7 +76,7 @@ def family_of(name: str) -> Family:
 
 
 def module_of(family: Family) -> FamilyModule:
-    """The module of a family, imported."""
+    """Imports and returns the module of a family."""
     return cast(FamilyModule, importlib.import_module(family.module))
 
 
@@ -84,7 +84,7 @@ def default_weights(name: str, data_set: str) -> str:
     """The weights that a family uses on a data set when none are named.
 
     Raises:
-        InputError: An unknown family, or one without default weights.
+        InputError: The family is unknown, or has no default weights.
     """
     family = family_of(name)
     if data_set == SCENES and SCENES in family.bundled:
@@ -95,11 +95,11 @@ def default_weights(name: str, data_set: str) -> str:
 
 
 def resolve(family: str, weights: str) -> ModelSpec:
-    """The spec that `-m family --weights weights` stands for on this machine, downloaded if it has to be.
+    """The spec of `-m family --weights weights`; downloads the weights if missing.
 
     Raises:
-        InputError: An unknown family, architecture, tag or file.
-        StateError: The weights are not here and can't be fetched.
+        InputError: The family, architecture, tag or file is unknown.
+        StateError: The weights are not on this machine and can't be downloaded.
     """
     return module_of(family_of(family)).resolve(weights)
 
@@ -108,8 +108,8 @@ def fetch(name: str, weights: str) -> list[Path]:
     """The files that named weights need, downloaded if missing.
 
     Raises:
-        InputError: As `resolve`, or a family without weights to download.
-        StateError: They are not here and can't be fetched.
+        InputError: As `resolve`, or the family has no weights to download.
+        StateError: The files are not on this machine and can't be downloaded.
     """
     family = family_of(name)
     if family.larger_weights is None:
@@ -123,16 +123,16 @@ def load(
     threads: int | None = None,
     precision: Precision = "fp32",
 ) -> Encoder:
-    """The encoder of a spec; only the given towers stay in memory.
+    """The encoder of a spec; only `towers` are kept in memory.
 
     Raises:
-        StateError: The weights on this machine are no longer those of the spec.
+        StateError: The weights on this machine have changed since the spec was made.
         InputError: The family does not support the precision.
     """
     family = family_of(spec.family)
     if not family.supports(precision):
-        able = ", ".join(other.name for other in FAMILIES.values() if other.supports(precision))
-        raise InputError(f"--precision {precision} is for {able}, {spec} knows fp32 only: leave it out")
+        supporting = ", ".join(other.name for other in FAMILIES.values() if other.supports(precision))
+        raise InputError(f"--precision {precision} is for {supporting}, {spec} supports fp32 only: remove it")
     return module_of(family).load(spec, towers, threads, precision)
 
 

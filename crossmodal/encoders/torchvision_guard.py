@@ -1,13 +1,13 @@
-"""Lets `import torchvision` succeed where its compiled part does not fit the installed torch.
+"""Imports torchvision even if its compiled part does not match the installed torch, and without torch's compiler.
 
-A CUDA build of torchvision beside a CPU build of torch cannot load its operators, and importing it then
-dies with "operator torchvision::nms does not exist": its Python part registers a shape rule for an
-operator that was never declared. We need its transforms, not its operators, so where the compiled part
-cannot be loaded the two missing operators are declared by name. A healthy torchvision is left alone.
+With a CUDA build of torchvision and a CPU build of torch, the operators can't be loaded, and the import fails with
+"operator torchvision::nms does not exist", because the Python part registers a shape rule for an undeclared operator.
+This program uses the transforms only, so the two missing operators are declared by name. A matching torchvision is not
+changed.
 
-It also imports both it and timm without torch's compiler, which takes four fifths of the time of importing
-open_clip. Nothing is compiled here. Expected of both: of `torch._dynamo` they use `disable` (timm, as a decorator) and
-`utils.is_compile_supported` (torchvision, when regions are aligned). If a release uses more, importing it fails.
+torchvision and timm are imported without torch's compiler, which would take four fifths of the import time of open_clip
+and is not used. Of `torch._dynamo`, timm uses `disable` (as a decorator) and torchvision uses
+`utils.is_compile_supported` (when regions are aligned). If a release uses more, importing it fails.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _declared: list[object] = []  # a declaration lasts as long as its Library objec
 
 
 def prepare_torchvision() -> bool:
-    """Imports torchvision and timm; call it before anything else does, open_clip for example.
+    """Imports torchvision and timm; must be called before other modules import them, such as open_clip.
 
     Returns:
-        True where the compiled part is healthy, False where its operators were declared in its place
-        (`torchvision.ops.nms` and `decode_jpeg` then raise when called).
+        True if the compiled part could be loaded, False if its operators were only declared, so that
+        `torchvision.ops.nms` and `decode_jpeg` raise when called.
     """
     if _declared:
         return False
@@ -48,7 +48,7 @@ def _load_or_declare() -> bool:
         if compiled:
             return True
     except OSError:
-        pass  # built against another torch (CUDA); the declarations below stand in
+        pass  # built for another torch (CUDA); the operators are declared below
     operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -63,9 +63,9 @@ def _import_without_compiler() -> None:
         return
 
     def is_compile_supported(device_type: str) -> bool:
-        from torch._dynamo.utils import is_compile_supported as ask
+        from torch._dynamo.utils import is_compile_supported as is_supported
 
-        return bool(ask(device_type))
+        return bool(is_supported(device_type))
 
     def disable(function: Any, recursive: bool = True, **_: Any) -> Any:
         return function

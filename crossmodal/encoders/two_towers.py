@@ -1,4 +1,4 @@
-"""What the encoders of the CLIP family share: pictures to unit vectors, the temperature, the precision."""
+"""The shared part of the CLIP family's encoders: image encoding, temperature and precision."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class TwoTowers:
     """A torch model with `encode_image` and `logit_scale`, in float32 unless `use_bf16` is called."""
 
     def __init__(self, spec: ModelSpec, model: Any) -> None:
-        """Takes the model, ready to encode, and the spec of its weights."""
+        """Stores a model in evaluation mode and the spec of its weights."""
         import torch
 
         self.spec, self._model = spec, model
         self._torch, self._dtype = torch, torch.float32
 
     def use_bf16(self) -> None:
-        """Computes in bfloat16 from now on: twice as fast where the processor can, a cosine off by 0.003 at most."""
+        """Switches to bfloat16: twice as fast on processors with support for it; cosines change by at most 0.003."""
         self._model.bfloat16()
         self._dtype = self._torch.bfloat16
 
     @property
     def logit_scale(self) -> float:
-        """What the model multiplies a cosine with: exp of its learned temperature."""
+        """The learned inverse temperature, which multiplies a cosine."""
         return float(self._model.logit_scale.detach().exp())
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
         check_pixels(pixels, self.spec.preprocessing.size_px)
         if len(pixels) == 0:
             return np.empty((0, self.spec.dim), np.float32)
@@ -41,5 +41,5 @@ class TwoTowers:
             return unit_rows(self._encoded(images).float().numpy())
 
     def _encoded(self, images: Any) -> Any:
-        """(n, 3, size_px, size_px) to (n, dim), of any length."""
+        """(n, 3, size_px, size_px) to vectors (n, dim), not normalised."""
         return self._model.encode_image(images)

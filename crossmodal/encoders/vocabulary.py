@@ -1,4 +1,4 @@
-"""The words a VSE++ model knows, each with its id."""
+"""The vocabulary of a VSE++ model: words with their ids."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from crossmodal.core.files import write_atomically
 PAD, START, END, UNKNOWN = SPECIAL_WORDS = ("<pad>", "<start>", "<end>", "<unk>")
 PAD_ID, START_ID, END_ID, UNKNOWN_ID = range(4)
 MAX_WORDS = 200
-"""A text is cut after so many words: a recurrent net takes time with each."""
+"""Limit of the words of a text, because the time of a recurrent network grows with each."""
 
-# Numbers with their points; "do" and "n't"; "'s" and its like; words with their hyphens; any other sign alone.
+# Numbers with decimal points; "do" and "n't"; "'s" and similar; words with hyphens; any other character alone.
 _TOKEN = re.compile(
     r"\d+(?:[.,]\d+)+"
     r"|\w+?(?=n't\b)|n't\b"
@@ -32,9 +32,9 @@ _TOKEN = re.compile(
 def tokens(text: str) -> list[str]:
     """The word tokens of a text, lower-cased, in order.
 
-    A rule of our own. The published models were trained with nltk's `word_tokenize`, which needs a download;
-    the rule agrees with it on ordinary captions (`man's` is `man` and `'s`, a full stop is a word), but not
-    on quotation marks, abbreviations and slashes.
+    Approximates nltk's `word_tokenize`, which the published models were trained with and which needs a download.
+    Results are equal on ordinary captions (`man's` is `man` and `'s`, a full stop is a word), but not on quotation
+    marks, abbreviations and slashes.
 
     >>> tokens("A man's T-shirt isn't red, it's 3.5 cm.")
     ['a', 'man', "'s", 't-shirt', 'is', "n't", 'red', ',', 'it', "'s", '3.5', 'cm', '.']
@@ -46,23 +46,23 @@ class Vocabulary:
     """Words and their ids; `<pad>`, `<start>`, `<end>` and `<unk>` have the ids 0 to 3."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Takes the words after the four special ones, in the order of their ids.
+        """Stores the words after the four special ones, in the order of their ids.
 
         Raises:
-            ValueError: A word that is there twice.
+            ValueError: A word occurs twice.
         """
         self.words: tuple[str, ...] = (*SPECIAL_WORDS, *words)
         self._ids = {word: i for i, word in enumerate(self.words)}
         if len(self._ids) != len(self.words):
-            twice = [word for word, count in Counter(self.words).items() if count > 1]
-            raise ValueError(f"words that are there twice: {', '.join(map(repr, twice[:5]))}")
+            repeated = [word for word, count in Counter(self.words).items() if count > 1]
+            raise ValueError(f"words that occur twice: {', '.join(map(repr, repeated[:5]))}")
 
     @classmethod
     def build(cls, captions: Iterable[str], min_count: int = 4) -> Vocabulary:
-        """The words that occur at least `min_count` times, the most frequent first, then by the alphabet.
+        """A vocabulary of words that occur at least `min_count` times, by falling frequency, then alphabetically.
 
-        Source: Faghri et al. 2017 (VSE++), whose code also takes the captions of the test split; give this
-        those of the train split only.
+        Source: Faghri et al. 2017 (VSE++). Their code also counts the captions of the test split; pass the train split
+        only.
         """
         counts = Counter(token for caption in captions for token in tokens(caption))
         kept = [word for word, count in counts.items() if count >= min_count]
@@ -72,7 +72,7 @@ class Vocabulary:
         return len(self.words)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text between those of `<start>` and `<end>`; at most `MAX_WORDS` words."""
+        """The ids of at most `MAX_WORDS` words of a text, between those of `<start>` and `<end>`."""
         ids = (self._ids.get(word, UNKNOWN_ID) for word in tokens(text)[:MAX_WORDS])
         return [START_ID, *ids, END_ID]
 
@@ -86,15 +86,15 @@ class Vocabulary:
         return ids, lengths
 
     def save(self, path: Path) -> None:
-        """Writes `{"words": [...]}`, all words in the order of their ids, as JSON, all or nothing."""
+        """Atomically writes `{"words": [...]}`, all words in the order of their ids, as JSON."""
         write_atomically(path, (json.dumps({"words": self.words}, indent=0) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """The vocabulary `save` wrote.
+        """The vocabulary in a file that `save` wrote.
 
         Raises:
-            InputError: The file can't be read or is not what `save` writes.
+            InputError: The file can't be read, or is damaged.
         """
         try:
             words = json.loads(path.read_text("utf8"))["words"]

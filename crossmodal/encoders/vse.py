@@ -1,11 +1,11 @@
-"""VSE++: a CNN for pictures, a GRU for captions, one space for both.
+"""VSE++ encoders: a CNN for images and a GRU for captions, with a shared space.
 
-What a name of weights means:
+Names of weights:
 
     scenes                              the bundled small model (crossmodal/encoders/bundled/vse-scenes)
     some/folder                         a folder with vse_config.json, vocab.json and model.safetensors
-    some/model_best.pth.tar             a checkpoint as the authors published it, with vocab.pkl beside it
-    model_best.pth.tar:f30k_vocab.pkl   the same with its vocabulary
+    some/model_best.pth.tar             a checkpoint that the authors published, with vocab.pkl in the same folder
+    model_best.pth.tar:f30k_vocab.pkl   the same with the path of the vocabulary
 
 Source: Faghri, Fleet, Kiros, Fidler 2017, arXiv 1707.05612.
 """
@@ -36,10 +36,10 @@ CHECKPOINT_ENDING, PUBLISHED_VOCABULARY = ".pth.tar", "vocab.pkl"
 
 
 def resolve(weights: str) -> ModelSpec:
-    """The spec of a name of weights; see the module for what names there are.
+    """The spec of a name of weights; the module docstring lists the names.
 
     Raises:
-        InputError: No such folder or file, or it is no model of VSE++.
+        InputError: The folder or file doesn't exist, or is not a VSE++ model.
     """
     files = _files(weights)
     weights_hash = _sha256(files)
@@ -66,7 +66,7 @@ def load(
 
     Raises:
         InputError: The weights are damaged.
-        StateError: The weights are not the ones of the spec any more.
+        StateError: The weights have changed since the spec was made.
     """
     check_unchanged(spec, _sha256(_files(spec.weights)))
     return VseEncoder(spec, towers, threads)
@@ -76,7 +76,7 @@ class VseEncoder:
     """A VSE++ model on the CPU, in float32."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Loads the weights of `spec` and keeps the towers named; `threads` is torch's, None for its own."""
+        """Loads `towers` of the weights of `spec`; `threads` None keeps torch's default."""
         import torch
 
         if threads:
@@ -89,7 +89,7 @@ class VseEncoder:
         self._vocabulary = model.vocabulary
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to (n, dim) float32 of length 1."""
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
         if self._image_tower is None:
             raise ValueError("the encoder was loaded without its image tower")
         check_pixels(pixels, self.spec.preprocessing.size_px)
@@ -99,7 +99,7 @@ class VseEncoder:
             return unit_rows(self._image_tower(to_tensor(pixels, self.spec.preprocessing)).numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder.encode_texts`; unknown words are `<unk>`, and words after the 200th are left out."""
+        """As `Encoder.encode_texts`; unknown words become `<unk>`, and words after the 200th are ignored."""
         if self._text_tower is None:
             raise ValueError("the encoder was loaded without its text tower")
         if len(texts) == 0:
@@ -127,12 +127,12 @@ def _build(weights: str) -> VseModel:
 
 
 def _is_published(weights: str) -> bool:
-    """Whether a name is that of a checkpoint as the authors published it."""
+    """Whether a name is that of a checkpoint in the authors' format."""
     return weights.endswith(CHECKPOINT_ENDING) or f"{CHECKPOINT_ENDING}:" in weights
 
 
 def _files(weights: str) -> tuple[Path, ...]:
-    """The files behind a name: checkpoint and vocabulary, or the three of a folder, by their full paths."""
+    """The absolute paths of a name's files: checkpoint and vocabulary, or the three files of a folder."""
     if _is_published(weights):
         name, _, vocabulary = weights.partition(f"{CHECKPOINT_ENDING}:")
         checkpoint = Path(name.removesuffix(CHECKPOINT_ENDING) + CHECKPOINT_ENDING)
@@ -141,7 +141,7 @@ def _files(weights: str) -> tuple[Path, ...]:
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights).resolve()
     if not weights or not folder.is_dir():
         raise InputError(
-            f"unknown VSE++ weights {weights!r}: name `scenes`, a folder with {FOLDER_FILES[0]}, or a published "
+            f"unknown VSE++ weights {weights!r}: use `scenes`, a folder with {FOLDER_FILES[0]}, or a published "
             f"checkpoint, FILE{CHECKPOINT_ENDING}, with {PUBLISHED_VOCABULARY} beside it or as "
             f"FILE{CHECKPOINT_ENDING}:VOCABULARY"
         )
@@ -149,7 +149,7 @@ def _files(weights: str) -> tuple[Path, ...]:
 
 
 def _sha256(paths: tuple[Path, ...]) -> str:
-    """One hash over the hashes of several files, in their order."""
+    """The hash of the hashes of several files, in their order."""
     total = hashlib.sha256()
     for path in paths:
         try:
@@ -161,7 +161,7 @@ def _sha256(paths: tuple[Path, ...]) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    """What to say of a file that can't be read."""
+    """The message for a file that can't be read."""
     if path.name in FOLDER_FILES:
         hint = f"a folder of a VSE++ model has {', '.join(FOLDER_FILES)}"
     elif path.name.endswith(CHECKPOINT_ENDING):

@@ -1,4 +1,4 @@
-"""The two towers of VSE++ and the folder they are kept in.
+"""The two towers of VSE++, and the format of their folder.
 
 Source: Faghri, Fleet, Kiros, Fidler 2017, "VSE++: Improving Visual-Semantic Embeddings with Hard Negatives",
 arXiv 1707.05612, section 4.1.
@@ -39,11 +39,11 @@ CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME = "vse_config.json", "vocab.json", "m
 
 @dataclass(frozen=True)
 class VseConfig:
-    """What a VSE++ model is made of, without its words and weights.
+    """The configuration of a VSE++ model.
 
-    `backbone` is a name of timm's, or `photos`, the image tower of the photos weights. For evaluation the short side
-    of a picture is resized to `resize_px` and the centre cut out at `image_size`. `absolute` makes all coordinates
-    positive, for order embeddings.
+    `backbone` is the name of a timm model, or `photos`, the image tower of the photos weights. For inference the short
+    side of an image is resized to `resize_px`, and the centre is cropped to `image_size`. `absolute` makes all
+    coordinates positive, for order embeddings.
     """
 
     backbone: str
@@ -57,37 +57,37 @@ class VseConfig:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; `from_dict` turns it back."""
+        """A JSON-ready dictionary, which `from_dict` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> VseConfig:
-        """The configuration `to_dict` wrote.
+        """The configuration in a dictionary of `to_dict`.
 
         Raises:
-            ValueError: A value is missing, unknown, or out of its range.
+            ValueError: A value is missing, unknown, or out of range.
         """
         try:
             values = dict(values)
             for name in {"mean", "std"} & values.keys():
                 values[name] = tuple(float(value) for value in values[name])
-            found = cls(**values)
-            sizes = (found.image_size, found.joint_dim, found.word_dim, found.resize_px)
-            if not isinstance(found.backbone, str) or not all(isinstance(size, int) and size > 0 for size in sizes):
+            config = cls(**values)
+            sizes = (config.image_size, config.joint_dim, config.word_dim, config.resize_px)
+            if not isinstance(config.backbone, str) or not all(isinstance(size, int) and size > 0 for size in sizes):
                 raise ValueError("the backbone must be a text and the sizes whole numbers above 0")
         except TypeError as error:
             raise ValueError(str(error)) from error
-        if found.interpolation not in ("bilinear", "bicubic"):
-            raise ValueError(f"interpolation {found.interpolation!r} is neither bilinear nor bicubic")
-        if len(found.mean) != 3 or len(found.std) != 3 or min(found.std) <= 0:
+        if config.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation {config.interpolation!r} is neither bilinear nor bicubic")
+        if len(config.mean) != 3 or len(config.std) != 3 or min(config.std) <= 0:
             raise ValueError("mean and std must be three numbers each, std above 0")
-        if found.resize_px < found.image_size:
-            raise ValueError(f"resize_px {found.resize_px} is less than image_size {found.image_size}")
-        return found
+        if config.resize_px < config.image_size:
+            raise ValueError(f"resize_px {config.resize_px} is less than image_size {config.image_size}")
+        return config
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How the model wants its pictures when it is used."""
+        """The preprocessing of images for inference."""
         return Preprocessing(
             self.image_size, "shortest", self.interpolation, self.mean, self.std, resize_px=self.resize_px
         )
@@ -97,9 +97,9 @@ class ImageTower(nn.Module):
     """A CNN without its classifier, and one linear layer into the joint space."""
 
     def __init__(self, config: VseConfig) -> None:
-        """Makes the tower with random weights: the CNN as timm starts it, the linear layer Xavier-uniform.
+        """Builds the tower with random weights: the CNN as timm initialises it, the linear layer Xavier-uniform.
 
-        The backbone `photos` has no weights until some are loaded.
+        The weights of the backbone `photos` are uninitialised and must be loaded.
 
         Raises:
             InputError: timm has no such backbone.
@@ -123,22 +123,21 @@ class ImageTower(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """The pooled features of the CNN, (n, width) float32, of any length.
+        """The pooled features of the CNN, (n, width) float32, not normalised.
 
         Args:
-            images: (n, 3, image_size, image_size) float32, with the mean and std of the configuration
-                already applied.
+            images: (n, 3, image_size, image_size) float32, normalised with the mean and std of the configuration.
         """
         features: Tensor = self.backbone(images)
         return features
 
     def project(self, features: Tensor) -> Tensor:
-        """Features (n, width) to vectors (n, joint_dim) of length 1: L2, linear, L2."""
+        """Features (n, width) to unit vectors (n, joint_dim): L2 normalisation, linear, L2 normalisation."""
         joint = F.normalize(self.fc(F.normalize(features, dim=1)), dim=1)
         return joint.abs() if self.absolute else joint
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images, as `features` takes them, to vectors (n, joint_dim) of length 1."""
+        """Images, as `features` takes them, to unit vectors (n, joint_dim)."""
         return self.project(self.features(images))
 
 
@@ -146,7 +145,7 @@ class TextTower(nn.Module):
     """Word embeddings and a one-layer GRU, whose last state is the vector."""
 
     def __init__(self, vocab_size: int, word_dim: int, joint_dim: int, absolute: bool = False) -> None:
-        """Makes the tower with random weights: the embedding uniform in (-0.1, 0.1), the GRU as torch starts it."""
+        """Builds the tower with random weights: the embedding uniform in (-0.1, 0.1), the GRU with torch's default."""
         super().__init__()
         self.embed = nn.Embedding(vocab_size, word_dim)
         self.rnn = nn.GRU(word_dim, joint_dim, num_layers=1, batch_first=True)
@@ -154,14 +153,14 @@ class TextTower(nn.Module):
         nn.init.uniform_(self.embed.weight, -0.1, 0.1)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Texts to vectors (n, joint_dim) of length 1, each the GRU's state after the text's last word.
+        """Texts to unit vectors (n, joint_dim): the GRU's state after the last word of each text.
 
         Args:
             ids: (n, length) int64, padded with 0.
             lengths: (n,) int64, in any order, each from 1 to `length`.
 
         Returns:
-            Rows in the order of `ids`; they depend neither on one another nor on the padding.
+            Rows in the order of `ids`; a row depends neither on the other texts nor on the padding.
         """
         packed = pack_padded_sequence(self.embed(ids), lengths.cpu(), batch_first=True, enforce_sorted=False)
         _, last = self.rnn(packed)
@@ -170,7 +169,7 @@ class TextTower(nn.Module):
 
 
 class VseModel(NamedTuple):
-    """A whole VSE++ model."""
+    """A VSE++ model with its configuration and vocabulary."""
 
     config: VseConfig
     vocabulary: Vocabulary
@@ -179,7 +178,7 @@ class VseModel(NamedTuple):
 
 
 def new_model(config: VseConfig, vocabulary: Vocabulary) -> VseModel:
-    """An untrained model; torch's generator decides its weights."""
+    """An untrained model, initialised with torch's global generator."""
     text_tower = TextTower(len(vocabulary), config.word_dim, config.joint_dim, config.absolute)
     return VseModel(config, vocabulary, ImageTower(config), text_tower)
 
@@ -194,19 +193,19 @@ def save_folder(
 ) -> None:
     """Writes a model as `vse_config.json`, `vocab.json` and `model.safetensors`.
 
-    The files are written beside their places first and then renamed, so a model that is there already stays
-    whole when writing fails. Other files of the folder are left alone.
+    Temporary files are written first and then renamed, so that an existing model is kept if writing fails. Other files
+    in the folder are not changed.
 
     Args:
-        folder: Made if it isn't there.
+        folder: The folder, created if missing.
         config: The configuration of both towers.
         vocabulary: The words of the text tower.
         image_tower: Its weights get the keys `image.*`.
         text_tower: Its weights get the keys `text.*`.
-        half: Keep the weights in 16 bits, not 32.
+        half: Whether to store the weights in 16 bits instead of 32.
 
     Raises:
-        ValueError: A weight is not finite, or not in 16 bits.
+        ValueError: A weight is not finite in the stored type.
     """
     state = {f"image.{k}": v for k, v in image_tower.state_dict().items()}
     state |= {f"text.{k}": v for k, v in text_tower.state_dict().items()}
@@ -227,28 +226,29 @@ def save_folder(
 
 
 def read_config(folder: Path) -> VseConfig:
-    """The configuration of a folder.
+    """The configuration in a folder of weights.
 
     Raises:
-        InputError: A file of the folder is missing, or the configuration damaged.
+        InputError: A file of the folder is missing, or the configuration is damaged.
     """
     missing = [name for name in (CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME) if not (folder / name).is_file()]
     if missing:
-        raise InputError(f"{folder} is no folder of a VSE++ model: {' and '.join(missing)} missing")
+        are_missing = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise InputError(f"{folder} is not a folder of VSE++ weights: {are_missing}")
     try:
         values = json.loads((folder / CONFIG_NAME).read_text("utf8"))
         if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         return VseConfig.from_dict(values)
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{folder / CONFIG_NAME} {read_failure(error, folder / CONFIG_NAME)}") from error
 
 
 def load_folder(folder: Path) -> VseModel:
-    """The model of a folder, float32 on the CPU, in evaluation mode.
+    """The model in a folder of weights, float32 on the CPU, in evaluation mode.
 
     Raises:
-        InputError: A file is missing, damaged, or doesn't fit the others.
+        InputError: A file is missing, damaged, or doesn't match the others.
     """
     config = read_config(folder)
     with unfilled():

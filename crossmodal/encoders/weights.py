@@ -1,4 +1,4 @@
-"""What all families do with their weights and vectors: hash the one, normalise the other."""
+"""Functions for the weights and vectors of all families: hash and check weights, normalise vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal.
 
     Raises:
-        InputError: It can't be read.
+        InputError: The file can't be read.
     """
     try:
         with path.open("rb") as file:
@@ -27,25 +27,25 @@ def sha256(path: Path) -> str:
 
 
 def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
-    """Refuses weights that are not the ones of the spec any more.
+    """Checks that the weights on this machine, with the hash `weights_hash`, are still those of the spec.
 
     Raises:
-        StateError: `weights_hash`, what they are now, is another.
+        StateError: The hash differs.
     """
     if weights_hash != spec.weights_hash:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
 
 
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
-"""Keys under which checkpoints have their tensors, if not at the top."""
+"""Keys under which a checkpoint may nest its tensors."""
 
 
 def check_tensors(file: Path) -> None:
-    """Refuses a checkpoint that does not have named tensors; their values are not read if they can be mapped.
+    """Checks that a checkpoint consists of named tensors; memory-maps them if the format allows it.
 
     Raises:
-        ValueError: It has something else.
-        RuntimeError, EOFError, OSError, pickle.UnpicklingError, safetensors.SafetensorError: It is damaged.
+        ValueError: The checkpoint has other content.
+        RuntimeError, EOFError, OSError, pickle.UnpicklingError, safetensors.SafetensorError: The file is damaged.
     """
     import torch
     from safetensors import safe_open
@@ -63,40 +63,40 @@ def check_tensors(file: Path) -> None:
     if isinstance(content, dict):
         state = next((content[key] for key in NESTED if key in content), content)
     if not isinstance(state, dict) or not state:
-        raise ValueError(f"it has {str(state)[:40]!r} and no tensors by name")
+        raise ValueError(f"it has {str(state)[:40]!r} instead of named tensors")
     others = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if others:
         raise ValueError(f"{str(others[0])[:80]!r} is not a tensor")
 
 
 def unfilled() -> AbstractContextManager[Any]:
-    """Modules of torch that are made in here have no random numbers in their weights, but what lies in the memory.
+    """A context in which torch modules are created without initialising their weights.
 
-    For one whose weights are then all loaded. To draw those of ViT-B-32 first takes four seconds.
+    For modules whose weights are all loaded afterwards; the random initialisation of ViT-B-32 takes four seconds.
     """
     from torch import Tensor
     from torch.nn import init
     from torch.overrides import TorchFunctionMode
 
-    drawing = {Tensor.normal_, Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_}
+    initialisers = {Tensor.normal_, Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_}
 
     class Unfilled(TorchFunctionMode):
         def __torch_function__(
             self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
-            named = kwargs or {}
-            if function in drawing:
-                return args[0] if args else named["tensor"]
-            return function(*args, **named)
+            keywords = kwargs or {}
+            if function in initialisers:
+                return args[0] if args else keywords["tensor"]
+            return function(*args, **keywords)
 
     return Unfilled()
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
-    """Rows scaled to length 1 (epsilon 1e-12), float32; the one place where vectors are normalised.
+    """The rows scaled to length 1 (epsilon 1e-12), float32. Encoders normalise vectors only here.
 
     Raises:
-        ValueError: A row that is not finite: the weights are broken.
+        ValueError: A row is not finite, so the weights are damaged.
     """
     if not np.isfinite(vectors).all():
         raise ValueError("the model returned vectors that are not finite: its weights are damaged")

@@ -1,6 +1,6 @@
-"""BERT's uncased WordPiece tokenizer: texts to the ids of a vocabulary.
+"""BERT's uncased WordPiece tokenizer: texts to token ids.
 
-A test compares it with ids that the reference implementation (the `tokenizers` package) gave.
+A test compares the ids with those of the reference implementation, the package `tokenizers`.
 
 Source: Devlin et al. 2019 (BERT), `BasicTokenizer` and `WordpieceTokenizer` of its published code.
 """
@@ -24,40 +24,37 @@ CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F
 
 
 class WordPiece:
-    """Splits lower-cased words without accents into the longest pieces that the vocabulary has."""
+    """Splits words, lower-cased and without accents, into the longest pieces in the vocabulary."""
 
     def __init__(self, vocabulary: Sequence[str], context_length: int):
-        """`vocabulary` in the order of ids, [PAD] first; a text is cut at `context_length` tokens, ends included."""
+        """`vocabulary` is in the order of ids, [PAD] first; `context_length` includes [CLS] and [SEP]."""
         self.ids = {piece: number for number, piece in enumerate(vocabulary)}
         self.context_length = context_length
         self._pieces = lru_cache(maxsize=20_000)(self._split)
 
     @classmethod
     def read(cls, path: Path, context_length: int) -> WordPiece:
-        """The tokenizer of a vocabulary file with one piece a line."""
+        """The tokenizer of a vocabulary file with one piece per line."""
         return cls(path.read_text("utf8").rstrip("\n").split("\n"), context_length)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text between [CLS] and [SEP]."""
-        found = [piece for word in words(text) for piece in self._pieces(word)]
-        return [self.ids[START], *found[: self.context_length - 2], self.ids[END]]
+        """The ids of a text between [CLS] and [SEP], at most `context_length`."""
+        pieces = [piece for word in words(text) for piece in self._pieces(word)]
+        return [self.ids[START], *pieces[: self.context_length - 2], self.ids[END]]
 
     @staticmethod
     def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-        """(n, longest) ids, the rest 0."""
+        """The ids as an array (n, longest), padded with 0."""
         ids = np.zeros((len(rows), max(map(len, rows), default=0)), np.int64)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
         return ids
 
     def known_share(self, texts: Iterable[str]) -> float:
-        """The share of the words of texts that the vocabulary has as a whole: .9 and more in its own language.
-
-        One for texts without letters.
-        """
-        found = [self._pieces(word) for text in texts for word in words(text) if word.isalpha()]
-        known = sum(len(pieces) == 1 and pieces[0] != self.ids[UNKNOWN] for pieces in found)
-        return known / len(found) if found else 1.0
+        """The share of words that are single pieces of the vocabulary: over 0.9 in its language, 1 without words."""
+        all_pieces = [self._pieces(word) for text in texts for word in words(text) if word.isalpha()]
+        known = sum(len(pieces) == 1 and pieces[0] != self.ids[UNKNOWN] for pieces in all_pieces)
+        return known / len(all_pieces) if all_pieces else 1.0
 
     def _split(self, word: str) -> tuple[int, ...]:
         if len(word) > MAX_WORD:
@@ -76,7 +73,7 @@ class WordPiece:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text: lower-cased, without accents and control characters, punctuation and CJK signs apart.
+    """The words of a text, lower-cased, without accents and control characters; punctuation and CJK are separate words.
 
     Example:
         >>> words("A dog's Café!")

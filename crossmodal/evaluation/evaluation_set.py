@@ -56,7 +56,7 @@ class EvaluationSet:
         """
         if self.captions and "text" not in family_of(family).modalities:
             raise InputError(
-                f"{self.name} has captions, and {family} knows pictures only: evaluate it on a folder of class "
+                f"{self.name} has captions, and {family} encodes images only: evaluate it on a folder of class "
                 "folders without captions, or choose another model with -m"
             )
 

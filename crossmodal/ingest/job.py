@@ -196,7 +196,7 @@ class IndexJob(StoreReader):
     def note_unused_captions(self, data_set: str) -> None:
         """Reports how many captions an image-only model leaves out."""
         if n := self.n_captions():
-            self.report.note(data_set, f"{n} captions left out: {self._collection.model} knows pictures only")
+            self.report.note(data_set, f"{n} captions left out: {self._collection.model} encodes images only")
 
     # -- the end of the run
 

@@ -50,7 +50,7 @@ def resolve(weights: str) -> ModelSpec:
     """The spec of a folder that training wrote; its vectors are those of its dense encoder.
 
     Raises:
-        InputError: There is no such folder, or its dense encoder encodes pictures only.
+        InputError: There is no such folder, or its dense encoder encodes images only.
         StateError: A file is missing or damaged.
     """
     folder = Path(weights).expanduser().resolve()
@@ -58,7 +58,7 @@ def resolve(weights: str) -> ModelSpec:
     base = config.base
     if "text" not in base.modalities:
         raise InputError(
-            f"{folder} is a sparse model on {base}, which encodes pictures only: it can be evaluated but not indexed "
+            f"{folder} is a sparse model on {base}, which encodes images only: it can be evaluated but not indexed "
             "with; train one on an encoder that also encodes texts"
         )
     digest = hashlib.sha256("".join(sha256(folder / name) for name in (CONFIG_NAME, TERMS_NAME, HEADS_NAME)).encode())

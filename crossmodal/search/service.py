@@ -97,7 +97,7 @@ class SearchService:
 
     def _text_vectors(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         if texts and "text" not in self._model.modalities:
-            raise InputError(f"this collection is of {self._model}, which knows pictures only: search with a picture")
+            raise InputError(f"this collection is of {self._model}, which encodes images only: search with a picture")
         for text in texts:
             if not text.strip():
                 raise InputError("the text is empty")

@@ -126,7 +126,7 @@ def test_nothing_to_evaluate_says_what_to_do(run_app: RunApp, few: Path, class_f
         (("-d", class_folders, "--folds", "2"), "no captions"),
         (("-d", few, "--folds", "3"), "-n 18"),
         (("-d", few, "--compare", "clap:x"), "unknown model 'clap'"),
-        (("-d", few, "--compare", "timm:resnet18/random"), "timm knows pictures only"),
+        (("-d", few, "--compare", "timm:resnet18/random"), "timm encodes images only"),
         (("-d", few, "--through", "flow", "--compare", "clip:scenes"), "a collection has one model"),
         (("-d", few, "--through", "flow", "--folds", "2"), "--folds"),
         (("-d", few, "--through", "flow", "-w", tmp_path), "python app.py -t index"),

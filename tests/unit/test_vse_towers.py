@@ -225,7 +225,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME])
 def test_a_folder_without_a_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"{name} missing"):
+    with pytest.raises(InputError, match=f"{name} is missing"):
         load_folder(folder)
 
 
