@@ -1,1 +1,1 @@
-"""How good a model is."""
+"""Evaluation of encoders and sparse models: retrieval figures, tables and reports."""

@@ -1,6 +1,6 @@
-"""How well pictures find others of their class, and class names the pictures of the class: precision at k.
+"""Precision at k and the search score of ConvNet Playground for images in class folders.
 
-Also the search score of ConvNet Playground.
+Queries are images, which should retrieve others of their class, or class names, which should retrieve the class.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from crossmodal.core.types import Vectors
 
 KS = (1, 5, 10)
 DEPTH = 15
-"""How many of the best other pictures count: the top 15 of the search score."""
+"""Number of results per image query, as in the definition of the search score."""
 
 NAME_K = 10
-"""How many of the best pictures count where class names are searched for."""
+"""Number of results per class name."""
 
 CHUNK = 512
 
-Hits = NDArray[np.bool_]  # (n, depth): whether the picture at that place is of the query's class
+Hits = NDArray[np.bool_]  # (n, depth): whether the result at that rank is of the query's class
 
 
 def number_classes(names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """The classes in alphabetical order, and the number of each picture's.
+    """The classes in alphabetical order, and the index of each image's class.
 
     Raises:
-        InputError: One class only, or none with two pictures: there is nothing to tell apart or to find.
+        InputError: There is one class only, or no class has two images.
 
     Example:
         >>> number_classes(["dog", "cat", "dog"])
@@ -40,29 +40,29 @@ def number_classes(names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     if len(classes) < 2:
         raise InputError(
             f"all {len(names)} pictures are in one folder ({', '.join(classes)}) and none has captions: "
-            "put them into one folder a class, or bring a caption file"
+            "put them into one folder per class, or add a caption file"
         )
     number = {name: place for place, name in enumerate(classes)}
     class_of = np.array([number[name] for name in names], np.int64)
     if np.bincount(class_of).max() < 2:
         raise InputError(
             f"each of the {len(classes)} class folders has one picture only, and none has captions: "
-            "put two or more pictures into a folder, or bring a caption file"
+            "put two or more pictures into a folder, or add a caption file"
         )
     return classes, class_of
 
 
 def hits_among_best(images: Vectors, class_of: NDArray[np.int64], depth: int = DEPTH) -> Hits:
-    """Which of the best other pictures of each picture are of its class.
+    """Whether the nearest other images of each image are of its class.
 
     Args:
         images: (n, dim) unit vectors.
-        class_of: (n,) number of each picture's class.
-        depth: How many of the best to look at.
+        class_of: (n,) index of each image's class.
+        depth: Number of results per query.
 
     Returns:
-        (n, depth), best first, the query itself left out, False where there are no more pictures. A tie
-        counts against us: a picture of another class with the same score stands before.
+        (n, depth), best first, without the query, False beyond the number of images. Ties are pessimistic: an image of
+        another class with the same score ranks first.
 
     Example:
         >>> images = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
@@ -72,21 +72,21 @@ def hits_among_best(images: Vectors, class_of: NDArray[np.int64], depth: int = D
                [False,  True],
                [ True, False]])
     """
-    found = np.zeros((len(images), depth), np.bool_)
+    hits = np.zeros((len(images), depth), np.bool_)
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
         scores = images[part] @ images.T
         rows = np.arange(len(scores))
-        scores[rows, start + rows] = -np.inf  # the query itself stands last, and is cut off
+        scores[rows, start + rows] = -np.inf  # ranks the query itself last, to cut it off
         same = class_of[part, None] == class_of[None, :]
         same[rows, start + rows] = False
         best = np.lexsort((same, -scores), axis=1)[:, :-1][:, :depth]
-        found[part, : best.shape[1]] = np.take_along_axis(same, best, axis=1)
-    return found
+        hits[part, : best.shape[1]] = np.take_along_axis(same, best, axis=1)
+    return hits
 
 
 def name_query(name: str) -> str:
-    """The text that a class is searched for with.
+    """The text query for the name of a class.
 
     Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4 (the default prompt).
 
@@ -100,16 +100,16 @@ def name_query(name: str) -> str:
 def name_precisions(
     images: Vectors, texts: Vectors, class_of: NDArray[np.int64], k: int = NAME_K
 ) -> NDArray[np.float64]:
-    """Of the k pictures that are nearest to a class's name, the share that is of the class.
+    """Precision at k of each class name: the share of the k nearest images that are of the class.
 
     Args:
         images: (n, dim) unit vectors.
         texts: (number of classes, dim) unit vectors of the names.
-        class_of: (n,) number of each picture's class.
-        k: How many of the best to look at; a class of fewer pictures can't reach 1.
+        class_of: (n,) index of each image's class.
+        k: Number of results; a class with fewer images can't reach 1.
 
     Returns:
-        (number of classes,) in [0, 1]. A tie counts against us, as in `hits_among_best`.
+        (number of classes,) in [0, 1]. Ties are pessimistic, as in `hits_among_best`.
 
     Example:
         >>> images = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
@@ -123,11 +123,11 @@ def name_precisions(
 
 
 def precision_at(hits: Hits, k: int) -> NDArray[np.float64]:
-    """Of the k best, the share that is of the query's class.
+    """Precision at k of each image: the share of the k best results that are of its class.
 
     Args:
-        hits: (n, depth) of `hits_among_best`.
-        k: At most `depth`. A class with fewer than k others can't reach 1.
+        hits: (n, depth), from `hits_among_best`.
+        k: At most `depth`; a class with fewer than k other images can't reach 1.
 
     Returns:
         (n,) in [0, 1].
@@ -141,16 +141,16 @@ def precision_at(hits: Hits, k: int) -> NDArray[np.float64]:
 
 
 def search_score(hits: Hits) -> NDArray[np.float64]:
-    """The share of the best 15 that is of the query's class, weighted by place, in percent.
+    """The share of the 15 best results that are of the query's class, weighted by rank, in percent.
 
     Args:
-        hits: (n, 15) of `hits_among_best`.
+        hits: (n, 15), from `hits_among_best`.
 
     Returns:
-        (n,) in [0, 100]. The place i from 0 weighs (15 - i) / 15, and all weights together are 8: fewer
-        pictures than 15 can't reach 100.
+        (n,) in [0, 100]. Rank i, from 0, has the weight (15 - i) / 15, and the weights sum to 8; with fewer than 15
+        other images the score can't reach 100.
 
-    Source: ConvNet Playground (Cloudera Fast Forward Labs, 2019), with the query itself left out.
+    Source: ConvNet Playground (Cloudera Fast Forward Labs, 2019), here without the query itself.
 
     Example:
         >>> hits = np.zeros((1, 15), bool)
@@ -164,22 +164,22 @@ def search_score(hits: Hits) -> NDArray[np.float64]:
 
 
 def figures(hits: Hits, classes: Sequence[str], class_of: NDArray[np.int64]) -> dict[str, Any]:
-    """The means over all queries, and over those of each class, ready for JSON.
+    """The means over all queries and over those of each class, JSON-ready.
 
-    A picture that is alone in its class is among the candidates and is no query: it has nothing to find.
+    The only image of a class is a candidate, but not a query.
 
     Returns:
         `{"queries", "alone", "P@1", "P@5", "P@10", "search_score", "per_class": {name: {...}}}`.
     """
     n_of_class = np.bincount(class_of, minlength=len(classes))
-    asked = n_of_class[class_of] > 1
+    is_query = n_of_class[class_of] > 1
     per_class = {
         name: {"images": int(n_of_class[number]), **_means(hits[class_of == number])}
         for number, name in enumerate(classes)
         if n_of_class[number] > 1
     }
-    alone = int((~asked).sum())
-    return {"queries": int(asked.sum()), "alone": alone, **_means(hits[asked]), "per_class": per_class}
+    alone = int((~is_query).sum())
+    return {"queries": int(is_query.sum()), "alone": alone, **_means(hits[is_query]), "per_class": per_class}
 
 
 def _means(hits: Hits) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Images and captions of a data set as vectors, for evaluation and for heads trained on frozen vectors."""
+"""Encodes the images and captions of a data set, for evaluation and for training heads on frozen vectors."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class EncodedSplit:
 
 
 def image_of_captions(records: Sequence[ImageRecord]) -> NDArray[np.int64]:
-    """(number of captions,) the position of each caption's record."""
+    """The index of each caption's record, (number of captions,) int64."""
     return np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
 
 
 def encode_split(encoder: Encoder, records: Sequence[ImageRecord], advance: Advance, batch_size: int) -> EncodedSplit:
-    """The images of these records and all their captions, encoded.
+    """The encoded images of records and all their captions.
 
     Raises:
-        InputError: An image can't be read; it is named.
+        InputError: An image can't be read; the message names it.
     """
     images = encode_images(encoder, records, advance, batch_size)
     captions = [caption for record in records for caption in record.captions]
@@ -62,23 +62,23 @@ def encode_split(encoder: Encoder, records: Sequence[ImageRecord], advance: Adva
 
 
 def with_captions(encoder: Encoder, images: Vectors, captions: list[str], image_of: NDArray[np.int64]) -> EncodedSplit:
-    """Encoded images with their captions, encoded if the encoder encodes texts."""
+    """A split of encoded images and their captions, which are encoded if the encoder supports texts."""
     texts = encode_texts(encoder, captions) if "text" in encoder.spec.modalities else None
     return EncodedSplit(images, texts, captions, image_of)
 
 
 def encode_images(encoder: Encoder, records: Sequence[ImageRecord], advance: Advance, batch_size: int) -> Vectors:
-    """(n, dim) unit vectors of the images, in order.
+    """Unit vectors (n, dim) of the images of records, in order.
 
     Raises:
-        InputError: An image can't be read; it is named.
+        InputError: An image can't be read; the message names it.
     """
     parts = (records[start : start + batch_size] for start in range(0, len(records), batch_size))
     return encode_batches(encoder, (np.stack([_pixels(encoder, record) for record in part]) for part in parts), advance)
 
 
 def encode_batches(encoder: Encoder, batches: Iterable[Pixels], advance: Advance) -> Vectors:
-    """(n, dim) unit vectors of batches (n_i, size_px, size_px, 3) uint8, in order."""
+    """Unit vectors (n, dim) of batches (n_i, size_px, size_px, 3) uint8, in order."""
     vectors = [np.empty((0, encoder.spec.dim), np.float32)]
     for batch in batches:
         vectors.append(encoder.encode_images(batch))
@@ -87,14 +87,14 @@ def encode_batches(encoder: Encoder, batches: Iterable[Pixels], advance: Advance
 
 
 def encode_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """(m, dim) unit vectors of texts, in order."""
+    """Unit vectors (m, dim) of texts, in order."""
     parts = [encoder.encode_texts(texts[start : start + TEXT_BATCH]) for start in range(0, len(texts), TEXT_BATCH)]
     return np.concatenate([np.empty((0, encoder.spec.dim), np.float32), *parts])
 
 
-def unreadable(record: ImageRecord, why: object) -> str:
-    """The message for an image that can't be read: none is skipped, as the figures would be of another set."""
-    return f"{record.path}: {why}: mend it or take it out of the data set"
+def unreadable(record: ImageRecord, reason: object) -> str:
+    """The message for an unreadable image, which ends the evaluation: figures without it would not be comparable."""
+    return f"{record.path}: {reason}: repair it or remove it from the data set"
 
 
 def _pixels(encoder: Encoder, record: ImageRecord) -> Pixels:

@@ -1,4 +1,4 @@
-"""The set that an evaluation ranks: the images of a split with their captions, or in class folders."""
+"""The set that an evaluation ranks: the images of a split, with captions or in class folders."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Image i is `records[i]`; caption j belongs to image `image_of[j]`. Without captions, folders are classes.
+    """The images and captions to rank. Without captions, the folders of the images are classes.
 
-    `left_out` counts the records of the data set that are not evaluated, by reason.
+    Image i is `records[i]`, and caption j belongs to image `image_of[j]`. `left_out` counts the records that are not
+    evaluated, by reason.
     """
 
     name: str
@@ -40,7 +41,7 @@ class EvaluationSet:
 
     @cached_property
     def image_of(self) -> NDArray[np.int64]:
-        """(number of captions,) the image of each caption."""
+        """The index of each caption's image, (number of captions,) int64."""
         return image_of_captions(self.records)
 
     @property
@@ -49,10 +50,10 @@ class EvaluationSet:
         return [record.path.resolve().parent.name for record in self.records]
 
     def check_family(self, family: str) -> None:
-        """Refuses a family that encodes images only if there are captions to rank.
+        """Checks that a family encodes texts if there are captions to rank.
 
         Raises:
-            InputError: It does, or it is unknown.
+            InputError: The family encodes images only, or is unknown.
         """
         if self.captions and "text" not in family_of(family).modalities:
             raise InputError(
@@ -61,10 +62,10 @@ class EvaluationSet:
             )
 
     def content(self, picture: int) -> bytes:
-        """The encoded bytes of an image.
+        """The bytes of an image file.
 
         Raises:
-            InputError: It can't be read.
+            InputError: The image can't be read.
         """
         try:
             return of_record(self.records[picture])
@@ -79,22 +80,22 @@ class EvaluationSet:
 def read_set(
     data_set: str, split: str | None = None, columns: Columns = (), at_most: int | None = None
 ) -> EvaluationSet:
-    """The images that have captions, or all images if none has captions.
+    """The set of the images with captions, or of all images if none has captions.
 
-    The protocol uses five captions an image; further ones are counted in `left_out`, as are unreadable records.
+    The protocol uses five captions per image. `left_out` counts further captions and unreadable records.
 
     Args:
-        data_set: A name or a path, as `-d` takes it.
+        data_set: A name or a path, as for `-d`.
         split: The split, or None for all records.
-        columns: Names of the columns of a Parquet data set, (role, name).
-        at_most: How many images to keep.
+        columns: Column names of a Parquet data set, as (role, name).
+        at_most: Maximum number of images; None for all.
 
     Raises:
         InputError: The data set does not exist, or has no images in that split.
     """
-    found = list(data_sets.read(data_sets.canonical(data_set), split, columns))
-    records = [record for record in found if isinstance(record, ImageRecord)]
-    failures = [record for record in found if isinstance(record, Failure)]
+    entries = list(data_sets.read(data_sets.canonical(data_set), split, columns))
+    records = [entry for entry in entries if isinstance(entry, ImageRecord)]
+    failures = [entry for entry in entries if isinstance(entry, Failure)]
     if not records:
         of_split = f" in its split {split!r}" if split else ""
         failed = (
@@ -111,4 +112,4 @@ def read_set(
     kept = (captioned or records)[:at_most]
     left_out["captions_beyond_five"] = sum(max(0, len(r.captions) - CAPTIONS_AN_IMAGE) for r in kept)
     kept = [replace(record, captions=record.captions[:CAPTIONS_AN_IMAGE]) for record in kept]
-    return EvaluationSet(data_set, split, kept, {why: n for why, n in left_out.items() if n})
+    return EvaluationSet(data_set, split, kept, {reason: n for reason, n in left_out.items() if n})

@@ -1,4 +1,4 @@
-"""Evaluation of an encoder by exact scores: recall by the field's protocol, or precision by class folder."""
+"""Evaluation of an encoder by exact scores: recall by the standard protocol, or precision by class folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COCO_5K, COCO_FOLDS = 5000, 5
 
 
 def check(subject: EvaluationSet, n_folds: int) -> None:
-    """Refuses folds that do not fit the set, and a set without captions or classes.
+    """Checks that the set has captions or classes, and that the folds fit it.
 
     Raises:
-        InputError: The message says what to change.
+        InputError: It does not; the message says what to change.
     """
     if not subject.captions:
         if n_folds:
@@ -39,18 +39,18 @@ def check(subject: EvaluationSet, n_folds: int) -> None:
 def evaluate_encoder(
     encoder: Encoder, subject: EvaluationSet, n_folds: int, advance: Advance
 ) -> tuple[dict[str, Any], Ranked | ClassesRanked]:
-    """The figures of an encoder, and the ranks that they come from.
+    """The figures of an encoder, and the ranks they are computed from.
 
     Args:
-        encoder: Has the towers that the set needs.
+        encoder: An encoder with the towers that the set needs.
         subject: A set that `check` accepts.
-        n_folds: Folds to rank in, too; 0 for COCO's five if there are 5,000 images, else none.
-        advance: Called as images are encoded.
+        n_folds: Number of folds to rank in addition; 0 for COCO's five if there are 5,000 images, else none.
+        advance: Called with the number of images encoded since the last call.
 
     Returns:
-        With captions `images`, `captions`, `t2i`, `i2t`, `rsum`, `folds_1k` if there are folds, and `skills` for
-        scenes. Without captions `images`, `classes` and, if the encoder encodes texts, `class_name_p10` and
-        `class_names`: precision at 10 of the images that the name of each class finds, and its mean.
+        With captions: `images`, `captions`, `t2i`, `i2t`, `rsum`, `folds_1k` with folds of 1,000, and `skills` for
+        scenes. Without captions: `images`, `classes` and, if the encoder encodes texts, the precision at 10 of each
+        class name in `class_names` and its mean in `class_name_p10`.
 
     Raises:
         InputError: An image can't be read.
@@ -96,7 +96,7 @@ def _by_captions(
 
 
 def _best_but(scores: Vectors, excluded: NDArray[np.bool_]) -> int:
-    """The candidate with the best score among those not excluded; -1 if all are."""
+    """The index of the best score that is not excluded; -1 if all are."""
     return -1 if excluded.all() else int(np.where(excluded, -np.inf, scores).argmax())
 
 
@@ -107,7 +107,7 @@ def _nearest(images: Vectors, picture: int) -> list[int]:
 
 
 def _scenes_of(subject: EvaluationSet) -> list[Scene]:
-    """The scenes that the images show, if they are scenes; else an empty list."""
+    """The scenes of the images; empty if the data set does not consist of scenes."""
     recipe_file = subject.records[0].path.parent.parent / "recipe.json"
     if not recipe_file.exists():
         return []

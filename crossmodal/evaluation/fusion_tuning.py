@@ -1,7 +1,7 @@
-"""The fusion of dense vectors, learned terms and BM25 over captions that ranks best on a split.
+"""Selects the fusion of dense vectors, learned terms and BM25 over captions that ranks best on a split.
 
-The captions that an image is found by never include the query. For that, the captions are split into folds by their
-position: caption c of each image is ranked by the other captions, with caption c left out of all images.
+BM25 never searches the query itself: the captions are split into folds by position, and caption c of each image is
+searched in the other captions, with caption c excluded for all images.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def tune(parts: Mapping[str, Answer], image_of: NDArray[np.int64], n_images: int
     """The fusion with the best R@10, then MRR, of all candidates.
 
     Args:
-        parts: The matches of each part for every caption, as `matches_of_parts` returns them.
-        image_of: (m,) the image of each caption.
-        n_images: How many images there are.
+        parts: The matches of each part for every caption, from `matches_of_parts`.
+        image_of: (m,) index of each caption's image.
+        n_images: The number of images.
 
     Returns:
-        `{"parts", "rows", "best"}`: the names of the parts in their order; the figures of each part alone, of `rrf`
-        and of the best fusion; and the best fusion as text.
+        `{"parts", "rows", "best"}`: the names of the parts in order; the figures of each part alone, of `rrf`, and of
+        the best fusion; and the best fusion as text.
     """
     by_method = {
         method: [scores_of_all(shares(matches, method), matches[1], n_images, 0.0) for matches in parts.values()]
@@ -44,7 +44,7 @@ def tune(parts: Mapping[str, Answer], image_of: NDArray[np.int64], n_images: int
     for fusion in candidates(len(parts)):
         weighted = zip(fusion.weights_for(len(parts)), by_method[fusion.method], strict=True)
         total = sum((weight * scores for weight, scores in weighted if weight), np.zeros((1, 1), np.float32))
-        tried.append((fusion, measures.figures(_ranks_of_found(total, image_of))))
+        tried.append((fusion, measures.figures(_ranks_of_matches(total, image_of))))
     alone = {name: dict(tried)[_alone(place, len(parts))] for place, name in enumerate(parts)}
     best, figures = max(tried, key=lambda pair: (pair[1]["R@10"], pair[1]["MRR"]))
     rows = {**alone, "rrf": tried[0][1], f"best: {best}": figures}
@@ -52,7 +52,7 @@ def tune(parts: Mapping[str, Answer], image_of: NDArray[np.int64], n_images: int
 
 
 def matches_of_parts(model: SparseModel, split: EncodedSplit, depth: int = DEPTH) -> dict[str, Answer]:
-    """The matches of each part for every caption: `dense` and `bm25` only if there are vectors, and other captions."""
+    """The matches of each part for every caption; `dense` needs text vectors, `bm25` several captions of an image."""
     depth = min(depth, len(split.images))
     images, queries = weights_of(model, split)
     parts: dict[str, Answer] = {}
@@ -66,7 +66,7 @@ def matches_of_parts(model: SparseModel, split: EncodedSplit, depth: int = DEPTH
 
 
 def caption_positions(image_of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(m,) the position of each caption among those of its image, from 0; captions of an image are adjacent.
+    """The position of each caption among those of its image, (m,) from 0; captions of an image are adjacent.
 
     Example:
         >>> caption_positions(np.array([0, 0, 0, 1, 1, 2])).tolist()
@@ -83,14 +83,14 @@ def _dense_matches(images: Vectors, texts: Vectors, depth: int) -> Answer:
     scores = np.empty((len(texts), depth), np.float32)
     keys = np.empty(scores.shape, np.int64)
     for start in range(0, len(keys), CHUNK):
-        every = texts[start : start + CHUNK] @ images.T
-        best = np.argsort(-every, axis=1, kind="stable")[:, :depth]
-        keys[start : start + CHUNK], scores[start : start + CHUNK] = best, np.take_along_axis(every, best, axis=1)
+        products = texts[start : start + CHUNK] @ images.T
+        best = np.argsort(-products, axis=1, kind="stable")[:, :depth]
+        keys[start : start + CHUNK], scores[start : start + CHUNK] = best, np.take_along_axis(products, best, axis=1)
     return scores, keys
 
 
 def _bm25_matches(split: EncodedSplit, position: NDArray[np.int64], depth: int) -> Answer:
-    """BM25 over the other captions, a fold a position."""
+    """The BM25 matches of each caption, searched in the captions at other positions."""
     scores = np.full((len(position), depth), -np.inf, np.float32)
     keys = np.full((len(position), depth), -1, np.int64)
     for left_out in range(int(position.max()) + 1):
@@ -105,8 +105,8 @@ def _bm25_matches(split: EncodedSplit, position: NDArray[np.int64], depth: int) 
     return scores, keys
 
 
-def _ranks_of_found(scores: Vectors, image_of: NDArray[np.int64]) -> Ranks:
-    """As `ranks_of_scores`; an image with a score of 0 was found by no part and ranks last."""
+def _ranks_of_matches(scores: Vectors, image_of: NDArray[np.int64]) -> Ranks:
+    """As `ranks_of_scores`, but an image with a score of 0 matched in no part and ranks last."""
     return measures.ranks_of_scores(np.where(scores > 0, scores, -np.inf).astype(np.float32), image_of)
 
 

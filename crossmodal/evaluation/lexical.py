@@ -1,4 +1,4 @@
-"""How well pictures are found by their words, and what the posting lists look like."""
+"""Figures of lexical retrieval: ranks, recall tables and plots, and statistics of posting lists."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from crossmodal.evaluation.tables import FigureTable
 KS = (1, 5, 10, 20, 30, 40, 50, 100)
 
 
-def ranks_of_scores(scores: Vectors, own: NDArray[np.int64]) -> Ranks:
-    """The rank of each query's own picture; a picture with the same score stands before it.
+def ranks_of_scores(scores: Vectors, image_of: NDArray[np.int64]) -> Ranks:
+    """The rank of each query's image, (m,) from 1; other images with the same score rank first.
 
     Args:
-        scores: (m, n), query i and picture j; `-inf` where it was not found.
-        own: (m,) the picture of each query.
+        scores: (m, n) of query i and image j; `-inf` if it is not a match.
+        image_of: (m,) index of each query's image.
 
     Example:
         >>> ranks_of_scores(np.array([[0.5, 0.9, 0.9]], np.float32), np.array([2]))
         array([2])
     """
-    of_own = np.take_along_axis(scores, own[:, None], axis=1)
-    return np.asarray(scores.shape[1] - np.count_nonzero(scores < of_own, axis=1), np.int64)
+    relevant = np.take_along_axis(scores, image_of[:, None], axis=1)
+    return np.asarray(scores.shape[1] - np.count_nonzero(scores < relevant, axis=1), np.int64)
 
 
 def sparse_ranks(images: csr_matrix, queries: csr_matrix, image_of: NDArray[np.int64]) -> Ranks:
-    """The rank of each query's own picture by the dot product: (n, V) pictures, (m, V) queries, (m,) rows."""
+    """The rank (m,) of each query's image by dot product.
+
+    Args:
+        images: (n, V) weights.
+        queries: (m, V) weights.
+        image_of: (m,) index of each query's image.
+    """
     columns = images.T.tocsc()
     parts = []
     for start in range(0, queries.shape[0], CHUNK):
@@ -44,22 +50,22 @@ def sparse_ranks(images: csr_matrix, queries: csr_matrix, image_of: NDArray[np.i
 
 
 def figures(ranks: Ranks) -> dict[str, float]:
-    """Recalls at 1, 5, 10, 20, 30, 40, 50 and 100, the ranks, and MRR."""
+    """Recall at each of `KS`, median and mean rank, and MRR, JSON-ready."""
     return summarise(ranks, KS).to_dict()
 
 
 @dataclass(frozen=True)
 class PostingFigures:
-    """What an inverted index over these pictures looks like.
+    """Statistics of an inverted index.
 
     Attributes:
-        n_images: Pictures.
-        n_terms: Words of the vocabulary.
-        n_postings: Weights in all.
-        n_empty_lists: Words no picture has.
-        n_without_terms: Pictures without a word.
-        terms_per_image: Mean, and the greatest number.
-        list_length: Median and greatest length of the lists that are not empty.
+        n_images: Number of images.
+        n_terms: Number of terms in the vocabulary.
+        n_postings: Number of weights.
+        n_empty_lists: Number of terms without images.
+        n_without_terms: Number of images without terms.
+        terms_per_image: Mean and maximum.
+        list_length: Median and maximum length of the posting lists that are not empty.
         terms_per_query: Mean.
     """
 
@@ -73,7 +79,7 @@ class PostingFigures:
     terms_per_query: float
 
     def to_dict(self) -> dict[str, float]:
-        """Flat, ready for JSON."""
+        """A flat, JSON-ready dictionary."""
         return {
             "images": self.n_images,
             "terms": self.n_terms,
@@ -89,7 +95,7 @@ class PostingFigures:
 
 
 def posting_figures(images: csr_matrix, queries: csr_matrix) -> PostingFigures:
-    """The figures of (n, V) pictures and (m, V) queries, n > 0."""
+    """The statistics of the weights of images (n, V), n > 0, and queries (m, V)."""
     active = np.diff(images.indptr)
     lengths = np.bincount(images.indices, minlength=images.shape[1])
     filled = lengths[lengths > 0]
@@ -106,16 +112,16 @@ def posting_figures(images: csr_matrix, queries: csr_matrix) -> PostingFigures:
 
 
 def recall_table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> FigureTable:
-    """Models, or parts of a hybrid, side by side; what a row has no figure for is a dash."""
+    """A table of recall with a row per model or part of a hybrid; missing figures are dashes."""
     names = (*(f"R@{k}" for k in KS), "MRR")
     extra = tuple(name for name in ("terms_per_image", "terms_per_query", "postings", "p50_ms") if _any(rows, name))
-    told = tuple((name, *(_word(row.get(column)) for column in (*names, *extra))) for name, row in rows.items())
+    cells = tuple((name, *(_cell(row.get(column)) for column in (*names, *extra))) for name, row in rows.items())
     headings = {"terms_per_image": "terms/image", "terms_per_query": "terms/query", "p50_ms": "p50 ms"}
-    return FigureTable(title, ("model", *names, *(headings.get(name, name) for name in extra)), told)
+    return FigureTable(title, ("model", *names, *(headings.get(name, name) for name in extra)), cells)
 
 
 def draw_recalls(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Writes a PNG: recall by k of each row."""
+    """Writes a PNG with the recall of each row by k."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -134,14 +140,14 @@ def draw_recalls(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def strongest_words(weights: csr_matrix, words: Sequence[str], at_most: int = 10) -> list[tuple[str, float]]:
-    """The words of a picture, (1, V) weights, the strongest first; equal ones by the alphabet."""
-    found = [(words[t], float(w)) for t, w in zip(weights.indices, weights.data, strict=True)]
-    return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:at_most]
+    """The words with the greatest weights of an image, (1, V) weights, by falling weight, then alphabetically."""
+    pairs = [(words[t], float(w)) for t, w in zip(weights.indices, weights.data, strict=True)]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:at_most]
 
 
 def _any(rows: Mapping[str, Mapping[str, Any]], name: str) -> bool:
     return any(name in row for row in rows.values())
 
 
-def _word(value: float | None) -> str:
+def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"

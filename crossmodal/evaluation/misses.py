@@ -1,4 +1,4 @@
-"""The worst misses of an evaluation, with their images, for the report."""
+"""The worst-ranked queries of an evaluation, with their images, for the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ N_NEAREST = 5
 
 @dataclass(frozen=True)
 class Direction:
-    """(n,) rank of each query's own match, and the best other candidate of a query, -1 if there is none."""
+    """The ranks of one direction: `ranks` (n,) of each query's match, `instead(i)` its best other candidate or -1."""
 
     ranks: Ranks
     instead: Callable[[int], int]
@@ -34,7 +34,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class ClassesRanked:
-    """Which of the best images were of the query's class, and the other images of a query, best first."""
+    """Whether each result was of the query's class, and `nearest(i)`, the other images of query i, best first."""
 
     hits: Hits
     nearest: Callable[[int], list[int]]
@@ -48,7 +48,7 @@ def worst_misses(subject: EvaluationSet, ranked: Ranked | ClassesRanked, n: int 
     of_picture = [np.flatnonzero(subject.image_of == i).tolist() for i in _worst(ranked.i2t.ranks, n)]
     return [
         Section(
-            "Captions whose picture came late",
+            "Captions whose picture ranks lowest",
             tuple(
                 Miss(
                     _rank(ranked.t2i.ranks[j], n_images),
@@ -60,15 +60,15 @@ def worst_misses(subject: EvaluationSet, ranked: Ranked | ClassesRanked, n: int 
             ),
         ),
         Section(
-            "Pictures whose captions came late",
+            "Pictures whose captions rank lowest",
             tuple(
                 Miss(
                     _rank(ranked.i2t.ranks[i], n_texts),
                     _picture(subject, i),
-                    tuple(Shown(subject.captions[j]) for j in own),
+                    tuple(Shown(subject.captions[j]) for j in captions),
                     _first_caption(subject, ranked.i2t.instead(i)),
                 )
-                for i, own in zip(_worst(ranked.i2t.ranks, n), of_picture, strict=True)
+                for i, captions in zip(_worst(ranked.i2t.ranks, n), of_picture, strict=True)
             ),
         ),
     ]
@@ -79,8 +79,8 @@ def _worst(ranks: Ranks, n: int) -> list[int]:
     return [i for i in np.argsort(-ranks, kind="stable")[:n].tolist() if ranks[i] > 1]
 
 
-def _rank(rank: np.int64, of: int) -> str:
-    return "not among the answers" if rank == NOT_FOUND else f"rank {rank} of {of}"
+def _rank(rank: np.int64, n_candidates: int) -> str:
+    return "not among the results" if rank == NOT_FOUND else f"rank {rank} of {n_candidates}"
 
 
 def _picture(subject: EvaluationSet, i: int, label: str = "") -> Shown:
@@ -100,8 +100,8 @@ def _first_caption(subject: EvaluationSet, j: int) -> tuple[Shown, ...]:
 def _of_classes(subject: EvaluationSet, ranked: ClassesRanked, n: int) -> Section:
     scores, names = search_score(ranked.hits), subject.class_names
     _, class_of = number_classes(names)
-    asked = np.bincount(class_of)[class_of] > 1
-    worst = [i for i in np.argsort(scores, kind="stable").tolist() if asked[i]][:n]
+    is_query = np.bincount(class_of)[class_of] > 1
+    worst = [i for i in np.argsort(scores, kind="stable").tolist() if is_query[i]][:n]
     misses = [
         Miss(
             f"search score {scores[i]:.1f}",
@@ -112,4 +112,4 @@ def _of_classes(subject: EvaluationSet, ranked: ClassesRanked, n: int) -> Sectio
         for i in worst
         if scores[i] < 100
     ]
-    return Section("Pictures that found the least of their class", tuple(misses))
+    return Section("Pictures with the lowest search scores", tuple(misses))

@@ -1,4 +1,4 @@
-"""One HTML file that needs no other: the figures, and the worst misses as pictures."""
+"""A self-contained HTML report of an evaluation: the figures, and the worst misses with their images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossmodal.evaluation.tables import FigureTable, tables
 
 @dataclass(frozen=True)
 class Shown:
-    """A caption, or a picture over its name; `jpeg` is empty where there is no picture."""
+    """A text, with an image above it unless `jpeg` is empty."""
 
     text: str
     jpeg: bytes = b""
@@ -22,7 +22,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Miss:
-    """A query that went wrong: how far, what was asked, what should have come, and what came first instead."""
+    """A badly ranked query: the rank of its match, the query, its matches, and the results that ranked first."""
 
     rank: str
     query: Shown
@@ -53,18 +53,18 @@ img { max-width: 100%; }
 
 
 def html_report(result: Mapping[str, Any], sections: Sequence[Section]) -> str:
-    """A page with the tables of the figures and the misses below them.
+    """An HTML page with tables of the figures, followed by the misses.
 
     Args:
-        result: What `crossmodal.evaluation.exact.evaluate_encoder` returns, with `model`, `data_set` and `split`.
-        sections: The misses, shown as pictures; JPEG in them becomes data URIs.
+        result: The figures of `crossmodal.evaluation.exact.evaluate_encoder`, with `model`, `data_set` and `split`.
+        sections: The misses; their images are embedded as data URIs.
 
     Returns:
-        HTML that loads nothing from anywhere and runs no script; all words in it are escaped.
+        HTML without external resources and scripts; all texts are escaped.
     """
     title = f"Evaluation on {result['data_set']}" + (f", split {result['split']}" if result.get("split") else "")
     about = ", ".join(f"{result[name]:,} {name}" for name in ("images", "captions") if name in result)
-    left_out = "; ".join(f"{n} {why.replace('_', ' ')}" for why, n in result.get("left_out", {}).items())
+    left_out = "; ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in result.get("left_out", {}).items())
     return "\n".join(
         [
             f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{escape(title)}</title>',
@@ -90,23 +90,23 @@ def _section(section: Section) -> str:
 
 
 def _miss(miss: Miss) -> str:
-    parts = [(miss.rank, (miss.query,)), ("should have come", miss.own), ("came first", miss.instead)]
+    parts = [(miss.rank, (miss.query,)), ("expected", miss.own), ("ranked first", miss.instead)]
     columns = [
-        f"<div><h3>{escape(heading)}</h3>{''.join(_shown(one) for one in shown)}</div>"
-        for heading, shown in parts
-        if shown
+        f"<div><h3>{escape(heading)}</h3>{''.join(_item(item) for item in items)}</div>"
+        for heading, items in parts
+        if items
     ]
     return f"<article>{''.join(columns)}</article>"
 
 
-def _shown(one: Shown) -> str:
-    text = escape(one.text)
-    if not one.jpeg:
+def _item(item: Shown) -> str:
+    text = escape(item.text)
+    if not item.jpeg:
         return f"<p>{text}</p>"
-    uri = "data:image/jpeg;base64," + base64.b64encode(one.jpeg).decode()
+    uri = "data:image/jpeg;base64," + base64.b64encode(item.jpeg).decode()
     return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
 def escape(text: str) -> str:
-    """The text as HTML, in one line, with what would steer a browser or be no Unicode shown as an escape."""
+    """The text escaped for HTML, in one line; control characters and invalid Unicode are shown as escapes."""
     return escape_html(printable(text))

@@ -1,6 +1,6 @@
-"""What recall hides: whether a model tells left from right, binds colours to shapes, knows short queries.
+"""Skills that recall does not show: positions (left and right), binding of colours to shapes, and short queries.
 
-All of it is measured on scenes, where what is true of a picture is known exactly.
+They are measured on scenes, whose content is known exactly.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ QUERIES_A_SET = 40
 
 
 def measure_skills(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> dict[str, float]:
-    """All skills as fractions in [0, 1].
+    """The skills of a model, as fractions in [0, 1].
 
     Args:
-        scenes: What the pictures show.
-        images: (n, dim) unit vectors of the pictures, in the order of the scenes.
-        encode: Texts to unit vectors.
+        scenes: The scenes that the images show.
+        images: (n, dim) unit vectors of the images, in the order of the scenes.
+        encode: Encodes texts as unit vectors.
 
     Returns:
-        What there are too few scenes to measure is left out.
+        Skills that need more scenes are missing.
 
-        `flip`: how often a caption scores higher on its picture than the same words with left and right,
-        or above and below, exchanged (0.5 is chance); `colour_swap`: the same with two things' colours
-        exchanged; `short_query_p10`, `synonym_p10`: of the ten best pictures of a short query, how many
-        it is true of, averaged over the kinds of query, in usual words and in synonyms.
+        `flip`: how often a caption scores higher than the same caption with left and right, or above and below, swapped
+        (0.5 by chance); `colour_swap`: the same with the colours of two things swapped; `short_query_p10` and
+        `synonym_p10`: precision at 10 of short queries, averaged over the kinds of queries, with usual words and with
+        synonyms.
     """
     measured = {
         "flip": _preferred(scenes, images, encode, _flips),
@@ -68,7 +68,7 @@ def _swaps(scene: Scene, index: int) -> list[tuple[str, str]]:
 
 
 def _pair(scene: Scene, other: Scene, style: int, index: int) -> list[tuple[str, str]]:
-    """The caption in the same words of both scenes, where they differ."""
+    """The captions of both scenes with the same choice of words; empty if they are equal."""
     seed = f"skill-{index}-{style}"
     true = language.caption(scene, style, Random(seed))
     false = language.caption(other, style, Random(seed))
@@ -86,8 +86,8 @@ def _preferred(
             false.append(wrong)
     if not rows:
         return None
-    shown = images[rows]
-    margin = (shown * encode(true)).sum(axis=1) - (shown * encode(false)).sum(axis=1)
+    described = images[rows]
+    margin = (described * encode(true)).sum(axis=1) - (described * encode(false)).sum(axis=1)
     return float(np.mean(margin > 0))
 
 
@@ -107,14 +107,14 @@ def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *
 
 
 def _patterns(scenes: Sequence[Scene], attributes: tuple[str, ...]) -> list[Pattern]:
-    """The patterns of these attributes that are true of at least ten scenes, in a fixed order."""
+    """The patterns of these attributes that match at least `MIN_RELEVANT` scenes, in a fixed order."""
     counts: dict[Pattern, int] = {}
     for scene in scenes:
-        found = {
+        patterns = {
             language.pattern_of(thing, scene, attributes)
             for thing in scene.things
             if "texture" not in attributes or thing.texture != "plain"
         }
-        for pattern in found:
+        for pattern in patterns:
             counts[pattern] = counts.get(pattern, 0) + 1
     return sorted((p for p, n in counts.items() if n >= MIN_RELEVANT), key=repr)

@@ -1,4 +1,4 @@
-"""Figures of a sparse model on an encoded split: recall by terms beside the dense vectors, and its posting lists."""
+"""Figures of a sparse model on an encoded split: recall of terms and of dense vectors, and posting lists."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.scoring import Scoring
 
 TIMED_QUERIES = 200
-"""Queries whose latency is measured, at most."""
+"""Maximum number of queries for measuring latency."""
 
 TIMED_K = 10
 
 
 def epoch_figures(model: SparseModel, split: EncodedSplit) -> dict[str, Any]:
-    """The figures of a training epoch: recalls, MRR and terms an image, by the dot product."""
+    """The figures of a training epoch: recall and MRR by dot product, and the terms per image and query."""
     images, queries = weights_of(model, split)
-    found = measures.figures(measures.sparse_ranks(images, queries, split.image_of))
-    posted = measures.posting_figures(images, queries).to_dict()
-    return found | {name: posted[name] for name in ("terms_per_image", "terms_per_query")}
+    recalls = measures.figures(measures.sparse_ranks(images, queries, split.image_of))
+    postings = measures.posting_figures(images, queries).to_dict()
+    return recalls | {name: postings[name] for name in ("terms_per_image", "terms_per_query")}
 
 
 def model_figures(model: SparseModel, split: EncodedSplit, scoring: Scoring) -> dict[str, dict[str, Any]]:
-    """Text-to-image figures of the dense encoder and of the sparse model, by their names."""
+    """Text-to-image figures of the dense encoder and of the sparse model, by name."""
     return {
         f"dense {model.config.base}": dense_figures(split),
         f"sparse {model.config.recipe}": sparse_figures(model, split, scoring),
@@ -55,30 +55,30 @@ def dense_figures(split: EncodedSplit) -> dict[str, Any]:
 
 
 def sparse_figures(model: SparseModel, split: EncodedSplit, scoring: Scoring) -> dict[str, Any]:
-    """Recall through the inverted index, the posting figures, and the latency of a search for ten."""
+    """Recall with the inverted index, statistics of the posting lists, and the latency of a search with k = 10."""
     images, queries = weights_of(model, split)
     index = index_of(images)
     ranks = index_ranks(index, queries, split.image_of, scoring)
     latency = _median_ms(lambda row: index.search(queries[row], TIMED_K, scoring=scoring), queries.shape[0])
-    posted = measures.posting_figures(images, queries).to_dict()
-    return measures.figures(ranks) | posted | {"p50_ms": latency}
+    postings = measures.posting_figures(images, queries).to_dict()
+    return measures.figures(ranks) | postings | {"p50_ms": latency}
 
 
 def analysis(
     model: SparseModel, images: csr_matrix, captions: list[str], names: list[str], n_words: int
 ) -> dict[str, Any]:
-    """What the posting lists look like, and the strongest words of some images.
+    """Statistics of the posting lists, and the strongest words of some images.
 
     Args:
         model: The sparse model.
-        images: (n, V) its weights of the images.
-        captions: The captions of the images, for the words of queries.
+        images: (n, V) weights of the images.
+        captions: The captions of the images, as queries.
         names: Names of the first images, whose words are listed.
-        n_words: How many words to list of each.
+        n_words: Number of words per image.
 
     Returns:
-        `{"figures", "words", "pictures"}`: the posting figures; the length of each posting list, the longest first;
-        and the strongest words of each named image with their weights.
+        `{"figures", "words", "pictures"}`: the statistics; the length of each posting list, longest first; and the
+        strongest words of each named image with their weights.
     """
     words = model.vocabulary.words
     lengths = np.bincount(images.indices, minlength=len(words))
@@ -92,41 +92,41 @@ def analysis(
 
 
 def weights_of(model: SparseModel, split: EncodedSplit) -> tuple[csr_matrix, csr_matrix]:
-    """The weights of the images (n, V) and of the captions as queries (m, V)."""
+    """The weights of a split's images (n, V) and of its captions as queries (m, V)."""
     return model.image_weights(split.images), model.text_weights(split.captions, split.texts)
 
 
 def index_of(images: csr_matrix) -> SparseIndex:
-    """An inverted index over (n, V) weights, whose keys are the rows."""
+    """An inverted index of weights (n, V), with row numbers as keys."""
     index = SparseIndex(images.shape[1])
     index.add(np.arange(images.shape[0]), images)
     return index
 
 
 def index_ranks(index: SparseIndex, queries: csr_matrix, image_of: NDArray[np.int64], scoring: Scoring) -> Ranks:
-    """The rank of each query's own image in an index whose keys are the rows of the images."""
+    """The rank (m,) of each query's image in an index with row numbers as keys."""
     n_images, parts = len(index), []
     for start in range(0, queries.shape[0], CHUNK):
         scores, keys = index.search(queries[start : start + CHUNK], n_images, scoring=scoring)
-        every = scores_of_all(scores, keys, n_images)
-        parts.append(measures.ranks_of_scores(every, image_of[start : start + CHUNK]))
+        all_scores = scores_of_all(scores, keys, n_images)
+        parts.append(measures.ranks_of_scores(all_scores, image_of[start : start + CHUNK]))
     return np.concatenate(parts)
 
 
 def scores_of_all(scores: Vectors, keys: NDArray[np.int64], n_images: int, missing: float = -np.inf) -> Vectors:
-    """(q, k) scores of the matches as (q, n_images) scores of all images, `missing` if an image is no match.
+    """The scores (q, n_images) of all images from those of matches (q, k); `missing` for images that don't match.
 
     Example:
         >>> scores_of_all(np.array([[2.0, 0.0]], np.float32), np.array([[1, -1]]), 3, 0.0).tolist()
         [[0.0, 2.0, 0.0]]
     """
-    every = np.full((len(keys), n_images + 1), missing, np.float32)  # a key of -1 writes to the last column
-    np.put_along_axis(every, keys, scores, axis=1)
-    return every[:, :n_images]
+    all_scores = np.full((len(keys), n_images + 1), missing, np.float32)  # a key of -1 writes to the last column
+    np.put_along_axis(all_scores, keys, scores, axis=1)
+    return all_scores[:, :n_images]
 
 
 def _median_ms(search: Callable[[int], object], n_queries: int) -> float:
-    """The median latency in ms of a search for each of the first queries."""
+    """The median latency in ms over the first queries."""
     seconds = []
     for row in range(min(TIMED_QUERIES, n_queries)):
         began = time.perf_counter()

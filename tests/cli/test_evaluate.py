@@ -58,7 +58,7 @@ def test_several_models_folds_and_a_report(run_app: RunApp, few: Path, tmp_path:
     page = report.read_text("utf8")
     assert first["model"] in page
     assert second["model"] in page
-    assert "Captions whose picture came late" in page
+    assert "Captions whose picture ranks lowest" in page
 
 
 def test_a_table_for_people(run_app: RunApp, few: Path) -> None:
@@ -107,7 +107,7 @@ def test_class_folders_exactly_and_through_the_flow(run_app: RunApp, class_folde
     assert set(ours["class_names"]) == {"even", "odd"}
     assert ours["class_name_p10"] == exact["class_name_p10"] == 0.5  # there are ten pictures, five of each
     assert "class_names" not in backbone
-    assert "Pictures that found the least of their class" in (tmp_path / "report.html").read_text()
+    assert "Pictures with the lowest search scores" in (tmp_path / "report.html").read_text()
     indexed = run_app("-t", "index", "-d", class_folders, "--weights", "scenes", "-w", tmp_path)
     assert indexed.returncode == 0, indexed.stderr
     through = evaluated(run_app, "-d", class_folders, "-w", tmp_path, "--through", "flow")

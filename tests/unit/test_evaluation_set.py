@@ -53,5 +53,5 @@ def test_the_folder_is_the_class(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     subject = read_set(folder(tmp_path, "a.jpg,a\n"))
     (tmp_path / "images" / "a.jpg").unlink()
-    with pytest.raises(InputError, match=r"a\.jpg: can't be read.*take it out"):
+    with pytest.raises(InputError, match=r"a\.jpg: can't be read.*remove it"):
         subject.content(0)

@@ -118,7 +118,7 @@ def test_a_mean_over_folds() -> None:
 
 @pytest.mark.parametrize(("n_folds", "advice"), [(2, "-n 2"), (5, "fewer --folds")])
 def test_folds_of_different_sizes_are_refused(n_folds: int, advice: str) -> None:
-    with pytest.raises(InputError, match=f"3 pictures can't be cut into {n_folds} folds.*{advice}"):
+    with pytest.raises(InputError, match=f"3 pictures can't be split into {n_folds} folds.*{advice}"):
         in_folds(IMAGES, IMAGES, np.arange(3), n_folds)
 
 
