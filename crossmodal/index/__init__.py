@@ -1,1 +1,1 @@
-"""Vectors to nearest neighbours."""
+"""Dense vector indexes, and replicas that synchronise them with the store."""

@@ -1,4 +1,4 @@
-"""The index configuration of a collection, as its manifest has it."""
+"""The index configuration in a collection's manifest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """The kind of index of a collection.
+    """The index configuration of a collection.
 
     Attributes:
-        kind: A kind by name, or `auto` for the fastest one that fits into the memory and reaches the recall.
-        memory_mb: Memory for `auto`; 0 is a quarter of the machine's.
-        recall: Recall@10 for `auto`, 0 to 1.
+        kind: The name of a kind, or `auto` for the fastest kind that fits into the memory and reaches the recall.
+        memory_mb: Memory for `auto`; 0 for a quarter of the machine's.
+        recall: Required recall@10 for `auto`, 0 to 1.
     """
 
     kind: str = AUTO
@@ -30,13 +30,13 @@ class IndexConfig:
         """The kind for n vectors, and why.
 
         Raises:
-            InputError: There is no such kind; the message lists those there are.
+            InputError: The kind is unknown; the message lists the known ones.
         """
         if self.kind in REPLACED:
             kind = IndexKind(REPLACED[self.kind])
             return KindChoice(kind, f"the nearest kind to {self.kind}, which is no longer built")
         if self.kind != AUTO:
-            return KindChoice(IndexKind.parse(self.kind), "asked for by name")
+            return KindChoice(IndexKind.parse(self.kind), "requested by name")
         memory = self.memory_mb * 2**20 or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
         return choose(n, dim, memory, self.recall)
 

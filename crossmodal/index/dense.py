@@ -1,4 +1,4 @@
-"""Nearest neighbours of unit vectors by inner product (their cosine)."""
+"""Nearest-neighbour search of unit vectors by inner product, which is their cosine."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ UNIT_TOLERANCE = 1e-3
 
 
 class DenseIndex:
-    """Two segments: a frozen one of some kind, and a tail of later vectors, which are compared one by one.
+    """An index of two segments: a frozen one of any kind, and a flat tail of later vectors.
 
-    The frozen segment is immutable: it may be a mapped file that other processes use. A removed vector is marked dead,
-    is never found again, and disappears when the index is frozen again.
-    Scores are cosines, of the vectors themselves for `flat`, else of vectors rounded to float16:
-    measured over 4 million pairs, off by 6e-5 at most with 512 numbers, 1e-4 with 128, 3e-4 with 16.
+    The frozen segment is immutable, and may be a mapped file that other processes use. A removed vector is marked dead
+    and no longer returned; its memory is freed when the index is frozen again.
+
+    Scores are cosines of the original vectors for `flat`, and of vectors rounded to float16 for the other kinds. Over 4
+    million pairs, the rounding error was at most 6e-5 for dimension 512, 1e-4 for 128, and 3e-4 for 16.
     """
 
     def __init__(self, dim: int, kind: IndexKind | None = None) -> None:
         """An empty index.
 
         Args:
-            dim: Length of a vector.
-            kind: The kind that `extended` freezes the added vectors into; flat by default.
+            dim: Dimension of the vectors.
+            kind: The kind into which `extended` freezes added vectors; None for flat.
         """
         self.dim, self.kind = dim, kind or FLAT
         self._frozen, self._tail = _empty(dim), _empty(dim)
@@ -60,11 +61,11 @@ class DenseIndex:
         return self._tail.n
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Adds (n, dim) float32 rows of length 1 under n keys to the tail.
+        """Adds unit vectors (n, dim) float32 with n keys to the tail.
 
         Raises:
-            ValueError: Rows have another dim or another length than 1 (encoders normalise, the index does not), or
-                keys do not ascend above every key that was ever added.
+            ValueError: Vectors have another dimension, or a length other than 1 (encoders normalise, the index does
+                not), or keys don't ascend, or are not greater than all keys that were ever added.
         """
         if vectors.shape != (len(keys), self.dim):
             raise ValueError(f"expected ({len(keys)}, {self.dim}) vectors, found {vectors.shape}")
@@ -79,7 +80,7 @@ class DenseIndex:
         self._tail.add(keys, np.ascontiguousarray(vectors, np.float32))
 
     def remove(self, keys: Keys) -> int:
-        """Removes the rows of these keys; returns how many there were."""
+        """Removes the rows with these keys; returns how many were in the index."""
         keys = _ascending(keys)
         return self._frozen.remove(keys) + self._tail.remove(keys)
 
@@ -87,13 +88,13 @@ class DenseIndex:
         """The k best of each of (n, dim) float32 queries.
 
         Args:
-            queries: Vectors of length 1.
-            k: At least 1.
-            allowed: Only these keys are searched, in any order; unknown and removed ones are ignored.
+            queries: Unit vectors.
+            k: Number of results, at least 1.
+            allowed: If given, only these keys are searched; in any order, unknown and removed keys are ignored.
 
         Returns:
-            Scores (n, k), falling, and keys (n, k). With fewer than k matches the rest of a row is -1 with a score
-            of -inf. The order of equal scores is not defined.
+            Scores (n, k), falling, and keys (n, k); missing results have the key -1 and the score -inf. The order of
+            equal scores is undefined.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         if allowed is not None:
@@ -104,9 +105,9 @@ class DenseIndex:
         return merged(*self._frozen.search(queries, k, allowed), *tail) if self._frozen.n else tail
 
     def frozen(self, kind: IndexKind) -> DenseIndex:
-        """A new index of all vectors that are not removed, frozen into that kind.
+        """A new index of all vectors that are not removed, frozen into `kind`.
 
-        With fewer than LEAST_TO_TRAIN vectors a kind that must be trained is replaced by flat.
+        With fewer than LEAST_TO_TRAIN vectors, flat replaces a kind that needs training.
         """
         if kind.is_trained and len(self) < LEAST_TO_TRAIN:
             kind = FLAT
@@ -117,7 +118,7 @@ class DenseIndex:
         def take(rows: Rows) -> Vectors:
             split = rows.searchsorted(n_first)
             chosen = living[0][rows[:split]], living[1][rows[split:] - n_first]
-            return np.concatenate([part.vectors(some) for part, some in zip(parts, chosen, strict=True)])
+            return np.concatenate([part.vectors(part_rows) for part, part_rows in zip(parts, chosen, strict=True)])
 
         keys = np.concatenate([part.keys[rows] for part, rows in zip(parts, living, strict=True)])
         return DenseIndex._of(self.dim, Segment.build(kind, self.dim, keys, take))
@@ -125,8 +126,8 @@ class DenseIndex:
     def extended(self) -> DenseIndex:
         """A new index of the same kind, with the tail added to a copy of the frozen segment.
 
-        The index is frozen again instead if nothing is frozen yet, or if the kind is trained and the index would be
-        GROWTH_UNTIL_RETRAINED times as large as at its training.
+        Instead, all vectors are frozen again if the frozen segment is empty, or if the kind is trained and the index
+        would be more than GROWTH_UNTIL_RETRAINED times as large as at its training.
         """
         n = self._frozen.n + len(self._tail)
         if not self._frozen.n or (self.kind.is_trained and n > GROWTH_UNTIL_RETRAINED * self._frozen.n_trained):
@@ -138,12 +139,12 @@ class DenseIndex:
     def save(self, folder: Path, stem: str) -> list[str]:
         """Writes the frozen segment; returns the names of its files.
 
-        `STEM.faiss` is the index, `STEM.rows.npz` the keys and the removed rows, `STEM.vectors.npy` the vectors,
-        (n, dim): float32 for `flat`, which has no other file, float16 for `ivf-pq`. Each file is replaced atomically,
-        but not all of them together: commit them by a last file with their names.
+        `STEM.faiss` is the index (not for `flat`), `STEM.rows.npz` has the keys and the removed rows, and
+        `STEM.vectors.npy` the vectors (n, dim), float32 for `flat` and float16 for `ivf-pq`. Each file is replaced
+        atomically, but not all of them together: commit them by writing a file with their names last.
 
         Raises:
-            ValueError: The tail is not empty: call `extended` or `frozen` first.
+            ValueError: The tail is not empty; call `extended` or `frozen` first.
         """
         if self.n_tail:
             raise ValueError(f"{self.n_tail} vectors are not frozen yet")
@@ -167,14 +168,14 @@ class DenseIndex:
 
     @classmethod
     def load(cls, folder: Path, stem: str, dim: int) -> DenseIndex:
-        """Opens what `save` wrote. The files may be replaced or removed while it is open.
+        """Opens an index that `save` wrote. The files may be replaced or removed while it is open.
 
-        The index is mapped, and the vectors beside it are read as needed: opening takes milliseconds, and its memory
-        is shared with other processes.
+        The index is memory-mapped and separate vectors are read on demand, so opening takes milliseconds, and processes
+        share the memory.
 
         Raises:
-            StateError: A file is missing or truncated, or the files do not belong together. Changed bytes in a file
-                of the right size are not noticed, and FAISS may abort the process over them: keep checksums.
+            StateError: A file is missing or truncated, or the files don't belong together. Changed bytes in a file of
+                the right size are not detected and may make FAISS abort the process, so verify checksums first.
         """
         with _read(folder / f"{stem}.rows.npz") as path, path.open("rb") as raw, np.load(raw) as file:
             kind, n_trained = IndexKind.parse(str(file["kind"])), int(file["n_trained"])
@@ -199,17 +200,17 @@ def _empty(dim: int) -> Segment:
 
 
 def _ascending(keys: Keys) -> Keys:
-    """The same keys, ascending, each once."""
+    """The distinct keys, ascending."""
     if (np.diff(keys) > 0).all():
         return keys
     keys = np.sort(keys)
-    once: Keys = keys[np.append(True, np.diff(keys) > 0)]
-    return once
+    distinct: Keys = keys[np.append(True, np.diff(keys) > 0)]
+    return distinct
 
 
 @contextmanager
 def _read(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Turns the errors that readers raise over a damaged file into a StateError that names it."""
+    """Converts the errors of reading a damaged or missing file into a StateError with its path."""
     try:
         if size is not None:
             _check(size, path.stat().st_size)
@@ -220,6 +221,6 @@ def _read(path: Path, size: int | None = None) -> Iterator[Path]:
         raise StateError(f"{path} {read_failure(error, path)}") from error
 
 
-def _check(expected: object, found: object) -> None:
-    if found != expected:
-        raise ValueError(f"expected {expected}, found {found}")
+def _check(expected: object, actual: object) -> None:
+    if actual != expected:
+        raise ValueError(f"expected {expected}, found {actual}")

@@ -1,7 +1,7 @@
-"""The kinds of vector index: how each is built, searched, written and read.
+"""The kinds of vector indexes: building, searching, writing and reading each.
 
-Vectors have length 1, so the inner product is the cosine. Ids are row numbers. Other kinds were measured and are no
-longer built (docs/scale.md).
+Vectors have length 1, so the inner product is the cosine. Ids are row numbers. docs/scale.md has the figures of other
+kinds, which are no longer built.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Vectors
 from crossmodal.index.flat import FEW_QUERIES, FlatIndex, Rows
 
-_faiss: Any = faiss  # its type stubs know a part of it
+_faiss: Any = faiss  # for names that are missing in its type stubs
 
-# More queries than this against a flat index go through one matrix product: measured 8 times faster for 64.
+# From this number of queries on, a flat FAISS index uses one matrix product, 8 times as fast for 64 queries.
 # The default differs between builds of FAISS (128,000 in 1.15.1).
 faiss.cvar.distance_compute_blas_threshold = FEW_QUERIES
 
@@ -33,18 +33,18 @@ REPLACED: dict[str, KindName] = {
     "hnsw-fp32": "hnsw-fp16", "hnsw-sq8": "hnsw-fp16",
     "ivf-fp32": "ivf-pq", "ivf-fp16": "ivf-pq", "ivf-sq8": "ivf-pq",
 }  # fmt: skip
-"""The nearest kind for each one that a manifest may name and that is no longer built."""
+"""Replacements of the kinds in older manifests that are no longer built."""
 
 CORES = len(os.sched_getaffinity(0))
-BLOCK = 65_536  # vectors handed to FAISS at a time
-LEAST_TO_TRAIN = 1_000  # vectors; with fewer, centroids and code books can't be learnt (PQ needs 256)
+BLOCK = 65_536  # vectors per call of FAISS
+LEAST_TO_TRAIN = 1_000  # vectors; fewer are too few to train centroids and code books (PQ needs 256)
 GROWTH_UNTIL_RETRAINED = 4
 
 LINKS = 32  # of a node of the HNSW graph, on upper levels; 64 on the lowest
 EF_CONSTRUCTION = 64
 EF_SEARCH = 128
 LISTS_PROBED = 32
-ROWS_PROBED = 16  # at least so many for every candidate wanted
+ROWS_PROBED = 16  # minimum per requested candidate
 KMEANS_ROUNDS = 8
 POINTS_PER_LIST, POINTS_FOR_CODES = 40, 65_536
 PQ_CANDIDATES, LEAST_PQ_CANDIDATES = 10, 100  # times k, and at least
@@ -56,23 +56,23 @@ Take = Callable[[Rows], Vectors]  # the vectors of these rows, ascending
 class IndexKind:
     """A kind of index by name.
 
-    | name        | compares a query with                     | bytes a vector in memory      |
+    | name        | compares a query with                     | bytes per vector in memory    |
     |-------------|-------------------------------------------|-------------------------------|
     | `flat`      | every vector                              | 4 * dim                       |
     | `hnsw-fp16` | neighbours of neighbours in a graph       | 2 * dim + 264                 |
     | `ivf-pq`    | the vectors of the nearest centroids      | dim / 8, at least 64, plus 8  |
 
-    `ivf-pq` compares compressed vectors; the candidates that it finds are scored again from the vectors on the disk.
+    `ivf-pq` compares compressed vectors; its candidates are rescored with the vectors on disk.
     """
 
     name: KindName = "flat"
 
     @classmethod
     def parse(cls, text: str) -> IndexKind:
-        """The kind of that name.
+        """The kind with this name.
 
         Raises:
-            InputError: There is none; the message lists those there are.
+            InputError: The kind is unknown; the message lists the known ones.
 
         >>> str(IndexKind.parse("hnsw-fp16"))
         'hnsw-fp16'
@@ -80,32 +80,32 @@ class IndexKind:
         for kind in ALL_KINDS:
             if text == kind.name:
                 return kind
-        raise InputError(f"no index of kind {text!r}: there are {', '.join(map(str, ALL_KINDS))}")
+        raise InputError(f"unknown index kind {text!r}: choose one of {', '.join(map(str, ALL_KINDS))}")
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def is_trained(self) -> bool:
-        """Whether it must be trained on vectors before any is added; the others take any number at any time."""
+        """Whether the kind must be trained on a sample before vectors are added."""
         return self.name == "ivf-pq"
 
     @property
     def is_rough(self) -> bool:
-        """Whether its scores are approximate, so that candidates must be scored again."""
+        """Whether scores are approximate, so that candidates must be rescored."""
         return self.name == "ivf-pq"
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether the index holds the vectors row by row; for other kinds they are kept beside it."""
+        """Whether the index stores the vectors row by row; other kinds need a separate file of vectors."""
         return self.name != "ivf-pq"
 
     def candidates(self, k: int) -> int:
-        """How many candidates to fetch so that the k best are among them."""
+        """Number of candidates to fetch for k results."""
         return max(PQ_CANDIDATES * k, LEAST_PQ_CANDIDATES) if self.is_rough else k
 
     def resident_bytes(self, n: int, dim: int) -> int:
-        """Memory of an index of n vectors while it is searched, without what stays on the disk."""
+        """Memory of an index of n vectors during searches, without data that stays on disk."""
         key_and_alive = 9
         if self.name == "flat":
             return n * (4 * dim + key_and_alive)
@@ -117,10 +117,10 @@ class IndexKind:
         """An index of n vectors: a FAISS index, or a FlatIndex.
 
         Args:
-            dim: Length of a vector.
-            n: How many; at least LEAST_TO_TRAIN where `is_trained`.
-            take: Returns the vectors of ascending rows, (m, dim) float32. It is called for a training sample, then
-                for all rows in blocks, so the vectors need not be in memory together.
+            dim: Dimension of the vectors.
+            n: Number of vectors, at least LEAST_TO_TRAIN if `is_trained`.
+            take: Returns the vectors of ascending rows, (m, dim) float32. Called for a training sample, then for all
+                rows in blocks, so that the vectors need not be in memory together.
         """
         if self == FLAT:
             rows = np.empty((n, dim), np.float32)
@@ -142,14 +142,14 @@ class IndexKind:
 
     @property
     def suffix(self) -> str:
-        """What the name of an index's file ends with."""
+        """Suffix of an index file."""
         return ".vectors.npy" if self == FLAT else ".faiss"
 
     def write(self, index: Any, path: Path) -> None:
         """Writes an index to a file.
 
         Raises:
-            OSError, RuntimeError: It can't be written; the second is what FAISS raises.
+            OSError, RuntimeError: The file can't be written; FAISS raises RuntimeError.
         """
         if isinstance(index, FlatIndex):
             index.write(path)
@@ -157,10 +157,10 @@ class IndexKind:
             faiss.write_index(index, str(path))
 
     def read(self, path: Path) -> Any:
-        """The index in a file, mapped: it takes memory as it is used, shared among processes.
+        """The index in a file, memory-mapped and shared between processes.
 
         Raises:
-            RuntimeError, ValueError, OSError, EOFError: Damaged, missing, or of another kind.
+            RuntimeError, ValueError, OSError, EOFError: The file is damaged, missing, or of another kind.
         """
         if self == FLAT:
             return FlatIndex.read(path)
@@ -173,7 +173,7 @@ class IndexKind:
         return index
 
     def search(self, index: Any, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Rows]:
-        """The k nearest rows of each of (n, dim) queries: scores (n, k), falling, and rows, -1 where missing."""
+        """Scores (n, k), falling, and rows (n, k) of the k nearest of each of (n, dim) queries; missing rows are -1."""
         set_threads(len(queries))
         parameters: Any = None
         if self == HNSW_FP16 and 2 * k > EF_SEARCH:
@@ -182,11 +182,11 @@ class IndexKind:
             n_lists = math.ceil(ROWS_PROBED * k * index.nlist / index.ntotal)
             if n_lists > LISTS_PROBED:
                 parameters = _faiss.SearchParametersIVF(nprobe=min(n_lists, index.nlist))
-        found: tuple[NDArray[np.float32], Rows] = index.search(queries, k, params=parameters)
-        return found
+        result: tuple[NDArray[np.float32], Rows] = index.search(queries, k, params=parameters)
+        return result
 
     def _recipe(self, dim: int, n: int) -> str:
-        """Its name in FAISS's index factory."""
+        """The description of the kind for FAISS's index factory."""
         return f"HNSW{LINKS}_SQfp16" if self == HNSW_FP16 else f"IVF{_lists(n)},PQ{_pieces(dim)}np"
 
     def _tune(self, index: Any) -> None:
@@ -201,12 +201,12 @@ ALL_KINDS = [FLAT, HNSW_FP16, IVF_PQ]
 
 
 def set_threads(n_queries: int) -> None:
-    """FAISS shares queries out among threads. More threads than queries only wait, on a core each."""
+    """Limits FAISS's threads to the number of queries, because excess threads busy-wait."""
     faiss.omp_set_num_threads(max(1, min(n_queries, CORES)))
 
 
 def copied(index: Any) -> Any:
-    """A copy that can be added to. FAISS ends the process on adding to a mapped index, or to a clone of one."""
+    """A copy in memory that accepts new vectors; adding to a mapped FAISS index, or its clone, aborts the process."""
     if isinstance(index, FlatIndex):
         return index.copy()
     writer, reader = faiss.VectorIOWriter(), faiss.VectorIOReader()
@@ -216,7 +216,7 @@ def copied(index: Any) -> Any:
 
 
 def flat_over(vectors: NDArray[Any]) -> Any:
-    """A flat index of (n, dim) float16 or float32 rows as they are, to score them by."""
+    """A flat index of vectors (n, dim), float16 or float32, without conversion."""
     if vectors.dtype == np.float32:
         return FlatIndex(vectors)
     n, dim = vectors.shape
@@ -235,11 +235,11 @@ def _lists(n: int) -> int:
 
 
 def _pieces(dim: int) -> int:
-    """Bytes of a product-quantised vector: the least divisor of dim that is enough."""
-    enough = min(dim, max(64, dim // 8))
-    return next(pieces for pieces in range(enough, dim + 1) if dim % pieces == 0)
+    """Bytes of a product-quantised vector: the smallest divisor of dim that is at least dim / 8 and 64."""
+    least = min(dim, max(64, dim // 8))
+    return next(pieces for pieces in range(least, dim + 1) if dim % pieces == 0)
 
 
 def _clusterings(index: Any) -> list[Any]:
-    """The k-means settings of an index: of its centroids, of its code books."""
+    """The k-means settings of an index, for its centroids and its code books."""
     return [part.cp for part in (index, getattr(index, "pq", index)) if hasattr(part, "cp")]

@@ -1,4 +1,4 @@
-"""What every index over the store does: opens a snapshot, replays later commits, writes the next snapshot."""
+"""The base of all indexes of the store: opens a snapshot, replays later commits, writes the next snapshot."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from crossmodal.store.sqlite import DocumentStore, StoreChanges
 log = logging.getLogger(__name__)
 
 MAX_REPLAYED = 20_000
-"""Changes since the last snapshot above which a large index is written again; replaying them takes 0.2 s."""
+"""Number of changes after which a large index is written again; replaying them takes 0.2 s."""
 MAX_DEAD = 0.2
-"""Share of removed vectors above which the next snapshot is built without them."""
+"""Share of removed rows above which the next snapshot is built without them."""
 REOPENED_FROM = 0.05
-"""Share of changes above which a serving process opens the snapshot that another process has written."""
+"""Share of changes above which a process opens the snapshot that another process has written."""
 FORMAT = 3
 """Format 2 had a FAISS file for `flat`; the other kinds are the same."""
 
 
 class Replicable(Protocol):
-    """An index whose rows have keys of the store."""
+    """An index whose rows have the keys of documents in the store."""
 
     def __len__(self) -> int: ...
 
     @property
     def n_tail(self) -> int:
-        """Rows added since it was last written."""
+        """Rows added since the index was last written."""
         ...
 
     @property
@@ -46,11 +46,11 @@ class Replicable(Protocol):
         ...
 
     def remove(self, keys: Keys) -> int:
-        """Removes the rows of these keys; returns how many there were."""
+        """Removes the rows with these keys; returns how many were in the index."""
         ...
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes it; returns the names of its files."""
+        """Writes the index; returns the names of its files."""
         ...
 
 
@@ -58,24 +58,24 @@ I = TypeVar("I", bound=Replicable)  # noqa: E741
 
 
 class StoreReplica(ABC, Generic[I]):
-    """An index of one modality of a collection, kept in step with the store.
+    """An index of one modality of a collection, synchronised with the store.
 
-    The store is authoritative; the index is rebuilt from it. A snapshot is a set of immutable index files and a small
-    JSON, the pointer, with their names, their checksums and the last sequence number that they contain. Renaming the
-    pointer into place commits the snapshot.
+    The store is authoritative, and the index can be rebuilt from it. A snapshot is a set of immutable index files and a
+    small JSON file, the pointer, with their names, their checksums and the last sequence number they contain. Renaming
+    the pointer into place commits the snapshot.
     """
 
     index: I
     last_seq: int
 
     def __init__(self, store: DocumentStore, modality: Modality, folder: Path, name: str) -> None:
-        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
+        """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:
             store: The store of the collection.
-            modality: Which of its documents.
-            folder: Where snapshots are kept.
-            name: What its files begin with.
+            modality: The modality of the indexed documents.
+            folder: The folder of the snapshots.
+            name: Prefix of the file names.
         """
         self.store, self.modality, self.folder = store, modality, folder
         self.opening_problem = ""
@@ -91,14 +91,13 @@ class StoreReplica(ABC, Generic[I]):
 
     @property
     def n_unsaved(self) -> int:
-        """How many documents were added and removed since the snapshot."""
+        """Number of documents added and removed since the snapshot."""
         return self._n_unsaved
 
     def refresh(self) -> int:
-        """Applies later commits; takes microseconds if there are none.
+        """Applies later commits; returns the number of added and removed documents.
 
-        Returns:
-            How many documents they added and removed.
+        Takes microseconds if there are none.
         """
         version = self.store.data_version()
         if version == self._seen_version:
@@ -112,7 +111,7 @@ class StoreReplica(ABC, Generic[I]):
 
     @abstractmethod
     def description(self) -> tuple[str, str]:
-        """The kind of index, and why it has that kind, or what it contains."""
+        """The kind of the index, and the reason for the kind or a summary of the content."""
 
     def snapshot(self) -> bool:
         """Writes a snapshot if enough has changed since the last one; returns whether it did.
@@ -128,7 +127,7 @@ class StoreReplica(ABC, Generic[I]):
             return True
 
     def compact(self) -> None:
-        """Builds the index again without its removed rows, and writes it."""
+        """Builds the index again without removed rows, and writes it."""
         self.refresh()
         with self._lock:
             self._write(compact=True)
@@ -148,34 +147,34 @@ class StoreReplica(ABC, Generic[I]):
 
     @abstractmethod
     def _add(self, changes: StoreChanges) -> int:
-        """Adds the new documents of `changes` that belong here; returns how many."""
+        """Adds the new documents of `changes` that belong to this index; returns how many."""
 
     @abstractmethod
-    def _to_write(self, *, compact: bool) -> I:
-        """The index to write, without a tail."""
+    def _index_to_write(self, *, compact: bool) -> I:
+        """An index to write, without a tail; without removed rows if `compact`."""
 
     @abstractmethod
     def _load_index(self, stem: str) -> I:
         """Opens the files of a snapshot.
 
         Raises:
-            StateError: They are damaged or do not belong together.
+            StateError: The files are damaged, or don't belong together.
         """
 
     @abstractmethod
-    def _told(self, index: I) -> dict[str, Any]:
-        """Further entries of the pointer."""
+    def _pointer_entries(self, index: I) -> dict[str, Any]:
+        """Additional entries for the pointer."""
 
     @abstractmethod
-    def _fits(self, pointer: dict[str, Any]) -> bool:
-        """Whether a pointer's further entries match this index; any of them may be missing."""
+    def _matches(self, pointer: dict[str, Any]) -> bool:
+        """Whether a pointer's additional entries match this index; any of them may be missing."""
 
     def _changes(self, forgotten: int) -> StoreChanges | None:
         """The next changes after `last_seq`; None if the index must start over."""
         return self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten)
 
     def _is_other_kind(self) -> bool:
-        """Whether the next snapshot must have another kind than the last."""
+        """Whether the next snapshot needs another kind of index than the last."""
         return False
 
     # -- snapshots
@@ -195,12 +194,12 @@ class StoreReplica(ABC, Generic[I]):
                 return n_changes
 
     def _is_overtaken(self) -> bool:
-        """Whether another process has written a snapshot that is worth opening."""
+        """Whether this index is far behind a snapshot that another process has written."""
         behind = self.index.n_tail + self.index.n_dead
         return behind > REOPENED_FROM * len(self.index) and signature(self.pointer) != self._seen_pointer
 
     def _write(self, *, compact: bool) -> None:
-        index = self._to_write(compact=compact)
+        index = self._index_to_write(compact=compact)
         stem = f"{self.pointer.stem}-{self.last_seq}-{os.urandom(3).hex()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +208,7 @@ class StoreReplica(ABC, Generic[I]):
                 "format": FORMAT,
                 "stem": stem,
                 "files": {name: checksum(self.folder / name) for name in names},
-                **self._told(index),
+                **self._pointer_entries(index),
                 "store_id": self.store.store_id(),
                 "last_seq": self.last_seq,
                 "count": len(index),
@@ -219,7 +218,7 @@ class StoreReplica(ABC, Generic[I]):
             for path in self.folder.glob(f"*{stem}*"):
                 path.unlink(missing_ok=True)
             raise StateError(
-                f"the index could not be written to {self.folder}: {_why(error, self.folder)}. Then run "
+                f"the index could not be written to {self.folder}: {_cause(error, self.folder)}. Then run "
                 "`python app.py -t rebuild`; no document is lost, and the last snapshot is still used"
             ) from error
         self._open_snapshot()
@@ -230,36 +229,36 @@ class StoreReplica(ABC, Generic[I]):
     def _open_snapshot(self) -> None:
         """Sets `index` and `last_seq` from the snapshot, or to an empty index if it is missing or damaged."""
         self.index, self.last_seq, self._n_unsaved, self._built_for = self._empty(), 0, 0, ""
-        while (found := signature(self.pointer)) != self._seen_pointer:
-            self._seen_pointer = found
+        while (current := signature(self.pointer)) != self._seen_pointer:
+            self._seen_pointer = current
             try:
                 pointer = SnapshotPointer.read(self.pointer)
                 self.index, self.last_seq = self._load(pointer), pointer.last_seq
                 self._built_for = str(pointer.content.get("built_for", ""))
-            except (StateError, OSError) as error:  # not a bug's TypeError or KeyError
-                # Another process may have replaced it by a newer one in the meantime.
-                if signature(self.pointer) == found:
+            except (StateError, OSError) as error:  # a TypeError or KeyError would be a bug
+                # Another process may have written a newer snapshot in the meantime.
+                if signature(self.pointer) == current:
                     self.opening_problem = str(error)
-                    log.warning("the snapshot is not usable and is built again from the store: %s", error)
+                    log.warning("the snapshot is not usable, so the index is rebuilt from the store: %s", error)
 
     def _load(self, pointer: SnapshotPointer) -> I:
         name = self.pointer.name
         if pointer.format not in (2, FORMAT) or (pointer.format, pointer.content.get("kind")) == (2, "flat"):
             raise StateError(f"{name} has format {pointer.format}, of another version of this program")
-        if pointer.store_id != self.store.store_id() or not self._fits(pointer.content):
-            raise StateError(f"{name} is not of this store")
+        if pointer.store_id != self.store.store_id() or not self._matches(pointer.content):
+            raise StateError(f"{name} does not match this store and its model")
         if not 0 <= pointer.last_seq <= self.store.last_seq():
             raise StateError(f"{name} has sequence number {pointer.last_seq}, the store {self.store.last_seq()}")
         with ThreadPoolExecutor() as threads:
             paths = [self.folder / file for file in pointer.files]
-            for path, found in zip(paths, threads.map(checksum, paths), strict=True):
-                if found != pointer.files[path.name]:
-                    raise StateError(f"{path} does not have the checksum that {name} gives")
+            for path, actual in zip(paths, threads.map(checksum, paths), strict=True):
+                if actual != pointer.files[path.name]:
+                    raise StateError(f"{path} does not have the checksum in {name}")
         index = self._load_index(pointer.stem)
         if len(index) != pointer.count:
-            raise StateError(f"{name} counts {pointer.count} vectors, there are {len(index)}")
+            raise StateError(f"{name} has the count {pointer.count}, but the index has {len(index)} rows")
         return index
 
 
-def _why(error: OSError | RuntimeError, folder: Path) -> str:
+def _cause(error: OSError | RuntimeError, folder: Path) -> str:
     return reason(error, folder) if isinstance(error, OSError) else f"{error}; free some space"

@@ -1,4 +1,4 @@
-"""Vectors row by row, in memory or on the disk, and the exact scores of chosen ones."""
+"""Access to vectors by row, in memory or on disk, and exact search among given rows."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from crossmodal.core.types import Vectors
 from crossmodal.index.flat import Rows
 from crossmodal.index.kinds import flat_over, set_threads
 
-BLOCK = 16_384  # rows scored at a time
-MANY, SPAN = 1_000, 4  # so many rows are read with those between them, if these are at most so many times as many
+BLOCK = 16_384  # rows scored at once
+MANY, SPAN = 1_000, 4  # at least MANY rows are read as one range if it has at most SPAN times as many rows
 
 Scores = NDArray[np.float32]
 
 
 class RowSource(Protocol):
-    """(n, dim) vectors."""
+    """A source of vectors (n, dim)."""
 
     def take(self, rows: Rows) -> NDArray[Any]:
-        """The vectors of m rows, (m, dim) float16 or float32, as they are stored."""
+        """The vectors of m rows, (m, dim) in the stored type, float16 or float32."""
 
 
 class MemoryRows:
-    """The float16 vectors in a flat FAISS index, which may be a mapped one."""
+    """The float16 vectors of a flat FAISS index, which may be memory-mapped."""
 
     def __init__(self, index: Any) -> None:
         self.index = index
@@ -45,17 +45,17 @@ class MemoryRows:
 
 
 class FileRows:
-    """The vectors in a `.npy` file, read from it whenever they are asked for.
+    """The vectors in a `.npy` file, read on demand.
 
-    Not mapped: Linux maps with a page those around it that it has in its cache. Measured, 1,000 rows touched of
-    300,000 made the whole file, 307 MB, memory of the process. Reading a row costs about 1 microsecond.
+    Not memory-mapped, because Linux also maps cached pages around each page: accessing 1,000 of 300,000 rows made the
+    whole file of 307 MB resident. Reading a row takes about 1 microsecond.
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; it may be removed from its folder afterwards.
+        """Opens the file, which may be deleted afterwards.
 
         Raises:
-            ValueError, OSError, EOFError: It is damaged or missing, or no matrix of float16.
+            ValueError, OSError, EOFError: The file is damaged, missing, or not a matrix of float16.
         """
         matrix = np.load(path, mmap_mode="r")
         if matrix.dtype != np.float16 or matrix.ndim != 2 or not matrix.flags.c_contiguous:
@@ -82,27 +82,27 @@ class FileRows:
 
 
 def best(queries: Vectors, source: RowSource, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """The k best of these rows for each of (n, dim) queries, exactly.
+    """The k best of the given rows for each of (n, dim) queries, by exact scores.
 
     Returns:
-        Scores (n, k), falling, and rows (n, k); -inf and -1 where there are fewer than k.
+        Scores (n, k), falling, and rows (n, k); missing results have the score -inf and the row -1.
     """
     set_threads(len(queries))
     shape = (len(queries), k)
-    scores, found = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
+    scores, best_rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         n = min(k, len(block))
         block_scores, places = flat_over(source.take(block)).search(queries, n)
         if start == 0:
-            scores[:, :n], found[:, :n] = block_scores, block[places]
+            scores[:, :n], best_rows[:, :n] = block_scores, block[places]
         else:
-            scores, found = merged(scores, found, block_scores, block[places])
-    return scores, found
+            scores, best_rows = merged(scores, best_rows, block_scores, block[places])
+    return scores, best_rows
 
 
 def merged(scores: Scores, ids: Rows, more_scores: Scores, more_ids: Rows) -> tuple[Scores, Rows]:
-    """The best of two answers, as many as the first has: scores falling, and their ids."""
+    """The best scores of two results, falling, and their ids; as many as the first has."""
     all_scores, all_ids = np.hstack([scores, more_scores]), np.hstack([ids, more_ids])
     order = np.argsort(-all_scores, axis=1)[:, : scores.shape[1]]
     return np.take_along_axis(all_scores, order, axis=1), np.take_along_axis(all_ids, order, axis=1)

@@ -1,4 +1,4 @@
-"""The file that names a snapshot of an index."""
+"""The pointer file of an index snapshot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossmodal.core.errors import StateError
 
 @dataclass(frozen=True)
 class SnapshotPointer:
-    """The JSON that names the files of a snapshot, its types checked; `content` is all of it."""
+    """The validated entries of a pointer file; `content` is the whole JSON object."""
 
     format: int
     stem: str
@@ -27,8 +27,8 @@ class SnapshotPointer:
         """Reads a pointer.
 
         Raises:
-            StateError: It is damaged.
-            OSError: It can't be read.
+            StateError: The file is damaged.
+            OSError: The file can't be read.
         """
         try:
             content = json.loads(path.read_bytes())
@@ -40,7 +40,7 @@ class SnapshotPointer:
         for name, expected in types.items():
             if type(content.get(name)) is not expected:
                 raise StateError(f"{path.name} is damaged: its {name} is {content.get(name)!r}")
-        # A name with a slash would reach a file elsewhere.
+        # A name with a slash could refer to a file outside the folder.
         if not all("/" not in name and isinstance(checksum, str) for name, checksum in content["files"].items()):
             raise StateError(f"{path.name} is damaged: its files are {content['files']!r}")
         return cls(**{name: content[name] for name in types}, content=content)

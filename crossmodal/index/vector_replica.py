@@ -1,4 +1,4 @@
-"""The dense index of one modality, kept in step with the store."""
+"""A replica of the store with a dense index of one modality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crossmodal.store.sqlite import DocumentStore, StoreChanges
 
 
 class VectorReplica(StoreReplica[DenseIndex]):
-    """The vectors of one modality of a collection, kept in step with the store."""
+    """The dense index of one modality of a collection, synchronised with the store."""
 
     def __init__(
         self,
@@ -29,33 +29,33 @@ class VectorReplica(StoreReplica[DenseIndex]):
         n_shards: int = 1,
         index_config: IndexConfig | None = None,
     ) -> None:
-        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
+        """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:
             store: The store of the collection.
             modality: The modality of the vectors.
             folder: The folder of the snapshots.
-            dim: Length of a vector.
-            shard: With `n_shards`: this index holds the keys with `key % n_shards == shard`.
-            n_shards: How many indexes share the vectors.
-            index_config: The kind of the next snapshot; by default `auto`.
+            dim: Dimension of the vectors.
+            shard: The index has the keys with `key % n_shards == shard`.
+            n_shards: Number of indexes that share the vectors.
+            index_config: The kind of the next snapshot; None for `auto`.
         """
         self.dim, self.shard, self.n_shards = dim, shard, n_shards
         self.index_config = index_config or IndexConfig()
         super().__init__(store, modality, folder, f"{modality}-{shard}-of-{n_shards}")
 
     def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
-        """The k best of everything committed so far; as `DenseIndex.search`."""
+        """As `DenseIndex.search`, including the latest commits."""
         self.refresh()
         with self._lock:
             return self.index.search(queries, k, allowed)
 
     def choice(self) -> KindChoice:
-        """The kind that the index would be built with now, and why."""
+        """The kind of index for the current number of vectors, and why."""
         return self.index_config.choice(len(self.index), self.dim)
 
     def description(self) -> tuple[str, str]:
-        """Its kind, and why it is of that kind."""
+        """As `StoreReplica.description`."""
         choice = self.choice()
         return str(choice.kind), choice.why
 
@@ -65,22 +65,22 @@ class VectorReplica(StoreReplica[DenseIndex]):
         return DenseIndex(self.dim)
 
     def _add(self, changes: StoreChanges) -> int:
-        mine = changes.added % self.n_shards == self.shard
-        if mine.any():
-            self.index.add(changes.added[mine], changes.vectors[mine])
-        return int(mine.sum())
+        in_shard = changes.added % self.n_shards == self.shard
+        if in_shard.any():
+            self.index.add(changes.added[in_shard], changes.vectors[in_shard])
+        return int(in_shard.sum())
 
     def _is_other_kind(self) -> bool:
         return self._built_for not in ("", str(self.choice().kind)) and len(self.index) > 0
 
-    def _to_write(self, *, compact: bool) -> DenseIndex:
+    def _index_to_write(self, *, compact: bool) -> DenseIndex:
         return self.index.frozen(self.choice().kind) if compact or not self._built_for else self.index.extended()
 
     def _load_index(self, stem: str) -> DenseIndex:
         return DenseIndex.load(self.folder, stem, self.dim)
 
-    def _told(self, index: DenseIndex) -> dict[str, Any]:
+    def _pointer_entries(self, index: DenseIndex) -> dict[str, Any]:
         return {"kind": str(index.kind), "built_for": str(self.choice().kind), "dim": self.dim}
 
-    def _fits(self, pointer: dict[str, Any]) -> bool:
+    def _matches(self, pointer: dict[str, Any]) -> bool:
         return bool(pointer.get("dim") == self.dim)

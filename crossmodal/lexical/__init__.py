@@ -1,1 +1,1 @@
-"""Search by words: terms, BM25, inverted indexes, and the learned sparse model."""
+"""Lexical search: terms, BM25, inverted indexes, and the learned sparse model."""

@@ -1,4 +1,4 @@
-"""The best rows of many scores."""
+"""Selection of the k best scores."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BLOCK = 64
 
 
 def best_rows(scores: Weights, k: int, floor: float) -> NDArray[np.int64]:
-    """The rows of the k greatest of (n,) scores above `floor`, falling; equal ones by ascending row.
+    """The rows of the k greatest of (n,) scores above `floor`, by falling score, then ascending row.
 
-    The k-th greatest of the blocks' maxima is at most the k-th greatest score, and nearly that: few rows
-    are as great, and only they are sorted.
+    The k-th greatest of the maxima of blocks is a close lower bound of the k-th greatest score, so only the few rows
+    above it are sorted.
 
     >>> best_rows(np.array([0, 3, 1, 3], np.float32), 3, 0.0).tolist()
     [1, 3, 2]

@@ -1,4 +1,4 @@
-"""BM25 over the captions of each picture together, which come and go one by one."""
+"""BM25 over the joined captions of each image, with captions added and removed individually."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from crossmodal.lexical.inverted import SparseIndex
 from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.terms import words_of
 
-NOWHERE = -1  # the key of a picture that is not there yet
+NO_PICTURE = -1  # in place of the key of an image that is not in the store yet
 Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Pictures:
-    """What BM25 has to know of the pictures that have captions now."""
+    """BM25's statistics of the images that have captions."""
 
     keys: Keys  # (p,), ascending
-    of_row: Places  # (n,) which of them a caption is of, -1 for none of them
-    relative_lengths: NDArray[np.float64]  # (p,) words of all captions of each, by their mean
+    of_row: Places  # (n,) index into `keys` of each caption's image, or -1
+    relative_lengths: NDArray[np.float64]  # (p,) number of words in an image's captions, divided by the mean
 
 
 class CaptionIndex:
-    """How often each word is in each caption, by caption; scores are of pictures, by all their captions together.
+    """The counts of words by caption; a search scores images by their joined captions.
 
-    Rows are captions, so one can come and go without the others, and what BM25 counts is always of what is there
-    now. A word is one from its first caption on.
+    Rows are captions, so that each can be added and removed individually, and BM25's statistics always describe the
+    current captions. A word stays in the vocabulary after its captions are removed.
     """
 
     def __init__(self) -> None:
@@ -54,26 +54,26 @@ class CaptionIndex:
 
     @property
     def n_tail(self) -> int:
-        """Captions that came since the index was compacted."""
+        """Captions added since the index was compacted."""
         return self._counts.n_tail
 
     @property
     def n_dead(self) -> int:
-        """Removed captions that are still there."""
+        """Removed captions that still take memory."""
         return self._counts.n_dead
 
     @property
     def n_pictures(self) -> int:
-        """Pictures that have a caption."""
+        """Number of images with captions."""
         return len(self._statistics().keys)
 
     def add(self, keys: Keys, texts: Sequence[str], pictures: Keys) -> None:
         """Adds n captions.
 
         Args:
-            keys: (n,) int64, ascending and greater than all that are there.
-            texts: What they say.
-            pictures: (n,) the key of each one's picture; NOWHERE where it is not there yet.
+            keys: (n,) int64, ascending and greater than all keys in the index.
+            texts: The captions.
+            pictures: (n,) the key of each caption's image, or NO_PICTURE if it is not in the store yet.
         """
         rows, columns, values, lengths = [], [], [], []
         for row, text in enumerate(texts):
@@ -91,37 +91,37 @@ class CaptionIndex:
         self._known = None
 
     def remove(self, keys: Keys) -> int:
-        """Removes the captions of these keys; returns how many were there."""
+        """Removes the captions with these keys; returns how many were in the index."""
         self._known = None
         return self._counts.remove(keys)
 
     def counts_of(self, keys: Sequence[int]) -> list[Counter[str]]:
-        """How often each word is in each of these captions; no words where one is not there."""
+        """The counts of the words of each of these captions; empty for a caption that is not in the index."""
         words = list(self.terms)
-        every = self._counts.weights_of(np.array(keys, np.int64), np.arange(len(words)))
-        return [Counter({words[term]: int(row[term]) for term in np.flatnonzero(row)}) for row in every]
+        rows = self._counts.weights_of(np.array(keys, np.int64), np.arange(len(words)))
+        return [Counter({words[term]: int(row[term]) for term in np.flatnonzero(row)}) for row in rows]
 
     def waiting(self) -> Keys:
-        """The captions whose picture is not there yet."""
-        keys: Keys = self._counts.keys[self._counts.alive & (self._pictures == NOWHERE)]
+        """The keys of the captions whose image is not in the store yet."""
+        keys: Keys = self._counts.keys[self._counts.alive & (self._pictures == NO_PICTURE)]
         return keys
 
-    def found_picture(self, key: int, picture: int) -> None:
-        """Says which picture a caption is of that was waiting for it."""
+    def set_picture(self, key: int, picture: int) -> None:
+        """Sets the image of a caption that was added before its image."""
         self._pictures[np.searchsorted(self._counts.keys, key)] = picture
         self._known = None
 
     def search(self, query: Sequence[tuple[str, float]], k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best pictures among those that share a word of positive weight with the query.
+        """The k best images that share a word of positive weight with the query.
 
         Args:
-            query: Words, each once, and their weights; a negative one is of a word to be avoided.
-            k: How many, at least 1.
-            allowed: If given, only pictures with these keys are found.
+            query: Distinct words with weights; a negative weight is for a word to avoid.
+            k: Number of results, at least 1.
+            allowed: If given, only images with these keys are returned.
 
         Returns:
-            Scores (1, k), falling, and keys (1, k); equal scores by ascending key; where fewer are found the rest
-            is -1 with a score of -inf.
+            Scores (1, k), falling, and keys (1, k), ties by ascending key; missing results have the key -1 and the
+            score -inf.
         """
         pictures = self._statistics()
         sums, shares = np.zeros(len(pictures.keys)), np.zeros(len(pictures.keys), np.bool_)
@@ -139,21 +139,21 @@ class CaptionIndex:
         return scores, keys
 
     def contributions(self, query: Sequence[tuple[str, float]], keys: Keys) -> Weights:
-        """What each of t words gives to the score of each of n pictures, (n, t)."""
+        """The contribution of each of t words to the score of each of n images, (n, t); 0 for unknown keys."""
         pictures = self._statistics()
         places = np.searchsorted(pictures.keys, keys)
-        there = places < len(pictures.keys)
-        there[there] = pictures.keys[places[there]] == keys[there]
-        found = np.zeros((len(keys), len(query)), np.float32)
+        is_known = places < len(pictures.keys)
+        is_known[is_known] = pictures.keys[places[is_known]] == keys[is_known]
+        contributions = np.zeros((len(keys), len(query)), np.float32)
         for column, (word, weight) in enumerate(query):
             of_all = np.zeros(len(pictures.keys))
             having, gains = self._gains(word)
             of_all[having] = weight * gains
-            found[there, column] = of_all[places[there]]
-        return found
+            contributions[is_known, column] = of_all[places[is_known]]
+        return contributions
 
     def _gains(self, word: str) -> tuple[Places, NDArray[np.float64]]:
-        """The pictures that have a word, and the BM25 weight of it in each."""
+        """The images with a word, as indices into the statistics' keys, and its BM25 weight in each."""
         term, pictures = self.terms.get(word), self._statistics()
         if term is None:
             return np.empty(0, np.int64), np.empty(0)
@@ -161,16 +161,16 @@ class CaptionIndex:
         places = pictures.of_row[rows]
         of_all = np.bincount(places[places >= 0], counts[places >= 0], len(pictures.keys)).astype(np.float64)
         having = np.flatnonzero(of_all)
-        rare = float(rarity(len(pictures.keys), np.array([len(having)]))[0])
-        return having, rare * saturated(of_all[having], pictures.relative_lengths[having])
+        idf = float(rarity(len(pictures.keys), np.array([len(having)]))[0])
+        return having, idf * saturated(of_all[having], pictures.relative_lengths[having])
 
     def _statistics(self) -> _Pictures:
         if self._known is None:
-            counts = np.flatnonzero(self._counts.alive & (self._pictures != NOWHERE))
-            keys, places = np.unique(self._pictures[counts], return_inverse=True)
+            rows = np.flatnonzero(self._counts.alive & (self._pictures != NO_PICTURE))
+            keys, places = np.unique(self._pictures[rows], return_inverse=True)
             of_row = np.full(len(self._pictures), -1, np.int64)
-            of_row[counts] = places
-            lengths = np.bincount(places, self._lengths[counts], len(keys))
+            of_row[rows] = places
+            lengths = np.bincount(places, self._lengths[rows], len(keys))
             mean = float(lengths.mean()) if lengths.any() else 1.0
             self._known = _Pictures(keys, of_row, lengths / mean)
         return self._known
@@ -178,16 +178,20 @@ class CaptionIndex:
     # -- on the disk
 
     def compacted(self) -> CaptionIndex:
-        """The same captions in a new index without a tail and without removed ones; this one stays as it is."""
-        made, alive = CaptionIndex(), self._counts.alive
-        made.terms, made._counts = dict(self.terms), self._counts.compacted()
-        made._pictures, made._lengths = self._pictures[alive], self._lengths[alive]
-        return made
+        """A new index of the same captions, without a tail and without removed captions; this one is unchanged."""
+        index, alive = CaptionIndex(), self._counts.alive
+        index.terms, index._counts = dict(self.terms), self._counts.compacted()
+        index._pictures, index._lengths = self._pictures[alive], self._lengths[alive]
+        return index
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes a compacted index; returns the names of the files: the lists, the words, what captions are of."""
+        """Writes a compacted index; returns the names of the files: those of the posting lists, and a JSON file.
+
+        Raises:
+            ValueError: The index is not compacted.
+        """
         if self.n_tail or self.n_dead:
-            raise ValueError("compact the index before it is saved")
+            raise ValueError("the index has a tail or removed captions: call compacted() first")
         names = self._counts.save(folder, stem)
         rest = {"words": list(self.terms), "pictures": self._pictures.tolist(), "lengths": self._lengths.tolist()}
         write_atomically(folder / f"{stem}.captions.json", json.dumps(rest, ensure_ascii=False).encode())
@@ -195,20 +199,20 @@ class CaptionIndex:
 
     @classmethod
     def load(cls, folder: Path, stem: str) -> CaptionIndex:
-        """Opens what `save` wrote.
+        """Opens an index that `save` wrote.
 
         Raises:
-            StateError: A file is missing, damaged, or not of the others.
+            StateError: A file is missing or damaged, or the files don't belong together.
         """
-        made, path = cls(), folder / f"{stem}.captions.json"
-        made._counts = SparseIndex.load(folder, stem)
+        index, path = cls(), folder / f"{stem}.captions.json"
+        index._counts = SparseIndex.load(folder, stem)
         try:
             rest = json.loads(path.read_bytes())
-            made.terms = {word: term for term, word in enumerate(rest["words"])}
-            made._pictures, made._lengths = np.array(rest["pictures"], np.int64), np.array(rest["lengths"], np.int32)
+            index.terms = {word: term for term, word in enumerate(rest["words"])}
+            index._pictures, index._lengths = np.array(rest["pictures"], np.int64), np.array(rest["lengths"], np.int32)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StateError(f"{path} {read_failure(error, path)}") from error
-        n = len(made._counts)
-        if (len(made.terms), len(made._pictures), len(made._lengths)) != (made._counts.n_terms, n, n):
-            raise StateError(f"{path} is not of the lists beside it")
-        return made
+        n = len(index._counts)
+        if (len(index.terms), len(index._pictures), len(index._lengths)) != (index._counts.n_terms, n, n):
+            raise StateError(f"{path} does not belong to the posting lists beside it")
+        return index

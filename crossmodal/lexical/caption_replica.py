@@ -1,4 +1,4 @@
-"""The BM25 index of a collection's captions, kept in step with the store."""
+"""A replica of the store with a BM25 index of the captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from crossmodal.core.types import Keys
 from crossmodal.index.replica import StoreReplica
-from crossmodal.lexical.caption_index import NOWHERE, CaptionIndex
+from crossmodal.lexical.caption_index import NO_PICTURE, CaptionIndex
 from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.terms import lemmas_version
 from crossmodal.store.sqlite import DocumentStore, StoreChanges
@@ -19,10 +19,10 @@ NAME = "bm25"
 
 
 class CaptionReplica(StoreReplica[CaptionIndex]):
-    """BM25 over the captions of all pictures, kept in step with the store."""
+    """BM25 over the captions of all images, synchronised with the store."""
 
     def __init__(self, store: DocumentStore, folder: Path) -> None:
-        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
+        """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:
             store: The store of the collection.
@@ -31,7 +31,7 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
         super().__init__(store, "text", folder, NAME)
 
     def search(self, query: Sequence[tuple[str, float]], k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best pictures of everything committed so far; as `CaptionIndex.search`."""
+        """As `CaptionIndex.search`, including the latest commits."""
         self.refresh()
         with self._lock:
             return self.index.search(query, k, allowed)
@@ -42,12 +42,12 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
             return self.index.contributions(query, keys)
 
     def knows(self, word: str) -> bool:
-        """Whether a caption has, or had, the word."""
+        """Whether the word occurs in a caption, or in one that was removed."""
         self.refresh()
         return word in self.index.terms
 
     def description(self) -> tuple[str, str]:
-        """What is in it."""
+        """As `StoreReplica.description`."""
         with self._lock:
             return "inverted", f"captions of {self.index.n_pictures} pictures, {len(self.index.terms)} words"
 
@@ -62,22 +62,22 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
     def _add(self, changes: StoreChanges) -> int:
         for key, _, picture in self.store.captions_by_keys(self.index.waiting().tolist()):
             if picture is not None:
-                self.index.found_picture(key, picture)
+                self.index.set_picture(key, picture)
         captions = self.store.captions_by_keys(changes.added.tolist())
         if captions:
-            pictures = [NOWHERE if picture is None else picture for _, _, picture in captions]
+            pictures = [NO_PICTURE if picture is None else picture for _, _, picture in captions]
             keys = np.array([key for key, *_ in captions])
             self.index.add(keys, [text for _, text, _ in captions], np.array(pictures))
         return len(captions)
 
-    def _to_write(self, *, compact: bool) -> CaptionIndex:
+    def _index_to_write(self, *, compact: bool) -> CaptionIndex:
         return self.index.compacted()
 
     def _load_index(self, stem: str) -> CaptionIndex:
         return CaptionIndex.load(self.folder, stem)
 
-    def _told(self, index: CaptionIndex) -> dict[str, Any]:
+    def _pointer_entries(self, index: CaptionIndex) -> dict[str, Any]:
         return {"kind": "inverted", "lemmas": lemmas_version()}
 
-    def _fits(self, pointer: dict[str, Any]) -> bool:
+    def _matches(self, pointer: dict[str, Any]) -> bool:
         return bool(pointer.get("lemmas") == lemmas_version())

@@ -1,4 +1,4 @@
-"""The model family `sparse`: the dense encoder under a learned sparse model, as `-m sparse --weights FOLDER`."""
+"""The model family `sparse`: a learned sparse model with its dense encoder, `-m sparse --weights FOLDER`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from crossmodal.lexical.model import (
 
 
 class SparseEncoder:
-    """The dense encoder of a sparse model; its queries are read without weights and without words to avoid."""
+    """The dense encoder of a sparse model, which ignores weights and words to avoid in queries."""
 
     def __init__(self, spec: ModelSpec, base: Encoder, needs_text_vectors: bool) -> None:
-        """Takes the dense encoder, and whether a search by words alone needs the vectors of queries."""
+        """Stores the dense encoder, and whether a lexical search needs the dense vectors of queries."""
         self.spec, self.base, self.needs_text_vectors = spec, base, needs_text_vectors
 
     def encode_images(self, pixels: Pixels) -> Vectors:
@@ -38,7 +38,7 @@ class SparseEncoder:
         return self.base.encode_texts(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """As `encode_texts`, without weights and words to avoid: `dog^2 -cat` is encoded as `dog`."""
+        """As `encode_texts`, but ignores weights and words to avoid: `dog^2 -cat` is encoded as `dog`."""
         return self.base.encode_texts([spoken_part(text) for text in texts])
 
     def unread(self, text: str) -> str:
@@ -47,10 +47,10 @@ class SparseEncoder:
 
 
 def resolve(weights: str) -> ModelSpec:
-    """The spec of a folder that training wrote; its vectors are those of its dense encoder.
+    """The spec of a folder that training wrote; dimension and preprocessing are those of the dense encoder.
 
     Raises:
-        InputError: There is no such folder, or its dense encoder encodes images only.
+        InputError: The folder is not a sparse model, or its dense encoder encodes images only.
         StateError: A file is missing or damaged.
     """
     folder = Path(weights).expanduser().resolve()
@@ -58,8 +58,8 @@ def resolve(weights: str) -> ModelSpec:
     base = config.base
     if "text" not in base.modalities:
         raise InputError(
-            f"{folder} is a sparse model on {base}, which encodes images only: it can be evaluated but not indexed "
-            "with; train one on an encoder that also encodes texts"
+            f"{folder} is a sparse model on {base}, which encodes images only: it can be evaluated but not used for "
+            "indexing; train one on an encoder that also encodes texts"
         )
     digest = hashlib.sha256("".join(sha256(folder / name) for name in (CONFIG_NAME, TERMS_NAME, HEADS_NAME)).encode())
     return ModelSpec(FAMILY, str(folder), digest.hexdigest(), base.dim, base.preprocessing, base)
@@ -71,7 +71,7 @@ def load(
     threads: int | None = None,
     precision: Precision = "fp32",
 ) -> SparseEncoder:
-    """The encoder of a spec made by `resolve`, in float32; `load_model` returns the terms.
+    """The dense encoder of a spec made by `resolve`, in float32; `load_model` returns the sparse model.
 
     Raises:
         StateError: The folder or its dense encoder has changed.

@@ -1,4 +1,4 @@
-"""The word indexes of a collection with a sparse model."""
+"""The lexical indexes of a collection with a sparse model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READ_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class WordIndexes:
-    """The index of the pictures' learned words, and the index of their captions' words."""
+    """The index of the images' learned words, and the BM25 index of their captions."""
 
     model: SparseModel
     words: TermReplica
@@ -43,7 +43,7 @@ class WordIndexes:
 
 
 def wordless(model: ModelSpec, store: DocumentStore, ids: Sequence[str]) -> Iterator[Document]:
-    """The pictures among `ids` to which a sparse model gives no word."""
+    """The images among `ids` for which a sparse model predicts no word."""
     loaded = load_model(model)
     for start in range(0, len(ids), READ_AT_ONCE):
         vectors = store.vectors_of(ids[start : start + READ_AT_ONCE])

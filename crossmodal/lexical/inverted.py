@@ -1,9 +1,9 @@
-"""An inverted index: pictures as weighted terms, found through one posting list a term.
+"""An inverted index of images as weighted terms, with one posting list per term.
 
-Every posting of a query's terms is read, so the ranking is exact. With a million pictures that is about a million
-additions a query.
+A search reads every posting of the query's terms, so the ranking is exact. With a million images, a query takes about a
+million additions.
 
-The file is longer than 300 lines since one class owns the rows: what changes them, and what reads them.
+The file is longer than 300 lines because one class has all operations on the rows.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from crossmodal.lexical.scoring import Scoring, ScoringStatistics, check_scoring
 
 
 class SparseIndex:
-    """Pictures over `n_terms` terms: 8 bytes a posting, 13 a picture, 8 a term.
+    """Images as weights of `n_terms` terms: 8 bytes per posting, 13 per image, 8 per term.
 
-    Added pictures have posting lists of their own, the tail, which is built by the next search; removed ones keep
-    their postings. `compacted` merges everything into one index. One thread must not change an index while another
-    searches it.
+    Added images are in separate posting lists, the tail, which the next search builds; removed images keep their
+    postings. `compacted` merges everything into a new index. Not thread-safe: an index must not change during a search.
     """
 
     def __init__(self, n_terms: int) -> None:
@@ -51,34 +50,34 @@ class SparseIndex:
 
     @property
     def alive(self) -> NDArray[np.bool_]:
-        """Which rows are not removed, (n_rows,)."""
+        """Whether each row is not removed, (n_rows,)."""
         return self._alive
 
     @property
     def n_tail(self) -> int:
-        """Pictures added since the index was compacted, removed ones included."""
+        """Images added since the index was compacted, removed ones included."""
         return len(self._keys) - self._main.n
 
     @property
     def n_dead(self) -> int:
-        """Removed pictures that still have postings."""
+        """Removed images that still have postings."""
         return len(self._keys) - len(self)
 
     def add(self, keys: Keys, weights: csr_matrix) -> None:
-        """Adds n pictures, each with its weight of every term.
+        """Adds n images with their weights of terms.
 
         Args:
-            keys: (n,) int64, ascending and greater than all that are there.
-            weights: (n, n_terms), finite and not negative; a weight of 0 is no posting.
+            keys: (n,) int64, ascending and greater than all keys in the index.
+            weights: (n, n_terms), finite and not negative; weights of 0 are not stored.
 
         Raises:
-            ValueError: The keys or weights are not so; nothing is added.
+            ValueError: The keys or weights are invalid; nothing is added.
         """
         keys = np.asarray(keys, np.int64)
         if weights.shape != (len(keys), self.n_terms):
             raise ValueError(f"expected ({len(keys)}, {self.n_terms}) weights, found {weights.shape}")
         if (np.diff(keys, prepend=self._keys[-1:]) <= 0).any():
-            raise ValueError("keys must ascend and be greater than all that are there")
+            raise ValueError("keys must ascend and be greater than all keys in the index")
         rows = canonical(weights)
         if not (np.isfinite(rows.data) & (rows.data > 0)).all():
             raise ValueError(f"weights must be finite and not negative, found {rows.data.min()} to {rows.data.max()}")
@@ -89,7 +88,7 @@ class SparseIndex:
         self._tail = self._statistics = None
 
     def remove(self, keys: Keys) -> int:
-        """Removes the pictures of these keys; returns how many were there."""
+        """Removes the images with these keys; returns how many were in the index."""
         rows = self._rows_of(keys)
         before = len(self)
         self._alive[rows] = False
@@ -99,21 +98,21 @@ class SparseIndex:
     def search(
         self, queries: csr_matrix, k: int, allowed: Keys | None = None, scoring: Scoring = "dot"
     ) -> tuple[Weights, Keys]:
-        """The k best pictures of each query, among those that share a term of positive weight with it.
+        """The k best images of each query that share a term of positive weight with it.
 
         Args:
-            queries: (q, n_terms) finite weights; a negative one is of a term to avoid.
-            k: How many, at least 1.
-            allowed: If given, only pictures with these keys are found.
-            scoring: `dot` sums weight * query weight. `activation-idf` sums query weight * weight / active
-                terms of the picture * ln(pictures / (1 + sum of the term's weights)); the logarithm is
-                negative for a term whose weights sum to more than there are pictures. `tf-idf` is the cosine
-                of two TF-IDF vectors; the query's counts are its weights. The first search by one of these two
-                after a change reads every posting.
+            queries: (q, n_terms) finite weights; a negative weight is for a term to avoid.
+            k: Number of results, at least 1.
+            allowed: If given, only images with these keys are returned.
+            scoring: `dot` sums weight * query weight. `activation-idf` sums query weight * weight / number of the
+                image's terms * ln(number of images / (1 + sum of the term's weights)); the logarithm is negative if the
+                weights of a term sum to more than the number of images. `tf-idf` is the cosine of TF-IDF vectors, with
+                the query's weights as its counts. The first search with one of these two after a change reads every
+                posting.
 
         Returns:
-            Scores (q, k), falling, and keys (q, k); equal scores by ascending key; where fewer are found
-            the rest of a row is -1 with a score of -inf. Sums are in float32.
+            Scores (q, k), falling, and keys (q, k), ties by ascending key; missing results have the key -1 and the
+            score -inf. Sums are in float32.
 
         Source: the scorings, a master's thesis on learned sparse image embeddings, 2021; the sums, exhaustive
             term-at-a-time evaluation, Turtle and Flood 1995 (Query evaluation: strategies and optimizations).
@@ -134,18 +133,18 @@ class SparseIndex:
         return scores, keys
 
     def why(self, query: csr_matrix, key: int, scoring: Scoring = "dot") -> list[tuple[int, float]]:
-        """What each shared term contributes to the score of a picture; the contributions sum to the score.
+        """The contribution of each shared term to the score of an image; the contributions sum to the score.
 
         Args:
             query: (1, n_terms), as for `search`.
-            key: The picture.
+            key: The key of the image.
             scoring: As for `search`.
 
         Returns:
-            Term ids and contributions, the greatest first, equal ones by ascending id.
+            Term ids and contributions, greatest first, ties by ascending id.
 
         Raises:
-            InputError: The picture is not in the index.
+            InputError: The image is not in the index.
         """
         rows = self._rows_of(np.array([key], np.int64))
         if not len(rows) or not self._alive[rows[0]]:
@@ -155,21 +154,21 @@ class SparseIndex:
         [(terms, weights)] = self._queries(query)
         effective, of_row = self._effective(terms, weights, scoring)
         factor = 1.0 if of_row is None else float(of_row[rows[0]])
-        found = []
+        contributions = []
         for term, weight in zip(terms.tolist(), effective.tolist(), strict=True):
             keys, of_pictures = self.postings(term)
             place = int(np.searchsorted(keys, key))
             if place < len(keys) and keys[place] == key:
-                found.append((term, weight * float(of_pictures[place]) * factor))
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+                contributions.append((term, weight * float(of_pictures[place]) * factor))
+        return sorted(contributions, key=lambda pair: (-pair[1], pair[0]))
 
     def postings(self, term: int) -> tuple[Keys, Weights]:
-        """The pictures that have a term, by ascending key, and its weight in each."""
+        """The keys of the images with a term, ascending, and its weight in each."""
         rows, weights = self.posted_rows(term)
         return self._keys[rows], weights
 
     def posted_rows(self, term: int) -> tuple[NDArray[np.int64], Weights]:
-        """As `postings`, with the rows of the pictures in `keys` instead of their keys."""
+        """As `postings`, with rows instead of keys."""
         parts = [part.of_term(term) for part in self.parts()]
         rows = np.concatenate(
             [place + rows.astype(np.int64) for place, (rows, _) in zip((0, self._main.n), parts, strict=True)]
@@ -181,39 +180,43 @@ class SparseIndex:
     def contributions(
         self, query: csr_matrix, keys: Keys, scoring: Scoring = "dot"
     ) -> tuple[NDArray[np.int64], Weights]:
-        """The t terms of a query (1, n_terms), and what each contributes to the scores of n pictures, (n, t).
+        """The t terms of a query (1, n_terms), and their contributions to the scores of n images, (n, t).
 
-        A row sums to the picture's score. 0 if a picture does not have the term, or is not in the index.
+        A row sums to the image's score. A contribution is 0 if the image does not have the term or is not in the index.
         """
         [(terms, weights)] = self._queries(query)
         effective, of_row = self._effective(terms, weights, scoring)
-        given: Weights = self.weights_of(keys, terms) * effective
+        products: Weights = self.weights_of(keys, terms) * effective
         if of_row is not None and len(of_row):
-            given *= of_row[np.minimum(np.searchsorted(self._keys, keys), len(of_row) - 1)][:, None]
-        return terms, given
+            products *= of_row[np.minimum(np.searchsorted(self._keys, keys), len(of_row) - 1)][:, None]
+        return terms, products
 
     def weights_of(self, keys: Keys, terms: NDArray[np.int64]) -> Weights:
-        """The weight of each of t terms in each of n pictures, (n, t); 0 for a missing term or picture."""
+        """The weight of each of t terms in each of n images, (n, t); 0 for a missing term or image."""
         keys = np.asarray(keys, np.int64)
         rows = np.searchsorted(self._keys, keys)
-        there = rows < len(self._keys)
-        there[there] = (self._keys[rows[there]] == keys[there]) & self._alive[rows[there]]
-        found = np.zeros((len(keys), len(terms)), np.float32)
+        is_known = rows < len(self._keys)
+        is_known[is_known] = (self._keys[rows[is_known]] == keys[is_known]) & self._alive[rows[is_known]]
+        result = np.zeros((len(keys), len(terms)), np.float32)
         for start, part in zip((0, self._main.n), self.parts(), strict=True):
-            mine = np.flatnonzero(there & (rows >= start) & (rows < start + part.n))
+            in_part = np.flatnonzero(is_known & (rows >= start) & (rows < start + part.n))
             for column, term in enumerate(terms.tolist()):
                 posted, weights = part.of_term(term)
-                places = np.searchsorted(posted, rows[mine] - start)
+                places = np.searchsorted(posted, rows[in_part] - start)
                 has = places < len(posted)
-                has[has] = posted[places[has]] == rows[mine][has] - start
-                found[mine[has], column] = weights[places[has]]
-        return found
+                has[has] = posted[places[has]] == rows[in_part][has] - start
+                result[in_part[has], column] = weights[places[has]]
+        return result
 
     def widen(self, n_terms: int) -> None:
-        """Raises the number of terms; no picture has the new ones yet."""
+        """Increases the number of terms to `n_terms`; no image has the new terms yet.
+
+        Raises:
+            ValueError: `n_terms` is less than the current number.
+        """
         new = n_terms - self.n_terms
         if new < 0:
-            raise ValueError(f"there are {self.n_terms} terms, {n_terms} would be fewer")
+            raise ValueError(f"expected at least {self.n_terms} terms, found {n_terms}")
         main = self._main
         self._main = Postings(main.n, np.append(main.starts, np.full(new, main.starts[-1])), main.rows, main.weights)
         for rows in self._waiting:
@@ -221,16 +224,16 @@ class SparseIndex:
         self.n_terms, self._tail, self._statistics = n_terms, None, None
 
     def active_terms(self) -> NDArray[np.int32]:
-        """How many terms each picture has, by ascending key."""
+        """The number of terms of each image, by ascending key."""
         return self._active[self._alive]
 
     def summary(self) -> PostingSummary:
-        """Posting lengths, active terms of a picture, and bytes, as `analyse` prints them."""
+        """Lengths of the posting lists, terms per image, and bytes, which `analyse` prints."""
         stored = sum(array.nbytes for p in self.parts() for array in (p.starts, p.rows, p.weights))
         return PostingSummary(self._known().lengths, self.active_terms(), stored)
 
     def parts(self) -> tuple[Postings, Postings]:
-        """The posting lists of the compacted pictures, and of those added since."""
+        """The posting lists of the compacted images, and of those added since."""
         if self._tail is None:
             if len(self._waiting) != 1:
                 self._waiting = [vstack([csr_matrix((0, self.n_terms), dtype=np.float32), *self._waiting])]
@@ -238,8 +241,8 @@ class SparseIndex:
         return self._main, self._tail
 
     def compacted(self) -> SparseIndex:
-        """A new index of the same pictures, without a tail and without removed ones; this one is unchanged."""
-        made = SparseIndex(self.n_terms)
+        """A new index of the same images, without a tail and without removed images; this one is unchanged."""
+        index = SparseIndex(self.n_terms)
         place = np.cumsum(self._alive, dtype=np.int32) - 1
         starts = np.zeros(self.n_terms + 1, np.int64)
         rows, weights = [place[:0]], [np.empty(0, np.float32)]
@@ -250,20 +253,20 @@ class SparseIndex:
                 rows.append(place[start : start + part.n][of_part[alive]])
                 weights.append(of_rows[alive])
                 starts[term + 1] += len(rows[-1])
-        made._keys, made._active = self._keys[self._alive], self._active[self._alive]
-        made._alive = np.ones(len(made._keys), np.bool_)
-        made._main = Postings(len(made._keys), np.cumsum(starts), np.concatenate(rows), np.concatenate(weights))
-        return made
+        index._keys, index._active = self._keys[self._alive], self._active[self._alive]
+        index._alive = np.ones(len(index._keys), np.bool_)
+        index._main = Postings(len(index._keys), np.cumsum(starts), np.concatenate(rows), np.concatenate(weights))
+        return index
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes the pictures, compacted, as `PostingArrays.save`; returns the names of the files."""
+        """Writes the compacted index as `PostingArrays.save`; returns the names of the files."""
         whole = self.compacted() if self.n_tail or self.n_dead else self
         main = whole._main
         return PostingArrays(whole._keys, whole._active, main.starts, main.rows, main.weights).save(folder, stem)
 
     @classmethod
     def load(cls, folder: Path, stem: str) -> SparseIndex:
-        """Opens what `save` wrote; the posting lists are mapped into memory.
+        """Opens an index that `save` wrote; the posting lists are memory-mapped.
 
         Raises:
             StateError: A file is missing or damaged.
@@ -277,12 +280,12 @@ class SparseIndex:
         return index
 
     def _rows_of(self, keys: Keys) -> NDArray[np.int64]:
-        """The rows of these keys, removed ones included; keys that were never there are left out."""
+        """The rows of these keys, removed ones included; unknown keys are ignored."""
         keys = np.unique(np.asarray(keys, np.int64))
         rows = np.searchsorted(self._keys, keys)
-        there = rows < len(self._keys)
-        there[there] = self._keys[rows[there]] == keys[there]
-        return rows[there]
+        is_known = rows < len(self._keys)
+        is_known[is_known] = self._keys[rows[is_known]] == keys[is_known]
+        return rows[is_known]
 
     def _queries(self, queries: csr_matrix) -> Iterator[tuple[NDArray[np.int64], Weights]]:
         """The terms of each query, ascending, and their weights."""
@@ -309,7 +312,7 @@ class SparseIndex:
     def _effective(
         self, terms: NDArray[np.int64], weights: Weights, scoring: Scoring
     ) -> tuple[Weights, Weights | None]:
-        """As `ScoringStatistics.effective`, which `dot` does not need."""
+        """As `ScoringStatistics.effective`; `dot` does not need the statistics."""
         check_scoring(scoring)
         return (weights, None) if scoring == "dot" else self._known().effective(scoring, terms, weights)
 

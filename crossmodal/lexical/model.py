@@ -1,13 +1,13 @@
-"""Learned sparse vectors: a frozen encoder, heads that turn its vectors into weights of words, the words.
+"""The learned sparse model: heads that compute weights of words from the vectors of a frozen encoder.
 
-What `--weights` means here: a folder that training wrote, with
+`--weights` is a folder that training wrote, with
 
-    sparse.json         how the heads are to be used, the encoder they stand on, the hash of the words
-    terms.json          the words, as `TermVocabulary` saves them
+    sparse.json         the configuration: use of the heads, their encoder, and the hash of the words
+    terms.json          the words, saved by `TermVocabulary`
     sparse.safetensors  the heads
 
-Two recipes make such a folder: the thesis's (`thesis`: what words would the captions have?) and the distilled
-one (`dense-to-sparse`). `crossmodal.training.thesis_heads` and `distilled_heads` have them. Nothing here needs torch.
+There are two recipes: the thesis's (`thesis`), which predicts the words of the captions, and the distilled one
+(`dense-to-sparse`); see `crossmodal.training.thesis_heads` and `distilled_heads`. This module does not need torch.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CONFIG_NAME, TERMS_NAME, HEADS_NAME = "sparse.json", "terms.json", "sparse.safet
 
 Recipe = Literal["thesis", "dense-to-sparse"]
 QueryWeights = Literal["vocabulary", "words", "text", "expanded"]
-"""Where the weights of a query come from: the vocabulary's own (1, or TF-IDF); one learned for each word; the
-text's vector, for the words that are in the text; the text's vector, for any word."""
+"""The source of a query's weights: `vocabulary` takes 1 or TF-IDF, `words` a learned weight of each word, `text` the
+text's vector for the words in the text, `expanded` the text's vector for any word."""
 
 BY_VECTOR = ("text", "expanded")
 
@@ -44,14 +44,14 @@ Heads = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class SparseConfig:
-    """How the heads are used.
+    """The configuration of a sparse model.
 
     Attributes:
-        recipe: `thesis` ends in ReLU, `dense-to-sparse` in log(1 + ReLU).
+        recipe: The activation: `thesis` ends in ReLU, `dense-to-sparse` in log(1 + ReLU).
         base: The encoder whose vectors the heads were trained on.
-        query: Where a query's weights come from.
-        max_terms: The most words a picture keeps, its strongest; 0 keeps all.
-        max_query_terms: The same of an expanded query.
+        query: The source of a query's weights.
+        max_terms: Maximum number of words of an image, the strongest; 0 for all.
+        max_query_terms: The same for an expanded query.
     """
 
     recipe: Recipe
@@ -62,82 +62,82 @@ class SparseConfig:
 
     @property
     def scoring(self) -> Literal["dot", "tf-idf"]:
-        """How the inverted index scores words of this recipe: the thesis's rank best by TF-IDF."""
+        """The scoring of the inverted index; weights of the thesis's recipe rank best by TF-IDF."""
         return "tf-idf" if self.recipe == "thesis" else "dot"
 
 
 class SparseModel:
-    """Weights of words from the dense vectors of a frozen encoder.
+    """Computes weights of words from the dense vectors of a frozen encoder.
 
-    The heads are `image.0.weight` (out, in), `image.0.bias`, `image.1.weight` and so on, ReLU between them;
-    `text.N` likewise where a query is weighed by its vector, and `words` (V,) where each word has its own weight.
+    The heads are `image.0.weight` (out, in), `image.0.bias`, `image.1.weight` and so on, with ReLU between the layers;
+    `text.N` likewise if the query's vector determines its weights, and `words` (V,) if each word has a learned weight.
     """
 
     def __init__(self, config: SparseConfig, vocabulary: TermVocabulary, heads: Heads) -> None:
-        """Puts the parts together.
+        """Stores the parts.
 
         Raises:
-            StateError: The heads are not of these words, or not of this encoder's vectors.
+            StateError: The heads don't match the vocabulary or the encoder's dimension.
         """
         self.config, self.vocabulary, self.heads = config, vocabulary, heads
         self._check()
 
     @property
     def needs_text_vectors(self) -> bool:
-        """Whether a query has to go through the text encoder too."""
+        """Whether a query's weights depend on its dense vector."""
         return self.config.query in BY_VECTOR
 
     def image_weights(self, vectors: Vectors) -> csr_matrix:
-        """The weights (n, V) float32, greater than 0, of pictures with these (n, dim) dense vectors."""
+        """The weights (n, V) float32, not negative, of images with dense vectors (n, dim)."""
         return strongest(self._activations("image", vectors), self.config.max_terms)
 
     def text_weights(self, texts: Sequence[str], vectors: Vectors | None = None) -> csr_matrix:
-        """The weights (n, V) float32 of queries without weights and minus signs.
+        """The weights (n, V) float32 of queries without query syntax (weights and minus signs).
 
         Args:
             texts: n texts.
-            vectors: (n, dim) their dense vectors, where `needs_text_vectors`.
+            vectors: (n, dim) dense vectors of the texts; required if `needs_text_vectors`.
         """
         if self.config.query == "expanded":
             return strongest(self._activations("text", self._required(vectors)), self.config.max_query_terms)
-        own = self.vocabulary.encode(texts)
+        encoded = self.vocabulary.encode(texts)
         if self.config.query == "vocabulary":
-            return own
-        own.data[:] = 1
+            return encoded
+        encoded.data[:] = 1
         of_words = self.heads["words"] if self.config.query == "words" else None
         factors = of_words[None] if of_words is not None else self._activations("text", self._required(vectors))
-        weighted = csr_matrix(own.multiply(factors), dtype=np.float32)
+        weighted = csr_matrix(encoded.multiply(factors), dtype=np.float32)
         weighted.eliminate_zeros()
         return weighted
 
     def query_weights(self, text: str, vector: Vectors | None = None) -> csr_matrix:
-        """The weights (1, V) float32 of a query as a person writes it: `dog^2 -cat`.
+        """The weights (1, V) float32 of a query with query syntax: `dog^2 -cat`.
 
-        What the model gives a word is multiplied by what the person gives it; a word that the model gives
-        nothing, as it does to words to be avoided, has the model's mean weight of the query.
+        The model's weight of a word is multiplied by the weight in the query. If the model's weight is 0, as for words
+        to avoid, the mean of the model's weights in the query is used instead.
 
         Args:
             text: The query.
-            vector: (1, dim) the dense vector of `spoken_part(text)`, where `needs_text_vectors`.
+            vector: (1, dim) dense vector of `spoken_part(text)`; required if `needs_text_vectors`.
         """
-        asked = self.vocabulary.encode_query(text)
-        given = self.text_weights([spoken_part(text)], vector)
-        if not asked.nnz or self.config.query == "vocabulary":
-            return given if self.config.query == "expanded" else asked
-        usual = float(given.data.mean()) if given.nnz else 1.0
-        weights = given.toarray()[0]
-        terms = asked.indices
-        weights[terms] = np.where(weights[terms] > 0, weights[terms], usual) * asked.data
+        from_query = self.vocabulary.encode_query(text)
+        from_model = self.text_weights([spoken_part(text)], vector)
+        if not from_query.nnz or self.config.query == "vocabulary":
+            return from_model if self.config.query == "expanded" else from_query
+        mean = float(from_model.data.mean()) if from_model.nnz else 1.0
+        weights = from_model.toarray()[0]
+        terms = from_query.indices
+        weights[terms] = np.where(weights[terms] > 0, weights[terms], mean) * from_query.data
         return csr_matrix(weights[None])
 
     def strongest_words(self, vector: Vectors, at_most: int) -> list[tuple[str, float]]:
-        """The strongest words of a picture with this (dim,) vector, and their weights, falling."""
+        """The words with the greatest weights of an image with a vector (dim,), and their weights, falling."""
         row = strongest(self._activations("image", vector[None]), min(at_most, self.config.max_terms or at_most))
-        found = [(self.vocabulary.words[i], float(w)) for i, w in zip(row.indices, row.data, strict=True)]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        pairs = [(self.vocabulary.words[i], float(w)) for i, w in zip(row.indices, row.data, strict=True)]
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
 
     def save(self, folder: Path) -> None:
-        """Writes the folder; each file gets its name once it is whole, `sparse.json` last."""
+        """Writes the folder; each file is replaced atomically, `sparse.json` last."""
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ class SparseModel:
         os.chmod(partial, 0o644)
         partial.replace(folder / HEADS_NAME)
         config = self.config
-        told = {
+        content = {
             "format": FORMAT,
             "recipe": config.recipe,
             "query": config.query,
@@ -158,20 +158,20 @@ class SparseModel:
             "base": config.base.to_dict(),
         }
         partial = folder / f"{CONFIG_NAME}.partial"
-        partial.write_text(json.dumps(told, indent=2) + "\n", "utf8")
+        partial.write_text(json.dumps(content, indent=2) + "\n", "utf8")
         partial.replace(folder / CONFIG_NAME)
 
     @classmethod
     def load(cls, folder: Path, terms: Path | None = None) -> SparseModel:
-        """The model `save` wrote.
+        """The model in a folder that `save` wrote.
 
         Args:
             folder: The folder.
-            terms: The file of the words where it is not the folder's own; it must have the same words.
+            terms: Another file with the same vocabulary; None for the one in the folder.
 
         Raises:
-            InputError: There is no such folder.
-            StateError: A file is missing, damaged, or of another vocabulary.
+            InputError: The folder is not a sparse model.
+            StateError: A file is missing or damaged, or the vocabulary is another.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -182,7 +182,7 @@ class SparseModel:
         if words_hash(vocabulary) != hash_of_words:
             raise StateError(
                 f"{terms} ({len(vocabulary)} words) is not the vocabulary the model in {folder} was trained with: "
-                "give the model its own, or train it again"
+                "use the model's vocabulary, or train the model again"
             )
         try:
             heads = load_file(folder / HEADS_NAME)
@@ -191,11 +191,11 @@ class SparseModel:
         return cls(config, vocabulary, heads)
 
     def _activations(self, modality: Modality, vectors: Vectors) -> Vectors:
-        found = np.asarray(vectors, np.float32)
+        activations = np.asarray(vectors, np.float32)
         for number in range(self._depth(modality)):
             weight, bias = self.heads[f"{modality}.{number}.weight"], self.heads[f"{modality}.{number}.bias"]
-            found = np.maximum(found @ weight.T + bias, 0)
-        return np.log1p(found) if self.config.recipe == "dense-to-sparse" else found
+            activations = np.maximum(activations @ weight.T + bias, 0)
+        return np.log1p(activations) if self.config.recipe == "dense-to-sparse" else activations
 
     def _depth(self, modality: Modality) -> int:
         return sum(name.startswith(f"{modality}.") and name.endswith(".weight") for name in self.heads)
@@ -206,8 +206,8 @@ class SparseModel:
         return vectors
 
     def _check(self) -> None:
-        wanted: tuple[Modality, ...] = ("image", "text") if self.needs_text_vectors else ("image",)
-        for modality in wanted:
+        modalities: tuple[Modality, ...] = ("image", "text") if self.needs_text_vectors else ("image",)
+        for modality in modalities:
             width, number = self.config.base.dim, 0
             while (weight := self.heads.get(f"{modality}.{number}.weight")) is not None:
                 bias = self.heads.get(f"{modality}.{number}.bias")
@@ -220,16 +220,16 @@ class SparseModel:
         if not all(np.isfinite(array).all() for array in self.heads.values()):
             raise StateError("the heads have weights that are not finite: train the model again")
 
-    def _check_width(self, what: str, width: int) -> None:
+    def _check_width(self, part: str, width: int) -> None:
         if width != len(self.vocabulary):
             raise StateError(
-                f"{what} has {width} words, the vocabulary {len(self.vocabulary)}: this is a checkpoint for another "
+                f"{part} has {width} words, the vocabulary {len(self.vocabulary)}: this is a checkpoint for another "
                 "vocabulary; train the model again"
             )
 
 
 def strongest(weights: Vectors, at_most: int) -> csr_matrix:
-    """The `at_most` greatest of each row that are above 0, all of them with 0; equal ones by ascending column.
+    """The `at_most` greatest values of each row, or all for 0, ties by ascending column; other values become 0.
 
     >>> strongest(np.array([[1, 0, 3, 1]], np.float32), 2).toarray().tolist()
     [[1.0, 0.0, 3.0, 0.0]]
@@ -243,7 +243,7 @@ def strongest(weights: Vectors, at_most: int) -> csr_matrix:
 
 
 def spoken_part(text: str) -> str:
-    """A query without its weights and without what is to be avoided, for an encoder that reads sentences.
+    """A query without weights and words to avoid, for the dense text encoder.
 
     >>> spoken_part("big dog^2 on sand -cat")
     'big dog on sand'
@@ -253,7 +253,7 @@ def spoken_part(text: str) -> str:
 
 
 def words_hash(vocabulary: TermVocabulary) -> str:
-    """The SHA-256 of the words in their order, in hexadecimal."""
+    """The SHA-256 of the words in order, in hexadecimal."""
     return hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest()
 
 
@@ -261,20 +261,22 @@ def read_config(folder: Path) -> tuple[SparseConfig, str]:
     """The configuration in a model's folder, and the hash of its words.
 
     Raises:
-        InputError: There is no configuration in the folder.
+        InputError: The folder has no configuration.
         StateError: The configuration is damaged.
     """
     path = folder / CONFIG_NAME
     if not path.is_file():
-        raise InputError(f"{folder} is not a sparse model, without {CONFIG_NAME}: make one with `-t train -m sparse`")
+        raise InputError(
+            f"{folder} is not a sparse model: {CONFIG_NAME} is missing; train one with `-t train -m sparse`"
+        )
     try:
-        told: dict[str, Any] = json.loads(path.read_text("utf8"))
-        if told["format"] != FORMAT or told["recipe"] not in get_args(Recipe):
-            raise ValueError(f"its format is {told['format']!r}, its recipe {told['recipe']!r}")
-        if told["query"] not in get_args(QueryWeights):
-            raise ValueError(f"its queries are {told['query']!r}")
-        base = ModelSpec.from_dict(told["base"])
-        limits = int(told["max_terms"]), int(told["max_query_terms"])
-        return SparseConfig(told["recipe"], base, told["query"], *limits), str(told["words_hash"])
+        content: dict[str, Any] = json.loads(path.read_text("utf8"))
+        if content["format"] != FORMAT or content["recipe"] not in get_args(Recipe):
+            raise ValueError(f"its format is {content['format']!r}, its recipe {content['recipe']!r}")
+        if content["query"] not in get_args(QueryWeights):
+            raise ValueError(f"its query is {content['query']!r}")
+        base = ModelSpec.from_dict(content["base"])
+        limits = int(content["max_terms"]), int(content["max_query_terms"])
+        return SparseConfig(content["recipe"], base, content["query"], *limits), str(content["words_hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(f"{path} {read_failure(error, path)}; train the model again") from error

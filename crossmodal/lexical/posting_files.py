@@ -1,4 +1,4 @@
-"""The files of an inverted index: five arrays, and their checksums."""
+"""The files of an inverted index: five arrays and their checksums."""
 
 from __future__ import annotations
 
@@ -25,13 +25,9 @@ class PostingArrays(NamedTuple):
     weights: Weights
 
     def save(self, folder: Path, stem: str) -> list[str]:
-        """Writes each array to `STEM.NAME.npy`, and last `STEM.json` with their checksums.
+        """Writes each array to `STEM.NAME.npy`, then `STEM.json` with the checksums; returns the names of the files.
 
-        Each file gets its name once it is completely on the disk. Use a new stem for every save: the files of the
-        last one then stay intact.
-
-        Returns:
-            The names of the files.
+        Each file is written atomically. Use a new stem for each save, to keep the files of the previous one intact.
         """
         folder.mkdir(parents=True, exist_ok=True)
         checksums = {}
@@ -45,7 +41,7 @@ class PostingArrays(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path, stem: str) -> PostingArrays:
-        """Maps the arrays of `save` into memory.
+        """Memory-maps the arrays that `save` wrote.
 
         Raises:
             StateError: A file is missing or damaged.
@@ -59,15 +55,15 @@ class PostingArrays(NamedTuple):
             raise StateError(f"{path} can't be read: {error.strerror}; index the pictures again") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise StateError(f"{path} is damaged; index the pictures again") from error
-        return cls(*(_read(folder / name, own) for name, own in zip(names, expected, strict=True)))
+        return cls(*(_read(folder / name, digest) for name, digest in zip(names, expected, strict=True)))
 
 
 def _read(path: Path, expected: str) -> NDArray[Any]:
     try:
-        found = checksum(path)
+        actual = checksum(path)
     except OSError as error:
         raise StateError(f"{path} can't be read: {error.strerror}; index the pictures again") from error
-    if found != expected:
-        raise StateError(f"{path} is damaged: its checksum is {found}, not {expected}; index the pictures again")
+    if actual != expected:
+        raise StateError(f"{path} is damaged: its checksum is {actual}, not {expected}; index the pictures again")
     array: NDArray[Any] = np.load(path, mmap_mode="r")
     return array

@@ -1,4 +1,4 @@
-"""Posting lists: for each term the pictures that have it, with its weight in each."""
+"""Posting lists: for each term the images that have it, and its weight in each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Weights = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Postings:
-    """The posting lists of n pictures: of each term the rows that have it, ascending, and their weights.
+    """The posting lists of n images: for each term the rows that have it, ascending, and its weights.
 
     List t is `rows[starts[t]:starts[t + 1]]` (int32) and the same part of `weights` (float32, > 0).
     """
@@ -25,7 +25,7 @@ class Postings:
 
     @classmethod
     def of(cls, pictures: csr_matrix) -> Postings:
-        """The lists of an (n, n_terms) matrix without stored zeros."""
+        """The posting lists of a matrix (n, n_terms) without stored zeros."""
         lists = pictures.tocsc()
         return cls(
             pictures.shape[0],
@@ -40,7 +40,7 @@ class Postings:
         return self.rows[start:end], self.weights[start:end]
 
     def dot(self, terms: NDArray[np.int64], query: Weights) -> Weights:
-        """The sums (n,) of weight * query weight over `terms`, added up in their order."""
+        """The sums (n,) of weight * query weight over `terms`, added in this order."""
         lists = [self.of_term(term) for term in terms.tolist()]
         if not lists:
             return np.zeros(self.n, np.float32)
@@ -50,7 +50,7 @@ class Postings:
         return sums
 
     def norms(self, factors: Weights) -> Weights:
-        """The L2 norm (n,) of each picture's weights * factors (n_terms,)."""
+        """The L2 norm (n,) of each image's weights times factors (n_terms,)."""
         shape = (self.n, len(self.starts) - 1)
         squares: Weights = csc_matrix((np.square(self.weights), self.rows, self.starts), shape=shape) @ np.square(
             factors
@@ -60,12 +60,12 @@ class Postings:
 
 @dataclass(frozen=True)
 class PostingSummary:
-    """What `analyse` prints of an index; removed pictures don't count.
+    """Statistics of an index for `analyse`, without removed images.
 
     Attributes:
-        posting_lengths: Pictures of each term, (n_terms,) int64.
-        active_terms: Terms of each picture, by ascending key, (n,) int32.
-        stored_bytes: Of the posting lists in memory or in their files.
+        posting_lengths: Number of images of each term, (n_terms,) int64.
+        active_terms: Number of terms of each image, by ascending key, (n,) int32.
+        stored_bytes: Size of the posting lists, in memory or in their files.
     """
 
     posting_lengths: NDArray[np.int64]
@@ -74,18 +74,18 @@ class PostingSummary:
 
     @property
     def n_postings(self) -> int:
-        """How many weights there are in all."""
+        """Total number of weights."""
         return int(self.posting_lengths.sum())
 
     @property
     def n_empty(self) -> int:
-        """Terms no picture has."""
+        """Number of terms without images."""
         return int((self.posting_lengths == 0).sum())
 
 
 def canonical(weights: csr_matrix) -> csr_matrix:
-    """A copy in float32 with each row's terms ascending and once, and no stored zeros."""
-    made = csr_matrix(weights, dtype=np.float32, copy=True)
-    made.sum_duplicates()
-    made.eliminate_zeros()
-    return made
+    """A float32 copy with ascending, distinct terms in each row and without stored zeros."""
+    copy = csr_matrix(weights, dtype=np.float32, copy=True)
+    copy.sum_duplicates()
+    copy.eliminate_zeros()
+    return copy

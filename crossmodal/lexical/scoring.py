@@ -1,4 +1,4 @@
-"""The scorings of an inverted index, and the statistics that they need."""
+"""The scorings of an inverted index, and their statistics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Scoring = Literal["dot", "activation-idf", "tf-idf"]
 
 @dataclass(frozen=True, eq=False)
 class ScoringStatistics:
-    """What the scorings need of the pictures that are not removed; computed again after each change.
+    """The statistics for scoring, without removed images; computed again after each change.
 
     Attributes:
-        n: How many pictures there are.
-        lengths: Pictures of each term, (n_terms,) int64.
-        activation: The sum of each term's weights, (n_terms,) float64.
-        active: Terms of each row, removed or not, (n_rows,) int32.
-        parts: The posting lists, which together have all rows.
+        n: Number of images.
+        lengths: Number of images of each term, (n_terms,) int64.
+        activation: Sum of each term's weights, (n_terms,) float64.
+        active: Number of terms of each row, removed rows included, (n_rows,) int32.
+        parts: The posting lists, which together contain all rows.
     """
 
     n: int
@@ -36,25 +36,25 @@ class ScoringStatistics:
 
     @cached_property
     def idf(self) -> NDArray[np.float64]:
-        """ln((1 + n) / (1 + pictures of the term)) + 1, as in scikit-learn's `TfidfTransformer`."""
+        """ln((1 + n) / (1 + images of the term)) + 1, as in scikit-learn's `TfidfTransformer`."""
         values: NDArray[np.float64] = np.log((1 + self.n) / (1 + self.lengths)) + 1
         return values
 
     @cached_property
     def inverse_active(self) -> Weights:
-        """1 / the active terms of each row, (n_rows,); 1 for a picture without terms."""
+        """1 / number of terms of each row, (n_rows,); 1 for an image without terms."""
         return np.reciprocal(np.maximum(self.active, 1).astype(np.float32))
 
     @cached_property
     def inverse_lengths(self) -> Weights:
-        """1 / the L2 norm of each row's TF-IDF vector, (n_rows,); 0 for a picture without terms."""
+        """1 / L2 norm of each row's TF-IDF vector, (n_rows,); 0 for an image without terms."""
         idf = self.idf.astype(np.float32)
         norms = np.concatenate([part.norms(idf) for part in self.parts])
         np.divide(1, norms, out=norms, where=norms > 0)
         return norms
 
     def effective(self, scoring: Scoring, terms: NDArray[np.int64], weights: Weights) -> tuple[Weights, Weights | None]:
-        """The weights of a query under a scoring, and a factor (n_rows,) for each row, None for 1."""
+        """The weights of a query under a scoring, and a factor for each row (n_rows,), or None for 1."""
         if scoring == "dot" or not self.n:
             return weights, None
         if scoring == "activation-idf":
@@ -65,6 +65,10 @@ class ScoringStatistics:
 
 
 def check_scoring(scoring: str) -> None:
-    """Raises InputError if there is no scoring of that name; the message lists those there are."""
+    """Checks the name of a scoring.
+
+    Raises:
+        InputError: The scoring is unknown; the message lists the known ones.
+    """
     if scoring not in get_args(Scoring):
         raise InputError(f"there is no scoring {scoring!r}; there are {', '.join(get_args(Scoring))}")

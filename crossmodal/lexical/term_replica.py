@@ -1,4 +1,4 @@
-"""The inverted index of the pictures' learned words, kept in step with the store."""
+"""A replica of the store with an inverted index of the images' learned words."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ NAME = "sparse"
 
 
 class TermReplica(StoreReplica[SparseIndex]):
-    """The word weights of all pictures, computed from their vectors in the store."""
+    """The word weights of all images, computed from their vectors in the store."""
 
     def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
-        """Opens the snapshot, unless there is none or it is damaged, and replays later commits.
+        """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:
             store: The store of the collection.
             folder: The folder of the snapshots.
-            model: Computes the words of a vector.
-            weights_hash: The model's; a snapshot of another model is ignored.
+            model: Computes the word weights of a vector.
+            weights_hash: Hash of the model; a snapshot of another model is ignored.
         """
         self.model, self.weights_hash = model, weights_hash
         self.scoring: Scoring = model.config.scoring
         super().__init__(store, "image", folder, NAME)
 
     def search(self, query: csr_matrix, k: int, allowed: Keys | None = None) -> tuple[Weights, Keys]:
-        """The k best of everything committed so far; as `SparseIndex.search`."""
+        """As `SparseIndex.search`, including the latest commits."""
         self.refresh()
         with self._lock:
             return self.index.search(query, k, allowed, self.scoring)
@@ -48,12 +48,12 @@ class TermReplica(StoreReplica[SparseIndex]):
             return self.index.contributions(query, keys, self.scoring)
 
     def description(self) -> tuple[str, str]:
-        """What is in it."""
+        """As `StoreReplica.description`."""
         with self._lock:
             active = self.index.active_terms()
         mean = float(active.mean()) if len(active) else 0.0
         without = int(np.count_nonzero(active == 0))
-        return "inverted", f"{mean:.1f} words a picture, of {self.index.n_terms}; {without} pictures have none"
+        return "inverted", f"{mean:.1f} of {self.index.n_terms} words per picture; {without} pictures have none"
 
     # -- for `StoreReplica`
 
@@ -65,14 +65,14 @@ class TermReplica(StoreReplica[SparseIndex]):
             self.index.add(changes.added, self.model.image_weights(changes.vectors))
         return len(changes.added)
 
-    def _to_write(self, *, compact: bool) -> SparseIndex:
+    def _index_to_write(self, *, compact: bool) -> SparseIndex:
         return self.index.compacted()
 
     def _load_index(self, stem: str) -> SparseIndex:
         return SparseIndex.load(self.folder, stem)
 
-    def _told(self, index: SparseIndex) -> dict[str, Any]:
+    def _pointer_entries(self, index: SparseIndex) -> dict[str, Any]:
         return {"kind": "inverted", "model": self.weights_hash}
 
-    def _fits(self, pointer: dict[str, Any]) -> bool:
+    def _matches(self, pointer: dict[str, Any]) -> bool:
         return bool(pointer.get("model") == self.weights_hash)

@@ -1,7 +1,6 @@
-"""The terms of the learned sparse model: lemmas of the training captions.
+"""The vocabulary of the learned sparse model: lemmas of the training captions.
 
-`words_of` splits every text into words: captions when a vocabulary is fitted, and queries. A query may weight its
-words: `dog^2 -cat`.
+`words_of` splits captions and queries into words. A query may have weights: `dog^2 -cat`.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _STOP_WORDS = """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """English stop words. Source: Snowball's list, M. Porter and R. Boulton, BSD-3-Clause."""
 
-# Corrections of simplemma, for words that captions use.
+# Corrections of simplemma for words in captions.
 _LEMMAS = {
     "bacteria": "bacterium", "baking": "bake", "bare": "bare", "bigger": "big", "binoculars": "binoculars",
     "crafted": "craft", "crosses": "cross", "cutting": "cut", "dice": "dice", "drenched": "drench", "fishing": "fish",
@@ -62,16 +61,16 @@ _NUMBER = re.compile(r"\d{1,3}(\.\d{1,6})?")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in order: lower case, lemmas, no stop words, nothing with a digit or a sign in it.
+    """The words of a text in order, as lower-case lemmas; stop words, single letters and words with digits are dropped.
 
-    Single letters are left out. Applying it to its own words changes nothing.
+    Idempotent: applied to one of its words, it returns that word.
 
     >>> words_of("Two dogs' tails, and the man's T-shirt isn't 3d!")
     ['two', 'dog', 'tail', 'man', 'shirt']
     """
     plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-    found = (word.partition("'")[0] for word in _WORD.findall(plain) if word not in STOP_WORDS)
-    lemmas = (_lemma(word) for word in found if len(word) > 1 and word.isalpha() and word not in STOP_WORDS)
+    words = (word.partition("'")[0] for word in _WORD.findall(plain) if word not in STOP_WORDS)
+    lemmas = (_lemma(word) for word in words if len(word) > 1 and word.isalpha() and word not in STOP_WORDS)
     return [word for word in lemmas if word not in STOP_WORDS]
 
 
@@ -84,20 +83,20 @@ def _lemma(word: str) -> str:
         word = _LEMMAS.get(word) or simplemma.lemmatize(word, lang="en").lower()
         if not word.isalpha() or len(word) < 2:
             return seen[-1]
-    return min(seen[seen.index(word) :])  # a cycle of lemmas: one of them for all
+    return min(seen[seen.index(word) :])  # a cycle of lemmas: the first alphabetically stands for all
 
 
 def parse_query(text: str) -> list[tuple[str, float]]:
-    """The words of a query with their weights, by default 1; the last weight of a word counts.
+    """The words of a query with their weights, by default 1; the last weight of a repeated word applies.
 
-    Blanks separate the parts of a query. `^NUMBER` after a part is its weight, from 0 to below 1000; a minus before
-    it makes the weight negative, for words to avoid. A weight of 0 leaves a word out.
+    Spaces separate the parts of a query. `^NUMBER` after a part sets its weight, from 0 to below 1000; a minus before
+    it makes the weight negative, for words to avoid. A weight of 0 removes a word.
 
     >>> parse_query("dogs^2 on a beach -cat")
     [('dog', 2.0), ('beach', 1.0), ('cat', -1.0)]
 
     Raises:
-        InputError: No such number follows a `^`.
+        InputError: A `^` is not followed by such a number.
     """
     weights: dict[str, float] = {}
     for part in text.split():
@@ -116,7 +115,7 @@ class TermVocabulary:
     """The words of the training captions in alphabetical order, with their counts and the weighting of texts."""
 
     def __init__(self, counts: dict[str, int], n_texts: int, weighting: Weighting = "binary") -> None:
-        """Takes the number of texts that have each word, of `n_texts` in all; `fit` counts them."""
+        """Stores the number of texts with each word, of `n_texts` texts; `fit` counts them."""
         self.words = tuple(sorted(counts))
         self.counts = tuple(counts[word] for word in self.words)
         self.n_texts, self.weighting = n_texts, weighting
@@ -127,17 +126,17 @@ class TermVocabulary:
     def fit(
         cls, captions: Iterable[str], min_df: int = 1, max_df: float = 1.0, weighting: Weighting = "binary"
     ) -> TermVocabulary:
-        """The words that are in at least `min_df` captions and in at most the share `max_df` of them.
+        """The vocabulary of words that occur in at least `min_df` captions and at most the share `max_df` of them.
 
         Args:
-            captions: Those of the training split only. Or one text a picture, its captions together: then it
-                is pictures that are counted.
-            min_df: How many at least.
-            max_df: Share of the captions, 0 to 1.
+            captions: The captions of the training split only. With the joined captions of each image, images are
+                counted instead of captions.
+            min_df: Minimum number of captions.
+            max_df: Maximum share of the captions, 0 to 1.
             weighting: `binary` or `tf-idf`; see `encode`.
 
         Raises:
-            InputError: No word is left.
+            InputError: No word is in this range.
         """
         counts: Counter[str] = Counter()
         n_texts = 0
@@ -156,27 +155,27 @@ class TermVocabulary:
         return len(self.words)
 
     def encode(self, texts: Sequence[str]) -> csr_matrix:
-        """The weights (n, V) float32 of n texts; words that are not in the vocabulary are left out.
+        """The weights (n, V) float32 of n texts; unknown words are ignored.
 
-        With `binary`, 1 for each word that is there. With `tf-idf`, its count * (ln((1 + captions) /
-        (1 + captions that have it)) + 1), and then rows of length 1, as scikit-learn's `TfidfVectorizer`.
+        `binary` is 1 for each word in the text. `tf-idf` is its count * (ln((1 + captions) / (1 + captions with the
+        word)) + 1), with rows normalised to length 1, as in scikit-learn's `TfidfVectorizer`.
         """
         binary = self.weighting == "binary"
         counts = [Counter(word for word in words_of(text) if word in self._ids) for text in texts]
         return self._matrix([{word: 1.0 if binary else float(n) for word, n in row.items()} for row in counts])
 
     def encode_query(self, text: str) -> csr_matrix:
-        """The weights (1, V) float32 of a query as `parse_query` reads it; negative ones are to be avoided.
+        """The weights (1, V) float32 of a query in the syntax of `parse_query`; words to avoid have negative weights.
 
-        A query without weights, and with each word once, is encoded as `encode` does it.
+        Equals `encode` for a query of distinct words without weights.
 
         Raises:
-            InputError: A weight that is no number.
+            InputError: A weight is not a number.
         """
         return self._matrix([{word: weight for word, weight in parse_query(text) if word in self._ids}])
 
     def unknown(self, text: str) -> list[str]:
-        """The words of a query that are not in the vocabulary, without repetitions, in order."""
+        """The distinct words of a query that are not in the vocabulary, in order."""
         return [word for word, _ in parse_query(text) if word not in self._ids]
 
     def save(self, path: Path) -> None:
@@ -191,18 +190,17 @@ class TermVocabulary:
 
     @classmethod
     def load(cls, path: Path) -> TermVocabulary:
-        """The vocabulary `save` wrote.
+        """The vocabulary in a file that `save` wrote.
 
         Raises:
-            StateError: The file can't be read, or is not what `save` writes, or has no words.
+            StateError: The file can't be read, is damaged, or has no words.
         """
         try:
-            made = cls._of(json.loads(path.read_text("utf8")))
+            return cls._of(json.loads(path.read_text("utf8")))
         except OSError as error:
             raise StateError(f"the vocabulary {path} can't be read: {error.strerror}; train the model again") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise StateError(f"the vocabulary {path} is damaged: {error}; train the model again") from error
-        return made
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> TermVocabulary:
@@ -217,7 +215,7 @@ class TermVocabulary:
         lost = [word for word in words if words_of(word) != [word]]
         if lost:
             versions = f"made with {content['lemmas']}, here {lemmas_version()}"
-            log.warning("words no query finds: %d, as %r; %s", len(lost), lost[0], versions)
+            log.warning("%d words can't be searched, for example %r: %s", len(lost), lost[0], versions)
         return cls(words, n_texts, weighting)
 
     def _matrix(self, rows: list[dict[str, float]]) -> csr_matrix:
@@ -234,5 +232,5 @@ class TermVocabulary:
 
 
 def lemmas_version() -> str:
-    """A version that changes whenever `words_of` may split a text into other words."""
+    """A version that changes if the results of `words_of` may change."""
     return f"simplemma {simplemma.__version__}"

@@ -47,8 +47,8 @@ def test_shorter_vectors_fit_where_longer_ones_do_not() -> None:
         (5_000, 8 * GB, 0.95, ["flat", "5,000", "20,000"]),
         (1_000_000, 8 * GB, 0.95, ["hnsw-fp16", "1.30 GB", "8.00 GB", "1,000,000", "512"]),
         (1_000_000, GB, 0.95, ["ivf-pq takes", "0.09 GB", "1,000,000", "hnsw-fp16 would take 1.30 of 1.00 GB"]),
-        (1_000_000, 10**7, 0.95, ["ivf-pq is the smallest there is", "0.09 GB", "0.01 GB"]),
-        (1_000_000, 8 * GB, 0.999, ["flat alone", "0.999", "1,000,000"]),
+        (1_000_000, 10**7, 0.95, ["ivf-pq is the smallest kind", "0.09 GB", "0.01 GB"]),
+        (1_000_000, 8 * GB, 0.999, ["only flat", "0.999", "1,000,000"]),
         (1_000_000, GB, 0.96, ["flat reaches", "0.96", "hnsw-fp16 does not fit in 1.00 GB"]),
     ],
 )

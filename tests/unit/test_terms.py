@@ -216,4 +216,4 @@ def test_words_no_query_finds_are_reported(tmp_path: Path, caplog: pytest.LogCap
     path.write_bytes(_saved(words={"dog": 1, "dogs": 1}, lemmas="simplemma 0"))
     with caplog.at_level(logging.WARNING):
         assert TermVocabulary.load(path).words == ("dog", "dogs")
-    assert "words no query finds: 1, as 'dogs'; made with simplemma 0, here simplemma" in caplog.text
+    assert "1 words can't be searched, for example 'dogs': made with simplemma 0, here simplemma" in caplog.text

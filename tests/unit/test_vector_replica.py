@@ -218,7 +218,7 @@ def test_an_index_of_another_dim_is_passed_over(snapshot: Path, caplog: pytest.L
         pytest.raises(ValueError, match="expected"),
     ):
         VectorReplica(store, "text", snapshot / "index", DIM + 1)
-    assert "not of this store" in caplog.text
+    assert "does not match this store" in caplog.text
 
 
 @pytest.mark.parametrize("n_texts", [5, 20, 40])
