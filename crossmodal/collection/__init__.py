@@ -1,1 +1,1 @@
-"""A collection on the disk: manifest, generations, verification, export and import."""
+"""A collection on disk: manifest, generations, calibration, verification, export and import."""

@@ -1,4 +1,4 @@
-"""Calibration of a collection: which relevance its scores mean, learned from a sample of its own documents."""
+"""Calibrates the relevance of a collection's scores on a sample of its documents."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from crossmodal.store.sqlite import DocumentStore
 log = logging.getLogger(__name__)
 
 Encode = Callable[[Sequence[str]], Vectors]
-"""Texts to unit vectors (n, dim), in order, by the collection's model."""
+"""Encodes texts as unit vectors (n, dim), in order, with the collection's model."""
 
 MAX_CHANGED = 0.1
 """Share of changes since the last calibration above which `index` calibrates again."""
 
 
 def is_up_to_date(collection: Collection) -> bool:
-    """Whether the collection has a calibration, and few changes since it was made."""
+    """Whether the collection has a calibration and has changed little since."""
     try:
-        known = Calibration.from_bytes(collection.calibration_path.read_bytes())
+        calibration = Calibration.from_bytes(collection.calibration_path.read_bytes())
     except FileNotFoundError:
         return False
     except (StateError, OSError) as error:
         log.warning("%s is computed again: %s", collection.calibration_path, error)
         return False
     with collection.store() as store:
-        is_changed = store.last_seq() - known.last_seq > MAX_CHANGED * known.last_seq
-        return known.store_id == store.store_id() and not is_changed
+        is_changed = store.last_seq() - calibration.last_seq > MAX_CHANGED * calibration.last_seq
+        return calibration.store_id == store.store_id() and not is_changed
 
 
 def calibrate(collection: Collection, encode: Encode) -> Calibration:
-    """Computes the calibration of a collection from a random sample of it, and writes it.
+    """Computes the calibration of a collection from a random sample, writes and returns it.
 
     Args:
         collection: The collection.
-        encode: Encodes texts by the collection's model.
+        encode: Encodes texts with the collection's model.
 
     Raises:
-        StateError: The calibration can't be written; what `encode` raises.
+        StateError: The calibration can't be written, or `encode` raises it.
     """
     with collection.store() as store:
         counts = store.counts()
@@ -59,49 +59,49 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
         drawn = {modality: _drawn(store, modality, counts[modality]) for modality in MODALITIES}
         sample = _sample(store, drawn["image"])
         vectors = {modality: _vectors(store, drawn[modality][: fitting.MAX_BACKGROUND]) for modality in MODALITIES}
-    made = _fitted(Calibration(store_id, last_seq), collection.model, sample, counts["image"], encode)
+    calibration = _fitted(Calibration(store_id, last_seq), collection.model, sample, counts["image"], encode)
     for modality in MODALITIES:
         background = fitting.background(vectors[modality], counts[modality])
-        made.backgrounds.update({modality: background} if background else {})
+        calibration.backgrounds.update({modality: background} if background else {})
     path = collection.calibration_path
     try:
-        write_atomically(path, made.to_bytes())
+        write_atomically(path, calibration.to_bytes())
     except OSError as error:
         raise StateError(f"{path} can't be written: {reason(error, path)}") from error
-    return made
+    return calibration
 
 
-def _fitted(made: Calibration, model: ModelSpec, sample: Sample, n_images: int, encode: Encode) -> Calibration:
-    """The calibration with the rules that the sample's captions, or general phrases, give."""
+def _fitted(calibration: Calibration, model: ModelSpec, sample: Sample, n_images: int, encode: Encode) -> Calibration:
+    """The calibration with rules fitted to the sample's captions, or without enough of them to general phrases."""
     is_enough = len(sample.images) >= fitting.LEAST
     phrases = fitting.phrases(sample.captions) if is_enough and "text" in model.modalities else {}
     if phrases:
         phrase_vectors = encode(list(phrases))
         text_to_image = fitting.fit_text_to_image(sample, phrases, phrase_vectors)
         image_to_text = fitting.fit_image_to_text(sample)
-        made.fitted.update({("text", "image"): text_to_image} if text_to_image else {})
-        made.fitted.update({("image", "text"): image_to_text} if image_to_text else {})
+        calibration.fitted.update({("text", "image"): text_to_image} if text_to_image else {})
+        calibration.fitted.update({("image", "text"): image_to_text} if image_to_text else {})
         if text_to_image is not None:
-            return replace(made, words=fitting.fit_with_captions(sample, phrases, phrase_vectors, text_to_image))
+            return replace(calibration, words=fitting.fit_with_captions(sample, phrases, phrase_vectors, text_to_image))
     if is_enough and has_general_vocabulary(model):
-        return replace(made, words=fitting.beside_phrases(sample.images, encode(general_phrases()), n_images))
-    return made
+        return replace(calibration, words=fitting.beside_phrases(sample.images, encode(general_phrases()), n_images))
+    return calibration
 
 
 def has_general_vocabulary(model: ModelSpec) -> bool:
-    """Whether a model understands arbitrary phrases; the bundled scenes model and VSE++ know few words."""
+    """Whether a model encodes arbitrary phrases; the bundled scenes model and VSE++ have small vocabularies."""
     encoder = model.encoder
     return family_of(encoder.family).is_open_vocabulary and encoder.weights != SCENES
 
 
 def _drawn(store: DocumentStore, modality: Modality, n: int) -> Keys:
-    """Keys in random order, the same ones for the same store."""
+    """A random sample of the keys, reproducible for the same store."""
     keys = store.keys(modality)
     return np.random.default_rng(0).permutation(keys)[: min(n, fitting.MAX_PICTURES)]
 
 
 def _sample(store: DocumentStore, keys: Keys) -> Sample:
-    """The pictures of the keys with their captions."""
+    """The images with these keys, and their captions."""
     pictures = [document.id for document in store.by_keys(keys.tolist()).values()]
     captions = [(place, caption) for place, image in enumerate(pictures) for caption in store.captions_of(image)]
     vectors = store.vectors_of([*pictures, *(caption.id for _, caption in captions)])

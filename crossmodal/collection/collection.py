@@ -34,10 +34,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Collection:
-    """One generation of a collection on the disk. The manifest names the model that made all its vectors.
+    """One generation of a collection on disk. All its vectors are from the model in the manifest.
 
-    `folder` holds its files. `root` is the folder of the collection: the same for the first generation, the parent
-    for later ones.
+    `folder` has the files of the generation. `root` is the folder of the collection: the same folder for the first
+    generation, its parent for later ones.
     """
 
     folder: Path
@@ -47,40 +47,40 @@ class Collection:
 
     @classmethod
     def create(cls, folder: Path, model: ModelSpec) -> Collection:
-        """Creates the collection, or opens an existing one of the same model.
+        """Creates a collection, or opens an existing one with the same model.
 
         Raises:
-            StateError: The existing one has another model, or the folder can't be created.
+            StateError: The existing collection has another model, or the folder can't be created.
         """
         if _is_collection(folder):
-            found = cls.open(folder)
-            found.check_model(model)
-            return found
-        if why := why_not_writable(folder, makes_folders=True):
-            raise NotWritableError(f"the collection {folder} can't be made: {why}")
+            existing = cls.open(folder)
+            existing.check_model(model)
+            return existing
+        if problem := why_not_writable(folder, makes_folders=True):
+            raise NotWritableError(f"the collection {folder} can't be created: {problem}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StateError(f"the collection {folder} can't be made: {reason(error, folder)}") from error
-        made = cls(folder, model, root=folder)
-        made.write_manifest()
-        return made
+            raise StateError(f"the collection {folder} can't be created: {reason(error, folder)}") from error
+        collection = cls(folder, model, root=folder)
+        collection.write_manifest()
+        return collection
 
     @classmethod
     def open(cls, folder: Path) -> Collection:
         """Opens the current generation of a collection.
 
         Raises:
-            StateError: There is none, or its format is not supported.
+            StateError: The folder is not a collection, or its format is not supported.
         """
         return cls.open_generation(folder, read_current(folder).get("current", ""))
 
     @classmethod
     def open_generation(cls, root: Path, name: str) -> Collection:
-        """Opens a generation by the name of its folder, current or not; "" is the first.
+        """Opens any generation by the name of its folder; "" is the first.
 
         Raises:
-            StateError: There is none, or its format is not supported.
+            StateError: The generation does not exist, or its format is not supported.
         """
         path = root / name / MANIFEST
         try:
@@ -98,7 +98,7 @@ class Collection:
 
     @property
     def generation(self) -> str:
-        """The name of the generation, as `open_generation` takes it."""
+        """The name of the generation for `open_generation`."""
         return "" if self.folder == self.root else self.folder.name
 
     @property
@@ -108,14 +108,14 @@ class Collection:
 
     @property
     def calibration_path(self) -> Path:
-        """The file of the calibration; it may not exist yet."""
+        """The path of the calibration, which may not exist yet."""
         return self.folder / CALIBRATION
 
     def write_manifest(self) -> None:
         """Writes the manifest atomically.
 
         Raises:
-            StateError: It can't be written.
+            StateError: The manifest can't be written.
         """
         manifest = {
             "format": FORMAT,
@@ -131,10 +131,10 @@ class Collection:
             raise StateError(f"{path} can't be written: {reason(error, path)}") from error
 
     def with_index_config(self, index_config: IndexConfig) -> Collection:
-        """The collection with another index configuration, which the manifest keeps; the next snapshot follows it.
+        """The collection with another index configuration, written to the manifest; it applies to the next snapshot.
 
         Raises:
-            InputError: There is no index of that kind.
+            InputError: The kind of index is unknown.
             NotWritableError: The collection can't be written to.
         """
         if index_config == self.index_config:
@@ -146,7 +146,11 @@ class Collection:
         return changed
 
     def check_model(self, model: ModelSpec) -> None:
-        """Raises StateError if the collection was made with another model; the message names both."""
+        """Checks that the collection was indexed with `model`.
+
+        Raises:
+            StateError: It was indexed with another model; the message names both.
+        """
         if model != self.model:
             raise StateError(
                 f"{self.root} was indexed with {self.model}, not with {model}: "
@@ -159,15 +163,15 @@ class Collection:
         return DocumentStore(self.folder, writable=writable)
 
     def index(self, store: DocumentStore, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
-        """Opens the index of a modality over an open store."""
+        """Opens the index of a modality; `store` must be open."""
         return VectorReplica(store, modality, self.index_folder, self.model.dim, shard, n_shards, self.index_config)
 
     # -- generations
 
     def next_generation(self, model: ModelSpec) -> Collection:
-        """An empty generation beside this one, invisible to readers until `becomes_current`.
+        """Creates an empty generation beside this one, invisible to readers until `becomes_current`.
 
-        Removes what an interrupted earlier attempt left.
+        Removes the files of an interrupted earlier attempt.
         """
         name = next_generation_name(self.root)
         kept = {self.generation, read_current(self.root).get("previous", "")}
@@ -176,38 +180,38 @@ class Collection:
                 shutil.rmtree(path)
         return Collection.create(self.root / name, model)
 
-    def becomes_current(self, made: Collection) -> None:
-        """Replaces this generation by a new one, for every process that opens the collection from now on."""
-        write_current(self.root, made.folder, self.folder)
+    def becomes_current(self, successor: Collection) -> None:
+        """Replaces this generation with `successor`, for all processes that open the collection afterwards."""
+        write_current(self.root, successor.folder, self.folder)
         for path in generations(self.root):
-            if path not in (made.folder, self.folder):
+            if path not in (successor.folder, self.folder):
                 shutil.rmtree(path)
-        if self.root not in (made.folder, self.folder):
+        if self.root not in (successor.folder, self.folder):
             remove_first(self.root)
 
     def roll_back(self) -> Collection:
         """Makes the previous generation current again; a second call undoes the first.
 
         Raises:
-            StateError: There is no previous generation, or a process is writing to this one: it would continue to
-                write vectors of this generation's model.
+            StateError: There is no previous generation, or a process is writing to this one and would continue to write
+                vectors of its model.
         """
-        named = read_current(self.root)
-        if "previous" not in named:
-            raise StateError(f"{self.root} has no earlier state: there is one after `-t reindex`")
-        earlier = self.root / named["previous"]
-        if not (earlier / MANIFEST).exists():
-            raise StateError(f"the earlier state {earlier} is not there any more")
+        names = read_current(self.root)
+        if "previous" not in names:
+            raise StateError(f"{self.root} has no earlier state: only `-t reindex` creates one")
+        previous = self.root / names["previous"]
+        if not (previous / MANIFEST).exists():
+            raise StateError(f"the earlier state {previous} no longer exists")
         with writer_lock(self.folder):
-            write_current(self.root, earlier, self.folder)
+            write_current(self.root, previous, self.folder)
         return Collection.open(self.root)
 
 
 def collection_folder(workspace: Path, name: str) -> Path:
-    """The folder of the collection of that name.
+    """The folder of the collection with this name.
 
     Raises:
-        InputError: The name is not a plain folder name.
+        InputError: The name has characters other than letters, digits, '.', '_' and '-', or starts with one of these.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"collection {name!r}: use letters, digits, '.', '_' and '-' only")
@@ -215,7 +219,11 @@ def collection_folder(workspace: Path, name: str) -> Path:
 
 
 def collections(workspace: Path) -> list[str]:
-    """The names of the collections of a workspace, in alphabetical order."""
+    """The names of the collections in a workspace, in alphabetical order.
+
+    Raises:
+        StateError: The workspace can't be read.
+    """
     if not workspace.is_dir():
         return []
     try:
@@ -225,7 +233,7 @@ def collections(workspace: Path) -> list[str]:
 
 
 def _is_collection(folder: Path) -> bool:
-    """Whether a folder is a collection, as far as this user may see."""
+    """Whether a folder is a collection; False if this user may not enter it."""
     if not os.access(folder, os.X_OK):
         return False
     return (folder / read_current(folder).get("current", "") / MANIFEST).exists()

@@ -1,4 +1,4 @@
-"""What an Executor has open for the current generation of a collection, and for the previous one."""
+"""The open resources of an Executor for the current and the previous generation of a collection."""
 
 import logging
 import threading
@@ -12,14 +12,15 @@ from crossmodal.core.errors import CrossModalError, InputError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-HELD = 2
+MAX_OPEN = 2
+"""Generations that are open at the same time."""
 
 
 class GenerationCache(Generic[T]):
-    """Encoders, indexes or stores by generation; a new generation is opened while the old one serves.
+    """Encoders, indexes or stores by generation; a new generation is opened while the old one is still used.
 
-    The first Executor of a query writes the generation on the document, and the others use that one. So no query is
-    encoded by one model and searched among the vectors of another.
+    The first Executor of a query stores the generation in the document, and the others use the same one, so that a
+    query is never encoded by one model and searched among the vectors of another.
     """
 
     def __init__(
@@ -30,12 +31,12 @@ class GenerationCache(Generic[T]):
         Args:
             collection: The folder of the collection.
             opened: Opens the resource of a generation.
-            closed: Closes it.
+            closed: Closes a resource.
         """
         self._root, self._opened, self._closed = Path(collection), opened, closed
         self._mark = generation_mark(self._root)
         first = Collection.open(self._root)
-        self._held: dict[str, T] = {first.generation: opened(first)}
+        self._resources: dict[str, T] = {first.generation: opened(first)}
         self._current = first.generation
         self._lock = threading.RLock()
         self._opening: threading.Thread | None = None
@@ -47,45 +48,45 @@ class GenerationCache(Generic[T]):
             self._mark = mark
             self._opening = threading.Thread(target=self._change, daemon=True)
             self._opening.start()
-        with self._lock:  # so that `_change` can't close the generation between the two reads
-            return self._current, self._held[self._current]
+        with self._lock:  # prevents `_change` from closing the generation between the two reads
+            return self._current, self._resources[self._current]
 
     def named(self, name: str) -> T:
         """The resource of a generation, opened if needed.
 
         Raises:
-            InputError: It is no name of a generation.
+            InputError: `name` is not the name of a generation.
         """
         self.current()
-        held = self._held.get(name)
-        if held is None and name and not is_generation(name):
-            raise InputError(f"{name[:40]!r} names no generation")
-        return self._open(name) if held is None else held
+        resource = self._resources.get(name)
+        if resource is None and name and not is_generation(name):
+            raise InputError(f"{name[:40]!r} is not the name of a generation")
+        return self._open(name) if resource is None else resource
 
     def close(self) -> None:
-        """Closes everything."""
+        """Closes all resources."""
         if self._opening is not None:
             self._opening.join()
-        for held in self._held.values():
-            self._closed(held)
-        self._held = {}
+        for resource in self._resources.values():
+            self._closed(resource)
+        self._resources = {}
 
     def _change(self) -> None:
-        """Switches to the current generation; if it can't be opened, the old one keeps serving."""
+        """Switches to the current generation; if it can't be opened, the old one stays in use."""
         try:
             name = Collection.open(self._root).generation
             self._open(name)
         except (CrossModalError, OSError) as error:
-            log.error("the new state of %s can't be opened, the old one is served on: %s", self._root, error)
+            log.error("the new state of %s can't be opened, so the old one stays in use: %s", self._root, error)
             return
         with self._lock:
             self._current = name
-            unused = [held for held in self._held if held != name][: -(HELD - 1)]
-            for old in unused:
-                self._closed(self._held.pop(old))
+            unused = [other for other in self._resources if other != name][: -(MAX_OPEN - 1)]
+            for other in unused:
+                self._closed(self._resources.pop(other))
 
     def _open(self, name: str) -> T:
         with self._lock:
-            if name not in self._held:
-                self._held[name] = self._opened(Collection.open_generation(self._root, name))
-            return self._held[name]
+            if name not in self._resources:
+                self._resources[name] = self._opened(Collection.open_generation(self._root, name))
+            return self._resources[name]

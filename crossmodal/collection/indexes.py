@@ -1,4 +1,4 @@
-"""All indexes of a collection. The word indexes are imported only for models that have them."""
+"""All indexes of a collection. The lexical indexes are imported only for models that have them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from crossmodal.store.sqlite import DocumentStore
 
 def every_index(collection: Collection, store: DocumentStore) -> dict[str, StoreReplica[Any]]:
     """The indexes by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
-    found: dict[str, StoreReplica[Any]] = {
+    indexes: dict[str, StoreReplica[Any]] = {
         "image": collection.index(store, "image"),
         "text": collection.index(store, "text"),
     }
     if collection.model.has_lexical:
         from crossmodal.lexical.indexes import WordIndexes
 
-        opened = WordIndexes.open(collection.index_folder, collection.model, store)
-        found |= {"sparse": opened.words, "bm25": opened.captions}
-    return found
+        lexical = WordIndexes.open(collection.index_folder, collection.model, store)
+        indexes |= {"sparse": lexical.words, "bm25": lexical.captions}
+    return indexes

@@ -1,4 +1,4 @@
-"""Operations on an existing collection: delete, compact, rebuild, describe, list, draw the map."""
+"""Operations on existing collections: delete, compact, rebuild, describe, list, draw the map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crossmodal.store.where import Condition, parse
 
 @dataclass(frozen=True)
 class Deletion:
-    """How many documents were removed, and the requested ids that are not in the collection."""
+    """The numbers of removed documents, and the requested ids that are not in the collection."""
 
     images: int
     captions: int
@@ -31,7 +31,7 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Compaction:
-    """Bytes on the disk before and after."""
+    """The size on disk in bytes, before and after."""
 
     store_before: int
     store_after: int
@@ -40,13 +40,13 @@ class Compaction:
 
     @property
     def freed(self) -> int:
-        """Bytes that the store and the indexes gave back together."""
+        """Bytes freed by the store and the indexes together."""
         return self.store_before + self.index_before - self.store_after - self.index_after
 
 
 @dataclass(frozen=True)
 class IndexDescription:
-    """An index: its number of vectors, its kind, and why it has that kind, or what it contains."""
+    """The number of vectors of an index, its kind, and the reason for the kind or a summary of the content."""
 
     vectors: int
     kind: str
@@ -55,7 +55,7 @@ class IndexDescription:
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """A collection as a list shows it."""
+    """The entry of a collection in a list."""
 
     name: str
     model: str
@@ -66,16 +66,16 @@ class CollectionSummary:
 def delete(
     collection: Collection, *, ids: Sequence[str] = (), uri: str | None = None, where: str | None = None
 ) -> Deletion:
-    """Removes documents, and with a picture its captions. Exactly one of the three arguments selects them.
+    """Removes documents, and the captions of removed images. Exactly one of the three arguments selects them.
 
     Args:
         collection: The collection.
-        ids: Documents by id.
-        uri: One picture by its file, or all pictures below a folder.
-        where: A condition, as `crossmodal.store.where` reads it.
+        ids: The ids of documents.
+        uri: The file of an image, or a folder for all images in it.
+        where: A condition in the syntax of `crossmodal.store.where`.
 
     Raises:
-        InputError: None or several of the three are given, the condition is invalid, or no picture matches `uri`.
+        InputError: None or several of the three are given, the condition is invalid, or no image matches `uri`.
         StateError: Another process writes to the collection.
     """
     if sum(map(bool, (ids, uri, where))) != 1:
@@ -84,13 +84,13 @@ def delete(
         unknown = [document_id for document_id in ids if store.document(document_id) is None]
         selected = [*ids] if ids else store.ids_where(parse(where) if where else _at_or_below(str(uri)))
         if uri and not selected:
-            raise InputError(f"nothing of {uri} is in the collection")
+            raise InputError(f"the collection has no pictures from {uri}")
         removed = Counter(document.modality for document in store.remove(selected))
     return Deletion(removed["image"], removed["text"], unknown)
 
 
 def _at_or_below(uri: str) -> Condition:
-    """True for the picture of a file and for all pictures below a folder, which take their captions along."""
+    """A condition for the image of a file, or for all images in a folder; removing an image removes its captions."""
     path = os.path.realpath(os.path.expanduser(uri))
     below = path.rstrip("/") + "/"
     sql = "(uri IN (?, ?) OR substr(uri, 1, ?) = ?) AND (modality = 'image' OR image_id = '')"
@@ -98,7 +98,7 @@ def _at_or_below(uri: str) -> Condition:
 
 
 def compact(collection: Collection) -> Compaction:
-    """Returns the space of removed documents to the file system.
+    """Frees the disk space of removed documents.
 
     Raises:
         StateError: Another process writes to the collection, or the disk is full.
@@ -111,14 +111,11 @@ def compact(collection: Collection) -> Compaction:
 
 
 def rebuild(collection: Collection, index_config: IndexConfig | None = None) -> dict[str, IndexDescription]:
-    """Builds all indexes again from the store; nothing is encoded.
+    """Builds all indexes again from the store, without encoding; returns them by name.
 
     Args:
         collection: The collection.
-        index_config: The kind of index from now on; by default the manifest's.
-
-    Returns:
-        The indexes by name.
+        index_config: A new index configuration; None for the one in the manifest.
     """
     collection = collection.with_index_config(index_config or collection.index_config)
     with collection.store(writable=True) as store:
@@ -132,13 +129,13 @@ def describe_indexes(collection: Collection) -> dict[str, IndexDescription]:
 
 
 def _for_each_index(
-    collection: Collection, store: DocumentStore, act: Callable[[StoreReplica[Any]], None]
+    collection: Collection, store: DocumentStore, action: Callable[[StoreReplica[Any]], None]
 ) -> dict[str, IndexDescription]:
-    described = {}
+    descriptions = {}
     for name, index in every_index(collection, store).items():
-        act(index)
-        described[name] = IndexDescription(len(index), *index.description())
-    return described
+        action(index)
+        descriptions[name] = IndexDescription(len(index), *index.description())
+    return descriptions
 
 
 def _index_bytes(collection: Collection) -> int:
@@ -146,27 +143,24 @@ def _index_bytes(collection: Collection) -> int:
 
 
 def draw_map(collection: Collection, before_work: Callable[[int], None]) -> tuple[PictureMap, bool]:
-    """The map of a collection, computed and written only if the collection has changed since.
+    """The map of a collection, and whether it was computed now; computes and writes it if it is missing or outdated.
 
     Args:
         collection: The collection.
-        before_work: Called with the number of pictures before the computation, which can take minutes.
-
-    Returns:
-        The map, and whether it was computed now.
+        before_work: Called with the number of images before the computation, which can take minutes.
     """
     with collection.store() as store:
         try:
-            known = read_map(collection.folder)
-        except StateError:  # missing or damaged: it is computed
-            known = None
-        if known is not None and known.is_current(store):
-            return known, False
+            existing = read_map(collection.folder)
+        except StateError:  # missing or damaged
+            existing = None
+        if existing is not None and existing.is_current(store):
+            return existing, False
         check_writable(collection.folder)
         before_work(store.counts()["image"])
-        made = make_map(store)
-    made.write(collection.folder)
-    return made, True
+        drawn = make_map(store)
+    drawn.write(collection.folder)
+    return drawn, True
 
 
 def n_documents(collection: Collection) -> int:
@@ -176,11 +170,11 @@ def n_documents(collection: Collection) -> int:
 
 
 def summaries(workspace: Path) -> list[CollectionSummary]:
-    """The collections of a workspace, in alphabetical order."""
-    found = []
+    """Summaries of the collections in a workspace, in alphabetical order."""
+    entries = []
     for name in collections(workspace):
         collection = Collection.open(workspace / name)
         with collection.store() as store:
             counts = store.counts()
-        found.append(CollectionSummary(name, str(collection.model), counts["image"], counts["text"]))
-    return found
+        entries.append(CollectionSummary(name, str(collection.model), counts["image"], counts["text"]))
+    return entries

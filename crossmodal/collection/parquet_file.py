@@ -1,8 +1,8 @@
 """The Parquet format of an exported collection.
 
-One row per document, in the order of the keys, with the columns of `_schema`. Keys are not exported: the importing
-store assigns its own. The file's metadata has `crossmodal.format`, a number, and `crossmodal.manifest`, a JSON object
-that names the model of the vectors.
+One row per document, in the order of the keys, with the columns of `_schema`. Keys are not exported; the importing
+store assigns new ones. The file's metadata has `crossmodal.format`, a number, and `crossmodal.manifest`, a JSON object
+with the model of the vectors.
 
     export(store, Path("pictures.parquet"), manifest, dim=512)
 
@@ -11,7 +11,7 @@ that names the model of the vectors.
         for items in file.batches(dim=512):
             store.put(items)
 
-Export and import keep one batch of at most 10,000 rows or about 64 MB in memory.
+Export and import keep one batch in memory, at most 10,000 rows or about 64 MB.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from crossmodal.store.sqlite import NewDocument
 FORMAT = 1
 BATCH_ROWS = 10_000
 BATCH_BYTES = 64 * 2**20
-UNIT_TOLERANCE = 1e-3  # what an index asks of a vector's length
+UNIT_TOLERANCE = 1e-3  # of a vector's length, as in the index
 
-_PAGE_ROWS = 64  # read from the store at a time; with an embedded picture in each row, some hundred MB
+_PAGE_ROWS = 64  # rows per read of the store; some hundred MB if each has an embedded image
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 _FORMAT_KEY = b"crossmodal.format"
 _MANIFEST_KEY = b"crossmodal.manifest"
@@ -45,28 +45,25 @@ _DOCUMENT = ("id", "modality", "uri", "mime_type", "text", "width", "height", "i
 
 
 class Exportable(Protocol):
-    """What `export` needs of a store."""
+    """The part of a store that `export` reads."""
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
-        """At most `limit` documents with keys above `after_key`, rising, with all that is kept of each."""
+        """At most `limit` complete documents with keys above `after_key`, by ascending key."""
         ...
 
 
 def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) -> int:
-    """Writes all documents to `path`, whole or not at all; a file that is there is replaced.
+    """Atomically writes all documents to `path`, replacing an existing file; returns the number of documents.
 
     Args:
-        store: Where the documents are. What is committed meanwhile may or may not be in the file.
+        store: The documents. Commits during the export may be in the file or not.
         path: The file to write.
-        manifest: Which model the vectors are of; anything JSON can say.
-        dim: Length of a vector.
-
-    Returns:
-        The number of documents in the file.
+        manifest: The model of the vectors, and further JSON values.
+        dim: Dimension of the vectors.
 
     Raises:
-        InputError: There is no folder to write it in.
-        StateError: It can't be written, or a vector in the store has another dim.
+        InputError: The folder of `path` does not exist.
+        StateError: The file can't be written, or a vector in the store has another dimension.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} can't be written: there is no folder {path.parent}")
@@ -80,19 +77,19 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
 
 
 class ParquetFile:
-    """A file `export` wrote: what is said about it first, then its documents."""
+    """A reader of a file that `export` wrote."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file and reads what it says of itself; `close` it, or use it in a `with`.
+        """Opens the file and reads its metadata; call `close`, or use it as a context manager.
 
         Raises:
-            InputError: It is not there, damaged, or some other Parquet file.
-            StateError: It is of a newer format.
+            InputError: The file does not exist, is damaged, or is not an exported collection.
+            StateError: The file has a newer format.
         """
         if not path.is_file():
             raise InputError(f"{path}: there is no such file")
         self.path = path
-        with _damage_named(path):
+        with _read_errors(path):
             self._file: Any = pq.ParquetFile(path, page_checksum_verification=True)
         try:
             self.manifest: dict[str, Any] = self._manifest()
@@ -113,21 +110,21 @@ class ParquetFile:
         self._file.close()
 
     def batches(self, dim: int) -> Iterator[list[NewDocument]]:
-        """The documents in the order they were written, at most 10,000 at a time.
+        """The documents in the order of the file, at most 10,000 at a time.
 
         Raises:
-            InputError: The vectors don't have that dim, or while reading: the file is damaged, an id is
-                missing, a vector does not have length 1, the tags are no JSON object.
+            InputError: The vectors have another dimension than `dim`, or, while reading, the file is damaged, an id is
+                missing, a vector does not have length 1, or tags are not a JSON object.
         """
         if dim != self.dim:
             raise InputError(
-                f"{self.path} has vectors of {self.dim} dimensions, expected {dim}: is it of another model?"
+                f"{self.path} has vectors of {self.dim} dimensions, expected {dim}: import it into a collection of "
+                "the same model"
             )
         row = 0
-        with _damage_named(self.path):
-            for group in range(
-                self._file.num_row_groups
-            ):  # requested together, small groups are joined into a large batch
+        with _read_errors(self.path):
+            # One group per request, because small groups in one request are joined into a large batch.
+            for group in range(self._file.num_row_groups):
                 for batch in self._file.iter_batches(BATCH_ROWS, row_groups=[group]):
                     batch.validate(full=True)
                     yield self._documents(batch, row)
@@ -136,51 +133,52 @@ class ParquetFile:
             raise InputError(f"{self.path} is damaged: {row} of its {self.n_documents} documents can be read")
 
     def _manifest(self) -> dict[str, Any]:
-        said = self._file.metadata.metadata or {}
-        if _FORMAT_KEY not in said or _MANIFEST_KEY not in said:
+        metadata = self._file.metadata.metadata or {}
+        if _FORMAT_KEY not in metadata or _MANIFEST_KEY not in metadata:
             raise InputError(f"{self.path} is a Parquet file, but not an exported collection")
         try:
-            found, manifest = int(said[_FORMAT_KEY]), json.loads(said[_MANIFEST_KEY])
+            number, manifest = int(metadata[_FORMAT_KEY]), json.loads(metadata[_MANIFEST_KEY])
         except (ValueError, RecursionError) as error:
             raise InputError(f"{self.path} is damaged: {error}") from error
-        if found != FORMAT:
-            raise StateError(f"{self.path} has format {found}, this program reads format {FORMAT}: update the program")
+        if number != FORMAT:
+            raise StateError(f"{self.path} has format {number}, this program reads format {FORMAT}: update the program")
         if not isinstance(manifest, dict):
-            raise InputError(f"{self.path} is damaged: the manifest is no JSON object")
+            raise InputError(f"{self.path} is damaged: the manifest is not a JSON object")
         return manifest
 
     def _dim(self) -> int:
-        found = self._file.schema_arrow
-        place = found.get_field_index("vector")
-        dim = getattr(found.types[place], "list_size", -1) if place >= 0 else -1
-        if dim < 1 or not found.equals(_schema(dim)):
-            columns = ", ".join(f"{field.name} {field.type}" for field in found)
+        schema = self._file.schema_arrow
+        place = schema.get_field_index("vector")
+        dim = getattr(schema.types[place], "list_size", -1) if place >= 0 else -1
+        if dim < 1 or not schema.equals(_schema(dim)):
+            columns = ", ".join(f"{field.name} {field.type}" for field in schema)
             raise InputError(f"{self.path} does not have the columns of format {FORMAT}, but {columns}")
         return int(dim)
 
     def _documents(self, batch: Any, first_row: int) -> list[NewDocument]:
         vectors: Vectors = batch.column("vector").flatten().to_numpy().reshape(-1, self.dim)
         with np.errstate(over="ignore", invalid="ignore"):
-            off = ~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT_TOLERANCE)
+            is_invalid = ~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT_TOLERANCE)
         items = []
         for place, row in enumerate(batch.drop_columns(["vector"]).to_pylist()):
             where = f"{self.path}, row {first_row + place + 1}"
             thumbnail, content = row.pop("thumbnail"), row.pop("content")
             document = _document(row, where)
-            if off[place]:
+            if is_invalid[place]:
                 raise InputError(f"{where}: the vector of {document.id!r} does not have length 1")
             items.append(NewDocument(document, vectors[place], thumbnail, content))
         return items
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
+    """Converts the errors of reading a file into an InputError with its path."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS:
             raise InputError(f"{path} can't be read: {reason(error, path)}") from error
-        raise InputError(f"{path} is damaged or no Parquet file: {error}") from error
+        raise InputError(f"{path} is damaged or not a Parquet file: {error}") from error
 
 
 def _schema(dim: int) -> Any:
@@ -192,8 +190,8 @@ def _schema(dim: int) -> Any:
 
 
 def _write(file: Any, batches: Iterator[list[NewDocument]], manifest: dict[str, Any], dim: int) -> int:
-    said = {_FORMAT_KEY: str(FORMAT).encode(), _MANIFEST_KEY: _to_json(manifest).encode()}
-    schema = _schema(dim).with_metadata(said)
+    metadata = {_FORMAT_KEY: str(FORMAT).encode(), _MANIFEST_KEY: _to_json(manifest).encode()}
+    schema = _schema(dim).with_metadata(metadata)
     n_documents = 0
     with pq.ParquetWriter(
         file, schema, compression="zstd", use_dictionary=["modality", "mime_type"], write_statistics=False,
@@ -212,9 +210,9 @@ def _columns(items: Sequence[NewDocument], schema: Any) -> list[Any]:
         if item.vector.shape != (vector_type.list_size,):
             shape, dim = item.vector.shape, vector_type.list_size
             raise StateError(f"document {item.document.id} has a vector of shape {shape}, expected ({dim},)")
-    said = [item.document for item in items]
-    values = {name: [getattr(document, name) for document in said] for name in _DOCUMENT[:-1]}
-    values["tags"] = [_to_json(document.tags) for document in said]
+    documents = [item.document for item in items]
+    values = {name: [getattr(document, name) for document in documents] for name in _DOCUMENT[:-1]}
+    values["tags"] = [_to_json(document.tags) for document in documents]
     columns = [pa.array(values[name], schema.field(name).type) for name in _DOCUMENT]
     flat = np.concatenate([item.vector for item in items]).astype(np.float32, copy=False)
     columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=vector_type))
@@ -224,7 +222,7 @@ def _columns(items: Sequence[NewDocument], schema: Any) -> list[Any]:
 
 
 def _batches(store: Exportable) -> Iterator[list[NewDocument]]:
-    """All documents, in batches that are full when they have enough rows or bytes."""
+    """All documents in batches of up to BATCH_ROWS rows or about BATCH_BYTES bytes."""
     batch: list[NewDocument] = []
     n_bytes = after_key = 0
     while page := store.everything(after_key, _PAGE_ROWS):
@@ -252,9 +250,9 @@ def _document(row: dict[str, Any], where: str) -> Document:
     try:
         tags = json.loads(row["tags"])
         if "\\u" in row["tags"]:
-            _to_json(tags).encode()  # half a pair of surrogates can't be stored
+            _to_json(tags).encode()  # raises for an unpaired surrogate, which can't be stored
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: the tags of {document_id!r} are no JSON: {error}") from error
+        raise InputError(f"{where}: the tags of {document_id!r} are not valid JSON: {error}") from error
     if not isinstance(tags, dict):
-        raise InputError(f"{where}: the tags of {document_id!r} are no JSON object")
+        raise InputError(f"{where}: the tags of {document_id!r} are not a JSON object")
     return Document(**{**row, "tags": tags})

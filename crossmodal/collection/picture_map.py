@@ -1,6 +1,6 @@
-"""The map of a collection: where each picture lies on a plane, so that similar ones lie together.
+"""The map of a collection: a point in the plane for each image, with similar images close together.
 
-It is a cache like an index: a file beside the store that knows the sequence number it was made at.
+Like an index it is a cache: a file beside the store with the sequence number of the store at the time it was made.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from crossmodal.store.sqlite import DocumentStore
 
 FILE = "map.npz"
 N_NEIGHBOURS = 15
-"""UMAP's default. With no more pictures than that, it has no neighbourhoods to tell apart."""
+"""UMAP's default. With at most this number of images, there are no separate neighbourhoods."""
 _SAME = 1e-5
-"""Places that are no further apart than this differ by rounding."""
+"""Coordinates that differ by less are equal except for rounding."""
 
 Method = Literal["umap", "pca"]
 Points = NDArray[np.float32]  # (n, 2)
@@ -34,23 +34,23 @@ Points = NDArray[np.float32]  # (n, 2)
 
 @dataclass(frozen=True)
 class PictureMap:
-    """Pictures by key with their places; the longer side of them all goes from -1 to 1."""
+    """Images by key with their points; the longer side of the bounding box goes from -1 to 1."""
 
-    keys: Keys  # (n,), rising
+    keys: Keys  # (n,), ascending
     points: Points
     method: Method
     last_seq: int
     store_id: str
 
     def is_current(self, store: DocumentStore) -> bool:
-        """Whether nothing has come or gone since it was made."""
+        """Whether the store has not changed since the map was made."""
         return (self.last_seq, self.store_id) == (store.last_seq(), store.store_id())
 
     def write(self, folder: Path) -> None:
-        """Writes it into the collection's folder, all or nothing.
+        """Atomically writes the map into the collection's folder.
 
         Raises:
-            StateError: It can't be written.
+            StateError: The file can't be written.
         """
         content = io.BytesIO()
         np.savez_compressed(
@@ -68,58 +68,57 @@ class PictureMap:
 
 
 def read_map(folder: Path) -> PictureMap:
-    """The map of a collection, by its folder.
+    """The map in a collection's folder.
 
     Raises:
-        StateError: There is none, or it is damaged.
+        StateError: The map is missing or damaged.
     """
     try:
-        with np.load(io.BytesIO((folder / FILE).read_bytes()), allow_pickle=False) as found:
-            method: Method = "umap" if str(found["method"]) == "umap" else "pca"
-            keys, points = found["keys"].astype(np.int64), found["points"].astype(np.float32)
+        with np.load(io.BytesIO((folder / FILE).read_bytes()), allow_pickle=False) as arrays:
+            method: Method = "umap" if str(arrays["method"]) == "umap" else "pca"
+            keys, points = arrays["keys"].astype(np.int64), arrays["points"].astype(np.float32)
             if points.shape != (len(keys), 2):
-                raise ValueError(f"{len(keys)} keys and places of shape {points.shape}")
-            return PictureMap(keys, points, method, int(found["last_seq"]), str(found["store_id"]))
+                raise ValueError(f"{len(keys)} keys and points of shape {points.shape}")
+            return PictureMap(keys, points, method, int(arrays["last_seq"]), str(arrays["store_id"]))
     except FileNotFoundError as error:
         raise StateError("there is no map of this collection: make one with `python app.py -t map`") from error
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise StateError(
-            f"{folder / FILE} {read_failure(error, folder / FILE)}: make it anew with `python app.py -t map`"
+            f"{folder / FILE} {read_failure(error, folder / FILE)}: make it again with `python app.py -t map`"
         ) from error
 
 
 def make_map(store: DocumentStore) -> PictureMap:
-    """Lays out all pictures of a store."""
-    found = store.changes_after("image", 0, limit=2**31 - 1)
-    assert found is not None, "nothing is forgotten for one who starts at 0"
-    points, method = laid_out(found.vectors)
-    return PictureMap(found.added, points, method, found.last_seq, store.store_id())
+    """Computes the map of all images of a store."""
+    changes = store.changes_after("image", 0, limit=2**31 - 1)
+    assert changes is not None, "changes from sequence number 0 on are always complete"
+    points, method = laid_out(changes.vectors)
+    return PictureMap(changes.added, points, method, changes.last_seq, store.store_id())
 
 
 def laid_out(vectors: Vectors) -> tuple[Points, Method]:
-    """Places vectors (n, dim) on a plane, the same ones each time.
+    """Points (n, 2) in the plane for vectors (n, dim), and the method; reproducible.
 
-    Returns:
-        The places (n, 2), and by which method: UMAP keeps neighbours together. A few vectors have none worth the
-        name, and are shown along the two directions in which they differ most.
+    UMAP keeps neighbours together. For at most N_NEIGHBOURS vectors, or equal ones, the points are the first two
+    principal components.
 
     Source: McInnes, Healy, Melville 2018, arXiv 1802.03426 (UMAP).
     """
     if len(vectors) <= N_NEIGHBOURS or np.ptp(vectors, axis=0).max() < _SAME:
-        return _fitted(_principal(vectors)), "pca"
+        return _scaled(_principal(vectors)), "pca"
     umap = _umap_compiled_once()(n_neighbors=N_NEIGHBOURS, metric="cosine", random_state=0, n_jobs=1)
-    return _fitted(np.asarray(umap.fit_transform(vectors))), "umap"
+    return _scaled(np.asarray(umap.fit_transform(vectors))), "umap"
 
 
 def _umap_compiled_once() -> type[Any]:
-    """UMAP, with its functions kept on disk as numba has compiled them: half a minute, once instead of each time."""
-    import numba  # seconds, and nothing else needs these
+    """UMAP with numba's compiled functions cached on disk, which saves half a minute in later processes."""
+    import numba  # takes seconds, so it is only imported here
     from numba.core.dispatcher import Dispatcher
 
     try:
         import umap.umap_
-    except RuntimeError:  # numba may make files neither beside the modules nor in a home folder
-        numba.config.CACHE_DIR = _for_this_run().name  # type: ignore[attr-defined]
+    except RuntimeError:  # neither the folder of the modules nor a home folder is writable
+        numba.config.CACHE_DIR = _temporary_cache().name  # type: ignore[attr-defined]
         import umap.umap_
     import umap.layouts
 
@@ -127,33 +126,33 @@ def _umap_compiled_once() -> type[Any]:
         for function in vars(module).values():
             if isinstance(function, Dispatcher):
                 function.enable_caching()
-    found: type[Any] = umap.umap_.UMAP
-    return found
+    umap_class: type[Any] = umap.umap_.UMAP
+    return umap_class
 
 
 @cache
-def _for_this_run() -> TemporaryDirectory[str]:
-    """A folder that is gone when the program ends."""
+def _temporary_cache() -> TemporaryDirectory[str]:
+    """A folder that is deleted when the process ends."""
     return TemporaryDirectory(prefix="crossmodal-compiled-")
 
 
 def _principal(vectors: Vectors) -> NDArray[np.float64]:
-    """Places (n, 2) along the first two principal components; 0 along those that are not there."""
-    places = np.zeros((len(vectors), 2))
+    """The first two principal components (n, 2), 0 if there are fewer."""
+    points = np.zeros((len(vectors), 2))
     if len(vectors) > 1:
         u, s, _ = np.linalg.svd(np.asarray(vectors, float) - vectors.mean(axis=0), full_matrices=False)
         n = min(2, len(s))
-        places[:, :n] = u[:, :n] * s[:n]
-    return places
+        points[:, :n] = u[:, :n] * s[:n]
+    return points
 
 
-def _fitted(places: NDArray[np.floating]) -> Points:
-    """The places with their middle at 0 and their longer side from -1 to 1."""
-    if not len(places):
+def _scaled(points: NDArray[np.floating]) -> Points:
+    """The points with the bounding box centred at 0 and its longer side from -1 to 1."""
+    if not len(points):
         return np.empty((0, 2), np.float32)
-    low, high = places.min(axis=0), places.max(axis=0)
+    low, high = points.min(axis=0), points.max(axis=0)
     half = float((high - low).max()) / 2
     if half < _SAME:
-        return np.zeros(places.shape, np.float32)
-    fitted: Points = ((places - (low + high) / 2) / half).astype(np.float32)
-    return fitted
+        return np.zeros(points.shape, np.float32)
+    scaled: Points = ((points - (low + high) / 2) / half).astype(np.float32)
+    return scaled

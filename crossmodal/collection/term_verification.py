@@ -1,4 +1,4 @@
-"""Consistency of the word indexes of a sparse collection with its store."""
+"""Checks the lexical indexes of a collection against its store."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from crossmodal.store.sqlite import DocumentStore
 
 
 def problems_of_words(collection: Collection, store: DocumentStore, n_sampled: int) -> Iterator[tuple[str, str]]:
-    """The problems as (item, reason): pictures' words against their vectors, captions' words against their texts.
+    """The problems as (item, reason), found by comparing the indexed words with vectors and captions.
 
-    About `n_sampled` of each are compared.
+    Compares about `n_sampled` images and captions.
     """
     indexes = WordIndexes.open(collection.index_folder, collection.model, store)
-    again = "run -t rebuild"
+    next_step = "run -t rebuild"
     pictures, captions = store.keys("image"), store.captions_by_keys(store.keys("text").tolist())
     for name, index, n in (("sparse", indexes.words, len(pictures)), ("bm25", indexes.captions, len(captions))):
         if len(index) != n:
-            yield (f"{name} index", f"has {len(index)} documents, the store {n}: {again}")
+            yield (f"{name} index", f"has {len(index)} documents, the store {n}: {next_step}")
         if index.opening_problem:
-            yield (f"{name} index", f"{index.opening_problem}: {again}")
+            yield (f"{name} index", f"{index.opening_problem}: {next_step}")
     sample = pictures[:: max(1, len(pictures) // n_sampled)]
-    sampled = {key: found.id for key, found in store.by_keys(sample.tolist()).items()}
-    vectors = store.vectors_of(sampled.values())
-    expected = indexes.model.image_weights(np.stack([vectors[own] for own in sampled.values()])) if sampled else []
-    found = indexes.words.index.weights_of(np.array(list(sampled)), np.arange(len(indexes.model.vocabulary)))
-    for own, weights, is_so in zip(sampled.values(), expected, found, strict=True):
-        if not np.allclose(is_so, weights.toarray(), atol=1e-4):
-            yield ("sparse index", f"has other words of {own} than its vector gives: {again}")
+    ids = {key: document.id for key, document in store.by_keys(sample.tolist()).items()}
+    vectors = store.vectors_of(ids.values())
+    expected = indexes.model.image_weights(np.stack([vectors[image] for image in ids.values()])) if ids else []
+    indexed = indexes.words.index.weights_of(np.array(list(ids)), np.arange(len(indexes.model.vocabulary)))
+    for image, weights, actual in zip(ids.values(), expected, indexed, strict=True):
+        if not np.allclose(actual, weights.toarray(), atol=1e-4):
+            yield ("sparse index", f"has words of {image} that don't match its vector: {next_step}")
     some = captions[:: max(1, len(captions) // n_sampled)]
     for (_, text, _), words in zip(some, indexes.captions.index.counts_of([key for key, *_ in some]), strict=True):
         if words != Counter(words_of(text)):
-            yield ("bm25 index", f"has other words of the caption {text!r}: {again}")
+            yield ("bm25 index", f"has words that don't match the caption {text!r}: {next_step}")

@@ -1,4 +1,4 @@
-"""Export and import of a collection: one Parquet file, to move it between machines. Nothing is encoded."""
+"""Export and import of a collection as one Parquet file, to move it between machines without encoding again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crossmodal.core.types import ModelSpec
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The collection that an import filled, and how many documents were new to it or were there before."""
+    """The collection after an import, and the numbers of new and of unchanged documents."""
 
     collection: Collection
     indexed: int
@@ -23,10 +23,7 @@ class ImportResult:
 
 
 def export_collection(collection: Collection, path: Path) -> int:
-    """Writes the documents, vectors, thumbnails and embedded pictures of a collection to a Parquet file.
-
-    Returns:
-        The number of documents in the file.
+    """Writes the documents, vectors, thumbnails and embedded images of a collection to a file; returns their number.
 
     Raises:
         InputError: The folder of `path` does not exist.
@@ -38,12 +35,12 @@ def export_collection(collection: Collection, path: Path) -> int:
 
 
 def import_collection(path: Path, workspace: Path, name: str | None = None) -> ImportResult:
-    """Adds an exported file to a collection, which is created if needed; a second import changes nothing.
+    """Adds an exported file to a collection, which is created if missing; importing it again changes nothing.
 
     Args:
         path: The exported file.
         workspace: The folder of the collections.
-        name: The collection's name; by default the one that the file gives.
+        name: Name of the collection; None for the name in the file.
 
     Raises:
         InputError: The file is not an exported collection, or is damaged.
@@ -52,10 +49,10 @@ def import_collection(path: Path, workspace: Path, name: str | None = None) -> I
     outcomes: Counter[str] = Counter()
     with ParquetFile(path) as file:
         try:
-            model, own_name = ModelSpec.from_dict(file.manifest["model"]), str(file.manifest["name"])
+            model, exported_name = ModelSpec.from_dict(file.manifest["model"]), str(file.manifest["name"])
         except (KeyError, TypeError) as error:
             raise InputError(f"{path} does not name the model of its vectors: export the collection again") from error
-        collection = Collection.create(collection_folder(workspace, name or own_name), model)
+        collection = Collection.create(collection_folder(workspace, name or exported_name), model)
         with collection.store(writable=True) as store:
             for items in file.batches(model.dim):
                 outcomes.update(store.put(items))

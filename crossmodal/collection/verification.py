@@ -1,4 +1,4 @@
-"""Consistency of a collection: its store against its indexes and its pictures."""
+"""Checks the consistency of a collection's store, indexes and image files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 BATCH = 1_000
 SAMPLED = 1_000
-"""Vectors of an index that are searched for. Its files as a whole are covered by checksums."""
+"""Number of vectors per index that are searched for; checksums cover the whole files."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An inconsistent item, with what is wrong and what to do."""
+    """An inconsistent item; `reason` has the problem and the next step."""
 
     item: str
     reason: str
@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verification:
-    """How many documents a collection has, and its problems."""
+    """The numbers of documents of a collection, and its problems."""
 
     images: int
     captions: int
@@ -42,9 +42,9 @@ class Verification:
 
 
 def verify(collection: Collection, progress: Callable[[int], None]) -> Verification:
-    """Compares the store, the indexes and the pictures of a collection.
+    """Compares the store, the indexes and the image files of a collection.
 
-    It holds the collection's lock, so that nothing is written meanwhile; not where this user may only read.
+    Holds the collection's writer lock, unless this user may only read it.
 
     Args:
         collection: The collection.
@@ -61,11 +61,11 @@ def verify(collection: Collection, progress: Callable[[int], None]) -> Verificat
 
 
 def verify_collection(collection: Collection, store: DocumentStore, progress: Callable[[int], None]) -> list[Problem]:
-    """The problems of a collection: of the database first, then of documents, then of indexes.
+    """The problems of a collection: of the database, then of documents, then of indexes and other files.
 
     Args:
         collection: The collection.
-        store: Its store, open.
+        store: The collection's open store.
         progress: Called with the number of further documents that were checked.
     """
     problems = list(_database(store))
@@ -76,19 +76,19 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
         for _, item in batch:
             problems += _document(item, collection.model.dim, set(known))
-            problems += _place(item.document, known, files)
+            problems += _caption_path(item.document, known, files)
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
     if collection.model.has_lexical:
         from crossmodal.collection.term_verification import problems_of_words
 
-        problems += [Problem(*found) for found in problems_of_words(collection, store, SAMPLED)]
+        problems += [Problem(*problem) for problem in problems_of_words(collection, store, SAMPLED)]
     return [*problems, *_files_beside(collection)]
 
 
 def _files_beside(collection: Collection) -> Iterator[Problem]:
-    """The calibration and the map, if they exist but can't be read; the errors say how to make them again."""
+    """Problems of the calibration and the map if they exist but can't be read."""
     readers: tuple[tuple[Path, Callable[[], object]], ...] = (
         (collection.calibration_path, lambda: Calibration.from_bytes(collection.calibration_path.read_bytes())),
         (collection.folder / picture_map.FILE, lambda: picture_map.read_map(collection.folder)),
@@ -103,9 +103,9 @@ def _files_beside(collection: Collection) -> Iterator[Problem]:
 
 def _database(store: DocumentStore) -> Iterator[Problem]:
     name = str(store.path)
-    for (found,) in store.database.rows("PRAGMA integrity_check"):
-        if found != "ok":
-            yield Problem(name, f"{found}: move the collection away and index again, or import an export")
+    for (result,) in store.database.rows("PRAGMA integrity_check"):
+        if result != "ok":
+            yield Problem(name, f"{result}: move the collection away and index again, or import an export")
     for table, *_ in store.database.rows("PRAGMA foreign_key_check"):
         yield Problem(name, f"a row of {table} belongs to no document")
     for (document_id,) in store.database.rows(
@@ -118,11 +118,11 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
     document = item.document
     length = float(np.linalg.norm(item.vector)) if item.vector.shape == (dim,) else 0.0
     if not abs(length - 1) < UNIT_TOLERANCE:
-        again = "delete it and index it again"
-        yield Problem(document.id, f"its vector has {len(item.vector)} numbers and length {length:.4f}: {again}")
+        next_step = "delete it and index it again"
+        yield Problem(document.id, f"its vector has {len(item.vector)} numbers and length {length:.4f}: {next_step}")
     if document.modality == "text":
         if document.image_id and document.image_id not in pictures:
-            yield Problem(document.id, f"a caption of picture {document.image_id}, which is not there: delete it")
+            yield Problem(document.id, f"a caption of picture {document.image_id}, which does not exist: delete it")
         return
     try:
         content = from_file(Path(document.uri)) if item.content is None else item.content
@@ -130,29 +130,31 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
         yield Problem(document.uri or document.id, f"{error}: {_next_step(document.uri)}")
         return
     if image_id(content) != document.id:
-        yield Problem(document.uri or document.id, "is not the picture that was taken in: index the data set again")
+        yield Problem(document.uri or document.id, "has changed since it was indexed: index the data set again")
 
 
 def _next_step(path: str) -> str:
-    """The next step for a picture that can't be read from its file."""
+    """The next step for an image file that can't be read."""
     presence = Disk().look_at(path)
     if presence.state == "gone" and not presence.container:
-        return "its file is gone: index the data set again, with --prune to take it out"
+        return "its file is gone: index the data set again, with --prune to remove it"
     if presence.state == "there":
         return "its file is there: make it readable, and keep it in the collection until then"
     if presence.container:
-        return f"it was embedded in {presence.container}, and is not kept: index the data set again"
+        return f"it was embedded in {presence.container}, and was not stored: index the data set again"
     return f"{presence.reason}: mount the disk or permit reading; it stays in the collection until then"
 
 
-def _place(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
-    """A caption whose path is not one of its picture's."""
-    again = "index the data set again to bring it up to date"
+def _caption_path(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
+    """The problem of a caption with a path that its image does not have."""
+    next_step = "index the data set again to bring it up to date"
     picture = pictures.get(document.image_id)
     if picture is None or not (document.uri and picture.uri) or document.uri == picture.uri:
         return
     if document.uri not in files.paths_of(picture.id):
-        yield Problem(document.id, f"a caption with the path {document.uri}, its picture has {picture.uri}: {again}")
+        yield Problem(
+            document.id, f"a caption with the path {document.uri}, but its picture has {picture.uri}: {next_step}"
+        )
 
 
 def _index(collection: Collection, store: DocumentStore, modality: Modality) -> Iterator[Problem]:
@@ -167,4 +169,4 @@ def _index(collection: Collection, store: DocumentStore, modality: Modality) -> 
         [(_, item)] = store.everything(key - 1, 1)
         scores, _ = index.search(item.vector[None], 1)
         if scores[0, 0] < 1 - UNIT_TOLERANCE:
-            yield Problem(f"{modality} index", f"does not find {item.document.id} by its own vector: run -t rebuild")
+            yield Problem(f"{modality} index", f"does not find {item.document.id} by its vector: run -t rebuild")

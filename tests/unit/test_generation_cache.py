@@ -22,6 +22,6 @@ def test_the_current_one_is_looked_up_at_one_moment(tmp_path: Path) -> None:
         asking.start()
         asking.join(0.05)
         assert not found
-        held._held, held._current = {"generation-2": "generation-2"}, "generation-2"
+        held._resources, held._current = {"generation-2": "generation-2"}, "generation-2"
     asking.join(10)
     assert found == [("generation-2", "generation-2")]

@@ -191,8 +191,8 @@ def test_verification_sees_words_that_are_not_those_of_the_store(world: World) -
         connection.execute("UPDATE documents SET text = 'a blue cat' WHERE text = 'a red dog'")
     problems = list(problems_of_words(world.collection, world.store, 10))
     assert problems == [
-        ("sparse index", "has other words of a than its vector gives: run -t rebuild"),
-        ("bm25 index", "has other words of the caption 'a blue cat': run -t rebuild"),
+        ("sparse index", "has words of a that don't match its vector: run -t rebuild"),
+        ("bm25 index", "has words that don't match the caption 'a blue cat': run -t rebuild"),
     ]
     for index in every_index(world.collection, world.store).values():
         index.rebuild()

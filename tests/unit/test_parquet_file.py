@@ -198,7 +198,7 @@ def test_some_other_parquet_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_parquet(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.parquet is damaged or no Parquet file"):
+    with pytest.raises(InputError, match=r"x\.parquet is damaged or not a Parquet file"):
         ParquetFile(path)
 
 
@@ -254,10 +254,11 @@ def same(table: pa.Table) -> pa.Table:
     [
         (with_column("id", ["p", "", "c"]), "row 2: the id is missing"),
         (with_column("modality", ["image", "image", "sound"]), "row 3: the modality of 'ccc' is 'sound', exp"),
-        (with_column("tags", ["{}", "{}", "{"]), "row 3: the tags of 'ccc' are no JSON: "),
-        (with_column("tags", ["{}", "[]", "{}"]), "row 2: the tags of 'pp' are no JSON object"),
-        (with_column("tags", ["{}", "{}", '{"a": "\\ud800"}']), "row 3: the tags of 'ccc' are no JSON: .*surrogates"),
-        (with_column("tags", ["[" * 100_000, "{}", "{}"]), "row 1: the tags of 'p' are no JSON: "),
+        (with_column("tags", ["{}", "{}", "{"]), "row 3: the tags of 'ccc' are not valid JSON: "),
+        (with_column("tags", ["{}", "[]", "{}"]), "row 2: the tags of 'pp' are not a JSON object"),
+        (with_column("tags", ["{}", "{}", '{"a": "\\ud800"}']),
+         "row 3: the tags of 'ccc' are not valid JSON: .*surrogates"),
+        (with_column("tags", ["[" * 100_000, "{}", "{}"]), "row 1: the tags of 'p' are not valid JSON: "),
         (with_column("vector", [[1, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]]), "row 2: the vector of 'pp'"),
         (with_column("vector", [[np.nan, 0, 0, 0]] * 3), "row 1: the vector of 'p' does not have length 1"),
         (with_column("vector", [[1, 0, 0, 0], [1, 0, 0, 0], [3e38, 3e38, 0, 0]]), "row 3: the vector of 'ccc'"),
@@ -301,7 +302,7 @@ def test_texts_that_are_not_utf8(exported: Path) -> None:
         ({"format": "one"}, InputError, "is damaged"),
         ({"manifest": "{"}, InputError, "is damaged"),
         ({"manifest": "[" * 100_000}, InputError, "is damaged"),
-        ({"manifest": "[]"}, InputError, "is damaged: the manifest is no JSON object"),
+        ({"manifest": "[]"}, InputError, "is damaged: the manifest is not a JSON object"),
     ],
 )
 def test_what_it_says_of_itself_is_not_good(

@@ -58,7 +58,7 @@ def test_who_may_write_is_said_and_nothing_is_called_damaged(folder: Path) -> No
         with pytest.raises(NotWritableError, match=r"belongs to .*\(uid 0\) with mode d.*Run it as that user") as found:
             DocumentStore(folder, writable=True)
         assert "damaged" not in str(found.value)
-        with pytest.raises(NotWritableError, match="can't be made"):
+        with pytest.raises(NotWritableError, match="can't be created"):
             Collection.create(folder / "new", _model())
 
     as_another_user(ask, folder)
