@@ -1,4 +1,4 @@
-"""The shape of EfficientNet-Lite, without a library to compute it.
+"""The architecture of EfficientNet-Lite, shared by the torch and the OpenVINO implementation.
 
 Source: Tan and Le 2019 (EfficientNet), Google's Lite variants of 2020.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
-"""Multipliers of width and depth."""
+"""Multipliers of width and depth of each variant."""
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
           (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
@@ -36,7 +36,7 @@ class BlockShape(NamedTuple):
 
 
 def block_shapes(variant: str) -> Iterator[BlockShape]:
-    """The blocks of a variant in order; `variant` is a key of `SCALES`."""
+    """The shapes of a variant's blocks, in order; `variant` is a key of `SCALES`."""
     width, depth = SCALES[variant]
     channels = [STEM_CHANNELS, *(_rounded(c * width) for *_, c in STAGES)]
     for place, (n_blocks, kernel, stride, expansion, _) in enumerate(STAGES):
@@ -47,6 +47,6 @@ def block_shapes(variant: str) -> Iterator[BlockShape]:
 
 
 def _rounded(channels: float) -> int:
-    """The multiple of 8 closest to a scaled number of channels, never less than nine tenths of it."""
+    """The multiple of 8 closest to a scaled number of channels, but at least 90 % of it."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near

@@ -1,7 +1,7 @@
-"""The towers of the `photos` weights as OpenVINO networks, built from the weights without torch.
+"""The towers of the `photos` weights as OpenVINO networks, built without torch.
 
-The same functions as `photo_model.PhotoModel`, which training uses: `image_network` is `encode_image` with the scaling
-of pixels before it, `text_network` is `encode_text`.
+They compute the same functions as `photo_model.PhotoModel`, which training uses: `image_network` is `encode_image` with
+the scaling of pixels, and `text_network` is `encode_text`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from crossmodal.encoders.lite_shape import block_shapes
 from crossmodal.encoders.photos import PhotoShape
 
 Weights = Mapping[str, NDArray[np.float32]]
-"""The tensors of the weights by the names of `PhotoModel`."""
+"""The tensors by the names of `PhotoModel`."""
 Node: TypeAlias = Any
 
 N_HEADS, N_LAYERS, WIDTH = 12, 6, 384
-"""Of MiniLM-L6: attention heads, layers, and the width of a state."""
+"""MiniLM-L6's number of attention heads, number of layers, and width of a state."""
 LAYER_NORM_EPSILON, L2_EPSILON = 1e-12, 1e-12
 MASKED = -1e9
 """Added to the attention of padding."""
@@ -32,12 +32,12 @@ LEAST_SHARE = 1e-4
 
 
 def image_network(weights: Weights, shape: PhotoShape) -> openvino.Model:
-    """Pixels (n, size_px, size_px, 3) uint8 to vectors (n, dim) of length 1."""
+    """The network from pixels (n, size_px, size_px, 3) uint8 to unit vectors (n, dim)."""
     return _ImageTower(weights, shape).network()
 
 
 def text_network(weights: Weights, shape: PhotoShape) -> openvino.Model:
-    """Token ids (n, length) int32, 0 for padding, to vectors (n, dim) of length 1."""
+    """The network from token ids (n, length) int32, 0 for padding, to unit vectors (n, dim)."""
     return _TextTower(weights, shape).network()
 
 
@@ -51,7 +51,7 @@ class _Tower:
         return ops.add(ops.matmul(x, _constant(weight), False, True), _constant(bias))
 
     def head(self, x: Node, name: str) -> Node:
-        """Two linear layers with GELU between."""
+        """Two linear layers with GELU between them."""
         return self.linear(ops.gelu(self.linear(x, f"{name}.layers.0"), "erf"), f"{name}.layers.1")
 
 
@@ -144,10 +144,10 @@ class _TextTower(_Tower):
         direction = _normalised(published)
         share = ops.sigmoid(self.linear(ops.multiply(direction, _constant(4.0)), "gate"))
         rest = ops.maximum(ops.subtract(_constant(1.0), share), _constant(LEAST_SHARE))
-        own = _normalised(self.head(ops.multiply(_normalised(trained), _constant(20.0)), "text_head"))
+        caption = _normalised(self.head(ops.multiply(_normalised(trained), _constant(20.0)), "text_head"))
         classes = _normalised(self.linear(direction, "class_projection"))
-        nothing = ops.multiply(share, _constant(np.zeros((1, self._shape.feature_dim))))
-        return ops.concat([ops.multiply(ops.sqrt(share), own), ops.multiply(ops.sqrt(rest), classes), nothing], 1)
+        zeros = ops.multiply(share, _constant(np.zeros((1, self._shape.feature_dim))))
+        return ops.concat([ops.multiply(ops.sqrt(share), caption), ops.multiply(ops.sqrt(rest), classes), zeros], 1)
 
 
 def _mean_of_tokens(x: Node, present: Node) -> Node:

@@ -123,7 +123,7 @@ def foreign_note(weights: str, captions: Sequence[str]) -> str:
 
 
 class StoredWeights(Mapping[str, NDArray[np.float32]]):
-    """The tensors in a folder of weights by the names of `photo_model.PhotoModel`; made float32 when they are read."""
+    """The tensors in a folder of weights by the names of `photo_model.PhotoModel`, converted to float32 on access."""
 
     def __init__(self, folder: Path) -> None:
         """Reads the file.
@@ -153,13 +153,13 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
 
 
 class PhotosEncoder:
-    """The `photos` model on the CPU in float32, by OpenVINO; torch is not imported."""
+    """The `photos` model in OpenVINO, on the CPU in float32; doesn't import torch."""
 
     def __init__(self, spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None) -> None:
         """Compiles the given towers; `threads` is the number of threads of an encoding, None for all cores.
 
         Raises:
-            InputError: The weights are damaged, or do not fit the configuration.
+            InputError: The weights are damaged, or don't match the configuration.
         """
         from crossmodal.encoders.photo_graph import image_network, text_network
         from crossmodal.engines.openvino_cpu import CompiledNetwork
@@ -175,7 +175,7 @@ class PhotosEncoder:
                 self._tokenizer = WordPiece.read(folder / VOCABULARY_NAME, CONTEXT_LENGTH)
         except (KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise InputError(f"the weights in {folder} do not fit their configuration: {reason}") from error
+            raise InputError(f"the weights in {folder} don't match their configuration: {reason}") from error
 
     @property
     def logit_bias(self) -> float | None:
@@ -204,7 +204,7 @@ class PhotosEncoder:
 
 
 def token_groups(tokenizer: WordPiece, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
-    """Texts of about the same length together: their places in `texts`, and their padded token ids (n, length)."""
+    """Groups of texts of similar length: their indices in `texts`, and their padded token ids (n, length)."""
     rows = [tokenizer.encode(text) for text in texts]
     by_length = sorted(range(len(rows)), key=lambda place: len(rows[place]))
     for start in range(0, len(rows), TEXT_GROUP):

@@ -1,4 +1,4 @@
-"""The `photos` weights by torch, for bfloat16: `photos.PhotosEncoder` is faster in float32."""
+"""The `photos` encoder in torch, for bfloat16. In float32, `photos.PhotosEncoder` is faster."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from crossmodal.encoders.weights import unit_rows
 from crossmodal.encoders.wordpiece import WordPiece
 
 IMAGE_GROUP = 4
-"""Images that go through the tower together. The largest map takes 4.8 MB an image, and a block of more than 32 MB is
-new memory to malloc each time: eight together take 1.4 times the processor time."""
+"""Images per forward pass. The largest feature map takes 4.8 MB per image, and malloc maps blocks of more than 32 MB
+anew each time: groups of eight take 1.4 times the processor time."""
 
 
 class PhotosTorchEncoder(TwoTowers):
-    """The `photos` model on the CPU by torch, in float32 unless `use_bf16` is called."""
+    """The `photos` model in torch on the CPU, in float32 unless `use_bf16` is called."""
 
     def __init__(self, spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Loads the weights and keeps the towers named; `threads` is torch's, None for its own."""
+        """Loads `towers` of the weights in `folder`; `threads` None keeps torch's default."""
         import torch
 
         from crossmodal.encoders.photo_model import load_folder
@@ -52,7 +52,7 @@ class PhotosTorchEncoder(TwoTowers):
         return self._torch.cat([self._model.encode_image(group) for group in images.split(IMAGE_GROUP)])
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder.encode_texts`; a text is cut after 128 tokens."""
+        """As `Encoder.encode_texts`; a text is truncated after 128 tokens."""
         vectors = np.empty((len(texts), self.spec.dim), np.float32)
         with self._torch.inference_mode():
             for places, ids in token_groups(self._tokenizer, texts):

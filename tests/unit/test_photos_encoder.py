@@ -136,7 +136,7 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(tmp_path: Path)
     folder = Path(shutil.copytree(BUNDLED_FOLDER, tmp_path / "mine"))
     config = folder / "photos_config.json"
     config.write_text(config.read_text().replace('"lite0"', '"lite2"'))
-    with pytest.raises(InputError, match="do not fit their configuration"):
+    with pytest.raises(InputError, match="don't match their configuration"):
         registry.load(registry.resolve("clip", str(folder)))
     (folder / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match="can't be read"):
