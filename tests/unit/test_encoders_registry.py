@@ -9,7 +9,7 @@ from crossmodal.core.families import FAMILIES
 from crossmodal.core.types import ModelSpec, Preprocessing
 from crossmodal.encoders import backbone, clip, registry, vse
 from crossmodal.encoders.registry import FamilyModule, FetchingModule
-from crossmodal.lexical import model as lexical
+from crossmodal.lexical import encoder as lexical
 
 MODULES: tuple[FamilyModule, ...] = (clip, vse, backbone, lexical)  # mypy checks that they follow the contract
 FETCHING: tuple[FetchingModule, ...] = (clip, backbone)
