@@ -28,13 +28,13 @@ from serving.middleware.access_policy import add_access_policy
 
 
 def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, metrics: Metrics) -> FastAPI:
-    """The application of a Flow.
+    """Returns the HTTP application in front of a Flow.
 
     Args:
         flow: Calls the Flow.
-        collection: What it serves; its store is read for pictures and thumbnails.
-        config: What this service does, and for whom.
-        metrics: What GET /metrics shows.
+        collection: The collection to serve; pictures and thumbnails are read from its store.
+        config: The endpoints, limits and access rules of the service.
+        metrics: The metrics that GET /metrics shows.
     """
     app = FastAPIOffline(
         title="Cross-modal search",
@@ -44,7 +44,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     )
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
-    opened = GenerationCache(str(collection.root), _Opened, lambda held: held.store.close())
+    opened = GenerationCache(str(collection.root), _Opened, lambda generation: generation.store.close())
     rules = fetch.DEFAULT_RULES if config.allow_url_fetch else None
     urls = UrlPictures(rules, lambda request: own_pictures(request, opened.current()[1].store))
     legacy = LegacyRoutes(flow, urls)
@@ -70,12 +70,12 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_health(app, flow, opened, config)
     add_pictures(app, opened)
     add_page(app)
-    app.add_middleware(CountRequests, metrics=metrics)  # the last one added is the first to see a request
+    app.add_middleware(CountRequests, metrics=metrics)  # added last, so that it sees each request first
     return app
 
 
 class _Opened:
-    """A generation of the collection, its store, and its vocabulary, where it has one."""
+    """A generation of the collection, its store, and its vocabulary if it has one."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection, self.store = collection, collection.store()

@@ -1,4 +1,4 @@
-"""Data for the page without a search: the map, and random captions."""
+"""Routes for browsing without a query: the map, and random captions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from serving.http.search import Opened
 
 MOST_CAPTIONS = 20
 MOST_VALUES = 50
-"""A tag with more values than this makes no groups."""
+"""A tag with more values than this does not group the pictures."""
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}}}
 
 
 def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
     """Adds GET /map and GET /captions/random."""
-    kept: dict[str, Any] = {}  # the last answer of /map, and what it was made from
+    cached: dict[str, Any] = {}  # the latest body of GET /map, and the version that it was made from
 
     @router.get(
         "/map",
@@ -32,34 +32,34 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
         responses={404: {"description": "There is no map; `detail` says how to make one", "content": _PROBLEM}},
     )
     def picture_map() -> Response:
-        """All pictures in one answer, as lists. Pictures that were indexed after the map was made are missing."""
+        """All pictures in one answer, as lists. Pictures indexed after the map was made are missing."""
         generation, now = opened.current()
         try:
-            found = (now.collection.folder / FILE).stat()
-            version = (generation, found.st_ino, found.st_mtime_ns, now.store.data_version())
-            if kept.get("version") != version:
-                told = map_answer(read_map(now.collection.folder), now)
-                kept.update(version=version, body=told.model_dump_json())
+            stat = (now.collection.folder / FILE).stat()
+            version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
+            if cached.get("version") != version:
+                answer = map_answer(read_map(now.collection.folder), now)
+                cached.update(version=version, body=answer.model_dump_json())
         except FileNotFoundError as error:
             how = "make one with `python app.py -t map`"
             raise RefusedError(404, f"there is no map of {now.collection.root.name}: {how}") from error
         except StateError as error:
             raise RefusedError(404, str(error)) from error
-        return Response(kept["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Response(cached["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     @router.get("/captions/random", summary="Random captions")
     def random_captions(n: Annotated[int, Query(ge=1, le=MOST_CAPTIONS)] = 4) -> CaptionsAnswer:
-        """Of different pictures; fewer than `n` if there are not enough."""
+        """Captions of `n` different pictures, or of fewer if there are not enough."""
         drawn = opened.current()[1].store.random_captions(n)
         return CaptionsAnswer(captions=[KnownCaption(id=c.id, text=c.text, image_id=c.image_id) for c in drawn])
 
 
 def map_answer(known: PictureMap, now: Opened) -> MapAnswer:
-    """A map with the stored fields of its pictures; removed pictures are left out."""
+    """A map with the stored fields of its pictures, without pictures that have been removed."""
     documents = now.store.by_keys(known.keys.tolist())
-    here = [place for place, key in enumerate(known.keys.tolist()) if key in documents]
-    pictures = [documents[int(known.keys[place])] for place in here]
-    points = known.points[here].astype(float).round(4)
+    rows = [row for row, key in enumerate(known.keys.tolist()) if key in documents]
+    pictures = [documents[int(known.keys[row])] for row in rows]
+    points = known.points[rows].astype(float).round(4)
     return MapAnswer(
         collection=now.collection.root.name,
         method=known.method,
@@ -74,20 +74,20 @@ def map_answer(known: PictureMap, now: Opened) -> MapAnswer:
 
 
 def groups_of(pictures: list[Document]) -> dict[str, MapGroups]:
-    """The tags that group the pictures: those with at least two values, and at most `MOST_VALUES`.
+    """The groups by tag, for the tags with at least two values and at most `MOST_VALUES`.
 
-    >>> told = groups_of([Document(n, "image", tags={"class": c, "n": n}) for n, c in zip("abc", ["x", "y", "y"])])
-    >>> told["class"]
+    >>> pictures = [Document(n, "image", tags={"class": c, "n": n}) for n, c in zip("abc", ["x", "y", "y"])]
+    >>> groups_of(pictures)["class"]
     MapGroups(values=['y', 'x'], of=[1, 0, 0])
     """
     names = dict.fromkeys(name for picture in pictures for name in picture.tags if name != "filename")
     groups = {}
     for name in names:
         values = [picture.tags.get(name) for picture in pictures]
-        told = [str(value) if isinstance(value, str | int | float) else "" for value in values]
-        counted = Counter(value for value in told if value)
-        if 2 <= len(counted) <= min(MOST_VALUES, len(pictures) - 1):
-            ordered = [value for value, _ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))]
-            place = {value: at for at, value in enumerate(ordered)}
-            groups[name] = MapGroups(values=ordered, of=[place.get(value, -1) for value in told])
+        labels = [str(value) if isinstance(value, str | int | float) else "" for value in values]
+        counts = Counter(label for label in labels if label)
+        if 2 <= len(counts) <= min(MOST_VALUES, len(pictures) - 1):
+            ordered = [label for label, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+            index = {label: i for i, label in enumerate(ordered)}
+            groups[name] = MapGroups(values=ordered, of=[index.get(label, -1) for label in labels])
     return groups

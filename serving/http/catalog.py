@@ -1,4 +1,4 @@
-"""What a service has: its collection, its model, and single documents."""
+"""Routes that describe a service: its collection, its model, and single documents."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequenc
     @router.get("/documents/{document_id}", summary="A document with its captions", responses=PROBLEMS)
     def document(document_id: str) -> StoredDocument:
         now = opened.current()[1]
-        found = now.store.document(document_id)
-        if found is None:
+        stored = now.store.document(document_id)
+        if stored is None:
             raise RefusedError(404, f"no document {document_id[:80]}")
-        if found.modality != "image":
-            return _stored(found, [])
-        answer = _stored(found, now.store.captions_of(found.id))
-        answer.words = now.words.of_picture(found.id) if now.words else None
+        if stored.modality != "image":
+            return _stored(stored, [])
+        answer = _stored(stored, now.store.captions_of(stored.id))
+        answer.words = now.words.of_picture(stored.id) if now.words else None
         return answer
 
     elsewhere = [OtherCollection(name=other.name, url=other.url) for other in others]
 
-    @router.get("/collections", summary="The collection that is served, and services of others")
+    @router.get("/collections", summary="The collection that is served, and services of other collections")
     def collections() -> CollectionsAnswer:
         generation, now = opened.current()
         return CollectionsAnswer(collections=[_collection_info(generation, now)], elsewhere=elsewhere)
@@ -62,20 +62,20 @@ def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequenc
         return ModelsAnswer(models=[info])
 
 
-def _stored(found: Document, captions: list[Document]) -> StoredDocument:
-    picture = found.id if found.modality == "image" else found.image_id
+def _stored(document: Document, captions: list[Document]) -> StoredDocument:
+    picture = document.id if document.modality == "image" else document.image_id
     return StoredDocument(
-        id=found.id,
-        modality=found.modality,
-        text=found.text,
-        mime_type=found.mime_type,
-        width=found.width,
-        height=found.height,
-        image_id=found.image_id,
+        id=document.id,
+        modality=document.modality,
+        text=document.text,
+        mime_type=document.mime_type,
+        width=document.width,
+        height=document.height,
+        image_id=document.image_id,
         image=f"/images/{picture}" if picture else None,
         thumbnail=f"/thumbnails/{picture}" if picture else None,
-        filename=str(found.tags.get("filename") or ""),
-        tags=found.tags,
+        filename=str(document.tags.get("filename") or ""),
+        tags=document.tags,
         captions=[Caption(id=caption.id, text=caption.text, tags=caption.tags) for caption in captions],
     )
 

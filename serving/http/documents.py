@@ -1,4 +1,4 @@
-"""Routes that remove and change documents; a service that only reads refuses them."""
+"""Routes that remove and change documents; a read-only service refuses them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ_ONLY = (
 
 
 class Deletion(BaseModel):
-    """The documents to remove: by id, or all that meet a condition."""
+    """The documents to remove: those with the given ids, or all that meet a condition."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"ids": ["8f14e45f"]}, {"where": "tags.year < 2000"}]}
@@ -41,7 +41,7 @@ class Change(BaseModel):
 
 
 class Removed(BaseModel):
-    """Numbers of removed documents; the captions of a picture are removed with it."""
+    """The numbers of removed documents; the captions of a picture are removed with it."""
 
     images: int
     captions: int
@@ -102,11 +102,11 @@ def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
 
 
 def add_refusals(app: FastAPI) -> None:
-    """Adds the same routes and POST /index to a service that only reads; each says how to start one that writes."""
+    """Adds the same routes and POST /index to a read-only service; they answer 403 and name the way to write."""
     responses: dict[int | str, dict[str, Any]] = {403: {"description": READ_ONLY, "content": PROBLEM}}
 
     async def refuse(request: Request) -> Response:
-        if b'"data"' in await request.body():  # a client that looks for the error in `status`
+        if b'"data"' in await request.body():  # a legacy client, which reads the error from `status`
             return JSONResponse(legacy.failure(READ_ONLY, request.url.path.strip("/")), 403)
         return problem_json(request.scope, Problem(403, READ_ONLY))
 
@@ -114,12 +114,17 @@ def add_refusals(app: FastAPI) -> None:
         ("POST", "/index"), ("POST", "/update"), ("POST", "/delete"), ("DELETE", "/documents/{document_id}"),
     ):  # fmt: skip
         app.add_api_route(
-            path, refuse, methods=[method], status_code=403, responses=responses, summary="Not served: only reads"
+            path,
+            refuse,
+            methods=[method],
+            status_code=403,
+            responses=responses,
+            summary="Refused: the service is read-only",
         )
 
 
 async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[MediaDoc]:
-    docs = [MediaDoc(id=own) for own in dict.fromkeys(ids)] or [MediaDoc(id="where")]
+    docs = [MediaDoc(id=document_id) for document_id in dict.fromkeys(ids)] or [MediaDoc(id="where")]
     return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
 
 

@@ -1,4 +1,4 @@
-"""Errors as answers: problem+json (RFC 9457) from the typed API, the legacy shape from the legacy paths."""
+"""Error answers: problem+json (RFC 9457) from the typed API, the legacy shape from the legacy paths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MAX_FAULTS = 5
-"""Faults of one request that are named."""
+"""Most validation errors that the answer to one request lists."""
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -35,13 +35,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (503, "A part of the service does not answer"),
     )
 }
-"""For the OpenAPI document."""
+"""Error answers of a typed route, for the OpenAPI document."""
 
 _LEGACY = "crossmodal.legacy"
 
 
 class RefusedError(Exception):
-    """A request that is answered with a problem for another reason than its input."""
+    """The request is refused for a reason other than invalid input, such as a missing document."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -49,7 +49,7 @@ class RefusedError(Exception):
 
 
 def leave_to_legacy(request: Request) -> None:
-    """Makes errors of this request be answered in the legacy shape, by the application's handlers."""
+    """Marks a request so that the application's handlers answer its errors in the legacy shape."""
     request.scope[_LEGACY] = True
 
 
@@ -57,7 +57,7 @@ class ProblemRoute(APIRoute):
     """A route whose errors are answered as problems."""
 
     def get_route_handler(self) -> Handler:
-        """The handler, with its errors turned into answers."""
+        """The handler of the route, which answers errors as problems instead of raising them."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
@@ -72,7 +72,7 @@ class ProblemRoute(APIRoute):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The status and the message for an error; a bug is logged, and its message is not sent."""
+    """The status and the message for an error. A bug is logged, and its message is not sent."""
     if isinstance(error, RefusedError):
         return error.problem
     if isinstance(error, HTTPException):
@@ -106,7 +106,7 @@ def _legacy_failure(scope: Scope, problem: Problem) -> Response:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answers the errors of routes that are no `ProblemRoute`, and of paths that have no route."""
+    """Adds handlers for errors of routes that are not a `ProblemRoute`, and of paths without a route."""
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:

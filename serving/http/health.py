@@ -30,7 +30,7 @@ GREY_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000008000000080800000000e164e1570000001049444154789c636c60800026068a18002608"
     "00905d30a51e0000000049454e44ae426082"
 )
-"""8 x 8 pixels, to check the encoders with."""
+"""A grey picture of 8 x 8 pixels, to check the encoders with."""
 
 
 def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], config: ServiceConfig) -> None:
@@ -56,7 +56,7 @@ def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], conf
             return JSONResponse({"status": "unavailable", "reason": "; ".join(failed)}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    @app.get("/status", summary="What is served")
+    @app.get("/status", summary="Version, collection and model of the service")
     def status() -> dict[str, Any]:
         _, now = opened.current()
         counts = now.store.counts()
@@ -83,20 +83,20 @@ def _reason(error: Exception) -> str:
 def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: GenerationCache[Any]) -> None:
     """Adds GET /readyz."""
 
-    async def probed() -> ReadyAnswer:
+    async def probe() -> ReadyAnswer:
         start = time.perf_counter()
         now = opened.current()[1]
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 (encoded,) = await searcher.encoded([_probe(now)])
                 sent = MediaDoc(modality="vector", embedding=encoded.embedding, generation=encoded.generation)
-                (found,) = await flow([sent], "/search", {"top_k": 1, "target": "image"})
+                (answer,) = await flow([sent], "/search", {"top_k": 1, "target": "image"})
         except TimeoutError as error:
             raise StateError(f"no answer within {READY_TIMEOUT_S:.0f} s") from error
         except (InputError, RuntimeError) as error:
             raise StateError(f"the probe failed: {error}") from error
-        if found.error or (not found.matches and now.store.counts()["image"]):
-            raise StateError(f"the probe found nothing: {found.error or 'no matches'}")
+        if answer.error or (not answer.matches and now.store.counts()["image"]):
+            raise StateError(f"the probe returned no results: {answer.error or 'no matches'}")
         return ReadyAnswer(status="ready", took_ms=round((time.perf_counter() - start) * 1e3, 3))
 
     latest: tuple[float, asyncio.Task[ReadyAnswer]] | None = None
@@ -105,12 +105,12 @@ def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened
     async def ready() -> ReadyAnswer:
         """Encodes a text, or a picture where the model has no text encoder, and searches with the vector.
 
-        Requests within a second get the same answer: no key is needed here, and a search costs.
+        The answer is cached for a second, because this route needs no key and each check runs a search.
         """
         nonlocal latest
         now = time.monotonic()
         if latest is None or now - latest[0] > READY_HOLDS_S:
-            latest = now, asyncio.create_task(probed())
+            latest = now, asyncio.create_task(probe())
         return await asyncio.shield(latest[1])
 
 

@@ -1,4 +1,4 @@
-"""The words of the pictures of a sparse collection."""
+"""The strongest words of each picture of a sparse collection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ N_WORDS = 20
 
 
 class Words:
-    """The words of the pictures of a collection."""
+    """Reads the words of pictures from the vectors in the store; the model is loaded on first use."""
 
     def __init__(self, model: ModelSpec, store: DocumentStore) -> None:
         self._spec, self._store = model, store
@@ -26,7 +26,7 @@ class Words:
         return load_model(self._spec)
 
     def of_picture(self, picture_id: str) -> list[Word]:
-        """The strongest words of a picture, the strongest first."""
+        """The `N_WORDS` words of a picture with the largest weights, largest first; empty for an unknown picture."""
         vector = self._store.vectors_of([picture_id]).get(picture_id)
         if vector is None:
             return []

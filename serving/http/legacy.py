@@ -1,10 +1,10 @@
-"""The legacy wire shapes and Jina's: requests to documents, and documents to answers.
+"""The legacy wire shapes and those of Jina's clients: requests to documents, and documents to answers.
 
-Three kinds of client use the same two routes, and are distinguished by what they send:
+Three kinds of client use the same two routes; the body tells them apart:
 
     curl of 2021   {"top_k": 5, "mode": "search", "data": ["hello world"]}
     Jina Box, 2/3  {"data": [...], "parameters": {"top_k": 5}}
-    jina.Client 3  as Jina 3, with a `header`; it wants `data` to be a list in the answer
+    jina.Client 3  as Jina 3, with a `header`; needs `data` to be a list in the answer
 
 The first two get both roots (`data.docs` and `search.docs`) and both spellings (`mime_type`, `mimeType`).
 """
@@ -33,7 +33,7 @@ PATHS = ("/search", "/index")
 
 
 class Item(BaseModel):
-    """One document of a request: a text, or a picture as a data URI or, where these are fetched, a URL."""
+    """One document of a request: a text, or a picture as a data URI, or as a URL if the service fetches URLs."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -52,7 +52,9 @@ class Parameters(BaseModel):
 
     top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
     where: str | None = Field(None, description="a condition on the results: tags.year >= 2020")
-    target: str | None = Field(None, pattern="^(image|text|both)$", description="what to find with a picture")
+    target: str | None = Field(
+        None, pattern="^(image|text|both)$", description="modality of the results of a picture query"
+    )
     fusion: str | None = Field(None, max_length=100, description="dense, sparse, bm25, rrf or weighted:A,B,C")
 
 
@@ -82,17 +84,17 @@ class Request(BaseModel):
         Raises:
             InputError: `where` or `fusion` can't be parsed.
         """
-        given = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
+        sent = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
         options: dict[str, Any] = {
-            "top_k": given.top_k or self.top_k or DEFAULT_TOP_K,
-            "target": given.target or "",
+            "top_k": sent.top_k or self.top_k or DEFAULT_TOP_K,
+            "target": sent.target or "",
         }
-        if given.where is not None:
-            parse(given.where)
-            options["where"] = given.where
-        if given.fusion:
-            fusion_of_parts(given.fusion)
-            options["fusion"] = given.fusion
+        if sent.where is not None:
+            parse(sent.where)
+            options["where"] = sent.where
+        if sent.fusion:
+            fusion_of_parts(sent.fusion)
+            options["fusion"] = sent.fusion
         return options
 
     def is_from_jina_client(self) -> bool:
@@ -105,37 +107,37 @@ def _from_string(value: str) -> Item:
     return Item(uri=value) if looks_like_uri else Item(text=value)
 
 
-_OWN_PICTURE = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
+_PICTURE_PATH = re.compile(r"/(?:images|thumbnails)/(\w{1,200})")
 
 
 def own_picture(url: str, base_url: str) -> str | None:
-    """The id of the picture if a URL is that of one of this service's pictures, else None.
+    """The id of the picture that a URL of this service shows, None for other URLs.
 
     Jina Box sends such a URL when a user clicks on a result, or drags it out of a page.
     """
     if not url.startswith(base_url):
         return None
-    found = _OWN_PICTURE.fullmatch(url[len(base_url) :])
-    return found[1] if found else None
+    match = _PICTURE_PATH.fullmatch(url[len(base_url) :])
+    return match[1] if match else None
 
 
 def to_docs(items: list[Item], *, for_index: bool, fetched: Fetched | None = None) -> list[MediaDoc]:
-    """The documents of items, with a modality and an id: from their content to be indexed, else a new one.
+    """The documents of items, each with a modality and an id: derived from its content for an index request, else new.
 
     A picture that could not be fetched becomes a document with an error, so that the others can still be indexed.
 
     Raises:
-        InputError: An item without text and picture, an unknown modality, or a path or URL that is not read; the
-            message has the place of the item.
+        InputError: An item has neither text nor picture, an unknown modality, or a path or URL that is not read; the
+            message has the index of the item.
     """
     if not items:
         raise InputError("data is empty: send at least one text or picture")
     docs = []
-    for place, item in enumerate(items):
+    for i, item in enumerate(items):
         try:
             docs.append(_to_doc(item, for_index, fetched or {}))
         except InputError as error:
-            raise InputError(f"data[{place}]: {error}") from error
+            raise InputError(f"data[{i}]: {error}") from error
     return docs
 
 
@@ -144,9 +146,9 @@ def _to_doc(item: Item, for_index: bool, fetched: Fetched) -> MediaDoc:
         raise InputError(f"modality {item.modality!r}: expected 'image' or 'text'")
     tags, of_image = item.tags or {}, item.image_id or ""
     if not _is_unicode((item.text or "") + of_image):
-        raise InputError("half a character (an unpaired surrogate) is in the text or in image_id")
+        raise InputError("the text or image_id contains an unpaired surrogate, half of a character")
     if item.uri and item.modality != "text":
-        content = fetched[item.uri] if item.uri in fetched else _sent(item.uri)
+        content = fetched[item.uri] if item.uri in fetched else _from_data_uri(item.uri)
         if isinstance(content, PictureError):
             return MediaDoc(id=uuid.uuid4().hex, modality="image", error=str(content), tags=tags, image_id=of_image)
         name = image_id(content) if for_index else uuid.uuid4().hex
@@ -163,7 +165,7 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _sent(uri: str) -> bytes:
+def _from_data_uri(uri: str) -> bytes:
     if not is_data_uri(uri):
         raise InputError(f"{uri[:80]!r} is not read: send the picture itself as data:image/...;base64,...")
     return from_data_uri(uri)
@@ -172,16 +174,16 @@ def _sent(uri: str) -> bytes:
 def answer(
     request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str, *, from_page: bool = False
 ) -> dict[str, Any]:
-    """The body of an answer, in the shape that the client understands.
+    """The body of an answer, in the shape for the client that sent the request.
 
     Args:
         request: The request.
         items: Its documents.
-        docs: The documents as the Flow answered them, in the same order.
+        docs: The documents that the Flow returned, in the same order.
         base_url: The URL of the service, for the URLs of pictures.
         root: `search` or `index`.
-        from_page: Whether a browser sent the request. Jina Box needs an error for a search without matches: it shows
-            the description, and otherwise throws an exception and shows "Searching" for ever.
+        from_page: Whether a browser sent the request. A search without matches is then answered with an error, whose
+            description Jina Box shows; without the error it throws an exception and keeps showing "Searching".
     """
     status = {"code": "SUCCESS", "description": ""}
     if from_page and root == "search" and not docs[0].matches:
@@ -194,7 +196,7 @@ def answer(
 
 
 class Answer(BaseModel):
-    """The documents with their matches or outcomes; jina.Client gets them as a list."""
+    """The documents with their matches or outcomes; for jina.Client `data` is a list."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -211,12 +213,12 @@ class Failure(BaseModel):
 
 
 def root_of(path: str) -> str:
-    """The name under which an answer of this path has its documents."""
+    """The field that has the documents in an answer of this path, beside `data`."""
     return "index" if path == "/index" else "search"
 
 
 def failure(description: str, root: str) -> dict[str, Any]:
-    """The body of an error. It has both roots, since Jina Box reads them before the status."""
+    """The body of an error. It has both roots, because Jina Box reads them before the status."""
     return {
         "status": {"code": "ERROR", "description": description},
         "data": {"docs": []},
@@ -227,9 +229,9 @@ def failure(description: str, root: str) -> dict[str, Any]:
 
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document with the fields of MediaDoc, for jina.Client."""
-    told = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
+    fields = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
     matches = [{**match.dict(exclude={"picture"}), "uri": _match_uri(match, base_url)} for match in doc.matches]
-    return {**told, "matches": matches}
+    return {**fields, "matches": matches}
 
 
 def words(why: dict[str, float]) -> list[dict[str, Any]]:
@@ -238,7 +240,7 @@ def words(why: dict[str, float]) -> list[dict[str, Any]]:
 
 
 def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": doc.id,
         "modality": doc.modality,
         "text": doc.text,
@@ -249,12 +251,12 @@ def _legacy(item: Item, doc: MediaDoc, base_url: str) -> dict[str, Any]:
         "matches": [_legacy_match(match, base_url, doc.fusion) for match in doc.matches],
         "timings_ms": {stage: round(spent, 3) for stage, spent in doc.timings_ms.items()},
     }
-    told |= {name: value for name, value in (("fusion", doc.fusion), ("note", doc.note)) if value}
+    fields |= {name: value for name, value in (("fusion", doc.fusion), ("note", doc.note)) if value}
     if doc.outcome:
-        told["outcome"] = doc.outcome
+        fields["outcome"] = doc.outcome
     if doc.error:
-        told |= {"outcome": "failed", "error": doc.error}
-    return told
+        fields |= {"outcome": "failed", "error": doc.error}
+    return fields
 
 
 def _legacy_match(match: MatchDoc, base_url: str, fusion: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class LegacyRoutes:
 
     Args:
         flow: Calls the Flow.
-        urls: Fetches pictures that are named by URL.
+        urls: Fetches pictures given by URL.
     """
 
     def __init__(self, flow: FlowCalls, urls: UrlPictures) -> None:
@@ -50,13 +50,13 @@ class LegacyRoutes:
             return JSONResponse(legacy.failure(message, "search"), status_code=405)
 
     async def search(self, body: legacy.Request, request: Request) -> Response:
-        """The answer to a search; with several queries, all are answered or none is.
+        """The answer to a search. A request with several queries succeeds or fails as a whole.
 
         Raises:
-            InputError: A query that can't be answered; it is named by its place.
+            InputError: A query failed; the message has its index.
         """
         items = body.items()
-        docs = await self._through(items, body, request, "search")
+        docs = await self._call_flow(items, body, request, "search")
         docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
         if failures := _failures(docs):
             raise InputError(failures)
@@ -64,12 +64,12 @@ class LegacyRoutes:
 
     async def _index(self, body: legacy.Request, request: Request) -> Response:
         items = body.items()
-        docs = await self._through(items, body, request, "index")
+        docs = await self._call_flow(items, body, request, "index")
         if all(doc.error for doc in docs):  # otherwise each document has its own outcome
             raise InputError(_failures(docs))
         return _response(body, items, docs, request, "index")
 
-    async def _through(
+    async def _call_flow(
         self, items: list[legacy.Item], body: legacy.Request, request: Request, root: Literal["search", "index"]
     ) -> list[MediaDoc]:
         async with self._urls.fetched(request, (item.uri for item in items if item.modality != "text")) as fetched:
@@ -78,7 +78,7 @@ class LegacyRoutes:
 
 
 def _failures(docs: list[MediaDoc]) -> str:
-    return "; ".join(f"data[{place}]: {doc.error}" for place, doc in enumerate(docs) if doc.error)
+    return "; ".join(f"data[{i}]: {doc.error}" for i, doc in enumerate(docs) if doc.error)
 
 
 def _response(

@@ -1,4 +1,4 @@
-"""The OpenAPI document, where FastAPI can't derive it from the routes."""
+"""The parts of the OpenAPI document that FastAPI can't derive from the routes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serving.http.schemas import ProblemAnswer, SearchRequest
 
 
 def describe_bodies(app: FastAPI) -> None:
-    """Adds the shapes that no route declares, since POST /search parses its body itself."""
+    """Adds the schemas that no route declares, because POST /search parses its body itself."""
     shapes: list[Any] = [(SearchRequest, "validation"), (legacy.Request, "validation")]
     shapes += [(shape, "serialization") for shape in (ProblemAnswer, legacy.Answer, legacy.Failure)]
     _, described = models_json_schema(shapes, ref_template="#/components/schemas/{model}")

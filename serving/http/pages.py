@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -18,13 +16,13 @@ _HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # asked for again, and answered 304 where it is the same
+    "Cache-Control": "no-cache",  # revalidated on each use; 304 if unchanged
 }
 _HOME = {"service": "cross-modal search", "api": "/openapi.json", "status": "/status", "health": "/healthz"}
 
 
 class _WebFiles(StaticFiles):
-    """The files of the pages; browsers check for a new version each time."""
+    """The files of the pages, with headers that make browsers revalidate them."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -33,15 +31,14 @@ class _WebFiles(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Serves the page at / to clients that prefer HTML, a list of paths as JSON to others, and its files under /web."""
+    """Adds GET / (the page, or paths as JSON for clients that prefer it), GET /map.html and the files under /web."""
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         headers = {**_HEADERS, "Vary": "Accept"}
         if wants_html(request.headers.get("accept", "")):
             return FileResponse(WEB / "index.html", media_type="text/html", headers=headers)
-        told: dict[str, Any] = dict(_HOME)
-        return JSONResponse(told, headers={"Vary": "Accept"})
+        return JSONResponse(_HOME, headers={"Vary": "Accept"})
 
     @app.get("/map.html", include_in_schema=False)
     async def map_page() -> Response:
@@ -60,13 +57,13 @@ def wants_html(accept: str) -> bool:
 
 
 def _quality(accept: str, media_type: str) -> float:
-    """The quality of a type that the header names; 0 for others."""
+    """The quality value of a media type in an Accept header, 0 if the header does not list it."""
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         if name == media_type:
-            named = [p.removeprefix("q=") for p in parameters if p.startswith("q=")]
+            qualities = [p.removeprefix("q=") for p in parameters if p.startswith("q=")]
             try:
-                return float(named[0]) if named else 1.0
+                return float(qualities[0]) if qualities else 1.0
             except ValueError:
                 return 0.0
     return 0.0

@@ -15,7 +15,7 @@ from crossmodal.images.sources import from_file
 from crossmodal.store.sqlite import DocumentStore
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
-from serving.http.url_pictures import Own
+from serving.http.url_pictures import PictureReader
 
 SERVED_TYPES = frozenset(MIME_TYPES.values())
 
@@ -28,7 +28,7 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
         "Cache-Control": "public, max-age=31536000, immutable",
     }
 
-    shown: dict[int | str, dict[str, Any]] = {
+    image_responses: dict[int | str, dict[str, Any]] = {
         200: {"description": "The picture", "content": {kind: {} for kind in sorted(SERVED_TYPES)}},
         410: {"description": "The file of the picture is gone or has changed", "content": PROBLEM},
     }
@@ -38,19 +38,21 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
         "/images/{picture_id}",
         summary="A picture as it was indexed",
         response_class=Response,
-        responses={**PROBLEMS, **shown},
+        responses={**PROBLEMS, **image_responses},
     )
     def image(picture_id: str) -> Response:
         document, content = _content_of(opened.current()[1].store, picture_id)
         return Response(content, media_type=document.mime_type, headers=headers)
 
-    jpeg_shown: dict[int | str, dict[str, Any]] = {200: {"description": "The thumbnail", "content": {"image/jpeg": {}}}}
+    thumbnail_responses: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The thumbnail", "content": {"image/jpeg": {}}}
+    }
 
     @router.get(
         "/thumbnails/{picture_id}",
         summary="A thumbnail of a picture, as JPEG",
         response_class=Response,
-        responses={**PROBLEMS, **jpeg_shown},
+        responses={**PROBLEMS, **thumbnail_responses},
     )
     def thumbnail(picture_id: str) -> Response:
         jpeg = opened.current()[1].store.thumbnail(picture_id)
@@ -62,7 +64,7 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
 
 
 def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]:
-    """A picture as it was indexed: what is stored about it, and its bytes.
+    """The stored document and the file content of a picture.
 
     Raises:
         RefusedError: There is no such picture (404), or its file is gone or has changed (410).
@@ -71,7 +73,7 @@ def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]
     if document is None or document.modality != "image":
         raise RefusedError(404, f"no picture {picture_id[:80]}")
     if document.mime_type not in SERVED_TYPES:
-        raise RefusedError(404, f"picture {picture_id} is of a type that is not served")
+        raise RefusedError(404, f"picture {picture_id} has a type that is not served")
     content = store.content(picture_id)
     if content is None:
         try:
@@ -83,18 +85,19 @@ def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]
     return document, content
 
 
-def own_pictures(request: Request, store: DocumentStore) -> Own:
-    """A reader of this service's own pictures by their URL, which Jina Box sends when a user clicks on a result.
+def own_pictures(request: Request, store: DocumentStore) -> PictureReader:
+    """Returns a function that reads the picture behind a URL of this service.
 
-    The reader raises PictureError where there is no such picture, or its file has changed.
+    Jina Box sends such a URL when a user clicks on a result. The function returns None for other URLs, and raises
+    PictureError if the picture does not exist or its file has changed.
     """
     base_url = str(request.base_url).rstrip("/")
 
-    def own(url: str) -> bytes | None:
+    def read(url: str) -> bytes | None:
         name = legacy.own_picture(url, base_url)
         try:
             return _content_of(store, name)[1] if name else None
         except RefusedError as error:
             raise PictureError(str(error)) from error
 
-    return own
+    return read

@@ -31,15 +31,15 @@ with forms to try it, on `/docs`, and its OpenAPI document on `/openapi.json`. F
 [client](python-client.md). The examples were recorded from a service of the toy data; long lists are shortened.
 
 - **Requests** are JSON. `POST /search` also takes `multipart/form-data` with the picture in the field `image`.
-- **Pictures** travel as data URIs (`data:image/jpeg;base64,...`). A URL is fetched only if the service was started with
-  `--allow-url-fetch`. A path of the server is never read.
+- **Pictures** are sent as data URIs (`data:image/jpeg;base64,...`). A URL is fetched only if the service was started
+  with `--allow-url-fetch`. A file path is never read.
 - **Errors** are `application/problem+json` (RFC 9457) with the reason in `detail`. Requests with `data` are answered in
   the older shape, with the reason in `status.description`.
 - **Writing** needs `--writable`; without it, `POST /index`, `POST /update`, `POST /delete` and `DELETE` answer 403.
 - **Keys**: with `--keys FILE`, send `X-API-Key: KEY` or `Authorization: Bearer KEY`. See [security](security.md).
 - **Limits**: {MAX_TOP_K:,} results for each modality in one answer, an `offset` of up to {MAX_OFFSET:,}, and bodies of
   up to {MAX_BODY_BYTES / 1e6:.0f} MB. Any request can be answered 408, 413, 429 or 503 when a limit of size, rate or
-  load is reached; `Retry-After` then says when to try again.
+  load is reached; `Retry-After` has the seconds to wait before the next try.
 
 ```sh
 curl -H 'Content-Type: application/json' -d '{{"text": "a bear in the grass"}}' http://localhost:{DEFAULT_PORT}/search
@@ -76,12 +76,13 @@ def reference(document: dict[str, Any], examples: list[dict[str, Any]]) -> str:
         for method, operation in item.items()
         if method in METHODS
     ]
-    parts = [INTRODUCTION, "## Routes\n", "| route | what it does |\n|---|---|"]
+    parts = [INTRODUCTION, "## Routes\n", "| route | purpose |\n|---|---|"]
     parts += [
-        f"| [`{method} {path}`](#{_anchor(method, path)}) | {told['summary']} |" for method, path, told in operations
+        f"| [`{method} {path}`](#{_anchor(method, path)}) | {operation['summary']} |"
+        for method, path, operation in operations
     ]
-    for method, path, told in operations:
-        parts.append("\n".join(_operation(method, path, told, examples)))
+    for method, path, operation in operations:
+        parts.append("\n".join(_operation(method, path, operation, examples)))
     parts.append("\n## Shapes")
     parts += ["\n".join(_shape(name, schemas[name])) for name in sorted(schemas)]
     return "\n".join(parts) + "\n"
@@ -92,20 +93,20 @@ def _anchor(method: str, path: str) -> str:
     return kept.replace(" ", "-")
 
 
-def _operation(method: str, path: str, told: dict[str, Any], examples: list[dict[str, Any]]) -> Iterator[str]:
-    yield f"\n## {method} {path}\n\n{told['summary']}."
-    if told.get("description"):
-        yield f"\n{told['description']}"
-    if told.get("parameters"):
+def _operation(method: str, path: str, operation: dict[str, Any], examples: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"\n## {method} {path}\n\n{operation['summary']}."
+    if operation.get("description"):
+        yield f"\n{operation['description']}"
+    if operation.get("parameters"):
         yield "\n| parameter | in | type | default | meaning |\n|---|---|---|---|---|"
-    for parameter in told.get("parameters", ()):
+    for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         cells = (f"`{parameter['name']}`", parameter["in"], _type(schema), _default(schema), _meaning(parameter))
         yield f"| {' | '.join(cells)} |"
-    for kind, content in told.get("requestBody", {}).get("content", {}).items():
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"\nBody, `{kind}`: {_type(content['schema'])}"
     yield "\n| status | answer | when |\n|---|---|---|"
-    for status, response in sorted(told["responses"].items()):
+    for status, response in sorted(operation["responses"].items()):
         shapes = {_type(content["schema"]) for content in response.get("content", {}).values() if "schema" in content}
         kinds = ", ".join(f"`{kind}`" for kind in response.get("content", {}))
         yield f"| {status} | {', '.join(sorted(shapes - {'any'})) or kinds or 'empty'} | {response['description']} |"
@@ -127,9 +128,9 @@ def _shape(name: str, schema: dict[str, Any]) -> Iterator[str]:
     if not schema.get("properties"):
         return
     yield "\n| field | type | default | meaning |\n|---|---|---|---|"
-    for field, told in schema["properties"].items():
-        default = "required" if field in schema.get("required", ()) else _default(told)
-        yield f"| `{field}` | {_type(told)} | {default} | {_meaning(told)} |"
+    for field, described in schema["properties"].items():
+        default = "required" if field in schema.get("required", ()) else _default(described)
+        yield f"| `{field}` | {_type(described)} | {default} | {_meaning(described)} |"
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -137,9 +138,9 @@ def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
         return f"[{name}](#{name.lower()})"
-    for several in ("anyOf", "oneOf", "allOf"):
-        if several in schema:
-            return " or ".join(dict.fromkeys(_type(one) for one in schema[several] if one.get("type") != "null"))
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return " or ".join(dict.fromkeys(_type(part) for part in schema[key] if part.get("type") != "null"))
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
@@ -154,8 +155,8 @@ def _default(schema: dict[str, Any]) -> str:
     return "" if value is None else f"`{json.dumps(value)}`"
 
 
-def _meaning(told: dict[str, Any]) -> str:
-    return str(told.get("description", "")).replace("|", "\\|").replace("\n", " ")
+def _meaning(described: dict[str, Any]) -> str:
+    return str(described.get("description", "")).replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ DATA_URI = "data:image/png;base64,iVBORw0KGgo..."
 WHERE = "tags.filename like 'test-0%'"
 
 
-class _Asked(BaseModel):
-    """Unknown fields are refused: they are most likely misspelt."""
+class _StrictRequest(BaseModel):
+    """A request whose unknown fields are refused, because they are most likely misspelt."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class SearchRequest(_Asked):
-    """A query: words, a picture, a document of the collection, or several of these together."""
+class SearchRequest(_StrictRequest):
+    """A query: words, a picture, a document of the collection, or several of these combined."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -44,7 +44,7 @@ class SearchRequest(_Asked):
         0.5, ge=0, le=1, description="with words and a picture: from 0, words only, to 1, the picture only"
     )
     where: str | None = Field(None, description=f"a condition on the results: {WHERE}")
-    top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="number of results of each modality")
+    top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="most results of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="number of results of each modality to skip")
     min_score: float | None = Field(None, ge=-1, description="lowest score of a result")
     min_relevance: float | None = Field(None, ge=0, le=1, description="lowest relevance of a result")
@@ -86,14 +86,16 @@ class Result(BaseModel):
         description="the cosine with the query, or the score of the `fusion`; not comparable between modalities"
     )
     scores: dict[str, float] | None = Field(
-        None, description="in a search by words: `cosine`, `sparse` and `bm25`, of the parts that found it"
+        None, description="in a search by words: its `cosine`, `sparse` and `bm25` scores, of those that returned it"
     )
     why: list[Word] | None = Field(
         None,
         description="the words that matched: they sum to the `sparse` score, or to `bm25` if only words of "
         "captions are searched",
     )
-    relevance: float | None = Field(None, description="the probability that it fits, if the collection is calibrated")
+    relevance: float | None = Field(
+        None, description="the probability that it matches, if the collection is calibrated"
+    )
     text: str
     captions: list[str] = Field(description="all captions of the picture")
     image_id: str
@@ -107,7 +109,7 @@ class Result(BaseModel):
 
 
 class Asked(BaseModel):
-    """How the request was understood."""
+    """The request as the service interpreted it."""
 
     text: str | None = None
     exclude: list[str] = []
@@ -119,7 +121,7 @@ class Asked(BaseModel):
     top_k: int
     offset: int
     min_score: float | None = None
-    fusion: str | None = Field(None, description="in a sparse collection: how the pictures were found")
+    fusion: str | None = Field(None, description="the fusion that was used, in a sparse collection")
     min_relevance: float | None = None
 
 
@@ -141,7 +143,7 @@ class SearchAnswer(BaseModel):
     )
 
 
-class EncodeRequest(_Asked):
+class EncodeRequest(_StrictRequest):
     """Texts and pictures to encode."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["two hearts", "a red ring"]}]})
@@ -229,7 +231,7 @@ class MapGroups(BaseModel):
 
 
 class MapAnswer(BaseModel):
-    """The positions of the pictures, similar ones close together; each list has one entry per picture."""
+    """Positions of the pictures, similar ones close together; each list has one entry per picture."""
 
     collection: str
     method: Literal["umap", "pca"]
@@ -277,7 +279,7 @@ class ModelsAnswer(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """Encoding and search have just worked."""
+    """The latest check of encoding and search succeeded."""
 
     status: Literal["ready"]
     took_ms: float

@@ -1,4 +1,4 @@
-"""A search of the typed API: the request, its way through the Flow, and the answer."""
+"""Search in the typed API: from the request to the query, through the Flow, to the answer."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, co
     Args:
         request: The request.
         picture: A picture that was sent as a file.
-        fetched: Pictures that were named by URL.
+        fetched: The pictures that were given by URL.
         collection: The collection that is served.
 
     Raises:
-        InputError: Nothing to search for, a picture that can't be read, an invalid condition or fusion, or the name of
+        InputError: An empty query, a picture that can't be read, an invalid condition or fusion, or the name of
             another collection.
     """
     if request.collection not in (None, collection.root.name):
-        raise InputError(f"collection: {request.collection!r} is not served here, {collection.root.name!r} is")
+        raise InputError(f"collection: {request.collection!r} is not served here, only {collection.root.name!r}")
     if request.image is not None:
         if picture is not None:
-            raise InputError("image: it came twice, as a file and as a data URI")
+            raise InputError("image: given twice, as a file and as a data URI")
         picture = picture_of(request.image, "image", fetched)
     options = SearchOptions(
-        top_k=request.offset + request.top_k + 1,  # one more shows whether others follow
+        top_k=request.offset + request.top_k + 1,  # one more, to know whether there are further results
         target=request.target,
         where=request.where or "",
         fusion=request.fusion or "",
@@ -79,10 +79,10 @@ def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
         InputError: A path, which is never read, a URL that could not be fetched, or a damaged data URI.
     """
     if uri in fetched:
-        found = fetched[uri]
-        if isinstance(found, PictureError):
-            raise InputError(f"{field}: {found}") from found
-        return found
+        content = fetched[uri]
+        if isinstance(content, PictureError):
+            raise InputError(f"{field}: {content}") from content
+        return content
     if not is_data_uri(uri):
         raise InputError(f"{field}: {uri[:80]!r} is not read: send the picture itself, as data:image/...;base64,...")
     try:
@@ -102,12 +102,12 @@ class Searcher:
         """The answer to a request and its query.
 
         Raises:
-            InputError, StateError, InternalNetworkError: What the Flow refuses or fails with.
-            RefusedError: The document to be similar to does not exist.
+            InputError, StateError, InternalNetworkError: The Flow refused the request, or failed.
+            RefusedError: The document of `like` does not exist.
         """
         start = time.perf_counter()
-        sent, encode_ms = await self._sent(query)
-        (doc,) = await self._through([sent], "/search", query.options.to_parameters())
+        sent, encode_ms = await self._search_doc(query)
+        (doc,) = await self._call_flow([sent], "/search", query.options.to_parameters())
         opened = self._opened.named(doc.generation)
         vectors: dict[str, Vectors] = {}
         if request.vectors:
@@ -134,20 +134,20 @@ class Searcher:
 
     async def encoded(self, docs: list[MediaDoc]) -> list[MediaDoc]:
         """The documents with their vectors and the generation whose model encoded them."""
-        return await self._through(docs, "/encode", {})
+        return await self._call_flow(docs, "/encode", {})
 
-    async def _through(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+    async def _call_flow(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         answered = await self._flow(docs, endpoint, parameters)
         failed = [doc.error for doc in answered if doc.error]
         if failed:
             raise InputError("; ".join(failed))
         return answered
 
-    async def _sent(self, query: Query) -> tuple[MediaDoc, float]:
+    async def _search_doc(self, query: Query) -> tuple[MediaDoc, float]:
         """The document for `/search`: the words or the picture, or the combined vector of all parts.
 
         Returns:
-            It, and the milliseconds that encoding the parts has taken.
+            The document, and the milliseconds spent on encoding the parts.
         """
         parts = _parts_of(query)
         if query.modality != "vector":
@@ -155,7 +155,7 @@ class Searcher:
         encoded = await self.encoded(parts) if parts else []
         generation = encoded[0].generation if encoded else self._opened.current()[0]
         if any(doc.generation != generation for doc in encoded):
-            raise RefusedError(503, "the collection has just gone over to another model: try again")
+            raise RefusedError(503, "the collection has just changed to another model: try again")
         vectors = [np.asarray(doc.embedding, np.float32) for doc in encoded]
         n_wanted = len(vectors) - len(query.avoided)
         wanted, avoided = vectors[:n_wanted], vectors[n_wanted:]
@@ -170,10 +170,10 @@ class Searcher:
         return sent, _encode_ms(encoded)
 
     def _vector_of(self, document_id: str, generation: str) -> Vectors:
-        found = self._opened.named(generation).store.vectors_of([document_id])
-        if document_id not in found:
+        vectors = self._opened.named(generation).store.vectors_of([document_id])
+        if document_id not in vectors:
             raise RefusedError(404, f"like: there is no document {document_id[:80]!r}")
-        return np.asarray(found[document_id], np.float32)
+        return np.asarray(vectors[document_id], np.float32)
 
 
 def _parts_of(query: Query) -> list[MediaDoc]:
@@ -189,12 +189,12 @@ def _text(text: str) -> MediaDoc:
 
 
 def picture_doc(content: bytes) -> MediaDoc:
-    """A picture to be encoded."""
+    """A picture document to encode."""
     return MediaDoc(id=uuid.uuid4().hex, modality="image", content=to_array(content))
 
 
 def _encode_ms(docs: list[MediaDoc]) -> float:
-    """Milliseconds that encoding has taken; documents of one modality are encoded together."""
+    """Milliseconds spent on encoding; documents of the same modality are encoded together."""
     spent_ms = sum(doc.timings_ms.get("normalize", 0.0) for doc in docs)
     for modality in MODALITIES:
         spent_ms += max((doc.timings_ms.get("encode", 0.0) for doc in docs if doc.modality == modality), default=0.0)
@@ -229,7 +229,7 @@ def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
 
 
 def _echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
-    """How the request was understood."""
+    """The request as it was interpreted, for the answer."""
     is_mixed = bool(query.text) and (query.picture is not None or bool(query.like))
     return Asked(
         text=query.text or None,

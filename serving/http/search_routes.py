@@ -37,7 +37,7 @@ _FORM = "multipart/form-data"
 def add_search(
     router: APIRouter, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures, legacy_search: Legacy
 ) -> None:
-    """Adds POST /search; `legacy_search` answers what comes in a legacy shape."""
+    """Adds POST /search; `legacy_search` answers requests in a legacy shape."""
     shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("SearchRequest", "Request")]
     form = {"allOf": [shapes[0]], "properties": {"image": {"type": "string", "format": "binary"}}}
     request_body = {
@@ -54,19 +54,19 @@ def add_search(
         openapi_extra={"requestBody": request_body},
     )
     async def search(request: Request) -> Any:
-        """By words, a picture, or both. A body with `data` is a legacy request, and gets a legacy answer."""
+        """Search by words, a picture, or both. A body with `data` is a legacy request, and gets a legacy answer."""
         if request.headers.get("content-type", "").lower().startswith(_FORM):
-            asked, picture = await _from_form(request)
+            typed, picture = await _from_form(request)
         else:
             body = await _json_of(request)
             if not _is_typed(body):
                 leave_to_legacy(request)
                 return await legacy_search(_validated(legacy.Request, body), request)
-            asked, picture = _validated(SearchRequest, body), None
+            typed, picture = _validated(SearchRequest, body), None
         collection = opened.current()[1].collection
-        async with urls.fetched(request, [asked.image]) as fetched:
-            query = await run_in_threadpool(query_of, asked, picture, fetched, collection)
-            return await searcher.answer(asked, query)
+        async with urls.fetched(request, [typed.image]) as fetched:
+            query = await run_in_threadpool(query_of, typed, picture, fetched, collection)
+            return await searcher.answer(typed, query)
 
 
 def _is_typed(body: Any) -> bool:
@@ -79,7 +79,7 @@ async def _json_of(request: Request) -> Any:
     except (ValueError, RecursionError) as error:
         leave_to_legacy(request)
         raise RequestValidationError(
-            [{"type": "json_invalid", "loc": ("body",), "msg": f"no JSON: {error}"}]
+            [{"type": "json_invalid", "loc": ("body",), "msg": f"not JSON: {error}"}]
         ) from error
 
 
@@ -91,13 +91,13 @@ async def _from_form(request: Request) -> tuple[SearchRequest, bytes | None]:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 if name != "image":
-                    raise InputError(f"{name[:80]}: the field of the file is `image`")
+                    raise InputError(f"{name[:80]}: send the file in the field `image`")
                 picture = await value.read()
             elif name == "exclude":
                 fields.setdefault(name, []).append(value)
             elif name in fields:
-                raise InputError(f"{name[:80]}: it came twice")
-            elif value != "":  # a field of a form that was left empty
+                raise InputError(f"{name[:80]}: given twice")
+            elif value != "":  # browsers also send the empty fields of a form
                 fields[name] = value
     return _validated(SearchRequest, fields), picture
 
@@ -114,18 +114,18 @@ def add_encode(router: APIRouter, searcher: Searcher, opened: GenerationCache[An
     """Adds POST /encode."""
 
     @router.post("/encode", summary="Turn texts and pictures into vectors", responses=PROBLEMS)
-    async def encode(request: Request, asked: EncodeRequest) -> EncodeAnswer:
-        """Unit vectors of the model that is served. Those of texts and of pictures can be compared."""
+    async def encode(request: Request, body: EncodeRequest) -> EncodeAnswer:
+        """Unit vectors from the served model. Those of texts and of pictures can be compared."""
         start = time.perf_counter()
-        if not asked.texts and not asked.images:
+        if not body.texts and not body.images:
             raise InputError("nothing to encode: give `texts` or `images`")
-        empty = [place for place, text in enumerate(asked.texts) if not text.strip()]
+        empty = [i for i, text in enumerate(body.texts) if not text.strip()]
         if empty:
             raise InputError(f"texts.{empty[0]}: the text is empty")
-        docs = [MediaDoc(modality="text", text=text) for text in asked.texts]
-        async with urls.fetched(request, asked.images) as fetched:
-            for place, uri in enumerate(asked.images):
-                docs.append(picture_doc(picture_of(uri, f"images.{place}", fetched)))
+        docs = [MediaDoc(modality="text", text=text) for text in body.texts]
+        async with urls.fetched(request, body.images) as fetched:
+            for i, uri in enumerate(body.images):
+                docs.append(picture_doc(picture_of(uri, f"images.{i}", fetched)))
             encoded = await searcher.encoded(docs)
         model = opened.named(encoded[0].generation).collection.model
         vectors = [

@@ -1,4 +1,4 @@
-"""Pictures that a request names by URL: this service's own are read from the store, others fetched if allowed."""
+"""Pictures given by URL: those of this service are read from the store, others are fetched if allowed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.fetch import FetchRules, fetch_picture
 
 MAX_URLS = 16
-"""In one request."""
+"""Most URLs in one request."""
 AT_ONCE = 4
+"""Most URLs that are fetched at the same time, by all requests together."""
 MAX_HELD_BYTES = 4 * MAX_BYTES
-"""For the fetched pictures of all requests together, until each is answered."""
+"""Limit on the fetched pictures of all requests together, each counted until its request is answered."""
 NOT_ALLOWED = "URLs are not fetched here: send the picture itself, or start the service with --allow-url-fetch"
 
 Fetched = Mapping[str, bytes | PictureError]
-"""The picture of each URL, or the error of fetching it."""
-Own = Callable[[str], "bytes | None"]
+"""The picture of each URL, or the error that fetching it raised."""
+PictureReader = Callable[[str], "bytes | None"]
 """Returns the picture of a URL of this service, None for other URLs."""
 
 
 def is_url(uri: str | None) -> bool:
-    """Whether a URI is a web address; a path and a data URI are not."""
+    """Whether a URI is an http or https URL."""
     return (uri or "")[:8].lower().startswith(("http://", "https://"))
 
 
@@ -35,13 +36,13 @@ class UrlPictures:
     """Fetches the pictures of requests, within limits for each request and for all together.
 
     Args:
-        rules: What may be fetched; None for nothing at all.
-        own_of: Reads the pictures of ours that a request may name, which need no fetching.
+        rules: The hosts and limits of fetching; None to fetch nothing.
+        reader_of: Returns the reader of this service's pictures, which are not fetched, for a request.
     """
 
-    def __init__(self, rules: FetchRules | None, own_of: Callable[[Request], Own]) -> None:
-        self._rules, self._own_of = rules, own_of
-        self._places = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, rules: FetchRules | None, reader_of: Callable[[Request], PictureReader]) -> None:
+        self._rules, self._reader_of = rules, reader_of
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self.held_bytes = 0
 
     @asynccontextmanager
@@ -49,35 +50,37 @@ class UrlPictures:
         """The pictures of those of the URIs that are URLs, each fetched once, kept until the block is left.
 
         Raises:
-            InputError: One that is not ours, and nothing is fetched here; or these are too many.
-            StateError: Too many large ones at the same time.
+            InputError: A URL of another server while fetching is off, or too many URLs.
+            StateError: The fetched pictures of current requests exceed `MAX_HELD_BYTES`.
         """
         urls = list(dict.fromkeys(uri for uri in uris if uri and is_url(uri)))
         if len(urls) > MAX_URLS:
-            raise InputError(f"{len(urls)} URLs in one request, and {MAX_URLS} are fetched at most: ask in parts")
-        found: dict[str, bytes | PictureError] = {}
-        own = self._own_of(request)
+            raise InputError(f"{len(urls)} URLs in one request, at most {MAX_URLS} are allowed: split the request")
+        pictures: dict[str, bytes | PictureError] = {}
+        read = self._reader_of(request)
         try:
-            for outcome in await asyncio.gather(*(self._get(url, own, found) for url in urls), return_exceptions=True):
+            for outcome in await asyncio.gather(
+                *(self._get(url, read, pictures) for url in urls), return_exceptions=True
+            ):
                 if isinstance(outcome, BaseException):
                     raise outcome
-            yield found
+            yield pictures
         finally:
-            self.held_bytes -= _size(found)
+            self.held_bytes -= _size(pictures)
 
-    async def _get(self, url: str, own: Own, found: dict[str, bytes | PictureError]) -> None:
-        async with self._places:
+    async def _get(self, url: str, read: PictureReader, pictures: dict[str, bytes | PictureError]) -> None:
+        async with self._slots:
             if self.held_bytes >= MAX_HELD_BYTES:
                 raise StateError("too many large pictures at once: try again")
             try:
-                picture = await run_in_threadpool(own, url) or await self._from_elsewhere(url)
+                picture = await run_in_threadpool(read, url) or await self._fetch(url)
             except PictureError as error:
-                found[url] = error
+                pictures[url] = error
                 return
-            found[url] = picture
+            pictures[url] = picture
             self.held_bytes += len(picture)
 
-    async def _from_elsewhere(self, url: str) -> bytes:
+    async def _fetch(self, url: str) -> bytes:
         if self._rules is None:
             raise InputError(f"{url[:80]!r} is not read: {NOT_ALLOWED}")
         try:
@@ -86,5 +89,5 @@ class UrlPictures:
             raise PictureError(f"{url[:80]!r} was not fetched: {error}") from error
 
 
-def _size(found: Fetched) -> int:
-    return sum(len(picture) for picture in found.values() if isinstance(picture, bytes))
+def _size(pictures: Fetched) -> int:
+    return sum(len(picture) for picture in pictures.values() if isinstance(picture, bytes))

@@ -264,12 +264,12 @@ def test_what_makes_no_sense_is_a_problem(query_service: Service, body: Any, det
 @pytest.mark.parametrize(
     ("fields", "files", "detail"),
     [
-        ({"text": "x"}, {"picture": b"x"}, "the field of the file is `image`"),
+        ({"text": "x"}, {"picture": b"x"}, "send the file in the field `image`"),
         ({"image": "/etc/passwd"}, {}, "is not read"),
         ({"uri": "/etc/passwd", "text": "x"}, {}, "uri: "),
         ({"text": "x"}, {"image": b"no picture"}, "not a picture"),
         ({"top_k": "many", "text": "x"}, {}, "top_k: "),
-        ({"text": ["x", "y"]}, {}, "it came twice"),
+        ({"text": ["x", "y"]}, {}, "given twice"),
         ({"nothing": ""}, {}, "nothing to look for"),
     ],
 )

@@ -166,4 +166,4 @@ def test_indexing_goes_on_without_what_could_not_be_fetched(fetching: Service, w
     assert "status 404" in docs[1]["error"]
     assert post(fetching, {"data": [base + "/none"]}, "/index").status_code == 422
     too_many = post(fetching, {"data": [f"{base}/{n}" for n in range(17)]}, "/index")
-    assert "16 are fetched at most" in too_many.json()["detail"]
+    assert "at most 16 are allowed" in too_many.json()["detail"]
