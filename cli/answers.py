@@ -1,4 +1,4 @@
-"""Runs queries of the command line and prints the answers."""
+"""Runs the queries of the command line and prints their answers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from crossmodal.core.terminal import to_json
 
 @dataclass(frozen=True, kw_only=True)
 class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions, JsonOptions):
-    """A search from the command line."""
+    """Options of a search from the command line."""
 
     where: str | None = option("--where", help="Only documents that meet this condition: tags.year >= 2020.")
     min_relevance: float | None = option(
         "--min-relevance",
         type=click.FloatRange(0, 1),
-        help="Leave out results below this relevance.  [default: all are shown]",
+        help="Hide results below this relevance.  [default: show all]",
     )
     metric: str = option(
         "--metric",
@@ -38,7 +38,7 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
 
 @dataclass(frozen=True, kw_only=True)
 class FusionOptions(Options):
-    """How words and vectors are joined."""
+    """The fusion of words and vectors."""
 
     fusion: str | None = option(
         "--fusion", help="Fusion of a sparse collection: dense, sparse, bm25, rrf or weighted:A,B,C."
@@ -48,25 +48,27 @@ class FusionOptions(Options):
 def answer_queries(
     options: QueryOptions, modality: Any, target: Any, query: str | None, fusion: str | None = None
 ) -> int:
-    """Answers one query, or without one the queries typed at a prompt until an empty line; returns 0.
+    """Prints the answer to a query, or to each query read from a prompt until an empty line; returns 0.
 
     Args:
         options: The collection, the number of results and how they are printed.
-        modality: What the query is, `text` or `image`: words, or the path of a picture.
-        target: What is searched, `text` for captions or `image` for pictures.
-        query: The query.
-        fusion: How words and vectors are joined, for a sparse collection.
+        modality: `text` if the query is words, `image` if it is the path of a picture.
+        target: `text` to search captions, `image` to search pictures.
+        query: The query; None to read queries from a prompt.
+        fusion: The fusion of words and vectors, in a sparse collection.
 
     Raises:
         InputError: The query is empty or can't be read. At the prompt, the error is printed and the next query read.
     """
     if query is not None and not query.strip():
-        raise InputError("the query is empty: give words to search, or the path of a picture to similar and captions")
+        raise InputError(
+            "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
+        )
     from cli.query import asking, save_sheet
 
     settings = options.settings()
     with asking(settings, modality, target, options.metric, options.where, fusion, options.min_relevance) as ask:
-        for text in [query] if query is not None else _typed("picture" if modality == "image" else "text"):
+        for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
                 answer = ask(text)
             except InputError as error:
@@ -81,11 +83,11 @@ def answer_queries(
     return 0
 
 
-def _typed(what: str) -> Iterator[str]:
+def _prompted(label: str) -> Iterator[str]:
     """Lines typed at a prompt, until an empty one or the end of input."""
     while True:
         try:
-            line = click.prompt(what, default="", show_default=False, err=True).strip()
+            line = click.prompt(label, default="", show_default=False, err=True).strip()
         except click.Abort:
             return
         if not line:
@@ -96,7 +98,7 @@ def _typed(what: str) -> Iterator[str]:
 def _print(answer: Any, options: QueryOptions) -> None:
     if answer.fits is False and not options.as_json:
         nearest = "; these are the nearest" if answer.hits else ""
-        say(f"nothing here fits{nearest}", err=options.plain)
+        say(f"no good match{nearest}", err=options.plain)
     if options.as_json:
         say_json(answer.to_dict())
     elif options.plain:
@@ -109,14 +111,14 @@ def _print_table(answer: Any) -> None:
     table = new_table(answer.query)
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
-    what = ("caption", "of") if captions else ("picture", "why" if has_words else "")
-    for heading in ("rank", "score", *what, "" if answer.fits is None else "relevance"):
+    headings = ("caption", "of") if captions else ("picture", "why" if has_words else "")
+    for heading in ("rank", "score", *headings, "" if answer.fits is None else "relevance"):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
-        shown = (hit.text, hit.filename) if captions else (hit.uri, why)
+        texts = (hit.text, hit.filename) if captions else (hit.uri, why)
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *shown, relevance)))
+        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *texts, relevance)))
     print_table(table)
     if answer.note:
         say(f"note: {answer.note}", err=True)

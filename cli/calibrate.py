@@ -1,4 +1,4 @@
-"""calibrate: what the scores of a collection mean, with its texts encoded through the index Flow."""
+"""calibrate: the relevance of a collection's scores, fitted to texts that the index Flow encodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(settings: Settings) -> dict[str, Any]:
     """Calibrates the collection of the settings again.
 
     Returns:
-        `fitted` and `backgrounds`: the kinds of query that have a rule now.
+        `fitted`: the kinds of query that are calibrated; `backgrounds`: those compared with a sample.
 
     Raises:
         StateError: There is no collection, or its Flow failed.
@@ -29,8 +29,8 @@ def run(settings: Settings) -> dict[str, Any]:
     prepare_jina()
     private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
     with IndexSession(private, collection, lambda: None) as session:
-        made = calibrate(collection, session.encode)
+        calibration = calibrate(collection, session.encode)
     return {
-        "fitted": [f"{asked} to {target}" for asked, target in made.fitted],
-        "backgrounds": list(made.backgrounds),
+        "fitted": [f"{query} to {target}" for query, target in calibration.fitted],
+        "backgrounds": list(calibration.backgrounds),
     }

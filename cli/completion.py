@@ -1,4 +1,4 @@
-"""Values that a shell completes; nothing that takes long is imported."""
+"""Shell completion of option values; imports no slow module."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def default_workspace() -> Path:
 
 
 def complete_collection(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of collections in the workspace that begin with what is typed."""
+    """The names of the workspace's collections that begin with the incomplete word."""
     workspace = context.params.get("workspace") or default_workspace()
-    found = sorted(path.parent.name for path in Path(workspace).glob("*/manifest.json"))
-    return [name for name in found if name.startswith(incomplete)]
+    names = sorted(path.parent.name for path in Path(workspace).glob("*/manifest.json"))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_weights(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of known weights of the family that begin with what is typed.
+    """The names of known weights of the family that begin with the incomplete word.
 
-    They are those of the catalogue file; `crossmodal models` lists all, for which it imports torch.
+    Only names in the catalogue file are completed, because listing all weights imports torch.
     """
     catalogue = json.loads(Path(crossmodal.__file__).with_name("encoders").joinpath("catalogue.json").read_text("utf8"))
     known = catalogue["timm"] if context.params.get("model") == "timm" else ("photos", "scenes", *catalogue["recall"])

@@ -1,4 +1,4 @@
-"""download: the files of weights by name, fetched ahead of a machine without a network or of an image's build."""
+"""download: the files of named weights, fetched in advance for offline machines and container images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Fetched:
 
 
 def run(settings: Settings) -> list[Fetched]:
-    """Fetches what the weights need, and their tokenizer where it is not part of the program.
+    """Fetches the files of the weights, and their tokenizer if it is not part of the program.
 
-    Files that are in the cache already are not fetched again.
+    Files in the cache are not fetched again.
 
     Raises:
-        InputError: Unknown weights, or a family that has none to download.
-        StateError: They can't be fetched.
+        InputError: Unknown weights, or a family without weights to download.
+        StateError: A file can't be fetched.
     """
     weights = settings.weights or registry.family_of(settings.model).larger_weights or registry.SCENES
     return [Fetched(path, sha256(path), path.stat().st_size) for path in registry.fetch(settings.model, weights)]

@@ -20,7 +20,7 @@ from crossmodal.evaluation.report import html_report
 
 @dataclass(frozen=True)
 class Options:
-    """How to evaluate: `compare` names further models, FAMILY:WEIGHTS; 0 folds are COCO's if they fit."""
+    """How to evaluate. `compare` has further models, FAMILY:WEIGHTS; 0 folds mean COCO's 5 for a set of its size."""
 
     through: Literal["exact", "flow"] = "exact"
     compare: tuple[str, ...] = ()
@@ -29,15 +29,15 @@ class Options:
 
 
 def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
-    """Evaluates on a data set and a split, and writes the report if one is wanted.
+    """The figures of the settings' model on a data set and a split; writes the report if `options` has a path for it.
 
     Returns:
         The figures of `crossmodal.evaluation.exact.evaluate_encoder`, with `model`, `data_set`, `split` and
         `left_out`. If several models are compared, `models` has the figures of each, the first included.
 
     Raises:
-        InputError: Nothing to evaluate on, one class only, an image that can't be read, an unknown model.
-        StateError: Through the Flow: not indexed, or with another model.
+        InputError: An empty set, only one class, an image that can't be read, or an unknown model.
+        StateError: With `through="flow"`, the set is not indexed, or the collection has another model.
     """
     options = options or Options()
     subject = read_set(settings.data_set, settings.split, settings.columns, settings.num_docs)
@@ -59,10 +59,10 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
 
 def _check(subject: EvaluationSet, options: Options) -> None:
     if options.through == "flow" and options.compare:
-        raise InputError("a collection has one model: --compare goes with exact scoring, without --through flow")
+        raise InputError("--compare needs exact scores, because a collection has one model: remove --through flow")
     if options.through == "flow" and options.folds:
         raise InputError(
-            "an index ranks all pictures together: --folds goes with exact scoring, without --through flow"
+            "--folds needs exact scores, because an index ranks all pictures together: remove --through flow"
         )
     exact.check(subject, options.folds)
 
@@ -76,7 +76,9 @@ def _exactly(
     names = [(family, weights or models.default_weights(family, data_set)) for family, weights in pairs]
     for family, _ in names:
         subject.check_family(family)
-    specs = [models.resolve(family, weights) for family, weights in names]  # so that a wrong name fails first
+    specs = [
+        models.resolve(family, weights) for family, weights in names
+    ]  # all of them before any encoding, so that a wrong name fails early
     of_models, rankings = [], []
     for spec in specs:
         encoder = models.load(spec, spec.modalities, settings.threads or None, settings.precision)

@@ -1,7 +1,7 @@
-"""evaluate --through flow: the figures of the results of the real query Flow, beside the exact figures.
+"""evaluate --through flow: the figures of the query Flow's results, beside the exact figures.
 
 This process encodes nothing, because a Flow can't be forked from a process in which torch has run. The exact figures
-come from the vectors in the store, so the difference is the loss of the index and the Flow.
+come from the vectors in the store, so the difference is what the index and the Flow lose.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from executors.schema import MediaDoc
 
 TOP_K = 20
-"""Matches a query if the collection holds nothing but the set: ten, and room for ties after them."""
+"""Matches per query if the collection holds only the set: ten, and room for ties."""
 
 MATCHES_A_REQUEST = 2000
 """Limit of matches in one request: a match takes half a millisecond in the Flow, and requests have a time limit."""
@@ -38,7 +38,7 @@ MATCHES_A_REQUEST = 2000
 FlowMatches = list[tuple[str, float]]
 """(id, score) of the matches of a query, best first."""
 Search = Callable[["Iterator[MediaDoc]", str, int, Callable[[int, FlowMatches], None]], None]
-"""Queries, the modality to search, how many matches, and the function that takes the matches of a query."""
+"""Queries, the modality to search, the number of matches, and a function called with the matches of each query."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class _Ids:
 
 
 def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], Ranked]:
-    """Searches with every caption and every image.
+    """The figures of searching with every caption and every image.
 
-    Matches that are not of the set are skipped, so the ranks are those among the set. A query without its own match
-    counts as a miss; recalls can then only be too low, and median, mean and reciprocal rank are left out.
+    Matches outside the set are skipped, so ranks count only the set. A query that does not return its own match is a
+    miss: recall can then only be too low, and the median, mean and reciprocal rank are omitted.
 
     Returns:
-        The figures with `"through"`, `"top_k"`, `"not_found"` (queries a direction) and `"exact"`.
+        The figures with `"through"`, `"top_k"`, `"not_found"` (number of queries by direction) and `"exact"`.
 
     Raises:
         InputError: The Flow refuses an image or a caption.
-        StateError: No collection, one of another model, or one that does not have all of the set.
+        StateError: There is no collection, it has another model, or a part of the set is not indexed.
     """
     collection, ids = _open(settings, subject)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
@@ -68,9 +68,9 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
     captions_of: dict[str, set[str]] = {}
     for j, name in enumerate(ids.captions):
         captions_of.setdefault(ids.pictures[subject.image_of[j]], set()).add(name)
-    own_picture = [{ids.pictures[i]} for i in subject.image_of]
-    own_captions = [captions_of[name] for name in ids.pictures]
-    t2i, i2t = _Collected(own_picture, picture_at), _Collected(own_captions, caption_at)
+    relevant_picture = [{ids.pictures[i]} for i in subject.image_of]
+    relevant_captions = [captions_of[name] for name in ids.pictures]
+    t2i, i2t = _Ranks(relevant_picture, picture_at), _Ranks(relevant_captions, caption_at)
     counts = _counts(collection)
     top_ks = {
         "t2i": _depth(settings, counts["image"], len(picture_at)),
@@ -92,12 +92,12 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
         "exact": exact,
     }
     return figures, Ranked(
-        Direction(t2i.ranks, lambda j: int(t2i.instead[j])), Direction(i2t.ranks, lambda i: int(i2t.instead[i]))
+        Direction(t2i.ranks, lambda j: int(t2i.best_other[j])), Direction(i2t.ranks, lambda i: int(i2t.best_other[i]))
     )
 
 
 def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], ClassesRanked]:
-    """Searches images with every image; otherwise as `captions_through_flow`."""
+    """The figures of searching images with every image; otherwise as `captions_through_flow`."""
     collection, ids = _open(settings, subject)
     names, class_of = classes.number_classes(subject.class_names)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
@@ -128,28 +128,29 @@ def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[di
     return figures, ClassesRanked(hits, lambda i: nearest[i])
 
 
-class _Collected:
-    """The rank of each query's own match and the best other candidate, filled as matches arrive."""
+class _Ranks:
+    """The rank of each query's best relevant match and the row of the best other match, set as matches arrive."""
 
-    def __init__(self, own: list[set[str]], row_of: dict[str, int]) -> None:
-        self._own, self._row_of = own, row_of
-        self.ranks = np.full(len(own), recall.NOT_FOUND, np.int64)
-        self.instead = np.full(len(own), -1, np.int64)
+    def __init__(self, relevant: list[set[str]], row_of: dict[str, int]) -> None:
+        self._relevant, self._row_of = relevant, row_of
+        self.ranks = np.full(len(relevant), recall.NOT_FOUND, np.int64)
+        self.best_other = np.full(len(relevant), -1, np.int64)
 
     def take(self, query: int, matches: FlowMatches) -> None:
         """Records the matches of a query."""
         of_set = [(name, score) for name, score in matches if name in self._row_of]
-        self.ranks[query] = recall.rank_in_answer(of_set, self._own[query])
-        self.instead[query] = next((self._row_of[name] for name, _ in of_set if name not in self._own[query]), -1)
+        relevant = self._relevant[query]
+        self.ranks[query] = recall.rank_in_answer(of_set, relevant)
+        self.best_other[query] = next((self._row_of[name] for name, _ in of_set if name not in relevant), -1)
 
     @property
     def n_not_found(self) -> int:
-        """How many queries have none of their own among their matches."""
+        """The number of queries without a relevant document among their matches."""
         return int((self.ranks == recall.NOT_FOUND).sum())
 
 
 def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]:
-    """The collection and the ids of the set, all of which are in it."""
+    """The collection and the ids of the set, all of which it contains."""
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings, resolve)
     subject.check_family(collection.model.family)
@@ -173,7 +174,7 @@ def _counts(collection: Collection) -> dict[Modality, int]:
 
 
 def _depth(settings: Settings, n_indexed: int, n_of_set: int) -> int:
-    """Matches to request: `-k`, or more if other documents would push the set below about `TOP_K` matches."""
+    """Matches to request: `-k`, or more so that about `TOP_K` of them are of the set."""
     return min(MAX_TOP_K, max(settings.top_k, -(-TOP_K * n_indexed // n_of_set)))
 
 
@@ -201,11 +202,11 @@ def _searching(settings: Settings, collection: Collection, subject: EvaluationSe
         def search(docs: Iterator[MediaDoc], target: str, top_k: int, take: Callable[[int, FlowMatches], None]) -> None:
             with_captions = target == "image" and bool(subject.captions)
             total, n_answered, refused = len(subject.captions if with_captions else subject.records), 0, list[str]()
-            with Meter("captions asked" if with_captions else "pictures asked", total) as meter:
+            with Meter("caption queries" if with_captions else "picture queries", total) as meter:
 
-                def answered(found: Iterable[MediaDoc]) -> None:
+                def collect(answers: Iterable[MediaDoc]) -> None:
                     nonlocal n_answered
-                    for doc in found:
+                    for doc in answers:
                         n_answered += 1
                         query = int(doc.id)
                         if doc.error:
@@ -215,8 +216,12 @@ def _searching(settings: Settings, collection: Collection, subject: EvaluationSe
                         meter.advance()
 
                 size = max(1, min(settings.request_size, MATCHES_A_REQUEST // top_k))
-                parameters = {"top_k": top_k, "target": target, "fusion": "dense"}  # as the exact scores
-                call(replace(private, request_size=size), "/search", docs, answered, parameters)
+                parameters = {
+                    "top_k": top_k,
+                    "target": target,
+                    "fusion": "dense",
+                }  # for comparison with the exact scores
+                call(replace(private, request_size=size), "/search", docs, collect, parameters)
             if refused:
                 raise InputError(f"{len(refused)} queries were refused; first: {refused[0]}")
             if n_answered != total:
@@ -226,7 +231,7 @@ def _searching(settings: Settings, collection: Collection, subject: EvaluationSe
 
 
 def _stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:
-    """(n, dim) the vectors of these documents, in order; one that is named twice stands there twice."""
+    """The vectors (n, dim) of the documents in the order of `ids`, which may repeat."""
     with collection.store() as store:
         vector_of = store.vectors_of(ids)
     return np.stack([vector_of[name] for name in ids])

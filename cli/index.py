@@ -1,4 +1,4 @@
-"""index: a data set into a collection, through the index Flow."""
+"""index: adds a data set to a collection through the index Flow."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ log = logging.getLogger(__name__)
 
 REPORT_NAME = "last-index.json"
 CAPTIONS_SAMPLED = 500
-"""How many captions are checked for a language that the model does not know."""
+"""Number of captions checked for a language that the model does not support."""
 
 
 def open_collection(settings: Settings) -> Collection:
     """The collection of the settings, created if it does not exist.
 
     Raises:
-        StateError: It exists, and the settings name another model.
+        StateError: It exists with another model than the settings'.
     """
     folder = folder_of(settings)
     family, weights = settings.model, settings.weights
     if weights is None and folder.name in collections(folder.parent):
-        own = Collection.open(folder).model
-        if own.family == family or not settings.model_named:
-            family, weights = own.family, own.weights
+        model = Collection.open(folder).model
+        if model.family == family or not settings.model_named:
+            family, weights = model.family, model.weights
     weights = weights or models.default_weights(family, data_sets.canonical(settings.data_set))
     spec = resolve(family, weights)
     if spec.has_lexical and settings.vocabulary:
@@ -56,13 +56,13 @@ def open_collection(settings: Settings) -> Collection:
 
 
 def resolve(model: str, weights: str) -> ModelSpec:
-    """As `registry.resolve`, in a child process unless the weights are bundled.
+    """The result of `registry.resolve`, computed in a child process unless the weights are bundled.
 
     Resolving other weights runs torch, and a process in which torch has run can't fork a Flow.
     """
     if weights in models.BUNDLED_NAMES:
         return models.resolve(model, weights)
-    prepare_jina()  # imported before the fork, so that the child and the Flow share it
+    prepare_jina()  # before the fork, so that the child and the Flow share the imported modules
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         return pool.submit(models.resolve, model, weights).result()
 
@@ -79,14 +79,14 @@ def run(
     """Indexes the data set: pictures first, then the captions of those that were indexed.
 
     Args:
-        settings: The data set, the model, the collection.
-        prune: Whether pictures and captions are removed that the data set had and no longer has.
+        settings: The data set, the model and the collection.
+        prune: Whether to remove pictures and captions that are no longer in the data set.
         confirmed: Whether `prune` may remove a large part of the collection.
-        index_config: The kind of index from now on; by default the manifest's.
+        index_config: The new kind of index; by default the collection's.
 
     Returns:
-        The collection, and the outcome of every record; the report is also written into the collection's folder. If
-        `prune` would have removed a large part and was not confirmed, the report's `refusal` says so.
+        The collection, and the outcome of every record; the report is also written into the collection's folder. Its
+        `refusal` has the reason if `prune` would have removed a large part and was not confirmed.
 
     Raises:
         InputError: The data set does not exist, or options contradict each other.
@@ -94,9 +94,9 @@ def run(
     """
     check_writable(folder_of(settings))
     if prune and (settings.num_docs or settings.split):
-        raise InputError("--prune takes the whole data set: leave out --num_docs and --split")
+        raise InputError("--prune needs the whole data set: remove --num_docs and --split")
     if confirmed and not prune:
-        raise InputError("--yes confirms what --prune removes: give both, or leave it out")
+        raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
     records = list(_limited(data_sets.read(settings.data_set, settings.split, settings.columns), settings.num_docs))
     collection = open_collection(settings)
     collection = collection.with_index_config(index_config or collection.index_config)
@@ -120,17 +120,17 @@ def run(
         _note_wordless(job, collection)
         job.release()
         job.reconcile(prune=prune, confirmed=confirmed)
-        if prune and not is_up_to_date(collection):  # after the removals, and once the Flow above has released the lock
+        if prune and not is_up_to_date(collection):  # after the removals, when the Flow above has released the lock
             with IndexSession(private, collection, job.release) as session:
                 _calibrate(job, collection, session)
     finally:
         job.release()
-        _keep(job.report, collection.folder / REPORT_NAME)
+        _write_report(job.report, collection.folder / REPORT_NAME)
     return collection, job.report
 
 
 def _calibrate(job: IndexJob, collection: Collection, session: IndexSession) -> None:
-    """Calibrates the collection; a failure is noted in the report, and the documents stay."""
+    """Calibrates the collection; a failure is noted in the report and does not undo the indexing."""
     try:
         calibrate(collection, session.encode)
     except CrossModalError as error:
@@ -138,26 +138,26 @@ def _calibrate(job: IndexJob, collection: Collection, session: IndexSession) -> 
 
 
 def _note_wordless(job: IndexJob, collection: Collection) -> None:
-    """Notes the new pictures of a sparse collection that no word of the model fits."""
+    """Notes the new pictures of a sparse collection for which the model has no word."""
     if not collection.model.has_lexical or not job.new:
         return
     from crossmodal.lexical.indexes import wordless
 
     for picture in wordless(collection.model, job.store, job.new):
-        why = "none of the model's words fits it: it is found by its vector and its captions"
+        why = "no word of the model describes it: only its vector and its captions are searched"
         job.report.note(picture.uri, why)
 
 
-def _keep(report: Report, path: Path) -> None:
+def _write_report(report: Report, path: Path) -> None:
     """Writes the report of a run; a failure is logged and does not change the outcome of the run."""
     try:
         write_atomically(path, report.to_bytes())
     except OSError as error:
-        log.warning("the report of this run is not kept in %s: %s", path, reason(error, path))
+        log.warning("the report of this run was not written to %s: %s", path, reason(error, path))
 
 
 def _source(data_set: str) -> str:
-    """The name under which the collection keeps the files of a data set: its resolved path, or its own name."""
+    """The name that identifies a data set in the collection: its resolved path, or the name of a known set."""
     name = data_sets.canonical(data_set)
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name

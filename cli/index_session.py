@@ -1,4 +1,4 @@
-"""A private index Flow, started when there is a first document to send."""
+"""A private index Flow, started by the first document."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ CAPTIONS_PER_REQUEST = 128
 
 
 class IndexSession:
-    """Sends documents through an index Flow, which is started when there is a first one to send."""
+    """Sends documents through an index Flow, which the first document starts."""
 
     def __init__(self, settings: Settings, collection: Collection, before_start: Callable[[], None]) -> None:
-        """Starts nothing yet.
+        """Stores the settings; the Flow is not started yet.
 
         Args:
             settings: The ports and the devices of the Flow.
             collection: The collection to index into.
-            before_start: Called before the Flow is forked; an open SQLite file must not be carried over a fork.
+            before_start: Called before the Flow is forked, to close SQLite files, which must not be open across a fork.
         """
         self._settings, self._collection, self._before_start = settings, collection, before_start
         self._started = ExitStack()
@@ -51,15 +51,15 @@ class IndexSession:
             self._started.close()
 
     def send(
-        self, what: str, docs: Iterator[MediaDoc], done: Callable[[MediaDoc], None], total: int, request_size: int = 0
+        self, label: str, docs: Iterator[MediaDoc], done: Callable[[MediaDoc], None], total: int, request_size: int = 0
     ) -> None:
         """Sends all documents, and calls `done` with each as it comes back.
 
         Args:
-            what: What the documents are, for the progress display.
-            docs: The documents, read as the Flow has room for them.
+            label: The noun for the documents in the progress display.
+            docs: The documents, read as fast as the Flow accepts them.
             done: Called in the order of the documents.
-            total: How many there are about, for the progress display.
+            total: Approximate number of documents, for the progress display.
             request_size: Documents per request; by default the settings'.
 
         Raises:
@@ -71,7 +71,7 @@ class IndexSession:
         self._start()
         from serving.jina.flow_client import call
 
-        with Meter(what, total) as meter:
+        with Meter(label, total) as meter:
 
             def answered(answers: Iterable[MediaDoc]) -> None:
                 for doc in answers:
@@ -82,7 +82,7 @@ class IndexSession:
             call(settings, "/index", chain([first], docs), answered)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """The texts as unit vectors (n, dim), in order, by the collection's model.
+        """The unit vectors (n, dim) of the texts, in order, by the collection's model.
 
         Raises:
             StateError: The Flow failed, or a text can't be encoded.
@@ -92,7 +92,7 @@ class IndexSession:
         from serving.jina.flow_client import call
 
         vectors: dict[str, Vectors] = {}
-        docs = [MediaDoc(id=str(place), modality="text", text=text) for place, text in enumerate(texts)]
+        docs = [MediaDoc(id=str(i), modality="text", text=text) for i, text in enumerate(texts)]
 
         def answered(answers: Iterable[MediaDoc]) -> None:
             for doc in answers:
@@ -121,7 +121,7 @@ class IndexSession:
 
 
 def image_doc(pending: Pending) -> MediaDoc:
-    """The message for a picture: its path, or its bytes if it has no file of its own."""
+    """The document to send for a picture: with its path, or with its bytes if it has no file."""
     document = pending.document
     doc = _media_doc()(id=document.id, modality="image", uri=document.uri, tags=document.tags)
     if pending.content is not None:
@@ -132,7 +132,7 @@ def image_doc(pending: Pending) -> MediaDoc:
 
 
 def caption_doc(caption: Document) -> MediaDoc:
-    """The message for a caption."""
+    """The document to send for a caption."""
     return _media_doc()(
         id=caption.id, modality="text", text=caption.text, image_id=caption.image_id, uri=caption.uri, tags=caption.tags
     )
@@ -140,7 +140,7 @@ def caption_doc(caption: Document) -> MediaDoc:
 
 @cache
 def _media_doc() -> type[MediaDoc]:
-    """The class of messages; its import takes seconds, so it waits until there is something to send."""
+    """The class `MediaDoc`, imported on first use because the import takes seconds."""
     prepare_jina()
     from executors.schema import MediaDoc
 

@@ -1,4 +1,4 @@
-"""delete, compact, verify, rebuild, map, rollback, collections: the collection of the settings, results as JSON values.
+"""delete, compact, verify, rebuild, map, rollback, collections: maintenance of a collection; results are JSON values.
 
 `crossmodal.collection` does the work.
 """
@@ -43,11 +43,11 @@ def describe_index(collection: Collection) -> dict[str, Any]:
 
 def draw_map(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     """As `lifecycle.draw_map`: `pictures`, `method`, and `outcome`, which is made or unchanged."""
-    found, is_new = lifecycle.draw_map(
+    drawn, is_new = lifecycle.draw_map(
         _opened(settings),
-        lambda n: say(f"laying out {n} pictures; the first time, UMAP is compiled: up to a minute more"),
+        lambda n: say(f"laying out {n} pictures; the first run also compiles UMAP, for up to a minute"),
     )
-    return {"pictures": len(found.keys), "method": found.method, "outcome": "made" if is_new else "unchanged"}
+    return {"pictures": len(drawn.keys), "method": drawn.method, "outcome": "made" if is_new else "unchanged"}
 
 
 def n_documents(settings: Settings) -> int:

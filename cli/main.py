@@ -1,4 +1,4 @@
-"""The `crossmodal` command: a group whose commands are imported when they are used."""
+"""The `crossmodal` command: a group that imports a command when it is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 def run_command(name: str, command: Command, values: Mapping[str, Any]) -> NoReturn:
     """Runs a command and ends the program with its exit status.
 
-    An error that the user or the operator can do something about is one line on standard error, and status 1.
+    An error that the user or operator can fix is printed as one line on standard error, with exit status 1.
     """
     prepare()
     try:
@@ -46,7 +46,7 @@ def _fail(message: str) -> NoReturn:
 
 
 class OptionsOfOthers(click.Command):
-    """A command that names the commands an unknown option belongs to."""
+    """A command whose error for an unknown option lists the commands that have the option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses as click does.
@@ -84,7 +84,7 @@ class LazyGroup(click.Group):
         return list(NAMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, None if there is none."""
+        """The command with this name, None if there is none."""
         return click_command(cmd_name) if cmd_name in NAMES else None
 
     def resolve_command(
@@ -108,7 +108,7 @@ class LazyGroup(click.Group):
 
 
 def click_command(name: str) -> click.Command:
-    """The click command of a name in `NAMES`."""
+    """The click command with a name of `NAMES`."""
     command = load_command(name)
 
     @click.pass_context
@@ -126,9 +126,9 @@ def click_command(name: str) -> click.Command:
 
 
 def _examples(name: str, command: Command) -> str:
-    lines = [(f"crossmodal {name} {arguments}".rstrip(), what) for arguments, what in command.examples]
+    lines = [(f"crossmodal {name} {arguments}".rstrip(), comment) for arguments, comment in command.examples]
     width = max((len(line) for line, _ in lines), default=0)
-    return "\n".join(["\b", "Examples:", *(f"  {line:{width}}  {what}" for line, what in lines)])
+    return "\n".join(["\b", "Examples:", *(f"  {line:{width}}  {comment}" for line, comment in lines)])
 
 
 HELP = """Search pictures with words, captions with a picture, and pictures with a picture.

@@ -1,4 +1,4 @@
-"""models: what weights can be had by name, and which are on this machine."""
+"""models: the weights known by name, and which of them are on this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from crossmodal.encoders.catalogue import Entry, entries
 
 
 def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
-    """The weights that can be had; no network is used.
+    """The known weights, read without a network.
 
     Args:
-        settings: Its model is the family to list, where one was named; else all.
-        query: Only names with this in them, in any case.
+        settings: Its model is the family to list if the user named one; otherwise all are listed.
+        query: Text that the name must contain, in any case.
 
     Returns:
-        The entries, and the families left out: backbones, of which there are more than a thousand, where
-        neither a family nor a name was given.
+        The entries, and the families that were omitted: without a family or a name, those of more than a thousand
+        backbones.
 
     Raises:
         InputError: An unknown family.
@@ -27,11 +27,11 @@ def run(settings: Settings, query: str | None) -> tuple[list[Entry], list[str]]:
     backbones = [name for name, family in FAMILIES.items() if "text" not in family.modalities]
     left_out = [] if settings.model_named or query else backbones
     families = [settings.model] if settings.model_named else [name for name in FAMILIES if name not in left_out]
-    found = [entry for family in families for entry in entries(family)]
-    return [entry for entry in found if not query or query.lower() in entry.weights.lower()], left_out
+    known = [entry for family in families for entry in entries(family)]
+    return [entry for entry in known if not query or query.lower() in entry.weights.lower()], left_out
 
 
-def table(found: list[Entry]) -> Table:
+def table(listed: list[Entry]) -> Table:
     """The entries as a table; R@1 is text to image / image to text."""
     drawn = new_table()
     for heading in ("model", "weights"):
@@ -40,7 +40,7 @@ def table(found: list[Entry]) -> Table:
         drawn.add_column(heading, justify="right")
     for heading in ("licence", "Flickr30k R@1", "COCO R@1", "terms", "here"):
         drawn.add_column(heading)
-    for entry in found:
+    for entry in listed:
         millions = "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
         row = (
             entry.family, entry.weights, _text(entry.dim), str(entry.size_px), millions, _text(entry.megabytes),

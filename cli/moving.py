@@ -1,4 +1,4 @@
-"""export, import: a collection as one Parquet file, results as JSON values."""
+"""export, import: a collection as one Parquet file; results are JSON values."""
 
 from __future__ import annotations
 

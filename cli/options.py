@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkspaceOptions(Options):
-    """Where the collections are."""
+    """The folder of the collections."""
 
     workspace: Path | None = option(
         "-w",
         "--workspace",
-        type=click.Path(path_type=Path, readable=False),  # what opens the folder reports who may read it
+        type=click.Path(path_type=Path, readable=False),  # permissions are checked when it is opened
         envvar="JINA_WORKSPACE",
         default=default_workspace,
         app_default=Path("workspace"),
@@ -35,7 +35,7 @@ class WorkspaceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class NewCollectionOptions(WorkspaceOptions):
-    """A collection that may be made."""
+    """A collection, which is created if it does not exist."""
 
     collection: str | None = option(
         "--collection",
@@ -46,7 +46,7 @@ class NewCollectionOptions(WorkspaceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionOptions(WorkspaceOptions):
-    """A collection that exists; without a name, the only one."""
+    """An existing collection; by default the only one."""
 
     collection: str | None = option(
         "--collection",
@@ -58,11 +58,11 @@ class CollectionOptions(WorkspaceOptions):
         "--data-set",
         envvar="DATASET_ROOT_PATH",
         app_default="toy-data",
-        help="The data set that the collection was made of, by name or path; names the collection.",
+        help="Data set of the collection, by name or path; selects the collection.",
     )
 
     def settings(self) -> Settings:
-        """The settings, with the name of the only collection where none is named.
+        """The settings; without a name or a data set, the collection is the only one of the workspace.
 
         Raises:
             InputError: There are several collections.
@@ -87,21 +87,21 @@ def _only_collection(workspace: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class JsonOptions(Options):
-    """How results are printed."""
+    """The format of printed results."""
 
     as_json: bool = flag("--json", help="Print machine-readable results.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaintenanceOptions(CollectionOptions, JsonOptions):
-    """A collection that a command works on as a whole."""
+    """The collection that a maintenance command works on."""
 
     model: str | None = option(
         "-m",
         "--model",
         type=click.Choice(["sparse"]),
         only_app=True,
-        help="With INDEX_FILE_PATH: sparse takes the collection of that folder.",
+        help="sparse: use the collection in INDEX_FILE_PATH.",
     )
 
 
@@ -121,7 +121,7 @@ class DataSetOptions(Options):
         "--columns",
         type=ColumnNames(),
         metavar="image=NAME,caption=NAME",
-        help="Columns of the caption file that have unusual names; also split=NAME.",
+        help="Names of the caption file's columns, if they are not the usual ones; also split=NAME.",
     )
     num_docs: int | None = option(
         "-n", "--num-docs", type=click.IntRange(1), envvar="JINA_MAX_DOCS", help="Maximum number of pictures."
@@ -133,7 +133,7 @@ class SplitOptions(DataSetOptions):
     """The records of a data set, or of one of its splits."""
 
     split: str | None = option(
-        "--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, where the data set has splits."
+        "--split", envvar="DATASET_SPLIT", help="Only the pictures of this split, if the data set has splits."
     )
 
 
@@ -146,44 +146,44 @@ class ModelOptions(Options):
         "--weights",
         sparse_envvar="IMAGE_EMBEDDING_MODEL_PATH",
         shell_complete=complete_weights,
-        help="Weights by a name of the family, or a local checkpoint.  [default: by data set]",
+        help="Name of weights of the family, or a local checkpoint.  [default: by data set]",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocabularyOptions(Options):
-    """The words of a sparse model."""
+    """The vocabulary of a sparse model."""
 
     vocabulary: Path | None = option(
         "--vocabulary",
         type=FILE,
         envvar="TEXT_EMBEDDING_VECTORIZER_PATH",
-        help="For `-m sparse`: the vocabulary file, which must be the model's own.",
+        help="For `-m sparse`: the vocabulary file, which must match the model.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadOptions(Options):
-    """How many cores an encoder takes."""
+    """The threads of an encoder."""
 
     threads: int = option("--threads", type=click.IntRange(0), default=0, help="Threads of an encoder.  [default: all]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions(ThreadOptions):
-    """How encoders compute."""
+    """The threads and arithmetic of encoders."""
 
     precision: str = option(
         "--precision",
         type=click.Choice(["fp32", "bf16"]),
         default="fp32",
-        help="Arithmetic of CLIP. bf16 is twice as fast on processors that have it; cosines shift by up to 0.003.",
+        help="Arithmetic of CLIP. bf16 is twice as fast on processors that support it; cosines shift by up to 0.003.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaOptions(EncoderOptions):
-    """How the encoders of a Flow run."""
+    """The encoders of a Flow."""
 
     parallel: int = option(
         "--parallel", type=click.IntRange(1, 64), envvar="JINA_PARALLEL", default=1, help="Replicas of the encoders."
@@ -192,7 +192,7 @@ class ReplicaOptions(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ShardOptions(Options):
-    """How the indexes of a query Flow run."""
+    """The indexes of a query Flow."""
 
     shards: int = option(
         "--shards",
@@ -205,7 +205,7 @@ class ShardOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestOptions(Options):
-    """How documents are sent through a Flow."""
+    """The requests that a Flow receives."""
 
     request_size: int = option(
         "-s",
@@ -214,20 +214,20 @@ class RequestOptions(Options):
         "--batch-size",
         type=click.IntRange(1, 1024),
         default=32,
-        help="Documents in a request.",
+        help="Documents per request.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopKOptions(Options):
-    """How many results."""
+    """The number of results."""
 
-    top_k: int = option("-k", "--top-k", type=click.IntRange(1, MAX_TOP_K), default=10, help="Matches for each query.")
+    top_k: int = option("-k", "--top-k", type=click.IntRange(1, MAX_TOP_K), default=10, help="Matches per query.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexKindOptions(Options):
-    """Which kind of vector index."""
+    """The kind of vector index."""
 
     index_kind: str | None = option(
         "--index", metavar="KIND", help="Kind of index from now on: auto, flat, hnsw-fp16 or ivf-pq.  [default: auto]"
@@ -240,7 +240,7 @@ class IndexKindOptions(Options):
     )
 
     def index_config(self) -> IndexConfig | None:
-        """The requested kind of index, None if none was requested."""
+        """The requested kind of index, None to keep the current one."""
         from crossmodal.index.config import AUTO, IndexConfig
 
         if self.index_kind is None and self.index_memory is None:

@@ -1,4 +1,4 @@
-"""Checks that the files a command will write can be written, before the work begins."""
+"""Checks before the work begins that a command can write its output files."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("out", ("train", "data"), True),
     ("keys", ("keys",), False),
 )
-"""Options that name an output, the commands, and whether these make missing folders above it."""
+"""The option with the path, its commands, and whether they create missing parent folders."""
 REPLACED = ("export", "keys")
-"""Commands that replace an old file by a new one, for which they must be able to write to its folder."""
+"""Commands that replace the file with a new one, so the folder must be writable too."""
 
 
-def check_outputs(command: str, given: Mapping[str, Any]) -> None:
-    """Returns if every output that the options name can be written; nothing is created or changed.
+def check_outputs(command: str, values: Mapping[str, Any]) -> None:
+    """Checks that every output file of the options can be written; creates and changes nothing.
 
     Raises:
-        InputError: The file, why it can't be written, and what to do.
+        InputError: An output can't be written; the message has the path, the reason and the next step.
     """
     for option, commands, makes_folders in OUTPUTS:
-        path: Path | None = given.get(option)
+        path: Path | None = values.get(option)
         if path is None or command not in commands:
             continue
         why = why_not_writable(path, makes_folders=makes_folders)
@@ -37,13 +37,13 @@ def check_outputs(command: str, given: Mapping[str, Any]) -> None:
         if why is None and path.is_dir() and command not in ("train", "data"):
             why = "it is a folder, not a file: choose another name"
         if why is None and option == "save":
-            why = _why_no_picture(path)
+            why = _why_not_a_picture(path)
         if why is not None:
             raise InputError(f"{path} can't be written: {why}")
 
 
-def _why_no_picture(path: Path) -> str | None:
+def _why_not_a_picture(path: Path) -> str | None:
     from PIL import Image
 
     kind = Image.registered_extensions().get(path.suffix.lower())
-    return None if kind in Image.SAVE else "Pillow writes no files with this ending: choose .png or .jpg"
+    return None if kind in Image.SAVE else "pictures can't be written with this ending: choose .png or .jpg"

@@ -1,8 +1,8 @@
 """Options as frozen dataclasses: each field declares the click parameter that fills it.
 
-The `crossmodal` command and `app.py` build their parameters from the same classes. They differ where a field says so: a
-data set is an argument of `crossmodal index` and the option `-d` of `app.py -t index`. `app.py` also takes every long
-option with underscores.
+The `crossmodal` command and `app.py` build their parameters from the same classes. A field can declare a difference: a
+data set is an argument of `crossmodal index` and the option `-d` of `app.py -t index`. `app.py` also accepts every
+long option with underscores.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ FOLDER = click.Path(path_type=Path)
 class Parameter:
     """How the command line fills a field.
 
-    `flags` are the option's names, `metavar` names an argument. A field with both is an argument of `crossmodal` and
-    an option of `app.py`. `app_default` is the default of `app.py` where it differs. `only_app` hides the option from
-    `crossmodal`. `sparse_envvar` stands for the option with `-m sparse`.
+    `flags` are the option's names, `argument` is the name of an argument. A field with both is an argument of
+    `crossmodal` and an option of `app.py`. `app_default` is the default of `app.py` if it differs. `only_app` hides the
+    option from `crossmodal`. `sparse_envvar` is the environment variable that sets the option with `-m sparse`.
     """
 
     flags: tuple[str, ...]
@@ -50,14 +50,14 @@ def option(
     sparse_envvar: str = "",
     **settings: Any,
 ) -> Any:
-    """A dataclass field that an option fills, or an argument where `argument` names one; see `Parameter`."""
+    """A dataclass field set by an option, or by an argument if `argument` is its name; see `Parameter`."""
     parameter = Parameter(flags, argument, settings, app_default, only_app, sparse_envvar)
-    kept = () if settings.get("multiple") else None if callable(default) else default
-    return field(default=kept, metadata={KEY: parameter, "default": default})
+    field_default = () if settings.get("multiple") else None if callable(default) else default
+    return field(default=field_default, metadata={KEY: parameter, "default": default})
 
 
 def flag(*flags: str, **settings: Any) -> Any:
-    """A dataclass field that is True where the option is given."""
+    """A dataclass field that is True if the option is given."""
     return option(*flags, default=False, is_flag=True, **settings)
 
 
@@ -67,18 +67,18 @@ class Options:
 
     def settings(self) -> Settings:
         """The settings of the run; an option that was not given leaves the default of `Settings`."""
-        known = {of.name for of in fields(Settings)}
+        known = {setting.name for setting in fields(Settings)}
         given = {name: value for name, value in vars(self).items() if name in known and value is not None}
         return Settings(**{"model_named": "model" in given, **given})
 
 
 def declared(options: type[Options]) -> Iterator[tuple[str, Parameter, Any]]:
     """(field, parameter, default) of each field, those of the class itself before those of its bases."""
-    by_name = {of.name: of for of in fields(options)}
+    by_name = {declaration.name: declaration for declaration in fields(options)}
     for cls in options.__mro__:
         for name in get_annotations(cls):
-            if (of := by_name.pop(name, None)) is not None:
-                yield name, of.metadata[KEY], of.metadata["default"]
+            if (declaration := by_name.pop(name, None)) is not None:
+                yield name, declaration.metadata[KEY], declaration.metadata["default"]
 
 
 def click_parameters(options: type[Options], *, app: bool = False) -> list[click.Parameter]:
@@ -98,8 +98,8 @@ def _click_parameter(name: str, parameter: Parameter, default: Any, app: bool) -
     if default is not None:
         settings["default"] = default
     if parameter.argument and not (app and parameter.flags):
-        for of_options in ("help", "metavar"):
-            settings.pop(of_options, None)
+        for key in ("help", "metavar"):  # not accepted by arguments
+            settings.pop(key, None)
         required = settings.pop("required", False) and not app
         metavar = parameter.argument if required else f"[{parameter.argument}]"
         return click.Argument([name], metavar=metavar, required=required, **settings)
@@ -114,17 +114,17 @@ def _click_parameter(name: str, parameter: Parameter, default: Any, app: bool) -
 
 
 def values_of(context: click.Context, options: type[Options]) -> dict[str, Any]:
-    """The values of the fields: as given, or from the variables that stand for options of `-m sparse`."""
+    """The values of the fields; with `-m sparse`, missing ones are read from their `sparse_envvar`."""
     values = dict(context.params)
     if values.get("model") != "sparse":
         return values
     for name, parameter, _ in declared(options):
-        if values.get(name) is None and (found := os.environ.get(parameter.sparse_envvar)):
-            values[name] = found
-    place = os.environ.get("INDEX_FILE_PATH")
+        if values.get(name) is None and (value := os.environ.get(parameter.sparse_envvar)):
+            values[name] = value
+    index_path = os.environ.get("INDEX_FILE_PATH")
     is_default = context.get_parameter_source("workspace") is ParameterSource.DEFAULT
-    if place and "collection" in values and values["collection"] is None and is_default:
-        values |= {"workspace": Path(place).parent, "collection": Path(place).name}
+    if index_path and "collection" in values and values["collection"] is None and is_default:
+        values |= {"workspace": Path(index_path).parent, "collection": Path(index_path).name}
     return values
 
 
@@ -134,7 +134,7 @@ class OtherServiceType(click.ParamType[OtherService]):
     name = "name=url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> OtherService:
-        """The name and the address, which a browser must be able to open."""
+        """The name and the URL, which must be http or https because browsers open it."""
         name, _, url = str(value).partition("=")
         if not name or not url.startswith(("http://", "https://")) or "," in value:
             self.fail(f"{value!r}: give NAME=URL without a comma, as in photos=http://localhost:45680", param, ctx)
@@ -151,5 +151,5 @@ class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
         if not isinstance(value, str):
             return value
         return tuple(
-            (what.strip(), name) for what, _, name in (part.partition("=") for part in value.split(",") if part)
+            (kind.strip(), name) for kind, _, name in (part.partition("=") for part in value.split(",") if part)
         )

@@ -1,6 +1,6 @@
-"""Prints for people and for programs. Text of users is printed as it is: no markup and no terminal control.
+"""Prints results as text or as JSON. Text from users is printed literally: no markup, no terminal control characters.
 
-rich is imported where a table is drawn, as the help of the command line does without.
+rich is imported only when a table is drawn, so that help texts appear without the delay of its import.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Makes standard output accept every character, and escapes log messages as other text."""
+    """Makes standard output accept every character, and log messages escape control characters."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if logging.lastResort is not None:
@@ -35,7 +35,7 @@ class _Printable(logging.Formatter):
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Prints each string on one line, on standard error with `err`."""
+    """Prints each string on a line, on standard error with `err`."""
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
@@ -69,19 +69,19 @@ def cells(texts: Iterable[str]) -> list[Text]:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table as wide as the terminal; 200 columns where standard output is no terminal, for long paths."""
+    """Prints a table as wide as the terminal, or 200 columns for long paths if standard output is not a terminal."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_figures(figures: FigureTable) -> None:
-    """Prints a table of figures, its first column to the left and the others to the right."""
+    """Prints a table of figures, its first column aligned left and the others right."""
     from rich.text import Text
 
     table = new_table(figures.title)
-    for place, heading in enumerate(figures.headings):
-        table.add_column(Text(printable(heading)), overflow="fold", justify="right" if place else "left")
+    for column, heading in enumerate(figures.headings):
+        table.add_column(Text(printable(heading)), overflow="fold", justify="right" if column else "left")
     for row in figures.rows:
         table.add_row(*cells(row))
     print_table(table)

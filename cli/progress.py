@@ -12,17 +12,17 @@ LINE_EVERY_S = 5.0
 
 
 class Meter:
-    """Counts items that are done, with their rate."""
+    """Shows the number of completed items and their rate."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._label, self._total, self._done = what, total, 0
+    def __init__(self, label: str, total: int) -> None:
+        self._label, self._total, self._done = label, total, 0
         self._started = self._printed = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             rate = TextColumn("{task.fields[rate]}")
             self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=Console(stderr=True))
-            self._task = self._bar.add_task(what, total=total, rate="")
+            self._task = self._bar.add_task(label, total=total, rate="")
 
     def __enter__(self) -> Meter:
         if self._bar:

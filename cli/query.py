@@ -49,8 +49,8 @@ class Answer:
         modality: Of the query.
         target: Of the matches.
         hits: The matches.
-        fusion: How words and vectors were joined, empty in a collection without words.
-        note: What the search left out, empty for nothing.
+        fusion: The fusion of words and vectors, empty in a collection without words.
+        note: Parts of the query that were not used, empty if all were.
         fits: Whether the best match is relevant: False without matches, None without relevance scores.
     """
 
@@ -63,7 +63,7 @@ class Answer:
     fits: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; matches of a search by words have `why`, the words they were found by."""
+        """A JSON-ready dictionary; matches of a search by words have `why`, the words that matched."""
         values: dict[str, Any] = {
             "query": self.query,
             "modality": self.modality,
@@ -86,7 +86,7 @@ METRICS: dict[str, Callable[[float], float]] = {
     "cosine": lambda cosine: cosine,
     "euclidean": lambda cosine: 0.0 - math.sqrt(max(0.0, 2 - 2 * cosine)),
 }
-"""From the cosine of two unit vectors to a score, better when higher; `euclidean` is minus their distance."""
+"""Scores from the cosine of two unit vectors, better when higher; `euclidean` is minus their distance."""
 
 
 @contextmanager
@@ -99,33 +99,33 @@ def asking(
     fusion: str | None = None,
     min_relevance: float | None = None,
 ) -> Iterator[Ask]:
-    """A function that answers queries: texts if `modality` is text, paths of pictures if it is image.
+    """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
     Args:
-        settings: Which collection, how many matches, how to encode.
+        settings: The collection, the number of matches, and the options of the encoder.
         modality: Of the queries.
         target: Of the matches.
-        metric: What the scores are, one of `METRICS`. The order of the matches is the same for each.
+        metric: The kind of score, a key of `METRICS`. The order of the matches is the same for all.
         where: A condition on the matches.
-        fusion: How words and vectors are joined in a sparse collection; by default as it was tuned.
-        min_relevance: The least relevance of a match; by default all are kept.
+        fusion: The fusion of words and vectors in a sparse collection; by default the tuned one.
+        min_relevance: The lowest relevance of a match; by default there is no limit.
 
     Raises:
-        InputError: Captions or texts with a model that encodes images only, or an invalid condition.
-        StateError: There is no index, or it is of another model than the one named.
+        InputError: A text query or captions with a model that encodes pictures only, or an invalid condition.
+        StateError: There is no index, or it has another model than the one in the settings.
     """
     options = SearchOptions(
         settings.top_k, target, where or "", fusion or "", Page(settings.top_k, min_relevance=min_relevance)
     )
     if where is not None:
-        parse(where)  # an empty one is refused, too
+        parse(where)  # also refuses an empty condition
     collection = Collection.open(_folder_of(settings))
     check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
     joins_words = collection.model.has_lexical and fusion != "dense" and (modality, target) == ("text", "image")
     if metric != "cosine" and joins_words:
-        raise InputError(f"--metric {metric} is of vectors: with a sparse collection, it takes --fusion dense")
-    # Read when torch is imported: idle threads that spin slow an encoding down many times on a busy machine.
+        raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
+    # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     encoder = registry.load(collection.model, (modality,), settings.threads or None, settings.precision)
     with SearchService(collection, encoder) as service:
@@ -161,20 +161,21 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
     if not {modality, target} <= set(collection.model.modalities):
         raise InputError(
-            f"{collection.folder} is of {collection.model}, which encodes images only: use -t query-i2i PICTURE"
+            f"{collection.folder} has the model {collection.model}, which encodes pictures only: "
+            "use -t query-i2i PICTURE"
         )
 
 
 def check_model(collection: Collection, settings: Settings, resolve: Callable[[str, str], ModelSpec]) -> None:
-    """Refuses a model or weights that the user named and that are not the collection's.
+    """Checks that the model and weights the user named are the collection's.
 
     Args:
         collection: The collection.
-        settings: What the user named.
-        resolve: The spec of a family and weights; one that runs torch keeps the process from forking a Flow.
+        settings: The model and weights that the user named.
+        resolve: Returns the spec of a family and weights; if it runs torch, this process can't fork a Flow afterwards.
 
     Raises:
-        StateError: The collection is of another model.
+        StateError: The collection has another model.
     """
     if settings.weights is not None:
         collection.check_model(resolve(settings.model, settings.weights))

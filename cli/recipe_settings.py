@@ -1,4 +1,4 @@
-"""Settings of a recipe given on the command line as `--set NAME=VALUE`."""
+"""Applies `--set NAME=VALUE` options to a recipe."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="DataclassInstance")
 
 
-def with_settings(recipe: S, given: Sequence[str]) -> S:
+def with_settings(recipe: S, assignments: Sequence[str]) -> S:
     """The recipe with `NAME=VALUE` applied, each value converted to the type of its setting.
 
     Raises:
-        InputError: An unknown name, or a value of another type; the known names are given.
+        InputError: An unknown name, for which the message lists the known ones, or a value of another type.
     """
     known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     hints = get_type_hints(type(recipe))
     changes: dict[str, Any] = {}
-    for item in given:
+    for item in assignments:
         name, equals, value = item.partition("=")
         if not equals or name not in known:
             raise InputError(f"--set {item!r}: give NAME=VALUE with a name of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""reindex: the documents of a collection, encoded by another model beside it, then put in its place at once."""
+"""reindex: encodes a collection with another model beside the old state, then switches to the new state at once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from serving.jina.ports import reserve_port_pair
 
 
 def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Report]:
-    """Encodes a collection by the model of the settings; `-t rollback` restores the old state.
+    """Encodes a collection with the model of the settings; `-t rollback` restores the old state.
 
-    While it runs, the collection is served as it is, and can't be written to.
+    Meanwhile, services read the old state, and nothing can be written to the collection.
 
     Args:
         settings: The collection and its new model.
-        without_failures: Whether pictures are left behind whose files are gone, contain another picture, or can't be
+        without_failures: Whether to drop pictures whose files are missing, contain another picture, or can't be
             decoded; otherwise any failure leaves the collection unchanged. Pictures whose files can't be checked are
-            never left behind.
+            never dropped.
 
     Returns:
         The new state, and the outcome of every document.
@@ -35,20 +35,20 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         StateError: Pictures can't be read, another process writes to the collection, or the Flow failed. The
             collection is unchanged.
     """
-    before = Collection.open(folder_of(settings))
+    old = Collection.open(folder_of(settings))
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
     model = resolve(settings.model, weights)
-    with writer_lock(before.folder):
-        made = before.next_generation(model).with_index_config(before.index_config)
-        job = ReindexJob(before)
+    with writer_lock(old.folder):
+        new = old.next_generation(model).with_index_config(old.index_config)
+        job = ReindexJob(old)
         private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
-        with IndexSession(private, made, job.release) as session:
+        with IndexSession(private, new, job.release) as session:
             session.send("pictures", map(image_doc, job.images()), job.done, job.count("image"))
             if "text" not in model.modalities:
-                job.report.note(str(before.root), f"its captions are left out: {model} encodes images only")
+                job.report.note(str(old.root), f"captions skipped: {model} encodes pictures only")
             else:
                 captions = map(caption_doc, job.captions())
                 session.send("captions", captions, job.done, job.count("text"), CAPTIONS_PER_REQUEST)
-            calibrate(made, session.encode)
-        job.finish(made, without_failures=without_failures)
-    return Collection.open(before.root), job.report
+            calibrate(new, session.encode)
+        job.finish(new, without_failures=without_failures)
+    return Collection.open(old.root), job.report

@@ -22,10 +22,10 @@ _RESTARTS = "CROSSMODAL_STARTED_AGAIN"
 def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the query Flow over HTTP and gRPC; `ready` is called once it answers.
 
-    A writable service makes the collection if there is none.
+    A writable service creates the collection if it does not exist.
 
     Raises:
-        StateError: No index, another model, a port in use, another writer, or a Flow that does not start.
+        StateError: There is no index, it has another model or writer, a port is in use, or the Flow does not start.
     """
     folder = folder_of(settings)
     is_new = settings.writable and folder.name not in collections(folder.parent)
@@ -38,7 +38,7 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
 
 
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:
-    """Serves the index Flow over HTTP and gRPC; makes the collection if there is none."""
+    """Serves the index Flow over HTTP and gRPC; creates the collection if it does not exist."""
     collection = open_collection(settings)
     with running_flow("index", collection, settings) as flow:
         ready(collection)
@@ -47,9 +47,9 @@ def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> N
 
 
 def _restart_after(ended: str) -> None:
-    """Replaces this process by a new one if a part of the service ended by itself.
+    """Replaces this process by a new one if a part of the service ended unexpectedly.
 
-    A second Flow can't be started here: its processes would be forked beside the threads of the first.
+    This process can't start a second Flow, because the threads of the first make forking unsafe.
 
     Raises:
         StateError: There were too many restarts.

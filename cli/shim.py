@@ -1,7 +1,7 @@
 """`python app.py -t TASK ...`: the command line of 2021 over the same commands.
 
-It keeps its tasks, short options, both spellings of long ones, environment variables and defaults. An option that the
-task does not use is an error.
+Its tasks, short options, both spellings of long options, environment variables and defaults are unchanged. An option
+that the task does not use is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cli.wording import COMMAND_OF_TASK
 TASKS = {name: name for name in NAMES if name not in COMMAND_OF_TASK.values()} | COMMAND_OF_TASK
 """The command of each task."""
 FEW = 3
-"""Up to so many tasks are listed in the help of an option."""
+"""The help of an option lists its tasks if there are at most this many."""
 EXAMPLES = """
 \b
 Examples:
@@ -49,7 +49,7 @@ class TaskName(click.ParamType[str]):
         """The task's name with hyphens."""
         name = str(value).replace("_", "-")
         if name not in TASKS:
-            self.fail(f"{value!r} is none of {', '.join(TASKS)}", param, ctx)
+            self.fail(f"{value!r} is not one of {', '.join(TASKS)}", param, ctx)
         return name
 
 
@@ -64,10 +64,10 @@ def task_parameters(task: str) -> list[click.Parameter]:
 
 
 class AppCommand(click.Command):
-    """Finds the task among the arguments, then parses them by the parameters of that task."""
+    """Finds the task among the arguments, then parses the arguments with the parameters of that task."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses all arguments by the task's own parameters, which become those of this command.
+        """Parses all arguments with the task's parameters, which become those of this command.
 
         Raises:
             UsageError: Unknown options, or options of other tasks.
@@ -75,10 +75,10 @@ class AppCommand(click.Command):
         by_task = {task: task_parameters(task) for task in TASKS}
         self.params = [TASK, *_every_option(by_task)]
         help_option = self.get_help_option(ctx)
-        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        parsed, _, order = self.make_parser(ctx).parse_args(list(args))
         if help_option in order and TASK not in order:
             return super().parse_args(ctx, args)
-        task = TASK.type.convert(given.get("task", TASK.default), TASK, ctx)
+        task = TASK.type.convert(parsed.get("task", TASK.default), TASK, ctx)
         for parameter in order:
             if parameter in (TASK, help_option) or _has(by_task[task], parameter):
                 continue
@@ -90,22 +90,22 @@ class AppCommand(click.Command):
 
 
 def _has(parameters: list[click.Parameter], parameter: click.Parameter) -> bool:
-    return any(of.name == parameter.name for of in parameters)
+    return any(candidate.name == parameter.name for candidate in parameters)
 
 
 def _every_option(by_task: Mapping[str, list[click.Parameter]]) -> list[click.Option]:
-    """The options of all tasks; the help of one that few tasks have, or that means different things, names them."""
+    """The options of all tasks; the help of an option lists its tasks if they are few or its meaning differs."""
     options: dict[str, click.Option] = {}
     tasks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for task, parameters in by_task.items():
-        for of in parameters:
-            if isinstance(of, click.Option) and of.name:
-                options.setdefault(of.name, copy(of))
-                tasks[of.name][of.help or ""].append(task)
+        for parameter in parameters:
+            if isinstance(parameter, click.Option) and parameter.name:
+                options.setdefault(parameter.name, copy(parameter))
+                tasks[parameter.name][parameter.help or ""].append(task)
     for name, option in options.items():
         option.help = " ".join(
-            f"For {', '.join(of)}: {text}" if len(of) <= FEW else text
-            for text, of in sorted(tasks[name].items(), key=lambda item: -len(item[1]))
+            f"For {', '.join(names)}: {text}" if len(names) <= FEW else text
+            for text, names in sorted(tasks[name].items(), key=lambda item: -len(item[1]))
         )
     return list(options.values())
 

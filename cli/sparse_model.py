@@ -1,4 +1,4 @@
-"""train, evaluate, analyse and tune with -m sparse: images as weighted terms."""
+"""train, evaluate, analyse and tune with -m sparse, whose images are weighted terms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The recipe and its words, as `--set` gives them.
+    """The recipe and its vocabulary, set by `--set`.
 
     `recipe` is `thesis` or `dense-to-sparse`. `n_scenes` are drawn for `-d scenes`. The vocabulary has the words that
     occur in at least `min_df` captions and in at most the share `max_df` of them.
@@ -47,14 +47,14 @@ class TrainingOptions:
     max_df: float = 1.0
 
 
-def train(settings: Settings, out: Path | None, given: Sequence[str], report: Report) -> Path:
+def train(settings: Settings, out: Path | None, assignments: Sequence[str], report: Report) -> Path:
     """Trains heads on an encoder and returns the folder, which `-m sparse --weights FOLDER` loads.
 
     Args:
         settings: `data_set`; `weights` names the encoder, FAMILY:WEIGHTS, by default the data set's CLIP;
             `vocabulary` is a file of words, by default those of the training captions.
         out: The folder to write; by default one in the workspace.
-        given: `NAME=VALUE` of `TrainingOptions`, and of `ThesisTraining` or `DenseToSparseTraining`.
+        assignments: `NAME=VALUE` of `TrainingOptions`, and of `ThesisTraining` or `DenseToSparseTraining`.
         report: Called with lines of progress.
 
     Raises:
@@ -63,11 +63,11 @@ def train(settings: Settings, out: Path | None, given: Sequence[str], report: Re
     from crossmodal.training import term_weights as training
 
     names = {field.name for field in fields(TrainingOptions)}
-    of_options = [item for item in given if item.partition("=")[0] in names]
+    of_options = [item for item in assignments if item.partition("=")[0] in names]
     options = with_settings(TrainingOptions(), of_options)
     if options.recipe not in training.RECIPES:
-        raise InputError(f"there is no recipe {options.recipe!r}: choose one of {', '.join(training.RECIPES)}")
-    recipe = with_settings(training.RECIPES[options.recipe], [item for item in given if item not in of_options])
+        raise InputError(f"unknown recipe {options.recipe!r}: choose one of {', '.join(training.RECIPES)}")
+    recipe = with_settings(training.RECIPES[options.recipe], [item for item in assignments if item not in of_options])
     name = data_sets.collection_name(data_sets.canonical(settings.data_set))
     folder = out or settings.workspace / "training" / f"sparse-{name}"
     encoder = base_encoder(settings)
@@ -90,7 +90,7 @@ def evaluate(settings: Settings, scoring: Scoring | None = None) -> dict[str, An
 
     Args:
         settings: `weights` is the folder that training wrote.
-        scoring: Of the inverted index; by default the one that collections of this model use.
+        scoring: The scoring of the inverted index; by default that of this model's collections.
 
     Returns:
         `{"data_set", "split", "rows"}`: a row for the dense vectors and one for the terms, each with `R@k`,
@@ -126,14 +126,14 @@ def tune(settings: Settings, out: Path | None = None) -> dict[str, Any]:
 
 
 def load(settings: Settings, towers: tuple[Modality, ...] = ("image", "text")) -> tuple[SparseModel, Encoder]:
-    """The sparse model of `settings.weights` and its encoder with those of the towers that it has.
+    """The sparse model of `settings.weights` and its encoder, with those of the given towers that it has.
 
     Raises:
-        InputError: No weights are named, or there is no such folder.
+        InputError: The settings have no weights, or there is no such folder.
         StateError: The folder is damaged, or its encoder has changed.
     """
     if not settings.weights:
-        raise InputError("name the folder of the sparse model with --weights; make one with `-t train -m sparse`")
+        raise InputError("give the folder of the sparse model with --weights; train one with `-t train -m sparse`")
     model = SparseModel.load(Path(settings.weights), settings.vocabulary)
     base = model.config.base
     known = tuple(tower for tower in towers if tower in base.modalities)
@@ -141,7 +141,7 @@ def load(settings: Settings, towers: tuple[Modality, ...] = ("image", "text")) -
 
 
 def base_encoder(settings: Settings) -> Encoder:
-    """The encoder that `settings.weights` names, FAMILY or FAMILY:WEIGHTS; by default CLIP."""
+    """The encoder of `settings.weights`, FAMILY or FAMILY:WEIGHTS; by default CLIP."""
     family, _, weights = (settings.weights or "clip").partition(":")
     name = weights or models.default_weights(family, data_sets.canonical(settings.data_set))
     spec = models.resolve(family, name)
@@ -173,7 +173,7 @@ def captioned_split(encoder: Encoder, settings: Settings) -> EncodedSplit:
     """
     subject = _read_set(settings)
     if not subject.captions:
-        raise InputError(f"{settings.data_set} has no captions, and words are evaluated with captions")
+        raise InputError(f"{settings.data_set} has no captions, which a sparse model is evaluated with")
     return _encoded(encoder, subject.records)
 
 

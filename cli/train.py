@@ -1,4 +1,4 @@
-"""train: the small CLIP on scenes; VSE++ or any CLIP on a data set with captions."""
+"""train: the small CLIP on scenes, VSE++, or any CLIP on a data set with captions."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from crossmodal.encoders.registry import PHOTOS, SCENES
 Report = Callable[[str], None]
 
 
-def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence[str], report: Report) -> Path:
-    """Trains and returns the folder of weights, which `--weights FOLDER` loads; a stopped run is resumed.
+def run(settings: Settings, steps: int | None, out: Path | None, assignments: Sequence[str], report: Report) -> Path:
+    """Trains a model and returns the folder of its weights, for `--weights FOLDER`; resumes a stopped run.
 
     Args:
-        settings: Model, data set, weights to start from, number of images, workspace.
-        steps: For the small CLIP on scenes only.
+        settings: The model, the data set, the initial weights, the number of images and the workspace.
+        steps: Number of steps, only for the small CLIP on scenes.
         out: The folder to write; by default one in the workspace.
-        given: `NAME=VALUE` settings of the recipe.
+        assignments: `NAME=VALUE` settings of the recipe.
         report: Called with lines of progress.
 
     Raises:
         InputError: A model without a recipe, an unknown setting, or a data set without captions.
     """
     if settings.model not in ("clip", "vse"):
-        raise InputError(f"there is no recipe to train {settings.model!r}: choose clip or vse")
+        raise InputError(f"no training recipe for {settings.model!r}: choose clip or vse")
     name = data_sets.canonical(settings.data_set)
     folder = out or settings.workspace / "training" / f"{settings.model}-{data_sets.collection_name(name)}"
     if settings.model == "clip" and name == SCENES and not settings.weights:
         from crossmodal.training.clip import train
         from crossmodal.training.clip_settings import ClipTraining
 
-        recipe = with_settings(ClipTraining(), given)
+        recipe = with_settings(ClipTraining(), assignments)
         train(replace(recipe, steps=steps) if steps else recipe, folder, report)
     elif settings.model == "clip" and settings.weights == PHOTOS:
-        _train_photos(settings, name, folder, given, report)
+        _train_photos(settings, name, folder, assignments, report)
     elif steps:
-        raise InputError("--steps is for `-m clip -d scenes`: give epochs here, as in `--set epochs=10`")
+        raise InputError("--steps applies only to `-m clip -d scenes`: set epochs instead, as in `--set epochs=10`")
     else:
         began = time.monotonic()
-        history = _train_on_pairs(settings, name, folder, given, report)
+        history = _train_on_pairs(settings, name, folder, assignments, report)
         best = max(history, key=lambda entry: float(entry["rsum"]))
         minutes = (time.monotonic() - began) / 60
         report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")
@@ -55,7 +55,7 @@ def run(settings: Settings, steps: int | None, out: Path | None, given: Sequence
 
 
 def _train_on_pairs(
-    settings: Settings, name: str, folder: Path, given: Sequence[str], report: Report
+    settings: Settings, name: str, folder: Path, assignments: Sequence[str], report: Report
 ) -> list[dict[str, Any]]:
     """Trains on the data set's captioned images, or VSE++ on scenes; returns the history."""
     from crossmodal.training import on_pairs
@@ -65,13 +65,15 @@ def _train_on_pairs(
 
     weights = settings.weights
     if settings.model == "vse" and name == SCENES:
-        on_scenes = with_settings(VSE_ON_SCENES, given)
+        on_scenes = with_settings(VSE_ON_SCENES, assignments)
         return on_pairs.train_vse_on_scenes(on_scenes, weights, captioned(name, "dev"), folder, report)
     if settings.model == "vse":
-        own = with_settings(VSE_ON_PHOTOS if f"backbone={PHOTOS}" in given else VseTraining(), given)
-        return on_pairs.train_vse(own, weights, *_splits(settings, name, report), folder, report)
-    recipe = with_settings(replace(ClipFineTuning(), weights=weights) if weights else ClipFineTuning(), given)
-    return on_pairs.train_clip(recipe, *_splits(settings, name, report), folder, report)
+        recipe = with_settings(VSE_ON_PHOTOS if f"backbone={PHOTOS}" in assignments else VseTraining(), assignments)
+        return on_pairs.train_vse(recipe, weights, *_splits(settings, name, report), folder, report)
+    fine_tuning = with_settings(
+        replace(ClipFineTuning(), weights=weights) if weights else ClipFineTuning(), assignments
+    )
+    return on_pairs.train_clip(fine_tuning, *_splits(settings, name, report), folder, report)
 
 
 def _splits(settings: Settings, name: str, report: Report) -> tuple[list[ImageRecord], list[ImageRecord]]:
@@ -79,17 +81,17 @@ def _splits(settings: Settings, name: str, report: Report) -> tuple[list[ImageRe
 
     train, dev = train_and_dev(name, settings.num_docs, settings.columns)
     n_captions = sum(len(record.captions) for record in train)
-    report(f"{len(train)} pictures with {n_captions} captions to learn from, {len(dev)} pictures to choose by")
+    report(f"{len(train)} pictures with {n_captions} captions for training, {len(dev)} pictures for validation")
     return train, dev
 
 
-def _train_photos(settings: Settings, name: str, folder: Path, given: Sequence[str], report: Report) -> None:
+def _train_photos(settings: Settings, name: str, folder: Path, assignments: Sequence[str], report: Report) -> None:
     from crossmodal.training.photos import PhotoTraining, train
     from crossmodal.training.splits import captioned, train_and_dev
 
-    recipe = with_settings(PhotoTraining(), given)
+    recipe = with_settings(PhotoTraining(), assignments)
     records, dev = train_and_dev(name, settings.num_docs, settings.columns)
     for further in filter(None, recipe.extra.split(",")):
         records += captioned(data_sets.canonical(further), None)
-    report(f"{len(records)} pictures to learn from, {len(dev)} to choose by")
+    report(f"{len(records)} pictures for training, {len(dev)} for validation")
     train(recipe, records, dev, folder, report)

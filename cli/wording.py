@@ -1,4 +1,4 @@
-"""Messages that name a command, in the words of the program that was called."""
+"""Rewrites task names in messages to the commands of the program that runs, `app.py` or `crossmodal`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ COMMAND_OF_TASK = {
     "query-restful": "serve",
     "index-restful": "serve-index",
 }
-"""The commands of the tasks of `app.py`; all others have the same name."""
+"""The commands of tasks with another name; all other tasks have the name of their command."""
 
 
 def with_commands(message: str) -> str:
-    """A message of the library, which names tasks of `app.py`; with the commands of `crossmodal` where that runs."""
+    """The message, with its tasks of `app.py` replaced by commands if `crossmodal` is running."""
     context = click.get_current_context(silent=True)
     is_crossmodal = context is not None and isinstance(context.find_root().command, click.Group)
     return in_commands(message) if is_crossmodal else message
 
 
 def in_commands(message: str) -> str:
-    """A message with `crossmodal COMMAND` in the place of `python app.py -t TASK`, which the library names.
+    """The message with `python app.py -t TASK` replaced by `crossmodal COMMAND`.
 
     >>> in_commands("no index: run `python app.py -t index` first")
     'no index: run `crossmodal index` first'

@@ -24,13 +24,13 @@ NAMES = tuple(name for names in SECTIONS.values() for name in names)
 
 @dataclass(frozen=True)
 class Command:
-    """What a module of this package defines as COMMAND.
+    """A command; each module of this package defines one as COMMAND.
 
     Attributes:
         options: The class of its options.
-        run: Does it and prints; returns the exit status.
-        help: What it does, in the imperative; the first line stands in the list of commands.
-        examples: (arguments, what they do).
+        run: Runs the command and prints its result; returns the exit status.
+        help: Description in the imperative; the list of commands shows its first line.
+        examples: (arguments, description) pairs.
     """
 
     options: type[Options]
@@ -40,7 +40,7 @@ class Command:
 
 
 def load_command(name: str) -> Command:
-    """The command of a name in `NAMES`."""
+    """The command with a name of `NAMES`."""
     module = name.replace("-", "_") + ("_" if name == "import" else "")
     command: Command = import_module(f"cli.commands.{module}").COMMAND
     return command

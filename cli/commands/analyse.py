@@ -31,5 +31,5 @@ COMMAND = Command(
     SparseOptions,
     run,
     "Print the posting lists of a sparse model and the strongest words of some pictures.",
-    (("scenes --weights FOLDER", "FOLDER is what `train -m sparse` wrote"),),
+    (("scenes --weights FOLDER", "FOLDER was written by `train -m sparse`"),),
 )

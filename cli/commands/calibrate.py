@@ -15,19 +15,19 @@ class CalibrateOptions(MaintenanceOptions, ReplicaOptions):
 
 
 def run(options: CalibrateOptions) -> int:
-    """Prints which kinds of query have a relevance now."""
+    """Prints the kinds of query whose results now have a relevance."""
     from cli.calibrate import run as calibrate
 
-    found = calibrate(options.settings())
-    fitted = ", ".join(found["fitted"]) or "nothing, for want of captions"
-    lines = [f"fitted: {fitted}", f"compared with a sample: {', '.join(found['backgrounds']) or 'nothing'}"]
-    return say_result(found, lines, as_json=options.as_json)
+    result = calibrate(options.settings())
+    fitted = ", ".join(result["fitted"]) or "none, because there are too few captions"
+    lines = [f"fitted: {fitted}", f"compared with a sample: {', '.join(result['backgrounds']) or 'none'}"]
+    return say_result(result, lines, as_json=options.as_json)
 
 
 COMMAND = Command(
     CalibrateOptions,
     run,
-    "Learn from a collection what its scores mean.\n\n"
-    "`index` and `reindex` do so too; results then have a relevance between 0 and 1.",
+    "Calibrate the scores of a collection.\n\n"
+    "Results then have a relevance between 0 and 1. `index` and `reindex` also calibrate.",
     (("--collection pets", "one of several"),),
 )

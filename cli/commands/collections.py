@@ -22,9 +22,9 @@ def run(options: CollectionsOptions) -> int:
     """Lists the collections of the workspace."""
     from cli.lifecycle import listed
 
-    found = [c for c in listed(options.settings().workspace) if options.collection in (None, c["name"])]
-    lines = [f"{c['name']}: {c['images']} images, {c['captions']} captions, {c['model']}" for c in found]
-    return say_result(found, lines, as_json=options.as_json)
+    summaries = [c for c in listed(options.settings().workspace) if options.collection in (None, c["name"])]
+    lines = [f"{c['name']}: {c['images']} images, {c['captions']} captions, {c['model']}" for c in summaries]
+    return say_result(summaries, lines, as_json=options.as_json)
 
 
 COMMAND = Command(

@@ -13,7 +13,7 @@ def run(options: MaintenanceOptions) -> int:
 
     sizes = compact(options.settings())
     lines = [
-        f"{what}: {_mb(sizes[f'{what}_before'])} to {_mb(sizes[f'{what}_after'])} MB" for what in ("store", "index")
+        f"{part}: {_mb(sizes[f'{part}_before'])} to {_mb(sizes[f'{part}_after'])} MB" for part in ("store", "index")
     ]
     return say_result(sizes, [*lines, f"freed: {_mb(sizes['freed'])} MB"], as_json=options.as_json)
 

@@ -18,7 +18,10 @@ class DataOptions(Options):
     """Options of `data`."""
 
     out: Path | None = option(
-        "--out", argument="FOLDER", type=FOLDER, help="Folder to write.  [default: the program's, drawn once]"
+        "--out",
+        argument="FOLDER",
+        type=FOLDER,
+        help="Folder to write.  [default: a folder of the program, written once]",
     )
     split: str | None = option("--split", envvar="DATASET_SPLIT", help="train, dev or test.  [default: test]")
     num_docs: int | None = option(

@@ -20,7 +20,7 @@ class DownloadOptions(JsonOptions):
         argument="WEIGHTS",
         sparse_envvar="IMAGE_EMBEDDING_MODEL_PATH",
         shell_complete=complete_weights,
-        help="Weights by a name of the family.",
+        help="Name of weights of the family.",
     )
     model: str | None = option("-m", "--model", help="Model family: clip, vse or timm.  [default: clip]")
 

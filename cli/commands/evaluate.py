@@ -43,15 +43,15 @@ class EvaluateOptions(
         "--through",
         type=click.Choice(["exact", "flow"]),
         default="exact",
-        help="exact scores in memory; flow searches the collection, which must be indexed, through the query Flow.",
+        help="exact: score in memory. flow: search the collection, which must be indexed, through the query Flow.",
     )
     compare: tuple[str, ...] = option(
-        "--compare", multiple=True, metavar="FAMILY:WEIGHTS", help="A further model to evaluate; may be repeated."
+        "--compare", multiple=True, metavar="FAMILY:WEIGHTS", help="Another model to evaluate; may be repeated."
     )
     folds: int | None = option(
         "--folds",
         type=click.IntRange(2),
-        help="Also the mean over so many folds.  [default: 5 where there are 5,000 pictures, as in COCO]",
+        help="Also report the mean over this many folds.  [default: 5 for 5,000 pictures, as in COCO]",
     )
     report: Path | None = option("--report", type=FILE, help="Write the figures and the worst misses, as HTML.")
 
@@ -73,11 +73,11 @@ def run(options: EvaluateOptions) -> int:
 
 
 def _evaluate_sparse(options: EvaluateOptions) -> int:
-    given = {"--through": options.through != "exact", "--compare": options.compare, "--folds": options.folds}
-    given["--report"] = options.report
-    unused = [name for name, is_given in given.items() if is_given]
-    if unused:
-        raise InputError(f"{', '.join(unused)}: not for `evaluate -m sparse`, which measures its parts by themselves")
+    unsupported = {"--through": options.through != "exact", "--compare": options.compare, "--folds": options.folds}
+    unsupported["--report"] = options.report
+    given = [name for name, is_given in unsupported.items() if is_given]
+    if given:
+        raise InputError(f"{', '.join(given)}: not supported by `evaluate -m sparse`; remove it")
     from cli.sparse_model import evaluate
     from crossmodal.evaluation.lexical import recall_table
 
@@ -97,7 +97,7 @@ def _print(result: dict[str, Any]) -> None:
         say(f"left out: {n} {why.replace('_', ' ')}")
     for direction, n in result.get("not_found", {}).items():
         if n:
-            say(f"{direction}: {n} queries are not answered with their own: a miss, at a rank nobody knows")
+            say(f"{direction}: {n} queries did not return their own match; each is a miss of unknown rank")
     for figures in tables(result):
         print_figures(figures)
 

@@ -24,20 +24,20 @@ class ImportOptions(WorkspaceOptions, JsonOptions):
 
 
 def run(options: ImportOptions) -> int:
-    """Prints how many documents were taken in."""
+    """Prints how many documents were imported."""
     from cli.moving import import_
 
     if options.query is None or not options.query.name:
         raise InputError("-t import takes the file: python app.py -t import FILE.parquet --collection NAME")
-    found = import_(options.settings(), options.query)
-    line = f"{found['indexed']} documents taken in, {found['unchanged']} were there"
-    lines = [f"model: {found['model']}", line, f"collection: {found['collection']}"]
-    return say_result(found, lines, as_json=options.as_json)
+    result = import_(options.settings(), options.query)
+    line = f"imported: {result['indexed']} documents; unchanged: {result['unchanged']}"
+    lines = [f"model: {result['model']}", line, f"collection: {result['collection']}"]
+    return say_result(result, lines, as_json=options.as_json)
 
 
 COMMAND = Command(
     ImportOptions,
     run,
-    "Take in a collection from an exported Parquet file.\n\nNothing is encoded. Doing it twice changes nothing.",
-    (("pets.parquet", "under its own name"), ("pets.parquet --collection animals", "under another name")),
+    "Import a collection from an exported Parquet file.\n\nNothing is encoded. Importing a file again changes nothing.",
+    (("pets.parquet", "under its exported name"), ("pets.parquet --collection animals", "under another name")),
 )

@@ -39,8 +39,8 @@ class IndexOptions(
 ):
     """Options of `index`."""
 
-    prune: bool = flag("--prune", help="Remove pictures and captions that the data set no longer has.")
-    confirmed: bool = flag("--yes", help="With --prune: remove even more than a quarter of the collection.")
+    prune: bool = flag("--prune", help="Remove pictures and captions that are no longer in the data set.")
+    confirmed: bool = flag("--yes", help="With --prune: confirm the removal of more than a quarter of the collection.")
     report: Path | None = option("--report", type=FILE, help="Write the outcome of every record, as JSON.")
     strict: bool = flag("--strict", help="Exit with 1 if any record failed.")
 
@@ -57,8 +57,8 @@ def run(options: IndexOptions) -> int:
         say_json(report.to_dict())
     else:
         say(with_commands(_model_and_terms(collection.model)), *report.lines())
-        for modality, of in describe_index(collection).items():
-            say(f"index: {of['vectors']} {modality} vectors, {of['kind']}: {of['why']}")
+        for modality, described in describe_index(collection).items():
+            say(f"index: {described['vectors']} {modality} vectors, {described['kind']}: {described['why']}")
         say(f"collection: {collection.root}")
     if options.report:
         report.write(options.report)
@@ -74,8 +74,8 @@ def _model_and_terms(model: ModelSpec) -> str:
     from crossmodal.encoders.registry import PHOTOS
 
     larger = f"-m {model.family} --weights {FAMILIES[model.family].larger_weights}" if model.weights == PHOTOS else ""
-    further = f"; -t reindex {larger} goes further" if larger else ""
-    return f"model: {model}; terms: {terms_of(model)}{further}"
+    hint = f"; for a larger model, -t reindex {larger}" if larger else ""
+    return f"model: {model}; terms: {terms_of(model)}{hint}"
 
 
 COMMAND = Command(
@@ -83,11 +83,11 @@ COMMAND = Command(
     run,
     "Add the pictures and captions of a data set to a collection.\n\n"
     "DATA_SET is a folder of pictures, a caption file, or one of toy-data, scenes, f8k, f30k and coco. "
-    "What is already indexed is not encoded again.",
+    "Documents that are already indexed are not encoded again.",
     (
         ("", "the toy data that comes with the program"),
         ("~/Pictures", "a folder"),
-        ("~/Pictures --prune", "remove what the folder no longer has"),
-        ("~/pets -m timm --weights resnet101", "for similar pictures, by any timm backbone"),
+        ("~/Pictures --prune", "also remove what is no longer in the folder"),
+        ("~/pets -m timm --weights resnet101", "for similar pictures, with any timm backbone"),
     ),
 )

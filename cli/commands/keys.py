@@ -31,13 +31,13 @@ def run(options: KeysOptions) -> int:
     key, record = new_key(options.query or "read")  # type: ignore[arg-type]
     write_keys(options.keys, [*known, record])
     say(key)
-    say(f"scope: {record.scope}. The key is shown once; remove {record.id} from the file to withdraw it", err=True)
+    say(f"scope: {record.scope}. The key is shown once; to revoke it, remove {record.id} from the file", err=True)
     return 0
 
 
 COMMAND = Command(
     KeysOptions,
     run,
-    "Make an API key for a service.\n\nFILE holds the hashes of the keys. SCOPE is read (the default) or write.",
+    "Create an API key for a service.\n\nFILE holds the hashes of the keys. SCOPE is read (the default) or write.",
     (("keys.json", "a key that may search"), ("keys.json write", "a key that may also change the collection")),
 )

@@ -11,9 +11,10 @@ def run(options: MaintenanceOptions) -> int:
     """Prints how many pictures the map has."""
     from cli.lifecycle import draw_map
 
-    made = draw_map(options.settings(), lambda line: say(line, err=True))
-    line = f"map: {made['pictures']} pictures by {made['method']}, {made['outcome']}; a service shows it at /map.html"
-    return say_result(made, [line], as_json=options.as_json)
+    result = draw_map(options.settings(), lambda line: say(line, err=True))
+    size = f"{result['pictures']} pictures by {result['method']}"
+    line = f"map: {size}, {result['outcome']}; a service shows it at /map.html"
+    return say_result(result, [line], as_json=options.as_json)
 
 
 COMMAND = Command(

@@ -24,19 +24,19 @@ def run(options: ModelsOptions) -> int:
     from cli.models import run as models
     from cli.models import table
 
-    found, left_out = models(options.settings(), options.query)
+    listed, left_out = models(options.settings(), options.query)
     if options.as_json:
-        say_json([entry.to_dict() for entry in found])
+        say_json([entry.to_dict() for entry in listed])
         return 0
-    print_table(table(found))
+    print_table(table(listed))
     for family in left_out:
-        say(with_commands(f"and the backbones of {family}: -t models -m {family} [NAME]"), err=True)
+        say(with_commands(f"the backbones of {family} are not listed: see -t models -m {family} [NAME]"), err=True)
     return 0
 
 
 COMMAND = Command(
     ModelsOptions,
     run,
-    "List the weights that are known by name, and which are on this machine.\n\nWith NAME, only those that contain it.",
+    "List known weights, and which of them are on this machine.\n\nWith NAME, only names that contain it.",
     (("siglip", "weights with siglip in their name"), ("-m timm resnet101", "backbones for similar pictures")),
 )

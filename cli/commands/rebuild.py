@@ -18,14 +18,14 @@ def run(options: RebuildOptions) -> int:
     """Prints the size and kind of each index."""
     from cli.lifecycle import rebuild
 
-    found = rebuild(options.settings(), options.index_config())
-    lines = [f"{name}: {of['vectors']} vectors, {of['kind']}: {of['why']}" for name, of in found.items()]
-    return say_result(found, lines, as_json=options.as_json)
+    indexes = rebuild(options.settings(), options.index_config())
+    lines = [f"{name}: {index['vectors']} vectors, {index['kind']}: {index['why']}" for name, index in indexes.items()]
+    return say_result(indexes, lines, as_json=options.as_json)
 
 
 COMMAND = Command(
     RebuildOptions,
     run,
-    "Make the indexes of a collection again from its store.\n\nNothing is encoded again.",
+    "Rebuild the indexes of a collection from its store.\n\nNothing is encoded again.",
     (("", "of the same kind"), ("--index hnsw-fp16", "of another kind, from now on")),
 )

@@ -15,7 +15,7 @@ from cli.wording import with_commands
 class ReindexOptions(CollectionOptions, ModelOptions, ReplicaOptions, RequestOptions, JsonOptions):
     """Options of `reindex`."""
 
-    prune: bool = flag("--prune", help="Leave behind pictures whose files are gone, changed or damaged.")
+    prune: bool = flag("--prune", help="Drop pictures whose files are missing, changed or damaged.")
 
 
 def run(options: ReindexOptions) -> int:
@@ -23,7 +23,7 @@ def run(options: ReindexOptions) -> int:
     from cli.reindex import run as reindex
 
     collection, report = reindex(options.settings(), without_failures=options.prune)
-    kept = with_commands("the old state is kept: -t rollback brings it back")
+    kept = with_commands("the old state is kept: -t rollback restores it")
     lines = [f"model: {collection.model}", *report.lines(), kept]
     return say_result(report.to_dict(), lines, as_json=options.as_json)
 
@@ -31,9 +31,9 @@ def run(options: ReindexOptions) -> int:
 COMMAND = Command(
     ReindexOptions,
     run,
-    "Change the model of a collection.\n\nA running service changes over to it. `rollback` brings the old state back.",
+    "Change the model of a collection.\n\nA running service switches to it. `rollback` restores the old state.",
     (
         ("--weights ViT-B-32/laion2b_s34b_b79k", "a larger CLIP"),
-        ("--weights photos --prune", "without pictures that can't be read any more"),
+        ("--weights photos --prune", "without pictures that can no longer be read"),
     ),
 )

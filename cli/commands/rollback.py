@@ -18,6 +18,6 @@ def run(options: MaintenanceOptions) -> int:
 COMMAND = Command(
     MaintenanceOptions,
     run,
-    "Bring back the state before the last `reindex`.\n\nDoing it again undoes it.",
+    "Restore the state before the last `reindex`.\n\nA second rollback undoes the first.",
     (("--collection pets", "one of several"),),
 )

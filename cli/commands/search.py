@@ -14,7 +14,7 @@ class SearchOptions(QueryOptions, FusionOptions):
     """Options of `search`."""
 
     query: str | None = option(argument="TEXT")
-    query_text: str | None = option("--text", help="The text, where it starts with a dash.")
+    query_text: str | None = option("--text", help="The text, if it starts with a dash.")
 
 
 def run(options: SearchOptions) -> int:
@@ -30,7 +30,7 @@ COMMAND = Command(
     (
         ('"a dog on a beach"', "the ten best pictures"),
         ('"a dog on a beach" -k 5 --save results.png', "the five best, also as a contact sheet"),
-        ('"a pizza" --min-relevance 0.5', "only what is likely to fit"),
+        ('"a pizza" --min-relevance 0.5', "only results that are likely to match"),
         ('"a dog" --where "tags.year >= 2020"', "only documents that meet a condition"),
         ('"dog^2 -cat" --fusion rrf', "weighted words, in a sparse collection"),
     ),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions):
-    """A service over HTTP and gRPC."""
+    """Options of a service over HTTP and gRPC."""
 
     host: str = option(
         "--host",
@@ -38,24 +38,27 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
         help="HTTP port; gRPC is on the next one.",
     )
     keys: Path | None = option(
-        "--keys", type=FILE, envvar="CROSSMODAL_KEYS", help="File of API keys; requests must carry one of them."
+        "--keys", type=FILE, envvar="CROSSMODAL_KEYS", help="File of API keys; each request must send one."
     )
     rate_per_s: float = option(
-        "--rate", type=click.FloatRange(0), default=0.0, help="Requests a second for each key or address."
+        "--rate",
+        type=click.FloatRange(0),
+        default=0.0,
+        help="Requests per second of each key or address.  [default: no limit]",
     )
     trust_proxy: tuple[str, ...] = option(
-        "--trust-proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed."
+        "--trust-proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is trusted."
     )
     trust_host: tuple[str, ...] = option(
-        "--trust-host", multiple=True, metavar="NAME", help="A host name that requests may carry.  [default: any]"
+        "--trust-host", multiple=True, metavar="NAME", help="An allowed host name of requests.  [default: any]"
     )
     trust_origin: tuple[str, ...] = option(
         "--trust-origin",
         multiple=True,
         metavar="URL",
-        help="An origin whose pages may send requests, beside the service's own.  [default: any]",
+        help="An origin whose pages may send requests, besides the service's own.  [default: any]",
     )
-    allow_url_fetch: bool = flag("--allow-url-fetch", help="Fetch pictures that a request names by URL.")
+    allow_url_fetch: bool = flag("--allow-url-fetch", help="Fetch pictures that requests give by URL.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ def _say_ready(settings: Settings, collection: Collection) -> None:
     if settings.writable:
         say("writable: POST /index, /update, /delete, and DELETE /documents/ID")
     body = '{"top_k": 5, "mode": "search", "data": ["hello world"]}'
-    if collection.model.has_lexical:  # a sparse model refuses a query of unknown words; rrf falls back on vectors
+    if collection.model.has_lexical:  # a query of unknown words fails by sparse scores alone; rrf also uses vectors
         body = '{"data": ["hello world"], "parameters": {"top_k": 5, "fusion": "rrf"}}'
     header = "Content-Type: application/json"
     url = f"http://{in_url(to_ask(settings.host))}:{settings.port}/search"
@@ -96,7 +99,7 @@ def _say_ready(settings: Settings, collection: Collection) -> None:
 
 
 def say_listening(settings: Settings, collection: Collection, endpoint: str) -> None:
-    """Prints the model and the addresses of a service that answers."""
+    """Prints the model and the addresses of a service that is ready."""
     from serving.jina.ports import in_url
 
     say(f"model: {collection.model}")
@@ -107,10 +110,10 @@ def say_listening(settings: Settings, collection: Collection, endpoint: str) -> 
 COMMAND = Command(
     ServeOptions,
     run,
-    "Serve searching over HTTP and gRPC, with a web page.\n\nThe collection is only read unless --writable is given.",
+    "Serve search over HTTP and gRPC, with a web page.\n\nThe service is read-only unless --writable is given.",
     (
         ("", "on http://localhost:45678"),
-        ("--writable", "and indexing, changing and removing"),
+        ("--writable", "also indexes, changes and removes documents"),
         ("--host 0.0.0.0 --keys keys.json --rate 5", "to other machines, with keys and a rate limit"),
     ),
 )

@@ -20,7 +20,7 @@ COMMAND = Command(
     run,
     "Serve indexing over HTTP and gRPC.",
     (
-        ("--collection pets", "makes the collection if it does not exist"),
+        ("--collection pets", "creates the collection if it does not exist"),
         ("--collection pets --port 45680", "beside a service for searching"),
     ),
 )

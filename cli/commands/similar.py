@@ -14,7 +14,7 @@ class SimilarOptions(QueryOptions):
     """Options of `similar`."""
 
     query: str | None = option(argument="PICTURE")
-    query_image: str | None = option("--image", help="The picture, where its name starts with a dash.")
+    query_image: str | None = option("--image", help="The picture, if its name starts with a dash.")
 
 
 def run(options: SimilarOptions) -> int:

@@ -49,7 +49,7 @@ def run(options: TrainOptions) -> int:
 COMMAND = Command(
     TrainOptions,
     run,
-    "Train a model on a data set with captions.\n\nA stopped run continues where it was.",
+    "Train a model on a data set with captions.\n\nA stopped run is resumed.",
     (
         ("scenes -m clip --out weights", "the small CLIP that comes with the program"),
         ("~/photos --weights photos", "fine-tune the bundled weights for photographs"),

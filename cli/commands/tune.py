@@ -23,6 +23,6 @@ def run(options: SparseOptions) -> int:
 COMMAND = Command(
     SparseOptions,
     run,
-    "Choose how a sparse model joins vectors, words and captions.\n\nThe choice is kept beside the weights.",
-    (("scenes --split dev --weights FOLDER", "FOLDER is what `train -m sparse` wrote"),),
+    "Choose the fusion of vectors, words and captions of a sparse model.\n\nIt is stored beside the weights.",
+    (("scenes --split dev --weights FOLDER", "FOLDER was written by `train -m sparse`"),),
 )

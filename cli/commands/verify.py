@@ -14,12 +14,12 @@ def run(options: MaintenanceOptions) -> int:
 
     settings = options.settings()
     with Meter("documents", n_documents(settings)) as meter:
-        found = verify(settings, meter.advance)
-    problems = found["problems"]
-    outcome = f"{len(problems)} problems" if problems else "all is well"
-    lines = [f"{found['images']} images, {found['captions']} captions: {outcome}"]
+        result = verify(settings, meter.advance)
+    problems = result["problems"]
+    outcome = f"{len(problems)} problems" if problems else "no problems"
+    lines = [f"{result['images']} images, {result['captions']} captions: {outcome}"]
     lines += [f"  {problem['item']}: {problem['reason']}" for problem in problems]
-    say_result(found, lines, as_json=options.as_json)
+    say_result(result, lines, as_json=options.as_json)
     return 1 if problems else 0
 
 
@@ -27,5 +27,5 @@ COMMAND = Command(
     MaintenanceOptions,
     run,
     "Compare the store of a collection with its indexes and pictures.",
-    (("", "the only collection"), ("--collection pets --json", "for a script; exit status 1 where something is wrong")),
+    (("", "the only collection"), ("--collection pets --json", "for scripts; exits with 1 if there are problems")),
 )

@@ -18,4 +18,4 @@ def test_a_full_disk_is_told_and_nothing_else(tmp_path: Path) -> None:
     assert told.startswith("error: ")
     assert "the disk is full" in told
     assert "free some space" in told.lower()
-    assert kept.startswith("the report of this run is not kept in")
+    assert kept.startswith("the report of this run was not written to")

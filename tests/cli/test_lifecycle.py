@@ -94,7 +94,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
 def test_pruning_a_part_of_a_data_set_is_refused(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     done = run_app("-t", "index", "-d", folder, "-w", tmp_path / "w", "-n", "3", "--prune")
     assert done.returncode == 1
-    assert "--prune takes the whole data set" in done.stderr
+    assert "--prune needs the whole data set" in done.stderr
 
 
 def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, folder: Path, tmp_path: Path) -> None:

@@ -114,11 +114,11 @@ def test_a_caption_is_not_found_by_itself() -> None:
 
 
 def test_what_can_t_be_trained_or_loaded_is_told(settings: Settings) -> None:
-    with pytest.raises(InputError, match="there is no recipe 'magic': choose one of thesis, dense-to-sparse"):
+    with pytest.raises(InputError, match="unknown recipe 'magic': choose one of thesis, dense-to-sparse"):
         sparse_model.train(settings, None, ("recipe=magic",), print)
     with pytest.raises(InputError, match="'epoch=3': give NAME=VALUE with a name of query, hidden"):
         sparse_model.train(settings, None, ("epoch=3",), print)
-    with pytest.raises(InputError, match="name the folder of the sparse model"):
+    with pytest.raises(InputError, match="give the folder of the sparse model"):
         sparse_model.evaluate(replace(settings, weights=None))
     with pytest.raises(InputError, match="is not a sparse model"):
         sparse_model.evaluate(replace(settings, weights="nowhere"))
