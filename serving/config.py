@@ -1,4 +1,4 @@
-"""What a service does, and for whom: the part of the settings that goes to the gateway's process, as JSON."""
+"""The part of the settings that is sent to the gateway's process as JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from crossmodal.core.settings import OtherService, Settings
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """The configuration of the gateway. Fields from `host` on are those of `Settings`, by name and meaning.
+    """The configuration of the gateway. The fields from `host` on have the names and meanings of `Settings`.
 
-    `collection` is the folder that is served, `endpoint` what the Flow is for, and `writable` whether it ends in a
-    writer.
+    `collection` is the folder that is served, `endpoint` is the main endpoint of the Flow, and `writable` says whether
+    the Flow can write to the collection.
     """
 
     collection: str = ""
@@ -47,18 +47,18 @@ class ServiceConfig:
 
     @property
     def endpoints(self) -> frozenset[str]:
-        """The endpoints of the Flow that a client may ask for."""
+        """The endpoints of the Flow that clients may request."""
         reads = {"/search"} if self.endpoint == "/search" else {"/snapshot"}
         writes = {"/index", "/update", "/delete"} if self.writable else set()
         return frozenset({"/encode", "/health"} | reads | writes)
 
     @property
     def counts_clients(self) -> bool:
-        """Whether clients need keys or have a rate. WebSocket passes neither middleware, so it is not offered then."""
+        """Whether clients need keys or have a rate limit. WebSocket, which passes neither, is then not offered."""
         return bool(self.keys or self.rate_per_s)
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> ServiceConfig:
-        """The configuration whose `dataclasses.asdict` came as JSON."""
+        """The configuration from the JSON form of its `dataclasses.asdict`."""
         lists = {name: tuple(values[name]) for name in ("trust_proxy", "trust_host", "trust_origin")}
         return cls(**{**values, **lists, "also": tuple(OtherService(*pair) for pair in values["also"])})

@@ -1,8 +1,8 @@
 """Batches the queries of several clients.
 
-A query costs most for the calls between the parts of the Flow: thirty-two together cost little more than one. No query
-waits for others: it is sent at once unless two batches like it are being answered, and those that arrive meanwhile are
-the next batch.
+Most of the cost of a query is that of the calls between the parts of the Flow, so thirty-two together cost little more
+than one. A query is sent at once, unless two batches with its parameters are being answered: the queries that arrive in
+the meantime form the next batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from executors.schema import MediaDoc
 from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
 
 MAX_BATCHES = 2
-"""Batches of one kind that are answered at a time: one is encoded while another is searched for."""
+"""Batches with the same parameters that run at the same time: one encodes while another searches."""
 BATCHED = ("/search", "/encode")
 
 
@@ -35,17 +35,17 @@ class _Queue:
         self.n_running = 0
 
     def next_batch(self) -> list[_Query]:
-        """As many of them as fit into one request to the Executors, no two with the same document id."""
+        """The queries that fit into one request to the Executors, without duplicate document ids."""
         batch: list[_Query] = []
         later: list[_Query] = []
         ids: set[str] = set()
         for query in self.waiting:
-            own = {str(doc.id) for doc in query.docs}
+            query_ids = {str(doc.id) for doc in query.docs}
             if query.answer.cancelled():
-                continue  # its client has gone
-            if len(ids) + len(own) <= REQUEST_SIZE and not ids & own:
+                continue  # its client has disconnected
+            if len(ids) + len(query_ids) <= REQUEST_SIZE and not ids & query_ids:
                 batch.append(query)
-                ids |= own
+                ids |= query_ids
             else:
                 later.append(query)
         self.waiting = later
@@ -53,7 +53,7 @@ class _Queue:
 
 
 class BatchedCalls:
-    """Calls of a Flow; texts to search for or to encode are batched. Each query gets its own error."""
+    """Calls a Flow, and batches texts to search for or to encode. A query fails only for its own error."""
 
     def __init__(self, flow: FlowCalls) -> None:
         self._flow = flow
@@ -61,7 +61,7 @@ class BatchedCalls:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
-        """As `FlowCalls` does."""
+        """As `FlowCalls.__call__`."""
         if endpoint not in BATCHED or len(docs) > REQUEST_SIZE or any(doc.modality != "text" for doc in docs):
             return await self._flow(docs, endpoint, parameters)
         key = json.dumps([endpoint, parameters], sort_keys=True, default=repr)
@@ -74,7 +74,7 @@ class BatchedCalls:
     async def answers(
         self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
     ) -> list[MediaDoc]:
-        """As `FlowCalls` does."""
+        """As `FlowCalls.answers`."""
         return await self._flow.answers(docs, endpoint, parameters, request_size)
 
     def _start(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class BatchedCalls:
         outcomes = await self._outcomes(batch, endpoint, parameters) if batch else []
         for query, outcome in zip(batch, outcomes, strict=True):
             if query.answer.done():
-                continue  # its client has gone
+                continue  # its client has disconnected
             if isinstance(outcome, BaseException):
                 query.answer.set_exception(outcome)
             else:
@@ -110,7 +110,7 @@ class BatchedCalls:
             return [answered[end - len(query.docs) : end] for query, end in zip(batch, ends, strict=True)]
         if len(batch) == 1:
             return [answered]
-        # The error may be that of one of them alone.
+        # The error may be caused by one of the queries: repeat each by itself.
         return await asyncio.gather(
             *(self._flow(query.docs, endpoint, parameters) for query in batch), return_exceptions=True
         )

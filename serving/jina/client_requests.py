@@ -1,4 +1,4 @@
-"""Requests of Jina's clients, which come as bytes over gRPC and WebSocket: checked, and answered as bytes."""
+"""Checks and answers the requests of Jina's clients, which arrive as bytes over gRPC and WebSocket."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ClientRequests:
     """Answers requests for the endpoints of this service, and refuses all others.
 
     Args:
-        router: The way through the Flow.
-        endpoints: What this service does, such as `/search`.
+        router: Sends requests through the Flow.
+        endpoints: The endpoints of this service, such as `/search`.
     """
 
     def __init__(self, router: Router, endpoints: Collection[str]) -> None:
@@ -24,45 +24,45 @@ class ClientRequests:
         self.endpoints = frozenset(endpoints)
 
     def parsed(self, message: bytes) -> Message:
-        """A request that is sound: documents are read once here, so that a fault is named before anything is done.
+        """The parsed and checked request. Its documents are parsed too, so that errors are found before any work.
 
         Raises:
-            InputError: It is no request, asks for an endpoint that is not served or for certain Executors, or has
-                documents that can't be read.
+            InputError: The message is not a request, its endpoint is not served, it selects Executors, or its
+                documents can't be read.
         """
         try:
             request = Request.FromString(message)
         except DecodeError as error:
-            raise InputError("no request of Jina's") from error
+            raise InputError("the message is not a Jina request") from error
         if not message:
-            raise InputError("no request of Jina's")
+            raise InputError("the message is not a Jina request")
         if request.header.target_executor:
-            raise InputError("target_executor: a request goes through the whole Flow here, leave it out")
+            raise InputError("target_executor is not supported, because requests pass the whole Flow: remove it")
         if request.header.exec_endpoint not in self.endpoints:
             served = ", ".join(sorted(self.endpoints))
-            raise InputError(f"{request.header.exec_endpoint[:80]!r} is not served here: {served}")
+            raise InputError(f"{request.header.exec_endpoint[:80]!r} is not served here, only {served}")
         if request.data.WhichOneof("documents") == "docs_bytes":
-            raise InputError("docs_bytes: send the documents as `docs`")
+            raise InputError("docs_bytes is not supported: send the documents as `docs`")
         try:
             for doc in request.data.docs.docs:
                 MediaDoc.from_protobuf(doc)
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise InputError(f"documents that can't be read: {reason}") from error
+            raise InputError(f"the documents can't be read: {reason}") from error
         return request
 
     async def answer(self, request: Message) -> bytes:
-        """The answer to a sound request; a refusal of an Executor is in its status, without the stack trace.
+        """The answer to a checked request; an Executor's error is in its status, without the stack trace.
 
         Raises:
-            UnavailableError: An Executor is gone or too slow.
+            UnavailableError: An Executor does not respond in time.
         """
-        content, is_refused = await self._router.answer(request)
-        return without_stacks(content) if is_refused else content
+        content, is_error = await self._router.answer(request)
+        return without_stacks(content) if is_error else content
 
 
 def without_stacks(content: bytes) -> bytes:
-    """A refusal without stack traces, which name folders of this machine."""
+    """An error response without its stack traces, which contain paths of this machine."""
     response = Request.FromString(content)
     del response.header.status.exception.stacks[:]
     for route in response.routes:

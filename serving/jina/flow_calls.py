@@ -1,4 +1,4 @@
-"""What the rest of the service knows of a Flow: how it is called, and what a call raises. It imports no Jina."""
+"""The interface of a Flow for the rest of the service, which does not import Jina."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REQUEST_SIZE = 32
 
 
 class UnavailableError(Exception):
-    """An Executor that does not answer: it is gone, or, where `is_late`, took longer than its time limit."""
+    """An Executor does not respond: its process has ended or, if `is_late`, its time limit has passed."""
 
     def __init__(self, detail: str, *, is_late: bool = False) -> None:
         super().__init__(detail)
@@ -22,25 +22,25 @@ class FlowCalls(Protocol):
     """Sends documents through a Flow."""
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
-        """The documents as the Flow answers them, in their order.
+        """The documents that the Flow returns, in the order of `docs`.
 
         Raises:
-            InputError, StateError: What an Executor refused.
-            UnavailableError: An Executor is gone or too slow.
+            InputError, StateError: An Executor refused the request.
+            UnavailableError: An Executor does not respond in time.
             RuntimeError: An Executor failed, or lost a document.
         """
 
     async def answers(
         self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
     ) -> list[MediaDoc]:
-        """All that comes back, which may be more than was sent; raises as a call does."""
+        """All documents that the Flow returns, which may be more than were sent; raises as a call does."""
 
 
 class CallObserver(Protocol):
-    """Is told of every call of the Flow."""
+    """Receives the outcome of every call of the Flow."""
 
     def answered(self, endpoint: str, n_sent: int, answers: list[MediaDoc], spent_s: float) -> None:
-        """A call that was answered."""
+        """Called after a successful call."""
 
     def failed(self, endpoint: str, n_sent: int, error: Exception) -> None:
-        """A call that raised an error."""
+        """Called after a call that raised an error."""

@@ -14,7 +14,7 @@ from crossmodal.core.settings import Settings
 from executors.schema import MediaDoc
 
 PREFETCH = 4
-"""Requests in flight: enough to keep the encoder busy, few enough to keep memory flat."""
+"""Requests in flight: enough to keep the encoder busy, few enough to limit memory."""
 
 
 def call(
@@ -24,10 +24,10 @@ def call(
     on_answer: Callable[[Iterable[MediaDoc]], None],
     parameters: dict[str, Any] | None = None,
 ) -> None:
-    """Streams documents through the Flow on `settings.port + 1`; `on_answer` gets the answer to each request.
+    """Streams documents through the Flow on `settings.port + 1`; calls `on_answer` with the documents of each answer.
 
     Raises:
-        StateError: An Executor failed or is gone.
+        StateError: An Executor failed or does not respond.
     """
     client = Client(host=settings.host, port=settings.port + 1, protocol="grpc", prefetch=PREFETCH)
     try:
@@ -44,20 +44,20 @@ def call(
         status = error.args[0].status if error.args else error
         raise StateError(f"{endpoint} failed: {getattr(status, 'description', status)}") from error
     except ConnectionError as error:
-        raise StateError(f"the Flow does not answer: {error}") from error
+        raise StateError(f"the Flow does not respond: {error}") from error
 
 
 def search(
     settings: Settings, docs: list[MediaDoc], target: str = "", where: str = "", fusion: str = ""
 ) -> list[MediaDoc]:
-    """The documents with their matches, in their order.
+    """The documents with their matches, in the order of `docs`.
 
     Raises:
-        StateError: As `call`; or there is no answer for a document.
+        StateError: As `call`, or a document has no answer.
     """
     answered: dict[str | None, MediaDoc] = {}
     parameters = {"top_k": settings.top_k, "target": target, "where": where, "fusion": fusion}
-    call(settings, "/search", docs, lambda found: answered.update({d.id: d for d in found}), parameters)
+    call(settings, "/search", docs, lambda answers: answered.update({d.id: d for d in answers}), parameters)
     missing = [str(doc.id) for doc in docs if doc.id not in answered]
     if missing:
         raise StateError(f"no answer for {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Temporary folders, for what Jina would put into the user's home."""
+"""Temporary folders for files that Jina would write into the user's home."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from crossmodal.core.os_errors import reason
 
 
 @contextmanager
-def temporary_folder(what: str) -> Iterator[str]:
-    """A folder that is removed when the block is left.
+def temporary_folder(name: str) -> Iterator[str]:
+    """Creates a folder for the block and removes it afterwards.
 
     Raises:
-        StateError: It can't be made.
+        StateError: It can't be created.
     """
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(TemporaryDirectory(prefix=f"crossmodal-{what}-"))
+            folder = stack.enter_context(TemporaryDirectory(prefix=f"crossmodal-{name}-"))
         except OSError as error:
             why = reason(error) if error.filename else error.strerror
-            raise StateError(
-                f"no temporary folder can be made ({why}): set TMPDIR to one that may be written"
-            ) from error
+            raise StateError(f"a temporary folder can't be created ({why}): set TMPDIR to a writable folder") from error
         yield folder
 
 
@@ -34,7 +32,7 @@ def temporary_home() -> Iterator[None]:
     """Sets HOME to a temporary folder for the block.
 
     Raises:
-        StateError: No temporary folder can be made.
+        StateError: A temporary folder can't be created.
     """
     before = os.environ.get("HOME")
     with temporary_folder("home") as folder:

@@ -28,9 +28,9 @@ from serving.jina.websocket import add_websocket
 
 
 class CrossModalGateway(Gateway):
-    """The gateway of every Flow: Jina starts and stops it; what it serves, and the way to the Executors, is ours.
+    """The gateway of every Flow. Jina starts and stops it; this class provides its servers and calls the Executors.
 
-    gRPC has no API keys: where HTTP needs them, gRPC listens to this machine only.
+    gRPC has no API keys: if HTTP needs them, gRPC is reachable only from this machine.
 
     Args:
         service: JSON with the `config` of the service, and the `nodes` of its Flow.
@@ -43,7 +43,7 @@ class CrossModalGateway(Gateway):
         self._nodes = from_plain(values["nodes"])
 
     async def setup_server(self) -> None:
-        """Makes the application while the Executors load, waits until they listen, and then listens itself."""
+        """Builds the application while the Executors load, waits until they listen, then starts both servers."""
         addresses = json.loads(self.runtime_args.deployments_addresses)
         self._pool = ExecutorPool(addresses, self.runtime_args.timeout_send)
         router = Router(self._nodes, self._pool.send)
@@ -62,23 +62,23 @@ class CrossModalGateway(Gateway):
         await self._http.start()
 
     async def run_server(self) -> None:
-        """Serves until it is told to end."""
+        """Serves until it is stopped."""
         await asyncio.gather(self._http.main_loop(), self._grpc.wait())
 
     async def shutdown(self) -> None:
-        """Ends both servers, then the connections to the Executors."""
+        """Stops both servers, then closes the connections to the Executors."""
         await super().shutdown()
         self._http.should_exit = True
         await asyncio.gather(self._http.shutdown(), self._grpc.close())
         await self._pool.close()
-        await self.streamer.close()  # Jina's own, which is not used
+        await self.streamer.close()  # Jina's streamer, which is not used
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers: Jina has its own."""
+    """uvicorn's server without its signal handlers, because Jina installs its own."""
 
     async def start(self) -> None:
-        """Begins to listen."""
+        """Starts to listen."""
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup()
@@ -87,7 +87,7 @@ class HttpServer(uvicorn.Server):
 def _uvicorn_config(app: FastAPI, config: ServiceConfig, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        # "::" stands for all addresses of both families; asyncio knows these by the name of None.
+        # "::" means all addresses of both families, for which asyncio expects None.
         host=None if config.host == "::" else config.host,  # type: ignore[arg-type]
         port=port,
         log_level="error",

@@ -1,7 +1,7 @@
-"""The gRPC port: as much of Jina's protocol as its clients need, and nothing else.
+"""The gRPC port: the part of Jina's protocol that its clients need.
 
-Jina's own gateway serves more: it lets a request choose the Executors it goes to by a regular expression, sends single
-documents past all Executors but the first, and shows its settings. A method that is not here is UNIMPLEMENTED.
+Jina's gateway serves more: a request can select its Executors by a regular expression, single documents skip all
+Executors but the first, and the settings are shown. Methods that are not defined here are answered UNIMPLEMENTED.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from serving.jina.flow_calls import UnavailableError
 from serving.jina.router import Request
 
 MAX_MESSAGE_BYTES = 4 * MAX_BYTES
-"""A request of 32 photographs as cameras make them, and more."""
+"""Room for a request with 32 camera photographs."""
 MAX_IN_FLIGHT = 64
-"""Requests of one stream that are worked on at a time, at most; a client asks for fewer by `__prefetch__`."""
+"""Most requests of one stream in progress; a client can lower it with `__prefetch__`."""
 OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # Jina's clients ping an idle connection every 10 s, which gRPC otherwise takes for abuse and closes.
+    # Jina's clients ping an idle connection every 10 s, which gRPC by default treats as abuse and closes.
     ("grpc.http2.max_ping_strikes", 0),
 )
 
 
 class GrpcEndpoint:
-    """A gRPC server for Jina's clients. To be made inside the event loop that it runs in.
+    """A gRPC server for Jina's clients. Create it inside the event loop that it runs in.
 
     Args:
         requests: Checks and answers requests.
@@ -49,7 +49,7 @@ class GrpcEndpoint:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     def _handlers(self) -> Sequence[grpc.GenericRpcHandler]:
-        """Requests and answers are bytes here: most are handed on unread."""
+        """The handlers of the methods; requests and answers stay bytes because most are passed on without parsing."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         serialize = {"response_serializer": lambda message: message.SerializeToString()}
         methods = {
@@ -61,7 +61,7 @@ class GrpcEndpoint:
         return [grpc.method_handlers_generic_handler(f"jina.{name}", calls) for name, calls in methods.items()]
 
     async def start(self) -> None:
-        """Begins to listen, and to say that the service is well."""
+        """Starts to listen, and reports the service as healthy."""
         await self._server.start()
         await self._health.set("jina.JinaRPC", health_pb2.HealthCheckResponse.SERVING)
 
@@ -70,7 +70,7 @@ class GrpcEndpoint:
         await self._server.wait_for_termination()
 
     async def close(self) -> None:
-        """Ends the server, with what it is answering."""
+        """Stops the server and cancels the requests in progress."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace=None)
 
@@ -81,7 +81,7 @@ class GrpcEndpoint:
             await _abort(context, error)
 
     async def _stream(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        """The answers in the order of the requests, several of which are worked on at a time."""
+        """The answers in the order of the requests, several of which run at the same time."""
         slots = asyncio.Semaphore(_in_flight(context))
         started: asyncio.Queue[asyncio.Task[bytes] | InputError | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(messages, slots, started))
@@ -105,7 +105,7 @@ class GrpcEndpoint:
         slots: asyncio.Semaphore,
         started: asyncio.Queue[asyncio.Task[bytes] | InputError | None],
     ) -> None:
-        """Starts on each request as it arrives; a faulty one ends the stream, after the answers to those before it."""
+        """Starts each request as it arrives; an invalid one ends the stream, after the answers to the earlier ones."""
         try:
             async for message in messages:
                 request = self._requests.parsed(message)
@@ -119,7 +119,7 @@ class GrpcEndpoint:
         return jina_pb2.EndpointsProto(endpoints=sorted(self._requests.endpoints))
 
     async def _dry_run(self, _: bytes, context: Any) -> Any:
-        """Whether all Executors answer, as `jina.Client.is_flow_ready` asks."""
+        """Whether all Executors respond, for `jina.Client.is_flow_ready`."""
         request = Request()
         request.header.exec_endpoint = "/health"
         try:
@@ -130,8 +130,9 @@ class GrpcEndpoint:
 
 
 def _in_flight(context: Any) -> int:
-    asked = dict(context.invocation_metadata() or ()).get("__prefetch__", "")
-    return min(max(int(asked), 1), MAX_IN_FLIGHT) if asked.isdecimal() and len(asked) < 10 else MAX_IN_FLIGHT
+    prefetch = dict(context.invocation_metadata() or ()).get("__prefetch__", "")
+    is_number = prefetch.isdecimal() and len(prefetch) < 10
+    return min(max(int(prefetch), 1), MAX_IN_FLIGHT) if is_number else MAX_IN_FLIGHT
 
 
 async def _abort(context: Any, error: InputError | UnavailableError) -> NoReturn:

@@ -1,7 +1,7 @@
-"""What is changed in the installed Jina: one row a change, with the reason, and checked before a Flow starts.
+"""Patches of the installed Jina: one row per patch, with the reason; all are checked before a Flow starts.
 
-docs/adr/0014-jina-contained.md has the history of the list. Everything that can be done without changing Jina is done
-elsewhere: `router.py` calls the Executors, `gateway.py` serves, `executors/codec.py` reads and writes documents.
+docs/adr/0014-jina-contained.md has the history of the list. Whatever needs no patch is done elsewhere: `router.py`
+calls the Executors, `gateway.py` serves, `executors/codec.py` reads and writes documents.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from jina.types.request.data import DataRequest
 from crossmodal.core.errors import StateError
 
 REMOVED = None
-"""The `replacement` of an attribute that is taken away."""
+"""The `replacement` of an attribute that is deleted."""
 TESTED_VERSION = "3.34.0"
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One change: an attribute of an object of Jina, the signature that it must have, and what takes its place."""
+    """A patch: an attribute of an object of Jina, the signature that it must have, and its replacement."""
 
     target: Any
     attribute: str
@@ -41,33 +41,33 @@ class Patch:
 
     @property
     def name(self) -> str:
-        """The attribute by its full name."""
+        """The full name of the attribute."""
         return f"{getattr(self.target, '__module__', '')}.{self.target.__name__}.{self.attribute}".lstrip(".")
 
 
 def patches(locks: Path) -> list[Patch]:
-    """All changes.
+    """All patches.
 
     Args:
         locks: A folder for the locks of this Flow's Executors.
     """
-    leak = "it adds the size of each message up in a variable of the environment, which the C library never frees"
-    leaking = "every process grows by 80 bytes a message"
-    held = "our ports are held for us (`ports.py`), and Jina looks at 127.0.0.1 whatever address we listen on"
-    refused = "a service on ::1 does not start where another program has its port on 127.0.0.1"
-    snapshots = "keeps the state of replicas alike, which ours don't need; it takes file names out of messages"
+    leak = "it sums the sizes of messages in an environment variable, and the C library never frees the old values"
+    leaking = "every process grows by 80 bytes per message"
+    held = "the ports are already reserved (`ports.py`), and Jina checks 127.0.0.1 whatever the listening address"
+    refused = "a service on ::1 does not start if another program uses its port on 127.0.0.1"
+    snapshots = "it synchronizes the state of replicas, which these do not need, and takes file names from messages"
     rows = [
         Patch(DataRequestProto, "SerializeToString", "(x: 'DataRequest')", staticmethod(_written), leak, leaking),
         Patch(DataRequestProto, "FromString", "(x: bytes)", staticmethod(_read), leak, leaking),
         Patch(
             Flow, "_get_summary_table", "(self, all_panels: List[rich.panel.Panel])", lambda self, panels: None,
-            "it asks three services of the internet for this machine's address, for a banner that is not shown",
-            "each start tells strangers that it has happened",
+            "it queries three internet services for this machine's address, for a banner that is not shown",
+            "each start is visible to third parties",
         ),
         Patch(
             decorators, "_get_locks_root", "() -> pathlib.Path", lambda: locks,
-            "Jina lets one Executor of a class load at a time, by a lock in the home folder",
-            "a Flow waits for every other that the machine's users start, and needs a home folder to write to",
+            "it locks a file in the home folder, so that only one Executor of a class loads at a time",
+            "a Flow waits for all others on the machine that are starting, and needs a writable home folder",
         ),
         Patch(flow_base, "is_port_free", _IS_PORT_FREE, _always, held, refused),
         Patch(asyncio_runtime, "is_port_free", _IS_PORT_FREE, _always, held, refused),
@@ -86,14 +86,14 @@ _SNAPSHOT_SERVICES = {
     "restore_status": "(self, request, context) -> 'jina_pb2.RestoreSnapshotStatusProto'",
 }
 _originals: dict[str, Any] = {}
-"""The attributes that have been changed in this process, as they were, by the patch's name."""
+"""The original attributes that this process has patched, by the patch's name."""
 
 
 def apply_patches(locks: Path) -> None:
-    """Makes all changes, for this process and those that it forks; again for another Flow.
+    """Applies all patches to this process and those that it forks; may be called again for another Flow.
 
     Raises:
-        StateError: An attribute is not there, or has another signature than the change was written for.
+        StateError: An attribute is missing, or does not have the signature that its patch was written for.
     """
     rows = patches(locks)
     for patch in rows:
@@ -108,14 +108,14 @@ def apply_patches(locks: Path) -> None:
 
 
 def check(patch: Patch) -> None:
-    """Raises StateError where the installed Jina is not as a patch expects it."""
-    found = _originals.get(patch.name) or inspect.getattr_static(patch.target, patch.attribute, None)
-    signature = str(inspect.signature(found)) if callable(found) else f"{found!r}, which can't be called"
+    """Checks that the attribute has the expected signature; raises StateError otherwise."""
+    original = _originals.get(patch.name) or inspect.getattr_static(patch.target, patch.attribute, None)
+    signature = str(inspect.signature(original)) if callable(original) else f"{original!r}, which can't be called"
     if signature != patch.signature:
         raise StateError(
-            f"Jina {jina.__version__} does not fit this program, which was written for {TESTED_VERSION}: "
+            f"Jina {jina.__version__} is not supported, only {TESTED_VERSION}: "
             f"{patch.name} has the signature {signature}, expected {patch.signature}. "
-            f"Install jina=={TESTED_VERSION}. (It is changed since {patch.why}.)"
+            f"Install jina=={TESTED_VERSION}. (It is patched because {patch.why}.)"
         )
 
 

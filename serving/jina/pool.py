@@ -17,13 +17,13 @@ LISTEN_RETRY_S = 0.02
 
 
 class ExecutorPool:
-    """Sends requests to Executors; the replicas of one take turns.
+    """Sends requests to Executors; the replicas of an Executor take turns.
 
-    To be made inside the event loop that it is used in.
+    Create it inside the event loop that it is used in.
 
     Args:
         addresses: `grpc://HOST:PORT` of each replica, or of the head of several shards, by the Executor's name.
-        timeout_s: How long one may take to answer; None for no limit.
+        timeout_s: Time limit for an answer in seconds; None for no limit.
     """
 
     def __init__(self, addresses: Mapping[str, Sequence[str]], timeout_s: float | None) -> None:
@@ -35,10 +35,10 @@ class ExecutorPool:
         }
 
     async def send(self, name: str, message: bytes, endpoint: str) -> tuple[bytes, bool]:
-        """What an Executor answers, and whether that is a refusal.
+        """The answer of an Executor, and whether it is an error.
 
         Raises:
-            UnavailableError: It is gone, or does not answer in time.
+            UnavailableError: The Executor does not respond in time.
         """
         call = next(self._calls[name])(message, timeout=self._timeout_s, metadata=(("endpoint", endpoint),))
         try:
@@ -58,17 +58,17 @@ def _channel(url: str) -> grpc.aio.Channel:
 
 
 async def all_listen(addresses: Mapping[str, Sequence[str]], is_cancelled: Callable[[], bool]) -> None:
-    """Waits until every Executor listens, which it does once it is ready.
+    """Waits until every Executor listens, which means that it is ready.
 
     Args:
         addresses: As those of `ExecutorPool`.
-        is_cancelled: Whether the start has been given up.
+        is_cancelled: Returns whether the start has been cancelled.
     """
     for address in chain.from_iterable(addresses.values()):
-        place = urlsplit(address)
+        url = urlsplit(address)
         while not is_cancelled():
             try:
-                _, writer = await asyncio.open_connection(place.hostname, place.port)
+                _, writer = await asyncio.open_connection(url.hostname, url.port)
             except OSError:
                 await asyncio.sleep(LISTEN_RETRY_S)
             else:

@@ -1,4 +1,4 @@
-"""The processes of a Flow: none is left behind, however this one ends."""
+"""Ends the processes of a Flow, however this process ends."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux: prctl(2)."""
+"""See prctl(2) of Linux."""
 
 stop_requested = threading.Event()
 """Set by SIGTERM and SIGINT within `signals_as_interrupt`."""
 _forking = threading.Event()
-_libc = ctypes.CDLL(None)  # here: a process that was just forked must not load anything
+_libc = ctypes.CDLL(None)  # loaded here, because a process must not load libraries right after a fork
 
 
 @contextmanager
 def children_end_with_us() -> Iterator[None]:
-    """Processes that are forked in the block get SIGTERM when this one has ended, even where it was killed.
+    """Processes forked in the block receive SIGTERM when this process ends, even if it is killed (Linux only).
 
-    Otherwise Executors would go on, with the ports and the writer's lock.
+    Otherwise Executors would keep running, with their ports and the writer lock.
     """
     _forking.set()
     try:
@@ -44,9 +44,9 @@ os.register_at_fork(after_in_child=_end_with_parent)
 
 @contextmanager
 def signals_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt in the block, as Ctrl-C does; its default would leave the Flow's processes.
+    """SIGTERM raises KeyboardInterrupt in the block, as Ctrl-C does; by default it would leave the Flow's processes.
 
-    `stop_requested` is set as well: a KeyboardInterrupt that is raised inside a finalizer is lost.
+    `stop_requested` is also set, because a KeyboardInterrupt raised inside a finalizer is lost.
     """
 
     def stop(*_: object) -> None:
@@ -63,14 +63,14 @@ def signals_as_interrupt() -> Iterator[None]:
 
 
 def close_within(close: Callable[[], None], limit_s: float) -> None:
-    """Calls `close`; child processes that are left after the time limit are killed, with a warning that names them."""
+    """Calls `close`; after the time limit, kills the remaining child processes and warns with their names."""
 
     def kill() -> None:
-        left = multiprocessing.active_children()
-        for process in left:
+        running = multiprocessing.active_children()
+        for process in running:
             process.kill()
-        names = ", ".join(process.name for process in left)
-        print(f"warning: {names} had not ended {limit_s:g} s after being told to: killed", file=sys.stderr)
+        names = ", ".join(process.name for process in running)
+        print(f"warning: {names} did not stop within {limit_s:g} s and was killed", file=sys.stderr)
 
     overdue = threading.Timer(limit_s, kill)
     overdue.daemon = True
@@ -82,9 +82,9 @@ def close_within(close: Callable[[], None], limit_s: float) -> None:
 
 
 class CapturedOutput(io.StringIO):
-    """Standard output while a Flow starts: what this process writes (Jina's banner and log) is kept here.
+    """Replaces standard output while a Flow starts, and holds what this process writes: Jina's banner and log.
 
-    Processes that are forked meanwhile inherit it; what they write goes to standard error.
+    Processes forked in the meantime inherit it; their output goes to standard error.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class CapturedOutput(io.StringIO):
         self._owner = os.getpid()
 
     def write(self, text: str) -> int:
-        """Keeps a text, or passes it to standard error."""
+        """Stores the text, or writes it to standard error in a forked process."""
         return super().write(text) if os.getpid() == self._owner else sys.stderr.write(text)
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""FlowCalls by a Router: documents to messages and back, an Executor's errors as ours."""
+"""FlowCalls through a Router: converts documents to messages and back, and Executors' errors to exceptions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from serving.jina.router import Message, Request, Router
 
 
 class RoutedCalls:
-    """Sends documents through a Flow, in requests of a size that its Executors can work on together.
+    """Sends documents through a Flow, in requests that its Executors process as a batch.
 
     Args:
-        router: The way through the Flow.
-        observer: Is told of every call.
+        router: Sends requests through the Flow.
+        observer: Receives the outcome of every call.
     """
 
     def __init__(self, router: Router, observer: CallObserver) -> None:
@@ -27,7 +27,7 @@ class RoutedCalls:
         self._observer = observer
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
-        """As `FlowCalls` does. A document that is there twice is sent once: answers are told apart by id."""
+        """As `FlowCalls.__call__`. Documents with the same id are sent once, because answers are matched by id."""
         answered = await self.answers(list({doc.id: doc for doc in docs}.values()), endpoint, parameters)
         by_id = {doc.id: doc for doc in answered}
         missing = [doc.id for doc in docs if doc.id not in by_id]
@@ -38,18 +38,18 @@ class RoutedCalls:
     async def answers(
         self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
     ) -> list[MediaDoc]:
-        """As `FlowCalls` does."""
+        """As `FlowCalls.answers`."""
         parts = [docs[start : start + request_size] for start in range(0, len(docs), request_size)] or [[]]
         start = time.perf_counter()
         try:
             requests = [_request(part, endpoint, parameters) for part in parts]
-            answered = await asyncio.gather(*map(self._router.answer, requests))
-            found = [doc for content, _ in answered for doc in _documents(content)]
+            contents = await asyncio.gather(*map(self._router.answer, requests))
+            answers = [doc for content, _ in contents for doc in _documents(content)]
         except Exception as error:
             self._observer.failed(endpoint, len(docs), error)
             raise
-        self._observer.answered(endpoint, len(docs), found, time.perf_counter() - start)
-        return found
+        self._observer.answered(endpoint, len(docs), answers, time.perf_counter() - start)
+        return answers
 
 
 def _request(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> Message:
@@ -59,8 +59,8 @@ def _request(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) ->
         for doc in docs:
             doc.write_to(request.data.docs.docs.add())
         request.parameters.update(parameters)
-    except (ValueError, OverflowError) as error:  # half a character, or a number that is too large
-        raise InputError(f"something in the request can't be passed on: {error}") from error
+    except (ValueError, OverflowError) as error:  # an unpaired surrogate, or a number that is too large
+        raise InputError(f"the request can't be sent to the Flow: {error}") from error
     return request
 
 
@@ -73,7 +73,7 @@ def _documents(content: bytes) -> list[MediaDoc]:
 
 
 def _error_of(raised: Any) -> Exception:
-    """The exception of an Executor, which travels by name."""
+    """The exception of an Executor, recreated from its name and arguments."""
     for kind in (InputError, StateError):
         if raised.name == kind.__name__:
             return kind(" ".join(raised.args))

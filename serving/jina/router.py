@@ -1,9 +1,9 @@
-"""The way of a request through a Flow, by the `needs`, `when` and endpoints of its Executors.
+"""Routes requests through a Flow, by the `needs`, `when` and endpoints of its Executors.
 
-Jina's own gateway calls every Executor for every request, copies all documents for each `when:`, and parses and writes
-them again where branches meet. The router calls an Executor only where it declares the endpoint and has documents, and
-hands on what the one before it has answered as bytes. Docs are read where they have to be split or joined, and nowhere
-else: a text passes three Executors and is parsed once, at the end.
+Jina's gateway calls every Executor for every request, copies all documents for each `when:`, and parses and writes them
+again where branches join. This router calls an Executor only if it declares the endpoint and has documents, and passes
+on the answer of the previous one as bytes. Documents are parsed only to split or join them: a text passes three
+Executors and is parsed once, at the end.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from typing import Any, TypeAlias
 from jina.proto import jina_pb2
 
 GATEWAY = "gateway"
-"""What an Executor needs that comes first."""
+"""The name in `needs` of the first Executors."""
 Request = jina_pb2.DataRequestProto
 Message: TypeAlias = Any
 """A `Request`; protobuf's classes have no types."""
 Send = Callable[[str, bytes, str], Awaitable[tuple[bytes, bool]]]
-"""Sends a request to the Executor of that name, for an endpoint: what it answers, and whether it refused."""
+"""Sends a request (name of the Executor, message, endpoint); returns the answer, and whether it is an error."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A `when:` of a Flow's YAML: documents of a modality, or all others."""
+    """A `when:` of a Flow's YAML: accepts the documents of a modality, or all others."""
 
     modality: str
     is_equal: bool
 
     def accepts(self, doc: Any) -> bool:
-        """Whether a document's message is for the Executor."""
+        """Whether the Executor processes the document of a message."""
         modality = doc.data["modality"].text if "modality" in doc.data else ""  # reading a missing key adds it
         return bool((modality == self.modality) == self.is_equal)
 
 
 @dataclass(frozen=True)
 class Node:
-    """An Executor of a Flow: its name, the Executors before it, its `when:`, and the endpoints that it declares."""
+    """An Executor of a Flow: its name, the Executors before it, its `when:`, and its declared endpoints."""
 
     name: str
     needs: tuple[str, ...]
@@ -48,9 +48,9 @@ class Node:
 
 
 class Parcel:
-    """A request on its way, as bytes until its documents are read.
+    """A request between two Executors, kept as bytes until its documents are read.
 
-    `places` has, for each of its documents, the place in the request that came from the client.
+    `places` has the index of each of its documents in the client's request.
     """
 
     def __init__(self, content: bytes | None, places: Sequence[int], message: Message = None) -> None:
@@ -72,30 +72,32 @@ class Parcel:
         return self._message
 
     def docs(self) -> list[Any]:
-        """The messages of its documents, one for each place.
+        """The messages of the documents, one for each place.
 
         Raises:
             RuntimeError: An Executor has added or removed documents before a join.
         """
         docs = list(self.message.data.docs.docs)
         if len(docs) != len(self.places):
-            raise RuntimeError(f"{len(docs)} documents where {len(self.places)} were sent: they can't be joined")
+            raise RuntimeError(
+                f"an Executor returned {len(docs)} documents for {len(self.places)}: the branches can't be joined"
+            )
         return docs
 
     def with_docs(self, docs: Iterable[Any], places: Sequence[int]) -> Parcel:
         """The same request with other documents."""
         message = self.message
-        twin = Request(header=message.header, parameters=message.parameters)
-        twin.data.docs.docs.extend(docs)
-        return Parcel(None, places, twin)
+        copy = Request(header=message.header, parameters=message.parameters)
+        copy.data.docs.docs.extend(docs)
+        return Parcel(None, places, copy)
 
 
 class Router:
     """Answers requests with the Executors of a Flow.
 
     Args:
-        nodes: The Executors, each after those that it needs.
-        send: Calls one of them.
+        nodes: The Executors, each after the ones that it needs.
+        send: Calls an Executor.
     """
 
     def __init__(self, nodes: Sequence[Node], send: Send) -> None:
@@ -111,12 +113,12 @@ class Router:
         self._leaves = [node.name for node in nodes if node.name not in needed]
 
     async def answer(self, request: Message) -> tuple[bytes, bool]:
-        """What the Flow answers to a request, and whether an Executor refused it, which ends its way.
+        """The answer of the Flow, and whether it is an error of an Executor, after which no further one is called.
 
-        Documents are in the order of the request, those that an Executor has added behind them.
+        Documents are in the order of the request, followed by those that an Executor has added.
 
         Raises:
-            UnavailableError: An Executor is gone or too slow.
+            UnavailableError: An Executor does not respond in time.
         """
         endpoint = request.header.exec_endpoint
         n_docs = len(request.data.docs.docs)
@@ -127,15 +129,15 @@ class Router:
             busy = [node for node in level if endpoint in node.endpoints and (done[node.name].places or not n_docs)]
             sent = (self._send(node.name, done[node.name].content, endpoint) for node in busy)
             answers = [await next(sent)] if len(busy) == 1 else await asyncio.gather(*sent)
-            for node, (content, is_refused) in zip(busy, answers, strict=True):
-                if is_refused:
+            for node, (content, is_error) in zip(busy, answers, strict=True):
+                if is_error:
                     return content, True
                 done[node.name] = Parcel(content, done[node.name].places)
         return _joined([done[name] for name in self._leaves]).content, False
 
 
 def _accepted(when: Condition | None, parcel: Parcel) -> Parcel:
-    """The request with the documents that a condition accepts."""
+    """The request with only the documents that a condition accepts."""
     if when is None or not parcel.places:
         return parcel
     pairs = zip(parcel.docs(), parcel.places, strict=True)
@@ -146,7 +148,7 @@ def _accepted(when: Condition | None, parcel: Parcel) -> Parcel:
 
 
 def _joined(parcels: Sequence[Parcel]) -> Parcel:
-    """Several branches as one request: each document once, in the order of the request."""
+    """The branches joined into one request: each document once, in the order of the request."""
     filled = [parcel for parcel in parcels if parcel.places] or parcels[:1]
     if len(filled) == 1:
         return filled[0]
@@ -154,19 +156,19 @@ def _joined(parcels: Sequence[Parcel]) -> Parcel:
     for parcel in filled:
         for place, doc in zip(parcel.places, parcel.docs(), strict=True):
             if place in docs:
-                _unite(docs[place], doc)
+                _merge(docs[place], doc)
             else:
                 docs[place] = doc
     places = sorted(docs)
     return filled[0].with_docs((docs[place] for place in places), places)
 
 
-def _unite(doc: Any, other: Any) -> None:
-    """Adds to a document what another branch has found out about it: entries of dicts, and fields that are empty."""
+def _merge(doc: Any, other: Any) -> None:
+    """Merges the result of another branch into a document: adds the entries of dicts, and fills empty fields."""
     for name, value in other.data.items():
-        mine = doc.data[name]
-        if value.WhichOneof("content") == "dict" == mine.WhichOneof("content"):
+        target = doc.data[name]
+        if value.WhichOneof("content") == "dict" == target.WhichOneof("content"):
             for key, entry in value.dict.data.items():
-                mine.dict.data[key].CopyFrom(entry)
-        elif mine.WhichOneof("content") in (None, "text") and not mine.text:
-            mine.CopyFrom(value)
+                target.dict.data[key].CopyFrom(entry)
+        elif target.WhichOneof("content") in (None, "text") and not target.text:
+            target.CopyFrom(value)

@@ -1,4 +1,4 @@
-"""Starts and stops Flows: checks the YAML, the ports and the time it takes, and leaves nothing behind."""
+"""Starts and stops Flows: checks the YAML and the ports, limits the start time, and ends all processes."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
 
 Kind = Literal["index", "query"]
 CLOSE_S = 60.0
-"""Seconds for a Flow to finish its requests and write its snapshots; acknowledged documents are safe without."""
+"""Seconds for a Flow to finish its requests and write its snapshots; acknowledged documents are stored already."""
 CLOSE_BROKEN_S = 5.0
-"""Seconds for a Flow that has lost a process, or did not start: the others may wait for each other for ever."""
+"""Seconds for a Flow that lost a process or did not start: its other processes may wait for each other forever."""
 NOTICE_S = 2.0
-"""Seconds in which a service that has lost a process still answers, with status 503, before it is closed."""
+"""Seconds during which a service that lost a process still answers, with status 503, before it is closed."""
 PODS = resource_folder("pods")
 FLOWS = resource_folder("flows")
 
 
 @contextmanager
 def _without_gc() -> Iterator[None]:
-    """Switches garbage collection off, which takes an eighth of the time of an import and finds nothing."""
+    """Disables garbage collection, which takes an eighth of the time of an import and frees nothing."""
     gc.disable()
     try:
         yield
@@ -61,27 +61,27 @@ def _without_gc() -> Iterator[None]:
 
 
 def prepare_jina() -> None:
-    """Sets what Jina reads from the environment when it is imported, and imports docarray, torch with it, and Jina.
+    """Sets the environment variables that Jina reads on import, and imports docarray (which imports torch) and Jina.
 
-    Call it before the first import of any of them: Jina makes folders in the home folder as it is imported, and fails
-    where none can be made.
+    Call it before any other import of these: Jina creates folders in the home folder on import, and fails if it
+    can't.
 
-    Executors are started by fork, which shares what is imported already and starts a Flow in seconds. This process
-    must not have run torch, or a forked Executor hangs in its first OpenMP region until the start's time limit;
-    importing torch, as docarray does, is safe.
+    Executors are started by fork, which shares imported modules and starts a Flow in seconds. This process must not
+    have run torch, or a forked Executor hangs in its first OpenMP region until the time limit of the start; importing
+    torch, as docarray does, is safe.
     """
     os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Where Executors listen. Jina's own default is all interfaces, whatever address the gateway is given.
+    # The address of Executors. By default they listen on all interfaces, whatever the address of the gateway.
     os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
-    # gRPC would look for the Executors through a proxy, where one is set.
+    # Otherwise gRPC connects to the Executors through a configured proxy.
     os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "fork")
-        # All four come from Jina: our start method, that it can't be set once a process was spawned, as some
-        # benchmarks do (it is fork all the same), a package its hub client uses, and an Executor's module loaded by
-        # path in a process that has it already.
+        # All four warnings come from Jina: about the start method set above; that it can't be set after a process
+        # was spawned, as some benchmarks do (it is fork anyway); about a package of its hub client; and about an
+        # Executor's module loaded by path in a process that has already imported it.
         warnings.filterwarnings("ignore", message="multiprocessing start method is set")
         warnings.filterwarnings("ignore", message="failed to set multiprocessing start_method")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -95,7 +95,7 @@ def prepare_jina() -> None:
 
 
 def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read_paths: bool) -> dict[str, Any]:
-    """The values of the `${{ CONTEXT.x }}` of a Flow's YAML but `service`; the arguments are `running_flow`'s."""
+    """The values of `${{ CONTEXT.x }}` in a Flow's YAML, with an empty `service`; arguments as for `running_flow`."""
     return {
         "model": collection.model.family,
         "vector_indexer": _pod(collection.model.family, "vector_indexer"),
@@ -114,22 +114,22 @@ def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read
 
 
 def flow_path(kind: Kind, settings: Settings) -> Path:
-    """The YAML of a Flow; there is one more for a service that is searched and written to."""
+    """The YAML of a Flow; a writable query Flow has a file of its own."""
     return FLOWS / f"flow-{kind}{'-writable' if kind == 'query' and settings.writable else ''}.yml"
 
 
 @contextmanager
 def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read_paths: bool = False) -> Iterator[Flow]:
-    """A started Flow; it and all its processes are gone when the block is left.
+    """Starts a Flow for the block, and ends it with all its processes afterwards.
 
     Args:
-        kind: Whether it indexes or answers queries.
-        collection: What it works on.
+        kind: Whether the Flow indexes or answers queries.
+        collection: The collection of the Flow.
         settings: Host, port (gRPC is on the next one), replicas, shards, threads, precision, time limit.
-        read_paths: Whether pictures may be named by path; for the indexing job's own Flow only.
+        read_paths: Whether requests may give pictures by path; only for the private Flow of an indexing job.
 
     Raises:
-        StateError: A port is taken, the YAML is wrong, the store can't be read, or an Executor did not start.
+        StateError: A port is in use, the YAML is invalid, the store can't be read, or an Executor did not start.
     """
     prepare_jina()
     with ExitStack() as resources:
@@ -138,17 +138,17 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
             (grpc_address(settings.host, has_keys=settings.keys is not None), settings.port + 1),
         ):
             service_ports(resources, address, port)
-        # Makes the store where there is none, or the Executors would race each other to it; and a store that can't be
-        # read is reported here in one line, instead of by an Executor's traceback.
+        # Creates the store if it does not exist, so that the Executors don't race to create it; and reports a store
+        # that can't be read in one line instead of an Executor's traceback.
         collection.store(writable=settings.writable or kind == "index").close()
         flow = _load(kind, collection, settings, resources, read_paths=read_paths)
         from jina.excepts import RuntimeFailToStart
 
-        # What is here by now stays until the end. Unfrozen, every garbage collection reads it again, makes the forked
-        # Executors copy its pages, and takes most of a second as the program exits.
+        # The objects that exist now stay until the end. Unfrozen, every garbage collection would visit them, make the
+        # forked Executors copy their pages, and take most of a second when the program exits.
         gc.freeze()
         output = CapturedOutput()
-        # Where a part fails to start, Jina closes the Flow itself, and waits for ever for the gateway, which waits
+        # If a part fails to start, Jina closes the Flow itself, and would wait forever for the gateway, which waits
         # for that part.
         flow.close = partial(close_within, partial(ExitStack.close, flow), CLOSE_BROKEN_S)
         with signals_as_interrupt():
@@ -164,14 +164,14 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
 
 
 def _pod(family: str, name: str) -> str:
-    """The pod of that name: the family's own, where it has one."""
-    own = f"{family}/{name}"
-    return own if (PODS / f"{own}.yml").is_file() else name
+    """The path of a pod below `PODS`, without its ending: that of the family if there is one, else the general one."""
+    of_family = f"{family}/{name}"
+    return of_family if (PODS / f"{of_family}.yml").is_file() else name
 
 
 def _load(kind: Kind, collection: Collection, settings: Settings, resources: ExitStack, *, read_paths: bool) -> Flow:
-    """The Flow of a YAML, not started; its ports and the folder of its locks are held by `resources`."""
-    # What every Executor imports, once, before they are forked.
+    """The Flow, not started; `resources` holds its ports and the folder of its locks."""
+    # Modules that every Executor imports, imported once before the fork.
     with _without_gc():
         import filelock  # noqa: F401
         import uvloop
@@ -187,7 +187,7 @@ def _load(kind: Kind, collection: Collection, settings: Settings, resources: Exi
     config = ServiceConfig.of(settings, str(collection.root.resolve()), "/index" if kind == "index" else "/search")
     context["service"] = escaped(json.dumps({"config": asdict(config), "nodes": to_plain(nodes)}))
     apply_patches(Path(resources.enter_context(temporary_folder("locks"))))
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Jina sets it, too, when some loops are there already
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Jina also sets it, but after some loops exist
     for _ in range(TRIES):
         try:
             flow: Flow = Flow.load_config(str(path), context=context)
@@ -197,14 +197,14 @@ def _load(kind: Kind, collection: Collection, settings: Settings, resources: Exi
             raise StateError(f"{path.name} could not be loaded: {error}") from error
         if _ports_are_held(flow, resources):
             return flow
-    raise StateError("no free ports were found for the parts of the Flow: close some programs")
+    raise StateError("no free ports were found for the parts of the Flow: close programs that use many ports")
 
 
 def _ports_are_held(flow: Flow, resources: ExitStack) -> bool:
-    """Holds the ports of the Executors, which Jina chose at random; False where another program has one of them.
+    """Reserves the ports of the Executors, which Jina chose at random; False if another program uses one of them.
 
     Raises:
-        StateError: No port can be held at all, for want of files, say.
+        StateError: No port can be reserved at all, for example because too many files are open.
     """
     chosen = [port for _, executor in flow for pod in executor.all_args for port in pod.port]
     with ExitStack() as holders:
@@ -213,28 +213,28 @@ def _ports_are_held(flow: Flow, resources: ExitStack) -> bool:
                 holders.enter_context(held(LOOPBACK, port))
         except OSError as error:
             if error.errno not in TAKEN:
-                raise StateError(f"no port can be had for a part of the Flow: {reason(error)}") from error
+                raise StateError(f"a port for a part of the Flow can't be reserved: {reason(error)}") from error
             return False
         resources.push(holders.pop_all())
         return True
 
 
 def _start_failure(flow: Flow, settings: Settings) -> str:
-    """The message for a Flow that did not start; only Jina's own log has which Executor it was."""
+    """The message for a Flow that did not start; only Jina's log says which Executor failed."""
     names = ", ".join(name for name, _ in flow if name != "gateway")
     return (
         f"the Flow did not start within {settings.start_timeout_s:.0f} s, or one of its parts failed; "
-        f"see the log above for which of {names} and why"
+        f"the log above has the reason (parts: {names})"
     )
 
 
 def serve_until_stopped(flow: Flow | None = None) -> str:
-    """Blocks until Ctrl-C or SIGTERM, or until a process of the Flow has ended by itself.
+    """Blocks until Ctrl-C or SIGTERM, or until a process of the Flow ends unexpectedly.
 
-    To be called inside `running_flow`, which then cleans up.
+    Call it inside `running_flow`, which then cleans up.
 
     Returns:
-        The processes that have ended; empty where the program was told to stop.
+        The names and exit codes of processes that ended unexpectedly; empty if the program was asked to stop.
     """
     with suppress(KeyboardInterrupt):
         processes = multiprocessing.active_children()
@@ -247,5 +247,5 @@ def serve_until_stopped(flow: Flow | None = None) -> str:
 
 
 def _is_whole(flow: Flow) -> bool:
-    """Whether all processes of a Flow are there."""
+    """Whether all processes of a Flow are running."""
     return bool(len(multiprocessing.active_children()) >= flow.num_pods)

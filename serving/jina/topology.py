@@ -1,4 +1,4 @@
-"""The YAML of a Flow, checked before Jina reads it: Jina starts a Flow with a misspelt `needs` and serves wrongly."""
+"""Checks the YAML of a Flow before Jina reads it, because Jina starts a Flow with a misspelt `needs`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _OPERATORS = {"$eq": True, "$neq": False}
 
 
 def read_topology(path: Path, context: dict[str, Any]) -> list[Node]:
-    """The Executors of a Flow, each after those that it needs, with the endpoints that its class declares.
+    """The Executors of a Flow, each after the ones that it needs, with the endpoints of its class.
 
     Args:
         path: The Flow's YAML.
-        context: The values that its `${{ CONTEXT.x }}` stand for.
+        context: The values of `${{ CONTEXT.x }}` in the YAML.
 
     Raises:
-        StateError: An unknown key, a name that is not there or there twice, a missing file, or another `when:` than
-            of the modality.
+        StateError: An unknown key, an unknown or duplicate name, a missing file, or a `when:` that is not of the
+            modality.
     """
     try:
         text = path.read_text("utf8")
@@ -40,11 +40,11 @@ def read_topology(path: Path, context: dict[str, Any]) -> list[Node]:
     except (OSError, yaml.YAMLError) as error:
         raise StateError(f"{path}: {error}") from error
     if not isinstance(flow, dict) or not isinstance(flow.get("executors"), list):
-        raise StateError(f"{path}: no list of executors in it")
+        raise StateError(f"{path}: the list `executors` is missing")
     _check_keys(path, "the Flow", flow, _FLOW_KEYS)
     unknown = sorted({name for name in _CONTEXT.findall(text) if name not in context})
     if unknown:
-        raise StateError(f"{path}: nothing stands for CONTEXT.{', CONTEXT.'.join(unknown)}")
+        raise StateError(f"{path}: no value for CONTEXT.{', CONTEXT.'.join(unknown)}")
     nodes: list[Node] = []
     for executor in flow["executors"]:
         nodes.append(_node(path, executor, context, [GATEWAY, *(node.name for node in nodes)]))
@@ -59,9 +59,9 @@ def _node(path: Path, executor: dict[str, Any], context: dict[str, Any], before:
     for needed in needs:
         if needed not in before:
             known = ", ".join(sorted(before))
-            raise StateError(f"{path}: {name} needs {needed!r}, which is no Executor before it ({known})")
+            raise StateError(f"{path}: {name} needs {needed!r}, which is not an Executor before it ({known})")
     if name in before:
-        raise StateError(f"{path}: two Executors are called {name!r}")
+        raise StateError(f"{path}: two Executors have the name {name!r}")
     endpoints = _endpoints(path, name, str(executor.get("uses", "")), context)
     return Node(name, needs or (before[-1],), _condition(path, name, executor.get("when")), endpoints)
 
@@ -73,34 +73,34 @@ def _condition(path: Path, name: str, when: Any) -> Condition | None:
         case {"modality": dict(rule)} if len(when) == len(rule) == 1 and _OPERATORS.keys() >= rule.keys():
             ((operator, modality),) = rule.items()
             return Condition(str(modality), _OPERATORS[operator])
-    raise StateError(f"{path}: {name} has when: {when}; known are {{modality: {{$eq: ...}}}} and $neq")
+    raise StateError(f"{path}: {name} has when: {when}; only {{modality: {{$eq: ...}}}} and $neq are supported")
 
 
 def _endpoints(path: Path, name: str, uses: str, context: dict[str, Any]) -> frozenset[str]:
     """The endpoints that the class of an Executor declares with `@requests(on=...)`."""
     pod = path.parent / _CONTEXT.sub(lambda match: str(context[match[1]]), uses)
     if not pod.is_file():
-        raise StateError(f"{path}: {name} uses {pod.resolve()}, and there is no such file")
+        raise StateError(f"{path}: {name} uses {pod.resolve()}, which does not exist")
     settings = yaml.load(pod.read_text("utf8"), Loader=yaml.SafeLoader)
     if not isinstance(settings, dict) or "jtype" not in settings:
-        raise StateError(f"{pod}: no jtype, so it names no Executor")
+        raise StateError(f"{pod}: the key `jtype` with the class of the Executor is missing")
     for module in settings.get("py_modules", []):
         if find_spec(module) is None:
-            raise StateError(f"{pod}: py_modules names {module}, and there is no such module")
+            raise StateError(f"{pod}: py_modules has {module}, which does not exist")
         executor = getattr(import_module(module), settings["jtype"], None)
         if executor is not None:
             return frozenset(executor.requests_by_class[executor.__name__])
-    raise StateError(f"{pod}: none of py_modules has a class {settings['jtype']}")
+    raise StateError(f"{pod}: no module of py_modules has a class {settings['jtype']}")
 
 
-def _check_keys(path: Path, where: str, found: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(found) - known)
+def _check_keys(path: Path, where: str, mapping: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(mapping) - known)
     if unknown:
         raise StateError(f"{path}: {where} has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
 
 
 def to_plain(nodes: Sequence[Node]) -> list[Any]:
-    """Nodes as JSON has them, for `from_plain`."""
+    """The nodes as JSON values, for `from_plain`."""
     return [
         [node.name, node.needs, node.when and [node.when.modality, node.when.is_equal], sorted(node.endpoints)]
         for node in nodes
@@ -108,7 +108,7 @@ def to_plain(nodes: Sequence[Node]) -> list[Any]:
 
 
 def from_plain(plain: list[Any]) -> list[Node]:
-    """The nodes that `to_plain` was given."""
+    """The nodes of the JSON values of `to_plain`."""
     return [
         Node(name, tuple(needs), when and Condition(*when), frozenset(endpoints))
         for name, needs, when, endpoints in plain

@@ -1,7 +1,7 @@
 """Jina's WebSocket protocol on the HTTP port: the requests of gRPC, for `jina.Client(protocol="websocket")`.
 
-A message is a request as bytes, and so is each answer; a message of one zero byte ends the connection. Jina's own
-WebSocket server would need another port, and would pass none of the service's middleware.
+Each message is a request or an answer as bytes; a message of one zero byte ends the connection. Jina's WebSocket server
+would need another port and bypass the service's middleware.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from serving.jina.flow_calls import UnavailableError
 SUBPROTOCOL = "bytes"
 END = b"\0"
 MAX_IN_FLIGHT = 8
-"""Requests that are worked on at a time, of all connections."""
+"""Most requests in progress, over all connections."""
 MAX_REASON_BYTES = 120
 """A close frame has room for 123."""
 
@@ -29,7 +29,7 @@ def add_websocket(app: FastAPI, requests: ClientRequests) -> None:
     slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     @app.websocket("/")
-    async def talk(websocket: WebSocket) -> None:
+    async def serve(websocket: WebSocket) -> None:
         if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
             await websocket.close(WS_1003_UNSUPPORTED_DATA)
             return
@@ -45,7 +45,7 @@ def add_websocket(app: FastAPI, requests: ClientRequests) -> None:
             await websocket.close(WS_1008_POLICY_VIOLATION, _shortened(str(error)))
         except UnavailableError as error:
             await websocket.close(WS_1011_INTERNAL_ERROR, _shortened(f"a part of the service does not answer: {error}"))
-        except (WebSocketDisconnect, KeyError):  # the client has gone, or sent a text, which has no bytes
+        except (WebSocketDisconnect, KeyError):  # the client has disconnected, or sent text instead of bytes
             return
 
 

@@ -59,7 +59,7 @@ def test_a_port_of_ipv6_that_is_taken_is_told(run_app: RunApp, toy_workspace: Pa
         done = run_app("-t", "query_restful", "-w", toy_workspace, "--host", "[::1]", "--port", str(port))
     assert done.returncode == 1
     assert f"port {port} on ::1 can't be used" in done.stderr
-    assert "another with --port" in done.stderr
+    assert "another port with --port" in done.stderr
 
 
 @ipv6
@@ -77,7 +77,7 @@ def test_names_and_addresses() -> None:
 
 @pytest.mark.parametrize(
     ("host", "told"),
-    [("not a name", "no address of that name is known"), ("192.0.2.1", "this machine has no such address")],
+    [("not a name", "the name has no known address"), ("192.0.2.1", "this machine does not have the address")],
 )
 def test_a_wrong_host_is_told(run_app: RunApp, toy_workspace: Path, host: str, told: str) -> None:
     done = run_app("-t", "query_restful", "-w", toy_workspace, "--host", host)

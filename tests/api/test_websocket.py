@@ -59,8 +59,8 @@ def test_a_good_request_and_an_end(connection: ClientConnection) -> None:
         (request(TEXT, executors=".*"), "target_executor"),
         (request(TEXT, "/index"), "'/index' is not served here"),
         (request(TEXT, "/snapshot"), "is not served here"),
-        (b"no request", "no request"),
-        (b"", "no request"),
+        (b"no request", "not a Jina request"),
+        (b"", "not a Jina request"),
     ],
 )
 def test_what_is_refused(connection: ClientConnection, message: bytes, told: str) -> None:
@@ -74,7 +74,7 @@ def test_what_is_refused(connection: ClientConnection, message: bytes, told: str
 def test_no_file_is_read(connection: ClientConnection) -> None:
     connection.send(request(MediaDoc(id="h", modality="image", uri="/etc/passwd")))
     answered = connection.recv(LIMIT_S)
-    assert b"is not read" in answered
+    assert b"are not read" in answered
     assert b"root:" not in answered
 
 

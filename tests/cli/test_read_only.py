@@ -113,5 +113,5 @@ def test_nothing_is_written_to_a_home(home: str | None, tmp_path: Path) -> None:
 
 def test_no_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    with pytest.raises(StateError, match=r"no temporary folder can be made.*set TMPDIR"), temporary_folder("locks"):
+    with pytest.raises(StateError, match=r"a temporary folder can't be created.*set TMPDIR"), temporary_folder("locks"):
         pass

@@ -79,5 +79,5 @@ def test_no_file_to_be_had_ends_the_start(toy_workspace: Path, monkeypatch: pyte
 
     collection = Collection.open(toy_workspace / "toy-data")
     monkeypatch.setattr("serving.jina.supervisor.held", refuse)
-    with ExitStack() as held, pytest.raises(StateError, match=r"no port can be had.*too many open files.*ulimit -n"):
+    with ExitStack() as held, pytest.raises(StateError, match=r"can't be reserved.*too many open files.*ulimit -n"):
         _load("query", collection, Settings(), held, read_paths=False)

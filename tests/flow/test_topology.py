@@ -47,12 +47,12 @@ def test_the_endpoints_of_an_executor_are_those_its_class_declares(context: dict
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("needs: image_loader", "needs: image_lodaer", "'image_lodaer', which is no Executor before it"),
+        ("needs: image_loader", "needs: image_lodaer", "'image_lodaer', which is not an Executor before it"),
         ("    replicas:", "    replcas:", "unknown keys replcas"),
-        ("../pods/kv_indexer.yml", "../pods/kv_index.yml", "no such file"),
+        ("../pods/kv_indexer.yml", "../pods/kv_index.yml", "which does not exist"),
         ("CONTEXT.threads", "CONTEXT.treads", "CONTEXT.treads"),
-        ("name: image_encoder", "name: image_loader", "two Executors are called 'image_loader'"),
-        ("executors:", "executers:", "no list of executors"),
+        ("name: image_encoder", "name: image_loader", "two Executors have the name 'image_loader'"),
+        ("executors:", "executers:", "the list `executors` is missing"),
         ("jtype: Flow", "jtype: [Flow", "flow-index.yml"),
         ("{$eq: text}", "{$gt: text}", "text_encoder has when: {'modality': {'$gt': 'text'}}"),
         ("{modality: {$eq: text}}", "{mime_type: {$eq: text}}", "text_encoder has when:"),
@@ -70,5 +70,5 @@ def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, n
 
 
 def test_an_unknown_model_has_no_pods(context: dict[str, Any]) -> None:
-    with pytest.raises(StateError, match="no such file"):
+    with pytest.raises(StateError, match="which does not exist"):
         read_topology(FLOWS / "flow-query.yml", {**context, "model": "clap"})

@@ -97,7 +97,7 @@ def test_no_socket_to_be_had_ends_the_search(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(OSError, match="too many open files"):
         reserve_port_pair()
     monkeypatch.setattr("serving.jina.ports.held", _taken)
-    with pytest.raises(OSError, match="no two free ports in a row"):
+    with pytest.raises(OSError, match="no two consecutive free ports"):
         reserve_port_pair()
 
 

@@ -154,7 +154,7 @@ def test_an_executor_that_is_gone_is_reported_and_counted(nodes_of: Callable[...
 
 def test_half_a_character_is_refused_before_it_is_sent(nodes_of: Callable[..., list[Node]]) -> None:
     executors = Executors()
-    with pytest.raises(InputError, match="can't be passed on"):
+    with pytest.raises(InputError, match="can't be sent to the Flow"):
         asyncio.run(calls_of(nodes_of("query"), executors)([doc(TEXT)], "/search", {"where": "\ud800"}))
     assert executors.called == []
 
