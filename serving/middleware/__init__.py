@@ -1,16 +1,16 @@
 """The middleware that a request passes before it reaches a route.
 
-Each is an ASGI middleware in a file of its own. From the outside in, and why in this order:
+Each file has one ASGI middleware. From the outermost to the innermost, with the reason for the order:
 
-    SecurityHeaders    on every answer, also on the refusals of the others and on a bug's 500
+    SecurityHeaders    on every answer, including refusals by the others and the 500 of a bug
     Addresses          checks the Host and Origin headers
-    CORS, Starlette's  a preflight carries no key, and a page may read a refusal only with CORS headers on it
+    CORS (Starlette)   before ApiKeys: a preflight has no key, and a page can read a refusal only with CORS headers
     ApiKeys            checks the API key
-    RateLimit          counts by key, so it stands behind ApiKeys
+    RateLimit          after ApiKeys, because it counts by key
     BodyLimit          reads the whole body, so that slow senders take no slots of ConcurrencyLimit
-    ConcurrencyLimit   admits as many requests as the machine can work on, and sheds the rest
+    ConcurrencyLimit   admits as many requests as the machine can process, and rejects the rest
 
-A refusal is problem+json (RFC 9457), or the response that `answer` makes of the problem.
+A refusal is problem+json (RFC 9457), or the response that `answer` returns for the problem.
 Lifespan scopes pass all middleware, WebSocket all but Addresses.
 """
 

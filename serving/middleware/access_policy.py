@@ -1,4 +1,4 @@
-"""The middleware of the service, in their order and with their limits."""
+"""The middleware of the service, in order and with their limits."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from serving.config import ServiceConfig
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 2**20
 """The largest picture as base64, and a megabyte for the other fields."""
 AT_ONCE, WAITING = 32, 96
-"""Requests in work at a time, which keeps batches full, and in the queue; more are rejected."""
+"""Most requests in progress, enough to keep batches full, and most in the queue; further ones are rejected."""
 OPEN_PATHS = ("/", "/map.html", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode")
 
 
 def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.Answer) -> None:
-    """Adds the middleware that a configuration asks for; `answer` makes the responses of refusals.
+    """Adds the configured middleware; `answer` returns the response of a refusal.
 
-    The middleware that is added last is the outermost.
+    The middleware added last is the outermost.
     """
     app.add_middleware(
         middleware.ConcurrencyLimit, n_at_once=AT_ONCE, n_waiting=WAITING, exempt=_is_health, answer=answer

@@ -1,4 +1,4 @@
-"""Addresses: the host names of the service, and the origins of pages that may use it."""
+"""Addresses: checks the host name of requests and the origin of pages that send them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from serving.middleware.problem import Answer, Problem, problem_json, refuse
 
 
 class Addresses:
-    """Refuses requests for another host name, and requests of pages of other origins.
+    """Refuses requests for other host names, and requests from pages of other origins.
 
-    The first prevents DNS rebinding. The second prevents a page from writing without reading the answer: CORS keeps
-    only the answer from it.
+    The host check prevents DNS rebinding. The origin check prevents pages from writing: CORS only prevents them from
+    reading the answer.
 
     Args:
-        app: What is behind it.
-        hosts: Names in the Host header, without a port; none for all.
-        origins: Origins beside the service's own; none for all.
-        answer: Makes the response of a refusal.
+        app: The next application.
+        hosts: Allowed names in the Host header, without a port; empty to allow all.
+        origins: Allowed origins besides the service's own; empty to allow all.
+        answer: Returns the response of a refusal.
     """
 
     def __init__(
@@ -33,22 +33,24 @@ class Addresses:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on requests with an allowed host and origin."""
-        is_asked = scope["type"] in ("http", "websocket")
-        problem = self._problem(Headers(scope=scope)) if is_asked else None
+        is_checked = scope["type"] in ("http", "websocket")
+        problem = self._problem(Headers(scope=scope)) if is_checked else None
         if problem is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})  # before it is accepted: 403
+            await send(
+                {"type": "websocket.close", "code": 1008, "reason": ""}
+            )  # not accepted yet, so the client gets 403
         else:
             await refuse(self._answer, problem, scope, receive, send)
 
     def _problem(self, headers: Headers) -> Problem | None:
         host = headers.get("host", "").lower()
         if self.hosts and name_of(host) not in self.hosts:
-            return Problem(421, f"{host[:80]!r} is no host name of this service: add it with --trust_host")
+            return Problem(421, f"{host[:80]!r} is not a host name of this service: add it with --trust_host")
         origin = headers.get("origin", "").lower()
-        is_own = origin.partition("://")[2] == host
-        if self.origins and origin and not is_own and origin not in self.origins:
+        is_same_origin = origin.partition("://")[2] == host
+        if self.origins and origin and not is_same_origin and origin not in self.origins:
             return Problem(
                 403, f"pages of {origin[:80]!r} may not use this service: add the origin with --trust_origin"
             )

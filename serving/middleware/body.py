@@ -15,22 +15,21 @@ _BODILESS = {"GET", "HEAD", "OPTIONS"}
 
 
 class BodyLimit:
-    """Reads a body whole, counting what arrives, before anything behind it runs.
+    """Reads the whole body, counting its bytes, before the next application runs.
 
-    Every route of this service reads the whole body anyway. Reading it here costs no more memory, makes the
-    limit hold for chunked bodies too, whatever the route does with them, and leaves the places of
-    ConcurrencyLimit to requests that can be worked on. Starlette's own limit of body sizes counts while the
-    route reads: it has no limit of time, and knows nothing of the other requests.
+    Every route of this service reads the whole body anyway. Reading it here costs no more memory, applies the limit to
+    chunked bodies too, and leaves the slots of ConcurrencyLimit to requests that have arrived. Starlette's limit of
+    body sizes counts while the route reads, has no time limit, and ignores other requests.
 
-    A body over the limit is answered 413 as soon as that shows, without reading it where Content-Length says
-    so; one that is too slow 408; and one for which there is no room beside the others 503.
+    A body over the limit is answered 413 as soon as that is known, without reading it if Content-Length exceeds the
+    limit; a body that is too slow 408; and a body that exceeds the limit on all bodies together 503.
 
     Args:
-        app: What is behind it.
+        app: The next application.
         max_bytes: The largest body.
-        timeout_s: How long a body may take.
-        max_held_bytes: For the bodies of all requests together, until each is answered; None for 4 * max_bytes.
-        answer: Makes the response of a refusal.
+        timeout_s: Time limit for receiving a body, in seconds.
+        max_held_bytes: Limit on the bodies of all requests together, until each is answered; None for 4 * max_bytes.
+        answer: Returns the response of a refusal.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class BodyLimit:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what has a body within the limits, or none."""
+        """Passes on requests without a body, or with one within the limits."""
         if scope["type"] != "http" or not _may_have_body(scope):
             await self.app(scope, receive, send)
             return
@@ -65,7 +64,7 @@ class BodyLimit:
             self.held_bytes -= body.n_bytes
 
     async def _read(self, body: _Body, scope: Scope, receive: Receive) -> Problem | None:
-        """Fills `body`, and says what is wrong with it; it is not whole where the client has gone."""
+        """Fills `body` and returns its problem, if any; `body` stays incomplete if the client disconnects."""
         if _declared_bytes(scope) > self.max_bytes:
             return self._too_large()
         try:
@@ -78,27 +77,26 @@ class BodyLimit:
                     if body.n_bytes > self.max_bytes:
                         return self._too_large()
                     if self.held_bytes > self.max_held_bytes:
-                        return Problem(503, "too many large requests at once: try again", {"Retry-After": "1"})
+                        return Problem(503, "too many large requests at once: try again later", {"Retry-After": "1"})
         except TimeoutError:
             return Problem(408, f"the body did not arrive within {self.timeout_s:g} s")
         return None
 
     def _too_large(self) -> Problem:
-        return Problem(413, f"the body is larger than {self.max_bytes:,} bytes: send less at once")
+        return Problem(413, f"the body is larger than {self.max_bytes:,} bytes: split the request")
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, and closes the connection in a way that lets the client see the answer.
+        """Answers, and closes the connection so that the client still receives the answer.
 
-        Closing while data is still coming in resets the connection, and a client that has not finished sending
-        then loses the answer, too. So the end of the answer is held back for a moment while the rest is thrown
-        away.
+        Closing while data arrives resets the connection, and a client that has not finished sending loses the answer.
+        So the end of the answer is delayed while the rest of the body is read and discarded.
         """
 
-        async def send_all_but_the_end(message: Message) -> None:
+        async def send_without_end(message: Message) -> None:
             await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
 
         closing = Problem(problem.status, problem.detail, {**problem.headers, "Connection": "close"})
-        await refuse(self._answer, closing, scope, receive, send_all_but_the_end)
+        await refuse(self._answer, closing, scope, receive, send_without_end)
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 while (await receive()).get("more_body", False):
@@ -107,7 +105,7 @@ class BodyLimit:
 
 
 class _Body:
-    """What has arrived of a body."""
+    """The part of a body that has arrived."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -115,7 +113,7 @@ class _Body:
         self.is_whole = False
 
     def add(self, message: Message) -> int:
-        """Takes a part in, and returns its size."""
+        """Adds a part, and returns its size in bytes."""
         part: bytes = message.get("body", b"")
         self._received += part
         self.n_bytes += len(part)
@@ -123,14 +121,14 @@ class _Body:
         return len(part)
 
     def replayed(self, receive: Receive) -> Receive:
-        """A `receive` that gives the body first, and then what else the client does."""
-        given = False
+        """A `receive` that returns the body first, then the later messages of the client."""
+        is_sent = False
 
         async def receive_again() -> Message:
-            nonlocal given
-            if given:
+            nonlocal is_sent
+            if is_sent:
                 return await receive()
-            given = True
+            is_sent = True
             content, self._received = bytes(self._received), bytearray()
             return {"type": "http.request", "body": content, "more_body": False}
 
@@ -145,6 +143,6 @@ def _may_have_body(scope: Scope) -> bool:
 
 
 def _declared_bytes(scope: Scope) -> int:
-    """What Content-Length says; 0 where it says nothing, or nonsense, which the server refuses by itself."""
+    """The value of Content-Length, 0 if it is missing or invalid; the server itself refuses invalid ones."""
     length = Headers(scope=scope).get("content-length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0

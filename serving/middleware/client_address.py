@@ -1,4 +1,4 @@
-"""Which client a request comes from."""
+"""The address of the client that sent a request."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from starlette.types import Scope
 Network = IPv4Network | IPv6Network
 
 
-def networks(named: Sequence[str]) -> list[Network]:
-    """Addresses and networks (`10.0.0.0/8`) as networks.
+def networks(texts: Sequence[str]) -> list[Network]:
+    """The networks of addresses and networks (`10.0.0.0/8`).
 
     Raises:
-        ValueError: One is neither.
+        ValueError: A text is neither.
     """
-    return [ip_network(name) for name in named]
+    return [ip_network(text) for text in texts]
 
 
 def client_name(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
-    """The client's address, or its /64 network for IPv6, of which one machine has all addresses.
+    """The client's address, or its /64 network for IPv6, because one machine can use all addresses of a /64.
 
-    X-Forwarded-For is believed only as far as trusted proxies wrote it: read from its end, the first address
-    that is no trusted proxy's is the client's. All that stands before it the client may have made up.
+    Only the part of X-Forwarded-For that trusted proxies wrote is used: read from its end, the first address that does
+    not belong to a trusted proxy is the client's. The client can forge everything before it.
     """
     peer = str((scope.get("client") or ("",))[0] or "")
     forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
     address = _address(peer)
     while address is not None and forwarded and any(address in network for network in trusted_proxies):
-        named = _address(forwarded.pop())
-        if named is None:
+        previous = _address(forwarded.pop())
+        if previous is None:
             break
-        address = named
+        address = previous
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
     return peer if address is None else str(address)

@@ -1,4 +1,4 @@
-"""ConcurrencyLimit: limits the requests in work and in the queue."""
+"""ConcurrencyLimit: limits the requests in progress and in the queue."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from serving.middleware.problem import Answer, Paths, Problem, none_of_them, pro
 
 
 class ConcurrencyLimit:
-    """Rejects at once what it can't work on soon: in an unlimited queue every request would be late.
+    """Rejects requests that would wait too long, because in an unlimited queue every request would be late.
 
-    A place is free again when the answer is made. How fast the client then takes its last part is its own
-    affair, so one that reads slowly, or has gone, keeps no place.
+    A slot is released when the last part of the answer is ready to send, so a client that reads it slowly, or has
+    disconnected, keeps no slot.
 
     Args:
-        app: What is behind it.
-        n_at_once: How many requests are worked on at the same time.
-        n_waiting: How many more may wait for a place; None for as many as `n_at_once`.
-        max_wait_s: How long they wait before they are shed, too.
-        exempt: Requests that are let in without counting, such as health checks.
-        answer: Makes the response of a refusal, which is 503 with Retry-After.
+        app: The next application.
+        n_at_once: Most requests in progress.
+        n_waiting: Most requests that wait for a slot; None for `n_at_once`.
+        max_wait_s: Seconds after which a waiting request is rejected.
+        exempt: Returns whether a request, such as a health check, passes without counting.
+        answer: Returns the response of a refusal, which is 503 with Retry-After.
     """
 
     def __init__(
@@ -38,31 +38,31 @@ class ConcurrencyLimit:
         self.n_at_once = n_at_once
         self.n_waiting = n_at_once if n_waiting is None else n_waiting
         self.max_wait_s = max_wait_s
-        self._places = asyncio.Semaphore(n_at_once)
+        self._slots = asyncio.Semaphore(n_at_once)
         self.n_waiting_now = 0
         self._exempt = exempt
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on when there is a place for it."""
+        """Passes a request on when a slot is free, or refuses it."""
         if scope["type"] != "http" or self._exempt(scope):
             await self.app(scope, receive, send)
-        elif await self._place_is_found():
+        elif await self._acquire_slot():
             await self._pass(scope, receive, send)
         else:
-            problem = Problem(503, "the service is working on as much as it can: try again", {"Retry-After": "1"})
+            problem = Problem(503, "the service is overloaded: try again later", {"Retry-After": "1"})
             await refuse(self._answer, problem, scope, receive, send)
 
-    async def _place_is_found(self) -> bool:
-        if not self._places.locked():
-            await self._places.acquire()  # at once, as nobody is before us
+    async def _acquire_slot(self) -> bool:
+        if not self._slots.locked():
+            await self._slots.acquire()  # returns at once
             return True
         if self.n_waiting_now >= self.n_waiting:
             return False
         self.n_waiting_now += 1
         try:
             async with asyncio.timeout(self.max_wait_s):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             return False
         finally:
@@ -70,20 +70,20 @@ class ConcurrencyLimit:
         return True
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held = True
+        is_held = True
 
-        def leave() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._places.release()
+        def release() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._slots.release()
 
-        async def send_and_leave(message: Message) -> None:
+        async def send_and_release(message: Message) -> None:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                leave()
+                release()
             await send(message)
 
         try:
-            await self.app(scope, receive, send_and_leave)
+            await self.app(scope, receive, send_and_release)
         finally:
-            leave()
+            release()

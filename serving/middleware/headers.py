@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""For our own page: nothing from elsewhere, no script in the page itself, nobody frames it."""
+"""For the pages of the service: no external resources, no inline scripts, no framing."""
 
 DOCS_POLICY = f"{PAGE_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
-"""For Swagger UI, whose page starts it with a script of its own; it shows our schema, nobody's text."""
+"""For Swagger UI, which needs an inline script; it shows the schema of the service and no text of users."""
 
 OTHER_POLICY = "frame-ancestors 'none'"
 
@@ -21,14 +21,14 @@ _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 
 
 class SecurityHeaders:
-    """Adds security headers to every answer; those that a route has set stay.
+    """Adds security headers to every answer; headers that a route has set are kept.
 
-    It says nothing of Cross-Origin-Resource-Policy: pages elsewhere may show our pictures, if CORS lets them.
+    Cross-Origin-Resource-Policy is not set, so that other sites may show the pictures if CORS allows it.
 
     Args:
-        app: What is behind it.
+        app: The next application.
         page_policy: The Content-Security-Policy of HTML.
-        policies: Policies of HTML at certain paths instead, such as the API documents.
+        policies: The policies of HTML at certain paths, such as the API documentation, instead of `page_policy`.
     """
 
     def __init__(self, app: ASGIApp, page_policy: str = PAGE_POLICY, policies: Mapping[str, str] | None = None) -> None:
@@ -37,7 +37,7 @@ class SecurityHeaders:
         self.policies = {"/docs": DOCS_POLICY} if policies is None else dict(policies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything on."""
+        """Passes the request on, and adds the headers to its answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

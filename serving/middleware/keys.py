@@ -1,9 +1,9 @@
 """ApiKeys: keys that allow reading or writing.
 
-A key is `cm_ID_SECRET`, and the secret has 256 random bits. The keys file holds the SHA-256 of each key, not a
-slow hash like scrypt. A slow hash makes it dear to try out the passwords people think of. Nobody can try out
-2^256 secrets, fast hash or slow, and a slow one would let anybody who sends wrong keys keep the machine busy.
-The ID is no secret: it is in the file, may be written into logs, and is what the rate is counted by.
+A key is `cm_ID_SECRET`, and the secret has 256 random bits. The keys file has the SHA-256 of each key, not a slow hash
+such as scrypt. A slow hash protects passwords that can be guessed; 2^256 random secrets can't be guessed with either
+hash, and a slow one would let clients with wrong keys keep the machine busy. The ID is not secret: it is in the file,
+may be written into logs, and identifies the client for the rate limit.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """A key as it stands in the keys file. A key that may write may read, too."""
+    """A key in the keys file. A key that may write may also read."""
 
     id: str
     sha256: str
@@ -52,20 +52,20 @@ class KeyRecord:
     note: str = ""
 
     def allows(self, access: Access) -> bool:
-        """Whether the key is good for it."""
+        """Whether the key has this access."""
         return self.scope in (access, "write")
 
     def is_sound(self) -> bool:
-        """Whether all that counts is there; a file may hold anything."""
-        named = isinstance(self.id, str) and isinstance(self.sha256, str)
-        return named and self.scope in get_args(Access) and _SHA256.fullmatch(self.sha256) is not None
+        """Whether the required fields have valid values."""
+        are_texts = isinstance(self.id, str) and isinstance(self.sha256, str)
+        return are_texts and self.scope in get_args(Access) and _SHA256.fullmatch(self.sha256) is not None
 
 
 def new_key(scope: Access, note: str = "") -> tuple[str, KeyRecord]:
     """A new key, to be shown once and never stored, and its record for the keys file.
 
     Raises:
-        InputError: Another scope than `read` or `write`.
+        InputError: The scope is not `read` or `write`.
     """
     if scope not in get_args(Access):
         raise InputError(f"scope {scope!r}: expected 'read' or 'write'")
@@ -79,17 +79,17 @@ def read_keys(path: Path) -> list[KeyRecord]:
     """The records of a keys file, `{"keys": [{"id": ..., "sha256": ..., "scope": ...}, ...]}`.
 
     Raises:
-        StateError: It can't be read, is damaged, or others than its owner may write it.
+        StateError: The file can't be read, is damaged, or can be written by others than its owner.
     """
     try:
         with path.open(encoding="utf8") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o022:
-                raise StateError(f"{path}: others than its owner may write it, and so let themselves in: chmod go-w")
+                raise StateError(f"{path}: others than its owner can write it, and so add keys: run chmod go-w on it")
             records = [KeyRecord(**record) for record in json.load(file)["keys"]]
     except OSError as error:
         raise StateError(f"{path} can't be read: {reason(error, path)}") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise StateError(f"{path} is no keys file: {error}") from error
+        raise StateError(f"{path} is not a keys file: {error}") from error
     damaged = [record.id for record in records if not record.is_sound()]
     if damaged:
         raise StateError(f"{path}: key {damaged[0]!r} needs an id, a SHA-256 and the scope 'read' or 'write'")
@@ -106,10 +106,10 @@ def write_keys(path: Path, records: Iterable[KeyRecord]) -> None:
 
 
 class KeyRing:
-    """The keys of a file. It is read again when it changes, so a key that is taken out is refused at once.
+    """The keys of a file, which is read again when it changes, so that a removed key is refused at once.
 
     Raises:
-        StateError: The file can't be read, or is damaged; at the start, and from `find` when it has changed.
+        StateError: The file can't be read or is damaged; also raised by `find` when the file has changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,12 +119,12 @@ class KeyRing:
         self._refresh()
 
     def find(self, key: str) -> KeyRecord | None:
-        """The record of a key, if it is one of ours."""
+        """The record of a key, None if the file does not have it."""
         self._refresh()
         parts = key.split("_", 2)
         record = self._records.get(parts[1]) if len(parts) == 3 else None
-        is_ours = hmac.compare_digest(_sha256(key), _NO_HASH if record is None else record.sha256)
-        return record if is_ours else None
+        is_known = hmac.compare_digest(_sha256(key), _NO_HASH if record is None else record.sha256)
+        return record if is_known else None
 
     def _refresh(self) -> None:
         try:
@@ -134,25 +134,25 @@ class KeyRing:
         version = (status.st_ino, status.st_mtime_ns, status.st_size)
         if version != self._version:
             self._records = {record.id: record for record in read_keys(self._path)}
-            self._version = version  # not before it has been read: a damaged file lets nobody in
+            self._version = version  # set after reading, so that a damaged file is refused each time
 
 
 def key_of(scope: Scope) -> KeyRecord | None:
-    """The key a request came with, if it passed ApiKeys with a good one."""
+    """The key of a request, None if ApiKeys found no valid one."""
     record: KeyRecord | None = scope.get(_IN_SCOPE)
     return record
 
 
 class ApiKeys:
-    """Asks for a key where one is needed: 401 without a good one, 403 where it is good for less.
+    """Checks the API key of requests that need one: 401 without a valid key, 403 if the key lacks the access.
 
-    A key comes as `Authorization: Bearer KEY` or `X-API-Key: KEY`, never in the URL, which ends up in logs.
+    A key is sent as `Authorization: Bearer KEY` or `X-API-Key: KEY`, never in the URL, because URLs are logged.
 
     Args:
-        app: What is behind it.
+        app: The next application.
         ring: The keys.
-        needs: What a request needs. It should name what is open and ask for a key everywhere else.
-        answer: Makes the response of a refusal.
+        needs: Returns the access that a request needs. It should list the open paths and require a key for all others.
+        answer: Returns the response of a refusal.
     """
 
     def __init__(self, app: ASGIApp, ring: KeyRing, needs: Needs, *, answer: Answer = problem_json) -> None:
@@ -162,7 +162,7 @@ class ApiKeys:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what is open or has the key for it, and says in the scope which key that is."""
+        """Passes on requests that are open or have a sufficient key, and stores the key in the scope."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -177,17 +177,23 @@ class ApiKeys:
         try:
             record = self._ring.find(key) if key else None
         except StateError as error:
-            log.error("no key can be checked: %s", error)
-            return Problem(503, "keys can't be checked at the moment; the service's log says why") if needed else None
+            log.error("keys can't be checked: %s", error)
+            return (
+                Problem(503, "keys can't be checked at the moment; the service's log has the reason")
+                if needed
+                else None
+            )
         if record is not None:
             scope[_IN_SCOPE] = record
         if needed is None or (record is not None and record.allows(needed)):
             return None
         if record is None:
-            detail = "this key is not known" if key else "a key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
+            detail = (
+                "the key is unknown" if key else "a key is required: send Authorization: Bearer KEY, or X-API-Key: KEY"
+            )
             return Problem(401, detail, {"WWW-Authenticate": _challenge("invalid_token" if key else "")})
         challenge = f'{_challenge("insufficient_scope")}, scope="{needed}"'
-        return Problem(403, f"this key may not {needed}", {"WWW-Authenticate": challenge})
+        return Problem(403, f"the key does not allow {needed} access", {"WWW-Authenticate": challenge})
 
 
 def _presented(headers: Headers) -> str:

@@ -1,4 +1,4 @@
-"""The answers of middleware that refuses a request."""
+"""The answers with which middleware refuses requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a request is refused; `headers` are those the status asks for, such as Retry-After."""
+    """The reason for refusing a request; `headers` are those of the status, such as Retry-After."""
 
     status: int
     detail: str
@@ -25,10 +25,10 @@ class Problem:
 
 
 Answer = Callable[[Scope, Problem], Response]
-"""Makes the response for a problem; the middleware adds the problem's headers to it."""
+"""Returns the response for a problem; the middleware adds the problem's headers to it."""
 
 Paths = Callable[[Scope], bool]
-"""Returns whether a request is of some kind, by its path and method."""
+"""Returns whether a request matches, by its path and method."""
 
 
 def problem_json(_: Scope, problem: Problem) -> Response:
@@ -38,7 +38,7 @@ def problem_json(_: Scope, problem: Problem) -> Response:
 
 
 def none_of_them(_: Scope) -> bool:
-    """The Paths of no request."""
+    """Matches no request."""
     return False
 
 

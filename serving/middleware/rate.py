@@ -17,8 +17,8 @@ from serving.middleware.problem import Answer, Paths, Problem, none_of_them, pro
 class Buckets:
     """Token buckets by name, in bounded memory.
 
-    A bucket holds `burst` tokens at first and gains `rate_per_s` a second. The one that was not used for
-    longest is forgotten when there are more than `max_names`, which gives its owner a full one.
+    A bucket starts with `burst` tokens and gains `rate_per_s` per second. With more than `max_names` buckets, the least
+    recently used one is dropped, so its client starts again with a full one.
     """
 
     def __init__(
@@ -26,16 +26,16 @@ class Buckets:
     ) -> None:
         self.rate_per_s, self.burst, self.max_names = rate_per_s, burst, max_names
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (tokens, time of the last update)
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def take(self, name: str) -> float:
-        """Takes a token and returns 0, or the seconds until there is one."""
+        """Takes a token and returns 0, or returns the seconds until there is one."""
         now = self._clock()
-        tokens, then = self._buckets.pop(name, (self.burst, now))
-        tokens = min(self.burst, tokens + (now - then) * self.rate_per_s)
+        tokens, updated = self._buckets.pop(name, (self.burst, now))
+        tokens = min(self.burst, tokens + (now - updated) * self.rate_per_s)
         wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self.rate_per_s
         self._buckets[name] = (tokens if wait_s else tokens - 1, now)
         if len(self._buckets) > self.max_names:
@@ -46,16 +46,16 @@ class Buckets:
 class RateLimit:
     """Answers 429 with Retry-After to clients that send requests too often.
 
-    It counts by key where ApiKeys, in front of it, has found one, else by the client's address.
+    Counts by the key that ApiKeys, which runs before it, has stored in the scope, else by the client's address.
 
     Args:
-        app: What is behind it.
-        rate_per_s: Requests a second in the long run.
-        burst: Requests at once after a pause; at least 1.
-        trusted_proxies: Addresses and networks whose X-Forwarded-For is believed; nobody's by default.
-        max_clients: How many are remembered.
-        exempt: Requests that are not counted, such as health checks.
-        answer: Makes the response of a refusal.
+        app: The next application.
+        rate_per_s: Average number of requests per second.
+        burst: Most requests at once after a pause; at least 1.
+        trusted_proxies: Addresses and networks whose X-Forwarded-For is trusted; none by default.
+        max_clients: Most clients that are counted at the same time.
+        exempt: Returns whether a request, such as a health check, is not counted.
+        answer: Returns the response of a refusal.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class RateLimit:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what is within the rate."""
+        """Passes on requests within the rate, and refuses others."""
         if scope["type"] != "http" or self._exempt(scope):
             await self.app(scope, receive, send)
             return
-        wait_s = self.buckets.take(self._who(scope))
+        wait_s = self.buckets.take(self._client(scope))
         if not wait_s:
             await self.app(scope, receive, send)
             return
@@ -88,6 +88,6 @@ class RateLimit:
         problem = Problem(429, f"too many requests: try again in {seconds} s", {"Retry-After": str(seconds)})
         await refuse(self._answer, problem, scope, receive, send)
 
-    def _who(self, scope: Scope) -> str:
+    def _client(self, scope: Scope) -> str:
         key = key_of(scope)
         return f"address {client_name(scope, self._proxies)}" if key is None else f"key {key.id}"

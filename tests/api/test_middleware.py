@@ -113,7 +113,7 @@ def test_bodies_up_to_the_limit(http: str) -> None:
         assert client.request("GET", url, content=b"x" * 7).json() == 7
         for content in (b"x" * 1_001, iter([b"x"] * 1_001)):
             problem = problem_of(client.post(url, content=content), 413)
-            assert problem["detail"] == "the body is larger than 1,000 bytes: send less at once"
+            assert problem["detail"] == "the body is larger than 1,000 bytes: split the request"
         problem_of(client.request("GET", url, content=b"x" * 1_001), 413)
         assert client.post(url, content=b"x").json() == 1
 
@@ -261,7 +261,7 @@ def test_keys_and_what_they_are_good_for(keys_file: Path) -> None:
     door = middleware.ApiKeys(who, middleware.KeyRing(keys_file), needs)
     with serving(door) as url, httpx.Client(verify=False, base_url=url) as client:
         answer = client.post("/search")
-        assert "a key is needed" in problem_of(answer, 401)["detail"]
+        assert "a key is required" in problem_of(answer, 401)["detail"]
         assert answer.headers["www-authenticate"] == 'Bearer realm="crossmodal"'
         for key, paths in ((reading, ["/search", "/images/a"]), (writing, ["/search", "/images/a", "/index"])):
             for headers in (
@@ -272,7 +272,7 @@ def test_keys_and_what_they_are_good_for(keys_file: Path) -> None:
                 for path in paths:
                     assert client.post(path, headers=headers).json() == key.split("_")[1]
         answer = client.post("/index", headers={"X-API-Key": reading})
-        assert problem_of(answer, 403)["detail"] == "this key may not write"
+        assert problem_of(answer, 403)["detail"] == "the key does not allow write access"
         challenge = 'Bearer realm="crossmodal", error="insufficient_scope", scope="write"'
         assert answer.headers["www-authenticate"] == challenge
         for path in ("/", "/healthz"):
@@ -291,7 +291,7 @@ def test_keys_that_are_none(keys_file: Path) -> None:
     ):
         for key in wrong:
             answer = client.get("/search", headers={b"X-API-Key": key.encode("latin-1")})
-            assert problem_of(answer, 401)["detail"] == "this key is not known"
+            assert problem_of(answer, 401)["detail"] == "the key is unknown"
             assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         for headers in ({"Authorization": f"Basic {reading}"}, {"Authorization": reading}, {"Authorization": "Bearer"}):
             problem_of(client.get("/search", headers=headers), 401)
@@ -475,7 +475,7 @@ def test_four_times_the_load_is_shed_at_once() -> None:
         answers = [answer.result() for answer in asked]
         assert sorted(answer.status_code for answer in answers) == [200] * 8 + [503] * 8
         shed = next(answer for answer in answers if answer.status_code == 503)
-        assert "as much as it can" in problem_of(shed, 503)["detail"]
+        assert "the service is overloaded" in problem_of(shed, 503)["detail"]
         assert shed.headers["retry-after"] == "1"
         assert health.result().text == "done"
         assert app.n_most == 5
