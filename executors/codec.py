@@ -1,8 +1,8 @@
-"""Documents as protobuf messages, field by field as docarray writes and reads them, and with checks that it lacks.
+"""Reads and writes documents as docarray's protobuf messages, faster than docarray and with checks that it lacks.
 
-Every part of a Flow reads and writes every document, and docarray looks each field up several times before it takes a
-text or a number for what it is. Messages also come from outside: an array must have as many bytes as its shape says
-(docarray fills what is missing with zeros), and only the kinds of values that this schema has are read.
+Every part of a Flow reads and writes every document, and docarray looks each field up several times before it
+recognizes a text or a number. Clients also send messages: the bytes of an array must match its shape (docarray fills
+missing ones with zeros), and only the kinds of values of this schema are read.
 """
 
 import math
@@ -13,18 +13,18 @@ from docarray import DocList
 from docarray.proto import NodeProto
 
 _PLAIN = {str: "text", bool: "boolean", int: "integer", float: "float"}
-"""Types of plain values, with the name of their field in a node; `bool` stands before `int`, which it is as well."""
+"""Types of plain values, with the name of their field in a node; `bool` precedes `int`, its base class."""
 _PLAIN_NAMES = frozenset(_PLAIN.values())
 _LISTS = ("list", "tuple", "set")
 _NUMBERS = "biuf"
-"""The kinds of numpy's dtypes that travel: no objects, no texts."""
+"""The kinds of numpy dtypes that can be sent: numbers, but no objects or texts."""
 
 
 def write_value(node: Any, value: Any) -> None:
     """Writes a value into an empty node; None leaves it empty.
 
     Raises:
-        TypeError: A value of a type that no field has.
+        TypeError: No field has values of this type.
     """
     name = _PLAIN.get(type(value)) or next((name for kind, name in _PLAIN.items() if isinstance(value, kind)), None)
     if name:
@@ -52,10 +52,10 @@ def write_value(node: Any, value: Any) -> None:
 
 
 def read_value(node: NodeProto, doc_list: Any = None) -> Any:
-    """The value of a node; `doc_list` is the type of nested documents, where the field has any.
+    """The value of a node; `doc_list` is the type of the nested documents of the field, if it has any.
 
     Raises:
-        ValueError: A kind of value that no field has, or an array whose bytes don't match its shape.
+        ValueError: No field has values of this kind, or the bytes of an array don't match its shape.
     """
     kind = node.WhichOneof("content")
     if kind in _PLAIN_NAMES:
@@ -71,7 +71,7 @@ def read_value(node: NodeProto, doc_list: Any = None) -> Any:
         return doc_list.construct([doc_list.doc_type.from_protobuf(message) for message in node.doc_array.docs])
     if kind is None:
         return None
-    raise ValueError(f"a value of the kind {kind!r} belongs to no field")
+    raise ValueError(f"no field has values of the kind {kind!r}")
 
 
 def _read_array(dense: Any) -> np.ndarray[Any, Any]:
@@ -81,4 +81,4 @@ def _read_array(dense: Any) -> np.ndarray[Any, Any]:
     n_bytes = math.prod(dense.shape) * dtype.itemsize
     if n_bytes != len(dense.buffer):
         raise ValueError(f"an array of {len(dense.buffer)} bytes: expected {n_bytes}, by its shape")
-    return np.frombuffer(bytearray(dense.buffer), dtype).reshape(tuple(dense.shape))  # which may be written to
+    return np.frombuffer(bytearray(dense.buffer), dtype).reshape(tuple(dense.shape))  # a writable array

@@ -14,5 +14,5 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """The text that was given to `escaped`."""
+    """The original of a text from `escaped`."""
     return text.replace("%24", "$").replace("%25", "%")

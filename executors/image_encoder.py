@@ -1,4 +1,4 @@
-"""ImageEncoder: pixels to unit vectors, with the image tower of the collection's model."""
+"""ImageEncoder: encodes pixels as unit vectors with the image tower of the collection's model."""
 
 import time
 from pathlib import Path

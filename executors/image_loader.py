@@ -1,4 +1,4 @@
-"""ImageLoader: a URI or bytes to bytes, and the id that follows from these."""
+"""ImageLoader: reads the bytes of a picture, and derives its id from them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 class ImageLoader(Executor):
     """Puts the encoded picture into `content`.
 
-    Paths are read only in the indexing job's own Flow (`read_paths`): no client can read a file by naming it.
+    Paths are read only in the private Flow of an indexing job (`read_paths`), so clients can't read files.
     """
 
     def __init__(self, read_paths: bool = False, **kwargs: Any) -> None:
@@ -24,7 +24,7 @@ class ImageLoader(Executor):
 
     @requests(on=["/search", "/encode", "/health"])
     def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Loads the pictures of queries, whose ids stay."""
+        """Loads the pictures of queries, and keeps their ids."""
         refuse_unknown(docs)
         for doc in valid_docs(docs, "image"):
             self._load(doc)
@@ -32,7 +32,7 @@ class ImageLoader(Executor):
 
     @requests(on="/index")
     def load_and_name(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Loads pictures to index, and gives them the ids of their content."""
+        """Loads pictures to index, and sets their ids from their content."""
         refuse_unknown(docs, vectors=False)
         for doc in valid_docs(docs, "image"):
             content = self._load(doc)
@@ -51,7 +51,7 @@ class ImageLoader(Executor):
 
     def _content(self, doc: MediaDoc) -> bytes:
         if doc.content is not None:
-            # A path from a client must not be taken for a file of this machine.
+            # A path from a client must not be treated as a file of this machine.
             doc.uri = doc.uri if self.read_paths else ""
             return to_bytes(doc.content)
         if is_data_uri(doc.uri):
@@ -59,13 +59,13 @@ class ImageLoader(Executor):
             return from_data_uri(uri)
         if self.read_paths and doc.uri:
             return from_file(Path(doc.uri))
-        raise PictureError("send the picture itself, as bytes or a data URI: a path or a URL is not read")
+        raise PictureError("paths and URLs are not read: send the picture itself, as bytes or a data URI")
 
 
 def refuse_unknown(docs: DocList[MediaDoc], *, vectors: bool = True) -> None:
     """Sets `error` of documents with an unknown modality, which the Flow sends here so that none is lost.
 
-    A vector may be searched for, and can't be stored: it is of no document.
+    A vector is a valid query, but can't be indexed without a document: `vectors` says whether to accept it.
     """
     for doc in docs:
         is_vector = vectors and doc.modality == "vector" and doc.embedding is not None

@@ -1,4 +1,4 @@
-"""ImageNormalizer: encoded bytes to pixels at the model's input size, upright, uint8."""
+"""ImageNormalizer: decodes pictures to upright uint8 pixels at the model's input size."""
 
 import os
 import time
@@ -31,7 +31,7 @@ class ImageNormalizer(Executor):
 
     @requests(on="/index")
     def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """As `normalize`, with a thumbnail; the encoded picture is kept if there is no file of it."""
+        """As `normalize`, and adds a thumbnail; the encoded picture is kept if it has no file."""
         for doc in valid_docs(docs, "image"):
             self._normalize(doc, keep=True)
         return docs

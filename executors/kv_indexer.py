@@ -1,4 +1,4 @@
-"""KeyValueIndexer: the only writer. A document that it answers as `indexed` is on the disk."""
+"""KeyValueIndexer: the only writer of the store. A document that it returns as `indexed` is durable."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from executors.schema import MediaDoc, document_of, to_bytes
 
 
 class KeyValueIndexer(Executor):
-    """Commits documents and their vectors in one transaction per request; it holds the collection's lock.
+    """Commits documents and their vectors in one transaction per request; holds the collection's lock.
 
-    In the writable query Flow it comes last, and gets changes only: the vector indexers there follow the store at the
-    next search, as they do for commits of another process.
+    In the writable query Flow it is the last Executor and receives only changes: the vector indexers there read them
+    from the store at the next search, like the commits of another process.
     """
 
     def __init__(self, collection: str, **kwargs: Any) -> None:
@@ -28,12 +28,12 @@ class KeyValueIndexer(Executor):
 
     @requests(on="/index")
     def index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Stores documents that have a vector; sets `outcome`, and removes fields that are not needed any more."""
+        """Stores documents that have a vector; sets `outcome`, and removes fields that are no longer needed."""
         storable = [doc for doc in docs if not doc.error and doc.embedding is not None]
         for doc in storable:
             if doc.modality == "text":
                 doc.id = caption_id(doc.text, doc.image_id)
-                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # whatever the client has sent
+                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # the client may have sent other values
         outcomes = self.store.put([_new_document(doc) for doc in storable])
         for doc, outcome in zip(storable, outcomes, strict=True):
             doc.outcome = outcome
@@ -44,31 +44,32 @@ class KeyValueIndexer(Executor):
     @requests(on="/update")
     def update(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies `tags`, a merge patch, to the tags of documents; sets `outcome`."""
-        found = self.store.update((doc.id, doc.tags) for doc in docs)
-        for doc, is_there in zip(docs, found, strict=True):
-            doc.outcome = "updated" if is_there else "unknown"
+        are_known = self.store.update((doc.id, doc.tags) for doc in docs)
+        for doc, is_known in zip(docs, are_known, strict=True):
+            doc.outcome = "updated" if is_known else "unknown"
         return docs
 
     @requests(on="/delete")
     def delete(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
         """Removes documents by id, a picture with its captions, or all that meet the parameter `where`.
 
-        Sets `outcome` of each, and adds a document for each other that was removed.
+        Sets `outcome` of each document, and adds the other removed documents.
         """
         where = str(parameters.get("where") or "")
         ids = self.store.ids_where(parse(where)) if where else [doc.id for doc in docs]
         removed = self.store.remove(ids)
-        gone = {document.id: document.modality for document in removed}
+        modality_of = {document.id: document.modality for document in removed}
         for doc in docs:
-            doc.outcome, doc.modality = ("removed", gone[doc.id]) if doc.id in gone else ("unknown", "")
-        asked = {doc.id for doc in docs}
-        others = (document for document in removed if document.id not in asked)
+            is_removed = doc.id in modality_of
+            doc.outcome, doc.modality = ("removed", modality_of[doc.id]) if is_removed else ("unknown", "")
+        requested = {doc.id for doc in docs}
+        others = (document for document in removed if document.id not in requested)
         docs.extend(MediaDoc(outcome="removed", **vars(document)) for document in others)
         return docs
 
     @requests(on=["/health", "/snapshot"])
     def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Passes documents on if the store can be read."""
+        """Returns the documents if the store can be read."""
         self.store.last_seq()
         return docs
 

@@ -1,4 +1,4 @@
-"""QueryEncoder: as TextEncoder, for a sparse collection, whose queries may weigh words: `dog^2 -cat`."""
+"""QueryEncoder: the TextEncoder of a sparse collection, whose queries may weight words: `dog^2 -cat`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from executors.text_encoder import TextEncoder
 
 
 class QueryEncoder(TextEncoder):
-    """Encodes queries without weights and words to avoid; captions and health checks as they are."""
+    """Encodes queries without their weights and words to avoid; captions and health checks unchanged."""
 
     @requests(on="/encode")
     def encode_parts(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
@@ -22,7 +22,7 @@ class QueryEncoder(TextEncoder):
 
     @requests(on="/search")
     def encode_queries(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """Fills `embedding` if the search compares vectors."""
+        """Fills `embedding` if the fusion of the search uses vectors."""
         generation, encoder = self.encoders.current()
         if needs_vector(encoder, SearchOptions.from_parameters(parameters)):
             return self._encoded_queries(docs)

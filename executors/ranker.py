@@ -1,4 +1,4 @@
-"""Ranker: the last Executor of the query Flow; candidates in, complete results out."""
+"""Ranker: the last Executor of the query Flow; turns candidates into complete results."""
 
 import time
 from dataclasses import replace
@@ -21,7 +21,7 @@ from executors.schema import MatchDoc, Matches, MediaDoc, modality_and_key
 class Ranker(Executor):
     """Joins the branches of a query and calls `ResultRanker`.
 
-    The store is read here and not in an Executor behind this one: a hop costs more than the look-up.
+    It also reads the store, because a call of another Executor would cost more than the look-up.
     """
 
     with_words: ClassVar[bool] = False
@@ -36,21 +36,21 @@ class Ranker(Executor):
 
     @requests(on="/search")
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """Fills `matches` from what all shards and branches found."""
+        """Fills `matches` from the candidates of all shards and branches."""
         return self._ranked(docs, SearchOptions.from_parameters(parameters))
 
     @requests(on="/health")
     def rank_by_vectors(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """As `rank`; a health check's text need not have words that the collection knows."""
+        """As `rank`, but by vectors only: the text of a health check may have no word that the collection knows."""
         return self._ranked(docs, replace(SearchOptions.from_parameters(parameters), fusion="dense"))
 
     def _ranked(self, docs: DocList[MediaDoc], options: SearchOptions) -> DocList[MediaDoc]:
         start = time.perf_counter()
         encoded = [doc for doc in docs if not doc.error]
         for generation in {doc.generation for doc in encoded}:
-            same = [doc for doc in encoded if doc.generation == generation]
-            batch = [_candidates(doc) for doc in same]
-            for doc, results in zip(same, self.rankers.named(generation).results(batch, options), strict=True):
+            queries = [doc for doc in encoded if doc.generation == generation]
+            batch = [_candidates(doc) for doc in queries]
+            for doc, results in zip(queries, self.rankers.named(generation).results(batch, options), strict=True):
                 _fill(doc, results, options)
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc in docs:

@@ -1,7 +1,7 @@
-"""The documents that are sent between Executors, in one schema for all of them.
+"""The schema of the documents that are sent between Executors.
 
-Encoded pictures and thumbnails are one-dimensional uint8 arrays. The annotations here are real types, not strings,
-since Jina reads them: no `from __future__ import annotations`.
+Encoded pictures and thumbnails are one-dimensional uint8 arrays. The annotations must be types, not strings, because
+Jina reads them: no `from __future__ import annotations`.
 """
 
 import os
@@ -20,11 +20,11 @@ from executors.codec import read_value, write_value
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 else:
-    Array = NdArray  # what docarray takes for an array; plain numpy arrays are assigned to it
+    Array = NdArray  # docarray's type of an array field, which accepts numpy arrays
 
 
 class _Doc(BaseDoc):
-    """A schema that `executors.codec` writes and reads; a field that the schema lacks is left out."""
+    """A document that `executors.codec` reads and writes; unknown fields of a message are ignored."""
 
     def to_protobuf(self) -> DocProto:
         """The message of the document, with all its fields."""
@@ -43,7 +43,7 @@ class _Doc(BaseDoc):
         """The document of a message.
 
         Raises:
-            ValueError: A value that its field does not take, or a damaged array.
+            ValueError: A value does not have the type of its field, or an array is damaged.
         """
         fields, data = cls.model_fields, pb_msg.data
         return cls(**{name: read_value(data[name], cls.nested.get(name)) for name in data if name in fields})
@@ -56,11 +56,11 @@ INT32 = 2**31
 
 
 def portable(value: Any) -> Any:
-    """A JSON value whose integers of more than 32 bits are floats, since docarray's messages can't carry them."""
+    """The JSON value with integers of more than 32 bits as floats, because the messages only have 32-bit integers."""
     if isinstance(value, dict):
-        return {name: portable(one) for name, one in value.items()}
+        return {name: portable(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [portable(one) for one in value]
+        return [portable(item) for item in value]
     if isinstance(value, int) and not -INT32 <= value < INT32 and abs(value) < 2**1000:
         return float(value)
     return value
@@ -72,16 +72,16 @@ Tags = Annotated[Dict[str, Any], AfterValidator(portable)]
 class MatchDoc(_Doc):
     """A match of a query: a stored document and its scores.
 
-    `scores` has the `cosine`, or in a search by words `fused`, which it is ranked by, and the score of each part that
-    found it. `why` has the contribution of each word to the score of the words.
+    `scores` has the `cosine`, or in a search by words the `fused` score, which determines the rank, and the scores of
+    the parts that returned it. `why` has the contribution of each word to the score of the words.
 
-    The id is a plain string: docarray makes a pydantic validator for every id of its own type that it reads, which
-    takes more than a millisecond per match.
+    The id is a plain string, because docarray creates a pydantic validator for every id of its own type that it reads,
+    which takes more than a millisecond per match.
 
-    `picture` is of a search for a page: the fields of `crossmodal.search.hydration.Picture`.
+    `picture` has the fields of `crossmodal.search.hydration.Picture`; only a search with a page fills it.
     """
 
-    id: str = ""  # type: ignore[assignment]  # docarray has a type of its own
+    id: str = ""  # type: ignore[assignment]  # docarray declares its own type
     modality: str = ""
     uri: str = ""
     mime_type: str = ""
@@ -95,7 +95,7 @@ class MatchDoc(_Doc):
     picture: Dict[str, Any] = {}
 
 
-Matches = DocList[MatchDoc]  # each such expression makes a new class
+Matches = DocList[MatchDoc]  # evaluated once, because each such expression creates a new class
 
 
 def _new_id() -> str:
@@ -103,15 +103,15 @@ def _new_id() -> str:
 
 
 class MediaDoc(_Doc):
-    """An image or a text on its way through a Flow.
+    """An image or a text in a Flow.
 
-    In: `modality`, and `text`, or `uri` (a data URI or, where the Flow allows it, a path), or `content`
-    (the encoded picture). On the way: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,)
-    float32, `generation`, the one of the collection whose model encodes it; `found`, the cosine of each candidate
-    under its `name_of_match`. Out: `matches`, or `outcome`; `error` says why a document could not be taken in,
-    and every Executor passes such a document on untouched. `note` is what its sender should know all the same, such as
-    words that were not read. `fusion` is of a search by words: how its parts were joined. `page` is of a search for a
-    page: its `fits` and `more` are those of `crossmodal.search.results.SearchResults`.
+    Input: `modality`, and `text`, or `uri` (a data URI, or a path if the Flow allows it), or `content` (the encoded
+    picture). Intermediate: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,) float32, `generation`, that
+    of the collection whose model encodes it, and `found`, the cosine of each candidate under its `name_of_match`.
+    Output: `matches`, or `outcome`; `error` has the reason if the document could not be processed, and every Executor
+    passes such a document on unchanged. `note` is information for the client, such as words that were not used.
+    `fusion` is the fusion of a search by words. `page` has the `fits` and `more` of
+    `crossmodal.search.results.SearchResults`; only a search with a page fills it.
     """
 
     id: str = Field(default_factory=_new_id)  # type: ignore[assignment]
@@ -140,7 +140,7 @@ class MediaDoc(_Doc):
     nested: ClassVar[Dict[str, Any]] = {"matches": Matches}
 
     def __init__(self, **values: Any) -> None:
-        # The usual list would be copied, which docarray does through a pickle, with a progress bar.
+        # The default list would be copied, for which docarray uses pickle, with a progress bar.
         super().__init__(**{"matches": Matches(), **values})
 
 
@@ -158,7 +158,7 @@ def to_bytes(array: Any) -> bytes:
 
 
 def name_of_match(modality: str, key: int) -> str:
-    """The name of a match until it is looked up: its modality and its row in the store."""
+    """The name of a match before it is read from the store: its modality and its key."""
     return f"{modality}/{key}"
 
 
@@ -166,16 +166,16 @@ def modality_and_key(name: str) -> tuple[str, int]:
     """The two parts of a `name_of_match`.
 
     Raises:
-        InputError: Not such a name; it came from a client.
+        InputError: The name, which a client sent, is invalid.
     """
     modality, _, key = name.partition("/")
     if modality not in MODALITIES or not (key.isdecimal() and len(key) < 19):
-        raise InputError(f"found: {name[:40]!r} names no document")
+        raise InputError(f"found: {name[:40]!r} is not the name of a match")
     return modality, int(key)
 
 
 def score_of(match: MatchDoc) -> float:
-    """The score that a match is ranked by."""
+    """The score that determines the rank of a match."""
     return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
 
 

@@ -1,4 +1,4 @@
-"""TextEncoder: texts to unit vectors, with the text tower of the collection's model."""
+"""TextEncoder: encodes texts as unit vectors with the text tower of the collection's model."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from executors.schema import MediaDoc, valid_docs
 
 
 class TextEncoder(Executor):
-    """Encodes all texts of a request in one batch; an empty text is refused by name."""
+    """Encodes all texts of a request in one batch; an empty text gets an `error`."""
 
     def __init__(
         self, model: str, collection: str, threads: int = 0, precision: Precision = "fp32", **kwargs: Any
@@ -37,7 +37,7 @@ class TextEncoder(Executor):
         return self.encoded(docs, lambda encoder, texts: encoder.encode_texts(texts))
 
     def encoded(self, docs: DocList[MediaDoc], encode: Callable[[Encoder, list[str]], Vectors]) -> DocList[MediaDoc]:
-        """The documents; their texts have the vectors that `encode` returns."""
+        """The documents, with the vectors that `encode` returns for their texts."""
         for doc in valid_docs(docs, "text"):
             if not doc.text.strip():
                 doc.error = "the text is empty"
@@ -51,6 +51,6 @@ class TextEncoder(Executor):
         for doc, vector in zip(texts, vectors, strict=True):
             doc.embedding, doc.generation = vector, generation
             if unread := encoder.unread(doc.text):
-                doc.note = f"beyond the length that the model reads, so it changes nothing: {unread!r}"
+                doc.note = f"beyond the length that the model reads, so not used: {unread!r}"
             doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
         return docs

@@ -1,4 +1,4 @@
-"""TextRefuser: takes the place of the text encoder if the collection's model encodes images only."""
+"""TextRefuser: replaces the text encoder if the collection's model encodes pictures only."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from executors.schema import MediaDoc, valid_docs
 
 
 class TextRefuser(Executor):
-    """Refuses every text but those of health checks."""
+    """Refuses all texts except those of health checks."""
 
     def __init__(self, model: str, collection: str, threads: int = 0, precision: str = "fp32", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -24,10 +24,10 @@ class TextRefuser(Executor):
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Sets `error` of all texts."""
         for doc in valid_docs(docs, "text"):
-            doc.error = f"this collection is of {self.spec}, which encodes images only: search with a picture"
+            doc.error = f"this collection has the model {self.spec}, which encodes pictures only: search with a picture"
         return docs
 
     @requests(on="/health")
     def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Passes everything on."""
+        """Returns the documents unchanged."""
         return docs

@@ -1,4 +1,4 @@
-"""VectorIndexer: the vectors of one modality; follows the store, answers nearest neighbours."""
+"""VectorIndexer: searches the vectors of one modality, and keeps its index up to date with the store."""
 
 import time
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ SNAPSHOT_EVERY = 20_000
 
 
 class VectorIndexer(Executor):
-    """Image vectors or caption vectors, or one shard of them.
+    """Searches the image vectors or the caption vectors, or one shard of them.
 
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.
     """
@@ -41,12 +41,12 @@ class VectorIndexer(Executor):
         self._has_followed = False
 
     def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
-        """The index that is searched, and other indexes that follow the store with it."""
+        """The index that is searched, and other indexes that are kept up to date with it."""
         return (opened.index(opened.store(), self.modality, self.shard, self.n_shards),)
 
     @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Applies what was committed to the store."""
+        """Applies new commits of the store."""
         opened = self.indexes.current()[1]
         for index in opened:
             index.refresh()
@@ -57,7 +57,7 @@ class VectorIndexer(Executor):
 
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Applies what was committed and writes a snapshot; called at the end of an indexing run."""
+        """Applies new commits and writes a snapshot; called at the end of an indexing run."""
         opened = self.indexes.current()[1]
         for index in opened:
             index.refresh()
@@ -83,9 +83,9 @@ class VectorIndexer(Executor):
         if not docs:
             return
         queries = np.stack([np.asarray(doc.embedding, np.float32) for doc in docs])
-        found = nearest(index, queries, retrieval_depth(self.model, options.top_k), options)
+        neighbours = nearest(index, queries, retrieval_depth(self.model, options.top_k), options)
         spent_ms = (time.perf_counter() - start) * 1e3
-        for doc, cosines in zip(docs, found, strict=True):
+        for doc, cosines in zip(docs, neighbours, strict=True):
             doc.found = {name_of_match(self.modality, key): cosine for key, cosine in cosines.items()}
             doc.timings_ms = {**doc.timings_ms, f"search_{self.modality}": spent_ms}
 

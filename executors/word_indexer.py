@@ -1,4 +1,4 @@
-"""WordIndexer: as VectorIndexer; the word indexes of a sparse collection follow the store with the vectors."""
+"""WordIndexer: a VectorIndexer that also keeps the word indexes of a sparse collection up to date."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from executors.vector_indexer import VectorIndexer
 
 
 class WordIndexer(VectorIndexer):
-    """The image vectors of a sparse collection in the index Flow; the word indexes are searched by WordRanker."""
+    """The image vectors of a sparse collection in the index Flow; WordRanker searches the word indexes."""
 
     def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         (vectors, *_) = super()._open(opened)

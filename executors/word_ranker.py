@@ -1,4 +1,4 @@
-"""WordRanker: as Ranker, for a sparse collection: texts are also searched by words, and matches say why."""
+"""WordRanker: the Ranker of a sparse collection, which also searches by words and explains the matches."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from executors.ranker import Ranker
 
 
 class WordRanker(Ranker):
-    """Searches the word indexes where their results are fused with the vectors', without another Executor."""
+    """Searches the word indexes itself, so that their results are fused with the vectors' without another Executor."""
 
     with_words = True
 
