@@ -17,7 +17,7 @@ from crossmodal.store.locks import FILE_NAME, take_writer_lock
 from crossmodal.store.sqlite_errors import REFUSED, code_of, explained
 
 PAGE_SIZE = 16_384
-"""Bytes. A 512-d float32 vector wastes half of a default page of 4,096 bytes, and an eighth of these."""
+"""Bytes. A 512-d float32 vector wastes half of a default page of 4,096 bytes, and an eighth of this size."""
 CACHE_KIB = 64 * 1024
 CHECKPOINT_PAGES = 16_384
 """Cache and log of a writer. Content-addressed ids are spread over their whole index, so a large transaction touches
@@ -30,22 +30,22 @@ class Database:
     """One connection, shared by threads; a writing process holds the lock of the folder until it closes.
 
     SQLite creates files beside the database to read it. If a reader can't create files (a read-only file system, the
-    folder of another user), it opens the database as immutable, and checks before and after each read whether it was
-    written to; from then on it uses the files that the writer created.
+    folder of another user), it opens the database as immutable and checks before and after each read whether it was
+    written to; if so, it uses the files that the writer has created.
     """
 
     def __init__(self, folder: Path, *, writable: bool) -> None:
         """Opens the file; `writable` creates it if it does not exist.
 
         Raises:
-            NotWritableError: `writable`, and this user may not write to it, or nobody may.
+            NotWritableError: `writable`, and the file is read-only, or read-only for this user.
             StateError: The file does not exist, can't be read, has another format or is damaged; or `writable`, and
                 another process is writing to it.
         """
         self.path = folder / FILE_NAME
         self._writer = -1
         self._lock = threading.RLock()
-        self._unwritten: Signature | None = None
+        self._immutable: Signature | None = None
         self._n_opened = 0
         self._is_in_block = False
         if writable:
@@ -65,16 +65,16 @@ class Database:
         except sqlite3.DatabaseError as error:
             if writable or code_of(error) not in REFUSED:
                 raise explained(self.path, error) or error from error
-            self._open_unwritten(error)
+            self._open_immutable(error)
 
-    def _open_unwritten(self, refused: sqlite3.Error) -> None:
+    def _open_immutable(self, refused: sqlite3.Error) -> None:
         """Opens the file as immutable, unless it has an unmerged log."""
-        self._unwritten = _signature(self.path)
-        if self._unwritten[-1]:
+        self._immutable = _signature(self.path)
+        if self._immutable[-1]:
             raise StateError(
-                f"{self.path} can't be read where nothing may be written: the last changes are in {self.path}-wal and "
-                "were never taken in, since the process that wrote them was stopped. Run `python app.py -t verify` "
-                f"once on a copy that you may write to, or as a user who may ({explained(self.path, refused)})"
+                f"{self.path} can't be read from a read-only place: the process that wrote the last changes was "
+                f"stopped before it merged them from {self.path}-wal. Run `python app.py -t verify` "
+                f"once on a writable copy, or as a user who may write ({explained(self.path, refused)})"
             ) from refused
         try:
             self._connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1")
@@ -107,7 +107,7 @@ class Database:
         if version != newest:
             raise StateError(
                 f"{self.path} has format {version}, this program reads format {newest}: "
-                + ("update the program" if version > newest else "run `python app.py -t verify` once to bring it up")
+                + ("update the program" if version > newest else "run `python app.py -t verify` once to migrate it")
             )
 
     def close(self) -> None:
@@ -131,24 +131,24 @@ class Database:
         """
         with self._lock:
             while True:
-                self._open_again_if_written()
+                self._reopen_if_written()
                 try:
                     with closing(self._connection.execute(query, tuple(values))) as cursor:
-                        found = cursor.fetchall()
+                        rows = cursor.fetchall()
                 except sqlite3.DatabaseError as error:
                     if self._is_in_block or not self._was_written():
                         raise explained(self.path, error) or error from error
                 else:
                     if self._is_in_block or not self._was_written():
-                        return found
+                        return rows
 
     def _was_written(self) -> bool:
         """Whether the file was opened as immutable and has been written to since."""
-        return self._unwritten is not None and _signature(self.path) != self._unwritten
+        return self._immutable is not None and _signature(self.path) != self._immutable
 
-    def _open_again_if_written(self) -> None:
+    def _reopen_if_written(self) -> None:
         if not self._is_in_block and self._was_written():
-            self._unwritten = None
+            self._immutable = None
             self._open(writable=False)
 
     def row(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
@@ -156,19 +156,19 @@ class Database:
         return self.rows(query, values)[0]
 
     def version(self) -> tuple[int, int]:
-        """Changes with every commit: the first number for other connections, the second for this one."""
-        of_others = int(self.row("PRAGMA data_version")[0])
-        return (self._n_opened << 32) + of_others, self._connection.total_changes
+        """Two numbers that change with every commit: the first of other connections, the second of this one."""
+        external = int(self.row("PRAGMA data_version")[0])
+        return (self._n_opened << 32) + external, self._connection.total_changes
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A read transaction: everything read in the block is from one state.
+        """A read transaction: everything read in the block is from the same state.
 
         Raises:
-            StateError: The file is open as immutable and was written to meanwhile.
+            StateError: The file is open as immutable and was written to in the meantime.
         """
         with self._lock:
-            self._open_again_if_written()
+            self._reopen_if_written()
             self._connection.execute("BEGIN")
             self._is_in_block = True
             try:
@@ -177,7 +177,7 @@ class Database:
                 self._is_in_block = False
                 self._connection.execute("COMMIT")
             if self._was_written():
-                raise StateError(f"{self.path} was written to while it was read: do it again")
+                raise StateError(f"{self.path} was written to while it was read: try again")
 
     # -- writing
 
@@ -222,16 +222,16 @@ Signature = tuple[int, int, int, bool]
 
 
 def _signature(path: Path) -> Signature:
-    """Inode, time and size, which change when the file is written; and whether it has an unmerged log."""
+    """Inode, time and size, which change when the file is written, and whether it has an unmerged log."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise StateError(f"{path} can't be read: {reason(error, path)}") from error
     try:
-        beside = Path(f"{path}-wal").stat().st_size
+        log_size = Path(f"{path}-wal").stat().st_size
     except FileNotFoundError:
-        beside = 0
-    return found.st_ino, found.st_mtime_ns, found.st_size, beside > 0
+        log_size = 0
+    return status.st_ino, status.st_mtime_ns, status.st_size, log_size > 0
 
 
 def _is_there(path: Path) -> bool:
@@ -242,7 +242,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _migrations() -> list[tuple[int, str]]:
-    """The numbered scripts in order; each migrates a store from the previous number to its own."""
+    """The numbered scripts in order; each migrates a store from the previous number."""
     folder = resources.files("crossmodal.store") / "migrations"
     scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return [(int(script.name[:4]), script.read_text("utf8")) for script in scripts]

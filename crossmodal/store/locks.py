@@ -17,7 +17,7 @@ LOCK_NAME = "writer.lock"
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder without opening its store.
+    """Holds the writer lock of a folder for the block, without opening its store.
 
     Raises:
         NotWritableError: This user may not write to it, or nobody may.
@@ -34,13 +34,11 @@ def check_writable(folder: Path) -> None:
     """Checks that a collection can be written to.
 
     Raises:
-        NotWritableError: This user may not write to it, or nobody may; the message says which.
+        NotWritableError: It is read-only, or read-only for this user; the message has the reason.
     """
     for path in (folder, folder / FILE_NAME, folder / LOCK_NAME):
         if why := why_not_writable(path, makes_folders=True):
-            raise NotWritableError(
-                f"{folder} can't be written to: {why}. What only reads works: queries, verify, export"
-            )
+            raise NotWritableError(f"{folder} can't be written to: {why}. Queries, verify and export still work")
 
 
 def take_writer_lock(folder: Path) -> int:
@@ -61,9 +59,8 @@ def take_writer_lock(folder: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise StateError(
-            f"another process is writing to {folder}: wait until it is done, or stop it "
-            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries go on "
-            "meanwhile"
+            f"another process is writing to {folder}: wait until it has finished, or stop it "
+            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries still work"
         ) from error
     except OSError as error:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Whether a file is still at its place. Only a look at that place counts as proof that it is gone."""
+"""Checks whether files still exist; a file counts as gone only if its folder could be listed without it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Presence:
-    """What a look at a place showed.
+    """The result of checking a path.
 
-    `there`: something has that name, readable or not. `gone`: the nearest folder above that still exists was listed
-    and does not lead there. `unknown`: it could not be looked at, and `reason` says why. `container` is the file that
-    stands where a folder of the path would have to be, such as the Parquet file of an embedded picture.
+    `there`: the path exists, readable or not. `gone`: the nearest existing folder above was listed without it.
+    `unknown`: it could not be checked, for `reason`. `container` is a file in the place of a folder of the path, such
+    as the Parquet file of an embedded picture.
     """
 
     state: Literal["there", "gone", "unknown"]
@@ -23,25 +23,25 @@ class Presence:
 
 
 class Disk:
-    """Looks at places; each folder is listed once, so one object sees the disk as it is at one time."""
+    """Checks paths; lists each folder once, so that all checks of one object see the same state."""
 
     def __init__(self) -> None:
         self._listings: dict[str, frozenset[str] | str] = {}
 
     def look_at(self, path: str) -> Presence:
-        """What is at an absolute path; symbolic links are not followed.
+        """The presence of an absolute path; symbolic links are not followed.
 
-        A folder without any entry proves nothing: the mount point of a disk that is not mounted looks the same.
+        If the nearest folder is empty, the result is `unknown`: it may be the mount point of an unmounted disk.
         """
         if not os.path.isabs(path):
-            return Presence("unknown", f"{path!r} is no absolute path")
+            return Presence("unknown", f"{path!r} is not an absolute path")
         try:
             os.lstat(path)
             return Presence("there")
         except (FileNotFoundError, NotADirectoryError):
             return self._look_above(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            return Presence("unknown", f"{path} can't be looked at: {_reason(error)}")
+            return Presence("unknown", f"{path} can't be checked: {_reason(error)}")
 
     def _look_above(self, path: str) -> Presence:
         name, folder = os.path.basename(path), os.path.dirname(path)
@@ -52,7 +52,7 @@ class Disk:
             except (FileNotFoundError, NotADirectoryError):
                 name, folder = os.path.basename(folder), os.path.dirname(folder)
             except OSError as error:
-                return Presence("unknown", f"{folder} can't be looked at: {_reason(error)}")
+                return Presence("unknown", f"{folder} can't be checked: {_reason(error)}")
         if not is_folder:
             if os.path.isfile(folder):
                 return Presence("gone", container=folder)
@@ -61,13 +61,13 @@ class Disk:
         if isinstance(names, str):
             return Presence("unknown", f"{folder} can't be listed: {names}")
         if not names:
-            return Presence("unknown", f"{folder} is empty, as it is when its disk is not mounted")
+            return Presence("unknown", f"{folder} is empty; its disk may not be mounted")
         if name in names:
             return Presence("unknown", f"{folder} lists {name}, which can't be opened")
         return Presence("gone")
 
     def _listing(self, folder: str) -> frozenset[str] | str:
-        """The names in a folder, or why it can't be listed."""
+        """The names in a folder, or the reason why it can't be listed."""
         if folder not in self._listings:
             try:
                 self._listings[folder] = frozenset(os.listdir(folder))
@@ -77,7 +77,7 @@ class Disk:
 
 
 def container_of(path: Path) -> Path | None:
-    """The file that an embedded picture's path lies in, None where no part of the path is a file."""
+    """The file that contains an embedded picture, None if no parent of the path is a file."""
     return next((parent for parent in path.parents if os.path.isfile(parent)), None)
 
 

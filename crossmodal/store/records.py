@@ -1,4 +1,4 @@
-"""What a store keeps of a document, and its rows in SQLite."""
+"""The records of a store and their rows in SQLite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, Keys, Vectors
 
 COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
-"""The columns of a document, as `document_of_row` reads them."""
+"""The columns of a document, in the order that `document_of_row` reads."""
 
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 
@@ -42,7 +42,7 @@ class StoreChanges:
 
 
 def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """The tags after a merge patch.
+    """The tags with a merge patch (RFC 7396) applied.
 
     >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": 4}})
     {'b': {'c': 4, 'd': 3}}
@@ -52,8 +52,8 @@ def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             result.pop(name, None)
         elif isinstance(value, dict):
-            before = result.get(name)
-            result[name] = merged(before if isinstance(before, dict) else {}, value)
+            old = result.get(name)
+            result[name] = merged(old if isinstance(old, dict) else {}, value)
         else:
             result[name] = value
     return result
@@ -70,12 +70,12 @@ def insert(connection: sqlite3.Connection, new: Sequence[tuple[int, int, NewDocu
         ((key, np.ascontiguousarray(item.vector, dtype="<f4").tobytes()) for key, _, item in new),
     )
     for table, field in (("thumbnails", "thumbnail"), ("pictures", "content")):
-        kept = ((key, getattr(item, field)) for key, _, item in new if getattr(item, field) is not None)
-        connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", kept)
+        blobs = ((key, getattr(item, field)) for key, _, item in new if getattr(item, field) is not None)
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", blobs)
 
 
 def describe(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
-    """Updates `uri` and `tags` of documents that are there."""
+    """Updates `uri` and `tags` of existing documents."""
     connection.executemany(
         "UPDATE documents SET uri = ?1, tags = ?2 WHERE id = ?3 AND (uri <> ?1 OR tags <> ?2)",
         ((document.uri, tags_json(document.tags), document.id) for document in documents),
@@ -94,7 +94,7 @@ def last_key(connection: sqlite3.Connection) -> int:
 
 
 def tags_json(tags: dict[str, Any]) -> str:
-    """Tags as the store keeps them.
+    """The JSON text of tags in the store.
 
     Raises:
         InputError: A number is NaN or infinite.

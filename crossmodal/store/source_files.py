@@ -1,4 +1,4 @@
-"""Which file each picture was read from, and what it looked like then."""
+"""The file that each picture was read from, with its size and time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crossmodal.store.sqlite import DocumentStore
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that was taken in. One that has the same size and time again is taken to have the same content."""
+    """A file that was indexed. A file with the same path, size and time is assumed to be unchanged."""
 
     path: str
     size: int  # bytes
@@ -20,12 +20,12 @@ class SourceFile:
 
     @classmethod
     def on_disk(cls, path: str, container: str = "") -> SourceFile | None:
-        """What the file, or the container of an embedded picture, is like now; None where it can't be looked at."""
+        """The current size and time of the file, or of an embedded picture's container; None if it can't be checked."""
         try:
-            found = os.stat(container or path)
+            status = os.stat(container or path)
         except (OSError, ValueError):
             return None
-        return cls(path, found.st_size, found.st_mtime_ns, "")
+        return cls(path, status.st_size, status.st_mtime_ns, "")
 
     def is_like(self, other: SourceFile) -> bool:
         """Whether path, size and time are the same."""
@@ -49,12 +49,12 @@ class SourceFiles:
         return {source: list(self.of_source(source).values()) for (source,) in sources}
 
     def paths_of(self, image_id: str) -> list[str]:
-        """Where a picture was found, in alphabetical order: more than once where files are copies."""
+        """The paths of a picture in alphabetical order; several if there are copies of its file."""
         rows = self._database.rows("SELECT path FROM files WHERE image_id = ? ORDER BY path", [image_id])
         return [row[0] for row in rows]
 
     def put(self, source: str, files: Iterable[SourceFile]) -> None:
-        """Keeps files of pictures that are in the store, in one transaction."""
+        """Records files of pictures that are in the store, in one transaction."""
         with self._database.writing() as connection:
             connection.executemany(
                 "INSERT INTO files (path, source, size, mtime_ns, image_id) "
@@ -64,6 +64,6 @@ class SourceFiles:
             )
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Drops files, in one transaction; their pictures stay."""
+        """Deletes the records of files in one transaction; their pictures stay."""
         with self._database.writing() as connection:
             connection.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in paths))

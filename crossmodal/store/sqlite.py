@@ -1,9 +1,9 @@
 """The store: documents, vectors and thumbnails in one SQLite file.
 
-The store is authoritative; indexes are rebuilt from it. One process writes while any number of others read (WAL). What
-`put`, `update` and `remove` return is durable.
+The store is authoritative; indexes are rebuilt from it. One process writes while any number of others read (WAL). When
+`put`, `update` or `remove` returns, its changes are durable.
 
-The file is longer than 300 lines since each method is one query over the same tables.
+The file is longer than 300 lines because each method is one query over the same tables.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class DocumentStore:
         """Commits documents in one transaction; a known id keeps its key and its vector.
 
         Returns:
-            For each item, in order: `indexed` if its id is new, `unchanged` if it was known. `uri` and `tags` of a
-            known document are updated all the same.
+            For each item, in order: `indexed` if its id is new, `unchanged` if it is known; `uri` and `tags` of a
+            known document are still updated.
 
         Raises:
             StateError: The disk is full or failed; nothing was stored.
@@ -89,13 +89,13 @@ class DocumentStore:
                     seq, key = seq + 1, key + 1
                     new.append((key, seq, item))
             insert(connection, new)
-            with_outcomes = zip(items, outcomes, strict=True)
-            describe(connection, (item.document for item, outcome in with_outcomes if outcome == "unchanged"))
+            pairs = zip(items, outcomes, strict=True)
+            describe(connection, (item.document for item, outcome in pairs if outcome == "unchanged"))
             connection.execute("UPDATE sequence SET last = ?", (seq,))
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
-        """Updates `uri` and `tags` of documents that are there, in one transaction."""
+        """Updates `uri` and `tags` of existing documents, in one transaction."""
         with self.database.writing() as connection:
             describe(connection, documents)
 
@@ -106,22 +106,22 @@ class DocumentStore:
             changes: Ids with their patches.
 
         Returns:
-            For each id, in order, whether there is such a document.
+            For each id, in order, whether the document exists.
 
         Source: RFC 7396 (JSON Merge Patch).
         """
-        found = []
+        are_known = []
         with self.database.writing() as connection:
             for document_id, patch in changes:
                 row = connection.execute("SELECT tags FROM documents WHERE id = ?", (document_id,)).fetchone()
-                found.append(row is not None)
+                are_known.append(row is not None)
                 if row is not None:
                     tags = tags_json(merged(json.loads(row[0]), patch))
                     connection.execute("UPDATE documents SET tags = ? WHERE id = ?", (tags, document_id))
-        return found
+        return are_known
 
     def add_content(self, image_id: str, content: bytes) -> None:
-        """Keeps the encoded bytes of a picture that is there and whose bytes were not kept."""
+        """Stores the encoded bytes of an existing picture that has none stored yet."""
         with self.database.writing() as connection:
             connection.execute("INSERT INTO pictures SELECT key, ? FROM documents WHERE id = ?", (content, image_id))
 
@@ -190,24 +190,24 @@ class DocumentStore:
         return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents of these ids; unknown ids are left out."""
-        found: dict[str, Document] = {}
+        """The documents with these ids, without unknown ids."""
+        result: dict[str, Document] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             for row in self.database.rows(f"SELECT {COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
-                found[row[0]] = document_of_row(row)
-        return found
+                result[row[0]] = document_of_row(row)
+        return result
 
     def without_content(self, ids: Iterable[str]) -> list[str]:
-        """The ids of these pictures that are there, and whose encoded bytes the store does not keep."""
-        found: list[str] = []
+        """The ids of those pictures that exist and whose encoded bytes are not stored."""
+        result: list[str] = []
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             rows = self.database.rows(
                 f"SELECT id FROM documents WHERE id IN ({marks}) AND key NOT IN (SELECT key FROM pictures)", chunk
             )
-            found += [row[0] for row in rows]
-        return found
+            result += [row[0] for row in rows]
+        return result
 
     def _known_ids(self, ids: Sequence[str]) -> Iterator[str]:
         for chunk in _chunks(ids):
@@ -215,17 +215,17 @@ class DocumentStore:
             yield from (row[0] for row in self.database.rows(f"SELECT id FROM documents WHERE id IN ({marks})", chunk))
 
     def document(self, document_id: str) -> Document | None:
-        """The document of that id, or None."""
+        """The document with this id, None if there is none."""
         return self.known([document_id]).get(document_id)
 
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
-        """The documents of these keys; unknown keys are left out."""
-        found: dict[int, Document] = {}
+        """The documents with these keys, without unknown keys."""
+        result: dict[int, Document] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             for key, *row in self.database.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key IN ({marks})", chunk):
-                found[key] = document_of_row(row)
-        return found
+                result[key] = document_of_row(row)
+        return result
 
     def captions_of(self, image_id: str) -> list[Document]:
         """The captions of a picture, in the order of their commits."""
@@ -235,35 +235,35 @@ class DocumentStore:
         return [document_of_row(row) for row in rows]
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
-        """The texts of the captions of those of the pictures that have some, in the order they were committed."""
-        found: dict[str, list[str]] = {}
+        """The texts of the captions of each picture that has some, in the order of their commits."""
+        result: dict[str, list[str]] = {}
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT image_id, text FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
             for image_id, text in self.database.rows(query, chunk):
-                found.setdefault(image_id, []).append(text)
-        return found
+                result.setdefault(image_id, []).append(text)
+        return result
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """The captions of pictures among these keys, rising: key, text, and the key of the picture.
 
-        The last is None if the picture is not in the store (yet).
+        The key of the picture is None if it is not in the store (yet).
         """
-        found: list[tuple[int, str, int | None]] = []
+        result: list[tuple[int, str, int | None]] = []
         for chunk in _chunks(sorted(keys)):
             marks = ",".join("?" * len(chunk))
-            found += self.database.rows(
+            result += self.database.rows(
                 "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
                 "ON p.id = c.image_id AND p.modality = 'image' "
                 f"WHERE c.key IN ({marks}) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
                 chunk,
             )
-        return found
+        return result
 
     def random_captions(self, n: int) -> list[Document]:
-        """At most n captions of different pictures, drawn at random, at a cost that does not grow with the store."""
+        """At most n random captions of different pictures, at a cost that does not grow with the store."""
         first, last = self.database.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
-        found: dict[str, Document] = {}
+        result: dict[str, Document] = {}
         for _ in range(_TRIES * n if last is not None else 0):
             rows = self.database.rows(
                 f"SELECT {COLUMNS} FROM documents WHERE modality = 'text' AND seq >= ? ORDER BY seq LIMIT 1",
@@ -271,10 +271,10 @@ class DocumentStore:
             )
             for caption in map(document_of_row, rows):
                 if caption.image_id:
-                    found.setdefault(caption.image_id, caption)
-            if len(found) == n:
+                    result.setdefault(caption.image_id, caption)
+            if len(result) == n:
                 break
-        return list(found.values())
+        return list(result.values())
 
     def ids_where(self, condition: Condition) -> list[str]:
         """The ids of the documents for which a condition is true, in the order of their commits."""
@@ -305,8 +305,8 @@ class DocumentStore:
             modality: The modality of the documents.
             seq: The last known sequence number; 0 for none.
             limit: The largest number of added documents to return.
-            forgotten: `forgotten` of the previous result when a caller continues: removals that were forgotten before
-                it started concern documents that it never saw.
+            forgotten: `forgotten` of the previous result when a caller continues: removals that were dropped before
+                it started are of documents that it never received.
             with_vectors: Whether to read the vectors; otherwise they are empty.
 
         Returns:
@@ -333,31 +333,29 @@ class DocumentStore:
         return StoreChanges(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (dim,) of these ids; unknown ids are left out."""
-        found: dict[str, Vectors] = {}
+        """The vectors (dim,) of these ids, without unknown ids."""
+        result: dict[str, Vectors] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT id, vector FROM documents JOIN vectors USING (key) WHERE id IN ({marks})"
-            found.update((own, np.frombuffer(vector, "<f4")) for own, vector in self.database.rows(query, chunk))
-        return found
+            result.update((name, np.frombuffer(vector, "<f4")) for name, vector in self.database.rows(query, chunk))
+        return result
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (m, dim) of each picture's captions; pictures without captions are left out."""
-        found: dict[str, list[bytes]] = {}
+        """The vectors (m, dim) of each picture's captions, without pictures that have none."""
+        blobs: dict[str, list[bytes]] = {}
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = (
                 "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
                 f"WHERE image_id IN ({marks}) AND image_id <> '' AND modality = 'text' ORDER BY key"
             )
-            for own, vector in self.database.rows(query, chunk):
-                found.setdefault(own, []).append(vector)
-        return {
-            own: np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1) for own, vectors in found.items()
-        }
+            for image_id, vector in self.database.rows(query, chunk):
+                blobs.setdefault(image_id, []).append(vector)
+        return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
-        """At most `limit` documents with keys above `after_key`, rising, with everything that is kept of them."""
+        """At most `limit` documents with keys above `after_key`, rising, with all their stored data."""
         rows = self.database.rows(
             f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
             "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > ? ORDER BY key LIMIT ?",
@@ -369,11 +367,11 @@ class DocumentStore:
         ]
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """The JPEG thumbnail of a picture, or None if there is no such picture."""
+        """The JPEG thumbnail of a picture, None if the picture does not exist."""
         return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = ?", image_id)
 
     def content(self, image_id: str) -> bytes | None:
-        """The encoded bytes of a picture; None if the store does not keep them: then `uri` is its file."""
+        """The encoded bytes of a picture; None if they are not stored, in which case `uri` is its file."""
         return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = ?", image_id)
 
     def _blob(self, query: str, image_id: str) -> bytes | None:

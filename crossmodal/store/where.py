@@ -1,17 +1,15 @@
-r"""A small language for choosing documents, turned into SQL in which every word of the user's is a bound value.
+r"""A small language of conditions on documents, compiled to SQL in which all values of the user are bound.
 
     tags.year >= 2020 and modality = 'image'
     tags.class in ('dog', "cat") and not (width < 200 or height < 200)
     tags.place.city = 'Oslo' and tags.author is not null
     filename like 'IMG_%' or text contains 'dog'
 
-The file is longer than 300 lines since its grammar, parser and SQL writer change together.
-
-The grammar; words of the language may be written in capitals, names of fields and tags may not be changed:
+The grammar. Keywords are case-insensitive, names of fields and tags are not:
 
     condition  = both, { "or", both } ;
-    both       = one, { "and", one } ;
-    one        = "not", one | "(", condition, ")" | comparison ;
+    both       = term, { "and", term } ;
+    term       = "not", term | "(", condition, ")" | comparison ;
     comparison = field, ( operator, value
                         | "is", [ "not" ], "null"
                         | [ "not" ], "in", "(", value, { ",", value }, ")"
@@ -25,22 +23,21 @@ The grammar; words of the language may be written in capitals, names of fields a
     string     = "'", { any character, "'" written twice }, "'" | '"', { any character, '"' twice }, '"' ;
     number     = [ "+" | "-" ], decimal digits with or without a point, [ "e", [ "+" | "-" ], digits ] ;
 
-What a condition means:
+The meaning of a condition:
 
 - `filename` is short for `tags.filename`.
-- A comparison is *unknown* where the tag is missing, null, or of another type than the value: number, text
-  and true/false are three types and nothing is converted, so `tags.year = 2020` does not see `"2020"`, and
-  `tags.x = 1` does not see `true`; the values of one `in` are of one type. Lists and objects compare with
-  nothing. Unknown is SQL's NULL: `!=`, `not in` and `not (...)` of it are unknown too, and only documents
-  for which the whole condition is known to be true are kept. `is null` is never unknown: it holds for a tag
-  that is missing or null.
-- The other fields are never null, `''` or 0 where nothing is known: `image_id = ''`. Width and height
-  compare with numbers, the rest with strings.
-- Strings are equal to the letter and ordered by code point. `like` takes the whole string, `%` standing
-  for any run of characters and `_` for one; `contains` takes any part, and `%` and `_` as they are. Both
-  ignore the case of A to Z only.
+- A comparison is *unknown* if the tag is missing, null, or of another type than the value. Number, text and
+  true/false are three types and are not converted: `tags.year = 2020` does not match `"2020"`, and `tags.x = 1`
+  does not match `true`. All values of an `in` have the same type. Comparisons with lists and objects are unknown.
+  Unknown is SQL's NULL: its `!=`, `not in` and `not (...)` are unknown too, and only documents for which the whole
+  condition is true match. `is null` is never unknown: it is true for a tag that is missing or null.
+- The other fields are never null, but `''` or 0 if they have no value: `image_id = ''`. Width and height compare
+  with numbers, the others with strings.
+- Strings are compared exactly and ordered by code point. `like` matches the whole string, with `%` for any number
+  of characters and `_` for one; `contains` matches any part, with `%` and `_` as ordinary characters. Both ignore
+  the case of A to Z only.
 
-The file is longer than 300 lines since the grammar and its parser belong side by side.
+The file is longer than 300 lines because the grammar, its parser and the SQL compiler change together.
 """
 
 from __future__ import annotations
@@ -79,15 +76,15 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r'\.("[^"]*"|\w+)')
 _UNQUOTABLE = re.compile(r"[\x00-\x1f\\]")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # SQLite ends a string at the one and takes none of the others
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL ends a string in SQLite, which rejects surrogates
 
 
 @dataclass(frozen=True)
 class Condition:
     """A parsed condition.
 
-    `sql` is an expression over the columns of `documents`, in parentheses, with a `?` for each of
-    `values` in order. It is NULL where the condition is unknown.
+    `sql` is an expression over the columns of `documents`, in parentheses, with a `?` for each of `values` in order.
+    It is NULL if the condition is unknown.
     """
 
     sql: str
@@ -95,16 +92,16 @@ class Condition:
 
 
 def parse(text: str) -> Condition:
-    """The condition a text states; the grammar and the meaning are the module's docstring.
+    """The condition of a text; the module's docstring has the grammar and the meaning.
 
     >>> parse("width > 200 and modality = 'image'")
     Condition(sql='(width > ? AND modality = ?)', values=(200, 'image'))
 
     Raises:
-        InputError: Not a condition, with the place; more than 2,000 characters; nested more than 50 deep.
+        InputError: A syntax error, with its position; more than 2,000 characters; nested more than 50 deep.
     """
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
+        raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
     part = _Parser(text).whole()
     return Condition(f"({part.sql})", part.values)
 
@@ -118,33 +115,33 @@ class _Token(NamedTuple):
 class _Part(NamedTuple):
     sql: str
     values: tuple[object, ...]
-    height: int = 0  # how many symbols SQLite's parser has to hold while it reads `sql`
+    height: int = 0  # symbols on the stack of SQLite's parser while it parses `sql`
 
 
 class _Field(NamedTuple):
-    column: str  # '' where it is a tag
+    column: str  # '' if it is a tag
     path: str = ""  # JSON path of a tag
     kinds: tuple[Kind, ...] = ("number", "text", "boolean")
 
     def of_kind(self, kind: Kind) -> _Part:
-        """The field's value where it is of that kind, else NULL."""
+        """The field's value if it has that kind, else NULL."""
         if self.column:
             return _Part(self.column, ())
         value = f"CASE WHEN json_type(tags, ?) IN ({_JSON_TYPES[kind]}) THEN json_extract(tags, ?) END"
         return _valid(value, self.path, self.path)
 
     def of_any_kind(self) -> _Part:
-        """The field's value, NULL where there is none."""
+        """The field's value, NULL if there is none."""
         return _Part(self.column, ()) if self.column else _valid("json_extract(tags, ?)", self.path)
 
 
 def _valid(value: str, *paths: str) -> _Part:
-    # One document with a NaN in its tags would make any other look at them an error for all documents.
+    # Without the check, one document with NaN in its tags would make the query fail for all documents.
     return _Part(f"CASE WHEN json_valid(tags) THEN {value} END", paths)
 
 
 def _compare(field: _Field, sql: str, values: list[tuple[Kind, object]]) -> _Part:
-    """The SQL with the field in place of `{}`, where it is of the kind of the values."""
+    """The SQL with the field, if it has the kind of the values, in place of `{}`."""
     left = field.of_kind(values[0][0])
     return _Part(sql.format(left.sql), (*left.values, *(value for _, value in values)))
 
@@ -155,7 +152,7 @@ def _join(word: str, parts: list[_Part]) -> _Part:
     SQLite's parser has a stack of 100, on which `x AND (` is three and `(` at the front is one.
     """
     parts = sorted(parts, key=lambda part: -part.height)
-    height = max(part.height + (2 if place else 0) for place, part in enumerate(parts))
+    height = max(part.height + (2 if i else 0) for i, part in enumerate(parts))
     values = tuple(value for part in parts for value in part.values)
     return _Part(f" {word} ".join(part.sql for part in parts), values, height)
 
@@ -168,13 +165,13 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    """One method a rule of the grammar; each reads from the current token and moves past what it took."""
+    """One method per rule of the grammar; each parses from the current token and moves past the tokens of the rule."""
 
     def __init__(self, text: str) -> None:
         if bad := _UNSTORABLE.search(text):
-            raise _error(bad.start(), f"U+{ord(bad[0]):04X} is no character of a text")
+            raise _error(bad.start(), f"U+{ord(bad[0]):04X} is not allowed")
         self._tokens = list(_tokens(text))
-        self._place = 0
+        self._index = 0
         self._nesting = 0
 
     def whole(self) -> _Part:
@@ -187,7 +184,7 @@ class _Parser:
         return self._joined("or", self._both)
 
     def _both(self) -> _Part:
-        return self._joined("and", self._one)
+        return self._joined("and", self._term)
 
     def _joined(self, word: str, operand: Callable[[], _Part]) -> _Part:
         parts = [operand()]
@@ -195,7 +192,7 @@ class _Parser:
             parts.append(operand())
         return _join(word.upper(), parts)
 
-    def _one(self) -> _Part:
+    def _term(self) -> _Part:
         start = self._now.start
         if not (opening := self._take("not", "(")):
             return self._comparison()
@@ -203,7 +200,7 @@ class _Parser:
         if self._nesting > MAX_NESTING:
             raise _error(start, f"`not` and parentheses are nested more than {MAX_NESTING} deep")
         if opening == "not":
-            part = self._one()
+            part = self._term()
             sql = f"NOT {part.sql}"
         else:
             part = self._condition()
@@ -236,8 +233,8 @@ class _Parser:
         if word == "like":
             return _compare(field, f"{{}} {negation}LIKE ?", [self._value("text")])
         if word == "contains":
-            found = "= 0" if negation else "> 0"
-            return _compare(field, f"instr(lower({{}}), lower(?)) {found}", [self._value("text")])
+            comparison = "= 0" if negation else "> 0"
+            return _compare(field, f"instr(lower({{}}), lower(?)) {comparison}", [self._value("text")])
         self._fail(", ".join(words if negation else (*_EQUALITY, *_ORDER, "is", "not", *words)))
 
     def _negation(self) -> str:
@@ -262,44 +259,44 @@ class _Parser:
             field = _Field("", self._path(token))
         else:
             self._fail(_FIELDS)
-        self._place += 1
+        self._index += 1
         return field
 
     def _path(self, token: _Token) -> str:
         names = [name.strip('"') for name in _NAME.findall(token.text)]
-        if _UNQUOTABLE.search("".join(names)):  # SQLite compares names as they are written, escaped, in the JSON
-            raise _error(token.start, "a name of a tag can't have a backslash or a control character")
+        if _UNQUOTABLE.search("".join(names)):  # SQLite compares names in their escaped JSON form
+            raise _error(token.start, "the name of a tag can't contain a backslash or a control character")
         return "$" + "".join(f'."{name}"' for name in names)
 
     def _value(self, *kinds: Kind) -> tuple[Kind, object]:
-        """The value that comes next, which has to be of one of the kinds."""
+        """The next value, which must have one of the kinds."""
         token = self._now
         word = token.text.lower()
-        found: tuple[Kind, object] | None = None
+        value: tuple[Kind, object] | None = None
         if token.kind == "number":
-            found = "number", _number(token)
+            value = "number", _number(token)
         elif token.kind == "text":
             quote = token.text[0]
-            found = "text", token.text[1:-1].replace(quote * 2, quote)
+            value = "text", token.text[1:-1].replace(quote * 2, quote)
         elif word in ("true", "false"):
-            found = "boolean", int(word == "true")
+            value = "boolean", int(word == "true")
         elif word == "null":
-            self._fail("a value (null is asked for by `is null` and `is not null`)")
-        if found is None or found[0] not in kinds:
+            self._fail("a value (for null, write `is null` or `is not null`)")
+        if value is None or value[0] not in kinds:
             self._fail(" or ".join(_KINDS[kind] for kind in kinds))
-        self._place += 1
-        return found
+        self._index += 1
+        return value
 
     @property
     def _now(self) -> _Token:
-        return self._tokens[self._place]
+        return self._tokens[self._index]
 
     def _take(self, *words: str) -> str:
-        """The current token in small letters where it is one of the words, and moves on; else ''."""
+        """The current token in lower case if it is one of the words, and moves on; else ''."""
         word = self._now.text.lower()
         if word not in words:
             return ""
-        self._place += 1
+        self._index += 1
         return word
 
     def _need(self, word: str) -> None:
@@ -308,10 +305,10 @@ class _Parser:
 
     def _fail(self, expected: str) -> NoReturn:
         token = self._now
-        found = "the end" if token.kind == "end" else repr(token.text[:40])
+        actual = "the end" if token.kind == "end" else repr(token.text[:40])
         if token.text in ("'", '"'):
-            found = f"a {token.text} that is never closed"
-        raise _error(token.start, f"expected {expected}, found {found}")
+            actual = f"an unclosed {token.text}"
+        raise _error(token.start, f"expected {expected}, found {actual}")
 
 
 def _number(token: _Token) -> int | float:
