@@ -1,1 +1,1 @@
-"""From a query to complete results: retrieve, fuse, rank, judge relevance, hydrate."""
+"""From a query to complete results: retrieval, fusion, ranking, relevance and hydration."""

@@ -1,4 +1,4 @@
-"""Queries of several parts: words and pictures together, and words to avoid."""
+"""Combines the vectors of queries with several parts: words, pictures, and words to avoid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]+)"|([^\W\d_][^\s"]*))')
 
 
 def without_avoided(text: str) -> tuple[str, list[str]]:
-    """The text without its words to avoid, and the words to avoid in order.
+    """The text without its words to avoid, and these words in order.
 
     A word to avoid follows a minus at the start of the text or after white space; a phrase is in double quotes.
 
@@ -33,8 +33,8 @@ def part_weights(has_text: bool, n_pictures: int, mix: float) -> list[float]:
 
     Args:
         has_text: Whether there are wanted words.
-        n_pictures: How many pictures and documents of the collection are parts of the query.
-        mix: With words, the share of all pictures together, 0 to 1.
+        n_pictures: Number of pictures and documents of the collection in the query.
+        mix: If there are words, the share of all pictures together, 0 to 1.
 
     >>> part_weights(True, 2, 0.5)
     [0.5, 0.25, 0.25]
@@ -47,10 +47,10 @@ def part_weights(has_text: bool, n_pictures: int, mix: float) -> list[float]:
 
 
 def combined(wanted: Sequence[tuple[Vectors, float]], avoided: Sequence[Vectors] = ()) -> Vectors:
-    """The unit vector (dim,) of a query that has several parts.
+    """The unit vector (dim,) of a query with several parts, for one search of one index.
 
-    It is the weighted sum of the wanted vectors less half the mean of the avoided ones. One search of one index answers
-    it; documents that match an avoided part rank lower, but are not excluded.
+    It is the weighted sum of the wanted vectors minus half the mean of the avoided ones. Documents that match an
+    avoided part rank lower, but are not excluded.
 
     Args:
         wanted: Unit vectors (dim,) and their weights, which are at least 0.

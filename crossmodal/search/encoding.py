@@ -1,4 +1,4 @@
-"""How the texts of queries are encoded, by dense and by sparse models."""
+"""Encodes the texts of queries with dense and sparse models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossmodal.search.query import SearchOptions
 
 
 def encode_query_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """Unit vectors (n, dim) of query texts; a sparse model leaves weights and words to avoid out of the sentence."""
+    """Unit vectors (n, dim) of query texts; a sparse model does not encode weights and words to avoid."""
     if encoder.spec.has_lexical:
         from crossmodal.lexical.encoder import SparseEncoder
 
@@ -22,7 +22,7 @@ def encode_query_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
 
 
 def check_wanted_words(text: str) -> None:
-    """Refuses the query of a sparse collection that has only words to avoid.
+    """Checks that the query of a sparse collection has wanted words.
 
     Raises:
         InputError: All words of `text` follow a minus or have the weight 0.
@@ -30,11 +30,11 @@ def check_wanted_words(text: str) -> None:
     from crossmodal.lexical.model import spoken_part
 
     if text.strip() and not spoken_part(text):
-        raise InputError(f"{text!r} has only words to avoid: add what is looked for")
+        raise InputError(f"{text!r} has only words to avoid: add words to search for")
 
 
 def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
-    """Whether the search for a text needs the text's vector: not if only words of pictures are compared."""
+    """Whether the search for a text needs its vector, which is not the case if only words are compared."""
     if not encoder.spec.has_lexical or options.target not in (None, "image") or not options.fusion:
         return True
     from crossmodal.lexical.encoder import SparseEncoder
@@ -43,16 +43,16 @@ def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
         return True
     try:
         return has_part(fusion_of_parts(options.fusion), "dense")
-    except InputError:  # the ranking reports it
+    except InputError:  # reported by the ranker
         return True
 
 
 def unread_note(encoder: Encoder, text: str) -> str:
-    """The note about the end of a text that is beyond the model's context; empty if all of it is encoded."""
+    """A note with the end of a text that exceeds the model's context; empty if the whole text is encoded."""
     unread = encoder.unread(text)
-    return f"beyond the length that the model reads, so it changes nothing: {unread!r}" if unread else ""
+    return f"beyond the length that the model reads, so not used: {unread!r}" if unread else ""
 
 
 def joined_notes(notes: Sequence[str]) -> str:
-    """Distinct notes about one query as one text; empty ones are left out."""
+    """The distinct, non-empty notes about a query as one text."""
     return "; ".join(dict.fromkeys(note for note in notes if note))

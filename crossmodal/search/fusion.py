@@ -1,7 +1,7 @@
-"""Fusion of several rankings into one: of dense vectors, of learned words, of the words of captions.
+"""Fusion of several rankings into one: of dense vectors, of learned words, and of the words of captions.
 
-A ranking is a pair of arrays, scores and keys, with a row for each query as an index returns them: best first, key -1
-where there are fewer matches. A match that a part did not find gets nothing from that part.
+A ranking is a pair of arrays, scores and keys, with a row per query as an index returns them: best first, padded with
+the key -1. A match that a part did not return has no score from that part.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Method = Literal["rrf", "weighted"]
 PARTS = ("dense", "sparse", "bm25")
 """The parts of a search that can be fused, in the order of their weights."""
 DEPTH = 100
-"""How many matches of each part are fused at least."""
+"""Minimum number of matches of each part that are fused."""
 Scores = NDArray[np.float32]
 Answer = tuple[Scores, Keys]  # (q, k) each
 RRF_K = 60
 FUSION_NAME = "fusion.json"
-"""The file in a sparse model's folder with the fusion that tuning chose; it is not part of the weights' hash."""
+"""The file of the tuned fusion in a sparse model's folder; it is not part of the hash of the weights."""
 
 
 def depth_for(k: int) -> int:
-    """How many matches of each part are fused for the best `k`: 100, 1,000, or `MAX_MATCHES`.
+    """The number of matches of each part to fuse for the best `k`: 100, 1,000, or `MAX_MATCHES`.
 
     The fused order depends on the depth. Few distinct depths keep the order the same from page to page.
     """
@@ -89,13 +89,13 @@ class Fusion:
 
 
 def fusion_of_parts(text: str) -> Fusion:
-    """The fusion that a user names: one of `PARTS` alone, `rrf`, or `weighted:A,B,C` with a weight for each part.
+    """The fusion of a user's text: one of `PARTS`, `rrf`, or `weighted:A,B,C` with a weight for each part.
 
     >>> fusion_of_parts("sparse")
     Fusion(method='weighted', weights=(0.0, 1.0, 0.0))
 
     Raises:
-        InputError: `text` is none of these.
+        InputError: `text` has another form.
     """
     if text in PARTS:
         return Fusion("weighted", tuple(float(part == text) for part in PARTS))
@@ -110,8 +110,8 @@ def fusion_of_parts(text: str) -> Fusion:
 
 def part_alone(fusion: Fusion) -> str | None:
     """The only one of `PARTS` with a weight above 0, None if there are several."""
-    weighed = [part for part, weight in zip(PARTS, fusion.weights_for(len(PARTS)), strict=True) if weight]
-    return weighed[0] if len(weighed) == 1 else None
+    weighted = [part for part, weight in zip(PARTS, fusion.weights_for(len(PARTS)), strict=True) if weight]
+    return weighted[0] if len(weighted) == 1 else None
 
 
 def has_part(fusion: Fusion, part: str) -> bool:
@@ -120,7 +120,7 @@ def has_part(fusion: Fusion, part: str) -> bool:
 
 
 def name_of(fusion: Fusion) -> str:
-    """The name of a fusion, which `fusion_of_parts` reads.
+    """The name of a fusion, the inverse of `fusion_of_parts`.
 
     >>> name_of(fusion_of_parts("rrf")), name_of(fusion_of_parts("bm25"))
     ('rrf', 'bm25')
@@ -129,7 +129,7 @@ def name_of(fusion: Fusion) -> str:
 
 
 def read_fusion(path: Path) -> Fusion:
-    """The fusion that tuning wrote to a file, `rrf` if there is no file.
+    """The tuned fusion in a file, `rrf` if the file does not exist.
 
     Raises:
         StateError: The file is damaged.
@@ -148,12 +148,12 @@ def read_fusion(path: Path) -> Fusion:
 
 
 def fusion_of(model: ModelSpec) -> Fusion:
-    """The default fusion of a collection of this sparse model, as tuning chose it."""
+    """The default fusion of collections of a sparse model: the tuned one, or `rrf`."""
     return read_fusion(Path(model.weights) / FUSION_NAME)
 
 
 def shares(answer: Answer, method: Method) -> Scores:
-    """What each match contributes to the fused score, (q, k), before the weight of its part; 0 where there is none.
+    """The share (q, k) of each match in the fused score, before the weight of its part; 0 for padding.
 
     Args:
         answer: The ranking of one part.
@@ -168,28 +168,28 @@ def shares(answer: Answer, method: Method) -> Scores:
         [[1.0, 0.5, 0.0]]
     """
     scores, keys = answer
-    found = keys >= 0
+    is_match = keys >= 0
     if method == "rrf":
         ranks = np.arange(1, keys.shape[1] + 1)
-        return np.where(found, 1 / (RRF_K + ranks), 0).astype(np.float32)
-    least = np.where(found, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    greatest = np.where(found, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    width = np.where(found, greatest - least, 1)
-    scaled = np.divide(np.where(found, scores - least, 0), width, out=np.ones(scores.shape), where=width > 0)
-    return np.where(found, scaled, 0).astype(np.float32)
+        return np.where(is_match, 1 / (RRF_K + ranks), 0).astype(np.float32)
+    least = np.where(is_match, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    greatest = np.where(is_match, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    width = np.where(is_match, greatest - least, 1)
+    scaled = np.divide(np.where(is_match, scores - least, 0), width, out=np.ones(scores.shape), where=width > 0)
+    return np.where(is_match, scaled, 0).astype(np.float32)
 
 
 def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
     """The k best matches by the weighted sum of the parts' shares.
 
     Args:
-        answers: The ranking of each part over the same queries, deeper than k: see `depth_for`.
-        fusion: Method and weights.
-        k: The most matches to return, at least 1.
+        answers: The ranking of each part for the same queries, with `depth_for(k)` matches.
+        fusion: The method and the weights.
+        k: Maximum number of matches to return, at least 1.
 
     Returns:
-        Scores (q, k) float32, descending, and keys (q, k) int64; equal scores by ascending key; a row with fewer
-        matches ends in keys of -1 with scores of -inf. A part of weight 0 adds no matches.
+        Scores (q, k) float32, descending, and keys (q, k) int64; ties by ascending key; a row with fewer
+        matches is padded with the key -1 and the score -inf. A part of weight 0 adds no matches.
 
     Example:
         >>> dense = np.array([[0.9, 0.8]], np.float32), np.array([[1, 2]])
@@ -202,29 +202,29 @@ def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
     weights = fusion.weights_for(len(answers))
-    kept = [(answer, weight) for answer, weight in zip(answers, weights, strict=True) if weight]
-    added = np.concatenate([weight * shares(answer, fusion.method) for answer, weight in kept], axis=1)
-    keys = np.concatenate([answer[1] for answer, _ in kept], axis=1)
+    used = [(answer, weight) for answer, weight in zip(answers, weights, strict=True) if weight]
+    weighted = np.concatenate([weight * shares(answer, fusion.method) for answer, weight in used], axis=1)
+    keys = np.concatenate([answer[1] for answer, _ in used], axis=1)
     scores, best = np.full((len(keys), k), -np.inf, np.float32), np.full((len(keys), k), -1, np.int64)
     for row in range(len(keys)):
-        found, places = np.unique(keys[row], return_inverse=True)
-        sums = np.bincount(places, added[row], len(found)).astype(np.float32)
-        found, sums = found[found >= 0], sums[found >= 0]
-        order = np.lexsort((found, -sums))[:k]
-        scores[row, : len(order)], best[row, : len(order)] = sums[order], found[order]
+        distinct, columns = np.unique(keys[row], return_inverse=True)
+        sums = np.bincount(columns, weighted[row], len(distinct)).astype(np.float32)
+        distinct, sums = distinct[distinct >= 0], sums[distinct >= 0]
+        order = np.lexsort((distinct, -sums))[:k]
+        scores[row, : len(order)], best[row, : len(order)] = sums[order], distinct[order]
     return scores, best
 
 
 def candidates(n_parts: int, steps: int = 10) -> list[Fusion]:
     """The fusions that tuning tries: `rrf`, and `weighted` with all weights that sum to 1 in steps of 1 / steps.
 
-    Each part alone is among them, so on the split they are chosen on the best is at least as good as every part.
+    Each part alone is among them, so the best one is at least as good as every part on the split it is chosen on.
 
     >>> [str(fusion) for fusion in candidates(2, steps=2)]
     ['rrf', 'weighted:1,0', 'weighted:0.5,0.5', 'weighted:0,1']
     """
-    found = [Fusion("rrf")]
+    fusions = [Fusion("rrf")]
     for counts in product(range(steps, -1, -1), repeat=n_parts):
         if sum(counts) == steps:
-            found.append(Fusion("weighted", tuple(count / steps for count in counts)))
-    return found
+            fusions.append(Fusion("weighted", tuple(count / steps for count in counts)))
+    return fusions

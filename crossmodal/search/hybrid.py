@@ -1,4 +1,4 @@
-"""Search by vectors, learned words and words of captions together, with the words that each picture was found by."""
+"""Search of pictures by vectors, learned words and the words of captions, with the matching words of each picture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Words = list[tuple[str, float]]
 
 @dataclass(frozen=True)
 class FusedMatch:
-    """A picture that was found.
+    """A picture that matches a query.
 
     Attributes:
         key: Its key in the store.
-        score: The fused score, which it is ranked by.
-        parts: Its score in each part that found it, by the names of `PARTS`.
-        why: What each word contributes to its `sparse` score, or to `bm25` if the learned words have no weight.
+        score: The fused score, which determines the rank.
+        parts: Its score in each part that returned it, by the names of `PARTS`.
+        why: The contribution of each word to its `sparse` score, or to `bm25` if the learned words have no weight.
     """
 
     key: int
@@ -36,7 +36,7 @@ class FusedMatch:
 
 @dataclass(frozen=True)
 class Found:
-    """The matches, best first; the fusion that found them; and a note for the user, empty for none."""
+    """The matches, best first, the name of the fusion, and a note for the user, which may be empty."""
 
     matches: list[FusedMatch]
     fusion: str
@@ -45,7 +45,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _LexicalQuery:
-    """The words of a query with their weights, and which of them neither index has."""
+    """The words of a query with their weights, and the words that neither index has."""
 
     words: Words
     weights: csr_matrix
@@ -53,7 +53,7 @@ class _LexicalQuery:
 
     @property
     def is_known(self) -> bool:
-        """Whether an index has a wanted word."""
+        """Whether an index has at least one wanted word."""
         return any(weight > 0 and word not in self.unknown for word, weight in self.words)
 
 
@@ -61,7 +61,7 @@ class HybridSearch:
     """Answers queries over the pictures of one sparse collection."""
 
     def __init__(self, indexes: WordIndexes, default: Fusion) -> None:
-        """Takes the word indexes, and the fusion of queries that name none."""
+        """Takes the word indexes and the default fusion."""
         self.indexes, self.default = indexes, default
 
     def answer(
@@ -76,16 +76,16 @@ class HybridSearch:
         """The k best pictures.
 
         Args:
-            text: The query as the user wrote it: `dog^2 -cat`.
-            vector: (dim,) the query's vector, if the model weighs words by it.
-            nearest: Cosines of the nearest pictures by key, `depth_for(k)` of them if there are as many.
-            k: The most pictures to return, at least 1.
-            fusion_name: The fusion, as `fusion_of_parts` reads it; empty for the default.
-            allowed: If given, only pictures with these keys are found.
+            text: The text of the query in the user's syntax: `dog^2 -cat`.
+            vector: The query's vector (dim,), if the model weights words by it.
+            nearest: Cosines of the nearest pictures by key, at most `depth_for(k)`.
+            k: Maximum number of pictures to return, at least 1.
+            fusion_name: The fusion, see `fusion_of_parts`; empty for the default.
+            allowed: If given, only pictures with these keys are returned.
 
         Raises:
-            InputError: No index has a word of the query, and the named fusion has no dense part to fall back to; or the
-                fusion is invalid.
+            InputError: No index has a word of the query, and the given fusion has no dense part to fall back to; or
+                the fusion is invalid.
         """
         fusion = fusion_of_parts(fusion_name) if fusion_name else self.default
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
@@ -93,15 +93,15 @@ class HybridSearch:
             return Found(_nearest(nearest, k), name_of(fusion))
         query = self._read(text, vector, weights)
         if not query.is_known:
-            why = f"no word of the query is known: {', '.join(query.unknown) or 'there are none'}"
+            why = f"no word of the query is known: {', '.join(query.unknown) or 'it has none'}"
             if query.words and not any(weight > 0 for _, weight in query.words):
                 why = "the query has only words to avoid"
             elif part_alone(fusion) == "bm25" and not len(self.indexes.captions):
-                why = "no picture has a caption, so there are no words to find it by"
+                why = "no picture has a caption, so there are no words to search"
             if not (fusion_name and weights["dense"]):
-                raise InputError(f"{why}; ask in other words, or with fusion dense")
-            return Found(_nearest(nearest, k), name_of(DENSE), f"{why}; compared by vectors alone")
-        note = f"not known, and left out of the search by words: {', '.join(query.unknown)}" if query.unknown else ""
+                raise InputError(f"{why}; use other words, or the fusion dense")
+            return Found(_nearest(nearest, k), name_of(DENSE), f"{why}; searched by vectors only")
+        note = f"unknown, so not used in the search by words: {', '.join(query.unknown)}" if query.unknown else ""
         return Found(self._joined(query, nearest, fusion, k, allowed), name_of(fusion), note)
 
     def _read(self, text: str, vector: Vectors | None, weights: dict[str, float]) -> _LexicalQuery:
@@ -129,27 +129,31 @@ class HybridSearch:
         none = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64)
         parts = [answers.get(part, none) for part in PARTS]
         scores, keys = answers[alone] if alone else fuse(parts, fusion, k)
-        kept = [pair for pair in zip(keys[0, :k].tolist(), scores[0, :k].tolist(), strict=True) if pair[0] >= 0]
-        return self._explained(query, kept, answers, weights)
+        ranked = [pair for pair in zip(keys[0, :k].tolist(), scores[0, :k].tolist(), strict=True) if pair[0] >= 0]
+        return self._explained(query, ranked, answers, weights)
 
     def _explained(
-        self, query: _LexicalQuery, kept: list[tuple[int, float]], answers: dict[str, Answer], weights: dict[str, float]
+        self,
+        query: _LexicalQuery,
+        ranked: list[tuple[int, float]],
+        answers: dict[str, Answer],
+        weights: dict[str, float],
     ) -> list[FusedMatch]:
-        keys = np.array([key for key, _ in kept], np.int64)
-        of_part: dict[str, dict[int, float]] = {
+        keys = np.array([key for key, _ in ranked], np.int64)
+        scores_of: dict[str, dict[int, float]] = {
             part: dict(zip(answer[1][0].tolist(), answer[0][0].tolist(), strict=True))
             for part, answer in answers.items()
             if weights[part]
         }
         if weights["sparse"]:
-            terms, given = self.indexes.words.contributions(query.weights, keys)
+            terms, shares = self.indexes.words.contributions(query.weights, keys)
             words = [self.indexes.model.vocabulary.words[term] for term in terms.tolist()]
         else:
-            words, given = [word for word, _ in query.words], self.indexes.captions.contributions(query.words, keys)
+            words, shares = [word for word, _ in query.words], self.indexes.captions.contributions(query.words, keys)
         explained = "sparse" if weights["sparse"] else "bm25"
         matches = []
-        for (key, score), row in zip(kept, given.tolist(), strict=True):
-            parts = {part: scores[key] for part, scores in of_part.items() if key in scores}
+        for (key, score), row in zip(ranked, shares.tolist(), strict=True):
+            parts = {part: scores[key] for part, scores in scores_of.items() if key in scores}
             why = {word: weight for word, weight in zip(words, row, strict=True) if weight}
             if why:
                 parts[explained] = sum(why.values())

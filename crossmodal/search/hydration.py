@@ -1,4 +1,4 @@
-"""Hydration: what the store knows about the pictures of a page of matches."""
+"""Hydration: reads the pictures of a page of matches from the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Picture:
         width: In pixels, 0 if unknown.
         height: In pixels, 0 if unknown.
         filename: Its file name, empty if unknown.
-        captions: The texts of all its captions, in the order they were committed.
+        captions: The texts of all its captions, in the order of their commits.
     """
 
     id: str = ""
@@ -29,12 +29,12 @@ class Picture:
 
 
 def pictures_of(store: DocumentStore, documents: Sequence[Document]) -> list[Picture]:
-    """The picture of each document, in order; two queries of the store, however many documents there are."""
+    """The picture of each document, in order, by two queries of the store for any number of documents."""
     ids = [_picture_id(document) for document in documents]
     known = {document.id: document for document in documents if document.modality == "image"}
-    known |= store.known({each for each in ids if each and each not in known})
+    known |= store.known({image_id for image_id in ids if image_id and image_id not in known})
     captions = store.caption_texts_of(set(ids))
-    return [_picture(known.get(each), captions.get(each, ())) for each in ids]
+    return [_picture(known.get(image_id), captions.get(image_id, ())) for image_id in ids]
 
 
 def _picture_id(document: Document) -> str:

@@ -1,4 +1,4 @@
-"""A search query and its options, checked before anything is encoded."""
+"""Search queries and their options, validated before anything is encoded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Page:
     """The part of the ranked matches that a search returns, of each modality.
 
     Attributes:
-        size: The most matches on the page.
-        offset: How many of the best matches precede the page.
+        size: Maximum number of matches on the page.
+        offset: Number of better matches before the page.
         min_score: Matches with a lower score are removed before the page is cut.
         min_relevance: Matches with a lower relevance are removed before the page is cut.
     """
@@ -37,10 +37,10 @@ class Page:
 
     @classmethod
     def from_dict(cls, values: Any) -> Page:
-        """The page of a dictionary with the attributes, as it comes out of a protobuf struct.
+        """The page of a dictionary with the attributes, whose numbers may be floats from a protobuf struct.
 
         Raises:
-            InputError: It is not such a dictionary.
+            InputError: `values` is not such a dictionary.
         """
         try:
             page = cls(**values)
@@ -51,14 +51,14 @@ class Page:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What a search returns, the same for all queries of a request.
+    """The options of a search, the same for all queries of a request.
 
     Attributes:
-        top_k: How many matches of each modality are ranked, 1 to `MAX_MATCHES`.
+        top_k: Number of ranked matches of each modality, 1 to `MAX_MATCHES`.
         target: The modality to search, or `both`; None for the default of the query's modality.
         where: A condition on the matches, empty for none.
-        fusion: How words and vectors are joined in a sparse collection, empty for the collection's default.
-        page: If given, only this part of the matches is returned, and each match with its picture and captions.
+        fusion: The fusion of words and vectors in a sparse collection, empty for the collection's default.
+        page: If given, only this part of the matches is returned, each with its picture and captions.
     """
 
     top_k: int = DEFAULT_TOP_K
@@ -78,7 +78,7 @@ class SearchOptions:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> SearchOptions:
-        """The options of a request's parameters, which other clients may have written.
+        """The options from the parameters of a request, which any client may have sent.
 
         Raises:
             InputError: `top_k` is not a number from 1 to `MAX_MATCHES`, or `target` or `page` is malformed.
@@ -86,7 +86,7 @@ class SearchOptions:
         top_k, page = parameters.get("top_k", DEFAULT_TOP_K), parameters.get("page")
         if not (isinstance(top_k, (int, float)) and 1 <= top_k <= MAX_MATCHES):
             raise InputError(f"top_k {str(top_k)[:40]!r}: expected a number from 1 to {MAX_MATCHES}")
-        name, where, fusion = (str(parameters.get(each) or "") for each in ("target", "where", "fusion"))
+        name, where, fusion = (str(parameters.get(key) or "") for key in ("target", "where", "fusion"))
         target = next((known for known in get_args(Target) if known == name), None)
         if name and target is None:
             raise InputError(f"target {name[:40]!r}: expected image, text or both")
@@ -104,15 +104,15 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched for: words, a picture, a document of the collection, or several of these together.
+    """A query: words, a picture, a document of the collection, or several of these combined.
 
     Attributes:
         text: The wanted words, empty for none.
         avoided: Words or phrases to avoid, encoded one by one.
         picture: An encoded picture.
         like: The id of a document of the collection.
-        mix: The weight of the pictures beside the words, 0 to 1.
-        options: What is returned.
+        mix: The weight of the pictures relative to the words, 0 to 1.
+        options: The options of the search.
     """
 
     text: str = ""
@@ -124,7 +124,7 @@ class Query:
 
     @property
     def modality(self) -> QueryModality:
-        """`text` for words alone that search pictures, `image` for a picture alone, else `vector`.
+        """`text` for only words that search pictures, `image` for only a picture, else `vector`.
 
         The first two are encoded and searched in one pass. The parts of any other query are encoded first, and their
         combined vector is searched.
@@ -152,28 +152,28 @@ def read_query(
     *,
     has_captions: bool,
 ) -> Query:
-    """The query of a request, with the words to avoid taken out of `text` and the default target filled in.
+    """The query of a request, with the words to avoid removed from `text` and the default target set.
 
     Args:
         text: Words; `-dog` and `-"at night"` are avoided.
         exclude: More words or phrases to avoid.
         picture: An encoded picture.
         like: The id of a document.
-        mix: As in `Query`.
-        options: As in `Query`; without a `target`, a picture alone searches both modalities and others search pictures.
+        mix: See `Query`.
+        options: See `Query`; without a `target`, a picture alone searches both modalities, others search pictures.
         has_captions: Whether the collection's model encodes captions.
 
     Raises:
-        InputError: There is nothing to search for, there are more than `MAX_AVOIDED` words to avoid, or the condition
+        InputError: The query is empty, there are more than `MAX_AVOIDED` words to avoid, or the condition
             or the fusion is invalid.
     """
     wanted, in_text = without_avoided(text)
     avoided = tuple(dict.fromkeys([*in_text, *(word.strip() for word in exclude if word.strip())]))
     if len(avoided) > MAX_AVOIDED:
-        raise InputError(f"exclude: {len(avoided)} words to avoid, and the limit is {MAX_AVOIDED}")
+        raise InputError(f"exclude: {len(avoided)} words to avoid, at most {MAX_AVOIDED} are allowed")
     if not wanted and picture is None and not like:
-        found = "only words to avoid" if avoided else "nothing to look for"
-        raise InputError(f"{found}: give `text`, `image` or `like`")
+        reason = "the query has only words to avoid" if avoided else "the query is empty"
+        raise InputError(f"{reason}: give `text`, `image` or `like`")
     is_picture_alone = not wanted and not avoided
     default: Target = "both" if is_picture_alone and has_captions else "image"
     options = replace(options, target=options.target or default)

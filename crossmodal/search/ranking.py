@@ -1,4 +1,4 @@
-"""Order and cut: the best candidates of a query, and the page of them that is returned."""
+"""Ranks the candidates of a query by score."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from crossmodal.core.types import MODALITIES, Modality
 
 T = TypeVar("T")
 Cosines = Mapping[Modality, Mapping[int, float]]
-"""What retrieval found for one query: by modality, the cosines of documents by key."""
+"""The retrieved documents of a query: by modality, the cosines by key."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A ranked document before it is looked up in the store.
+    """A ranked document before it is read from the store.
 
     Attributes:
         key: Its key in the store.
-        scores: `cosine`; for a search by words also `fused`, which it is ranked by, `sparse` and `bm25`.
-        why: The words it was found by and what each contributes to its score.
+        scores: `cosine`; in a search by words also `fused`, which determines the rank, `sparse` and `bm25`.
+        why: The contribution of each matching word to the score.
     """
 
     key: int
@@ -30,12 +30,12 @@ class Ranked:
 
 
 def best(candidates: Iterable[T], k: int, rank_by: Callable[[T], tuple[float, str]]) -> list[T]:
-    """The k candidates of the highest score; candidates of equal score by ascending id.
+    """The k candidates with the highest scores, best first; ties by ascending id.
 
     Args:
-        candidates: In any order.
-        k: The most candidates to return.
-        rank_by: Gives the (score, id) of a candidate.
+        candidates: The candidates, in any order.
+        k: Maximum number of candidates to return.
+        rank_by: Returns the (score, id) of a candidate.
 
     Example:
         >>> best([("b", 0.5), ("a", 0.5), ("c", 0.9)], 2, lambda x: (x[1], x[0]))
@@ -52,7 +52,7 @@ def best(candidates: Iterable[T], k: int, rank_by: Callable[[T], tuple[float, st
 def by_cosine(cosines: Cosines, top_k: int) -> list[Ranked]:
     """The `top_k` nearest documents of each modality, pictures before captions, ties by ascending key.
 
-    Scores of captions and of pictures are not comparable, so each modality is ranked by itself.
+    Scores of captions and of pictures are not comparable, so each modality is ranked separately.
     """
     return [
         Ranked(key, {"cosine": cosine})

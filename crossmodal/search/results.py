@@ -1,4 +1,4 @@
-"""From candidates to complete results: rank, judge relevance, cut the page, look documents and pictures up."""
+"""Turns candidates into complete results: ranks, computes relevance, cuts the page, reads documents and pictures."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Candidates:
     """A query after retrieval.
 
     Attributes:
-        modality: Of the query: `text`, `image`, or `vector`.
-        text: Its words, empty for none; a `vector` may come with words to search by.
-        vector: (dim,) float32, None if only words are compared.
-        cosines: What retrieval found.
+        modality: The modality of the query: `text`, `image`, or `vector`.
+        text: The words of the query, empty for none; a `vector` may also have words.
+        vector: The query vector (dim,) float32, None if only words are compared.
+        cosines: The retrieved documents.
     """
 
     modality: str
@@ -45,12 +45,12 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Match:
-    """A document that was found.
+    """A document that matches a query.
 
     Attributes:
-        document: The document as the store has it.
-        scores: As `Ranked.scores`, with `relevance`, 0 to 1, in a calibrated collection.
-        why: As `Ranked.why`.
+        document: The stored document.
+        scores: See `Ranked.scores`; in a calibrated collection also `relevance`, 0 to 1.
+        why: See `Ranked.why`.
         picture: The picture of the document, if the options have a page.
     """
 
@@ -61,12 +61,12 @@ class Match:
 
     @property
     def score(self) -> float:
-        """The score that the match is ranked by."""
+        """The score that determines the rank."""
         return self.scores["fused"] if "fused" in self.scores else self.scores["cosine"]
 
     @property
     def relevance(self) -> float | None:
-        """How likely the match is what was searched for, 0 to 1; None without a calibration."""
+        """The probability, 0 to 1, that the document matches the query; None without a calibration."""
         return self.scores.get("relevance")
 
 
@@ -76,9 +76,9 @@ class SearchResults:
 
     Attributes:
         matches: Pictures, then captions, each best first.
-        fusion: How words and vectors were joined, empty in a collection without words.
-        note: What the search left out, empty for nothing.
-        fits: As `relevance.rules.fits`, if the options have a page.
+        fusion: The fusion of words and vectors, empty in a collection without words.
+        note: The parts of the query that were not used, empty if all were.
+        fits: See `relevance.rules.fits`; None unless the options have a page.
         more: Whether ranked matches follow the page.
     """
 
@@ -90,15 +90,15 @@ class SearchResults:
 
 
 class ResultRanker:
-    """Turns candidates into results, over one generation of a collection."""
+    """Turns candidates into results for one generation of a collection."""
 
     def __init__(self, store: DocumentStore, calibration: CalibrationFile, words: HybridSearch | None = None) -> None:
-        """Takes the open store, the calibration, and the search by words of a sparse collection."""
+        """Takes the open store, the calibration and, for a sparse collection, the search by words."""
         self.store, self._calibration, self._words = store, calibration, words
 
     @classmethod
     def open(cls, collection: Collection, *, with_words: bool = True) -> ResultRanker:
-        """Opens what ranking needs of a collection; without `with_words`, a sparse one is ranked by vectors alone.
+        """Opens the files that ranking needs; without `with_words`, a sparse collection is ranked by vectors only.
 
         Raises:
             StateError: The store can't be read, or the model's files have changed.
@@ -112,16 +112,16 @@ class ResultRanker:
         self.store.close()
 
     def results(self, batch: Sequence[Candidates], options: SearchOptions) -> list[SearchResults | InputError]:
-        """The results of each query, or why it is refused.
+        """The results of each query, or the error that refuses it.
 
-        A document that was removed after retrieval is left out. The store is asked once for the documents of the whole
-        batch, and the condition is evaluated at most once.
+        A document that was removed after retrieval is omitted. The documents of the whole batch are read together, and
+        the condition is evaluated at most once.
         """
         allowed = None
-        if self._words is not None and any(_is_lexical(each, options) for each in batch):
+        if self._words is not None and any(_is_lexical(candidates, options) for candidates in batch):
             allowed = allowed_keys(self.store, options, "image")
         rankings = [_attempt(self._ranking, candidates, options, allowed) for candidates in batch]
-        keys = {match.key for each in rankings if isinstance(each, _Ranking) for match in each.matches}
+        keys = {match.key for ranking in rankings if isinstance(ranking, _Ranking) for match in ranking.matches}
         documents = self.store.by_keys(keys)
         return [
             _attempt(self._completed, candidates, ranking, documents, options.page)
@@ -138,18 +138,18 @@ class ResultRanker:
             return _Ranking(by_cosine(candidates.cosines, options.top_k))
         if not _is_lexical(candidates, options):
             if name not in ("", "dense"):
-                raise InputError(f"fusion {name!r} is for pictures that are searched for with words")
+                raise InputError(f"fusion {name!r} applies only to searches of pictures by words")
             return _Ranking(by_cosine(candidates.cosines, options.top_k), "dense")
         nearest = dict(candidates.cosines.get("image", {}))
-        found = self._words.answer(candidates.text, candidates.vector, nearest, options.top_k, name, allowed)
+        fused = self._words.answer(candidates.text, candidates.vector, nearest, options.top_k, name, allowed)
         captions = by_cosine({"text": candidates.cosines.get("text", {})}, options.top_k)
-        return _Ranking([_ranked(match, found.fusion) for match in found.matches] + captions, found.fusion, found.note)
+        return _Ranking([_ranked(match, fused.fusion) for match in fused.matches] + captions, fused.fusion, fused.note)
 
     def _completed(
         self, candidates: Candidates, ranking: _Ranking, documents: dict[int, Document], page: Page | None
     ) -> SearchResults:
         matches = [
-            Match(documents[each.key], each.scores, each.why) for each in ranking.matches if each.key in documents
+            Match(documents[match.key], match.scores, match.why) for match in ranking.matches if match.key in documents
         ]
         if candidates.vector is not None:
             self._add_cosines(matches, candidates.vector)
@@ -163,15 +163,15 @@ class ResultRanker:
         return SearchResults(kept, ranking.fusion, ranking.note, is_fitting, more)
 
     def _add_cosines(self, matches: Iterable[Match], vector: Vectors) -> None:
-        """Gives matches that only words found their cosine with the query's vector."""
-        without = [match for match in matches if "cosine" not in match.scores]
-        vectors = self.store.vectors_of(match.document.id for match in without) if without else {}
-        for match in without:
+        """Adds the cosine with the query's vector to matches that only words returned."""
+        missing = [match for match in matches if "cosine" not in match.scores]
+        vectors = self.store.vectors_of(match.document.id for match in missing) if missing else {}
+        for match in missing:
             if match.document.id in vectors:
                 match.scores["cosine"] = float(vector @ vectors[match.document.id])
 
     def _add_relevance(self, matches: Sequence[Match], candidates: Candidates) -> None:
-        """Gives matches their relevance, in a calibrated collection that has a rule for such queries."""
+        """Adds the relevance to matches, if the collection has a calibrated rule for such queries."""
         calibration = self._calibration.current() if matches else None
         if calibration is None or candidates.vector is None:
             return
@@ -186,7 +186,7 @@ class ResultRanker:
 
 
 def cut(matches: Sequence[Match], page: Page) -> tuple[list[Match], bool]:
-    """The matches on a page of each modality, and whether more follow in either."""
+    """The matches of each modality on a page, and whether more follow in any of them."""
     kept: list[Match] = []
     more = False
     for modality in MODALITIES:
@@ -209,7 +209,7 @@ class _Ranking:
 
 
 def _attempt(call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | InputError:
-    """What the call returns, or the error of one query, which must not fail the others of its batch."""
+    """The result of the call, or its InputError, so that one query does not fail the others of its batch."""
     try:
         return call(*args, **options)
     except InputError as error:
@@ -217,7 +217,7 @@ def _attempt(call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | In
 
 
 def _open_words(collection: Collection, store: DocumentStore) -> HybridSearch:
-    # Imports scipy and the lemmas, which other collections do without.
+    # Imported here because only sparse collections need scipy and the lemmas.
     from crossmodal.lexical.indexes import WordIndexes
     from crossmodal.search.fusion import fusion_of
     from crossmodal.search.hybrid import HybridSearch
@@ -238,17 +238,19 @@ def _is_lexical(candidates: Candidates, options: SearchOptions) -> bool:
 
 
 class _StoredPictures:
-    """As `relevance.rules.Judged`: what a rule needs of the matches, read from the store when it is needed."""
+    """Implements `relevance.rules.Judged` by reading the store on demand."""
 
     def __init__(self, store: DocumentStore, ids: list[str], query: Vectors) -> None:
         self._store, self._ids, self._query = store, ids, query
 
     def vectors(self) -> Vectors:
-        """As `Judged.vectors`; zeros for a picture that was removed in the meantime."""
-        found = self._store.vectors_of(self._ids)
-        return np.stack([found.get(each, np.zeros_like(self._query)) for each in self._ids])
+        """See `Judged.vectors`; zeros for a picture that was removed in the meantime."""
+        vectors = self._store.vectors_of(self._ids)
+        return np.stack([vectors.get(image_id, np.zeros_like(self._query)) for image_id in self._ids])
 
     def captions(self) -> Floats:
-        """As `Judged.captions`."""
-        found = self._store.caption_vectors_of(self._ids)
-        return np.array([float((found[each] @ self._query).max()) if each in found else np.nan for each in self._ids])
+        """See `Judged.captions`."""
+        vectors = self._store.caption_vectors_of(self._ids)
+        return np.array(
+            [float((vectors[name] @ self._query).max()) if name in vectors else np.nan for name in self._ids]
+        )

@@ -1,4 +1,4 @@
-"""Retrieval: the nearest documents of query vectors, within a condition."""
+"""Retrieval: the nearest documents of query vectors, among those that meet a condition."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec)
     """The modalities that a query searches.
 
     Args:
-        modality: Of the query: `text`, `image`, or `vector` for a vector that was encoded elsewhere.
-        options: With a `target`, that modality is searched. By default a text searches pictures; a picture or a vector
+        modality: The modality of the query: `text`, `image`, or `vector` for a vector.
+        options: A `target` is searched if there is one. By default a text searches pictures; a picture or a vector
             searches captions, or pictures if the model encodes no captions.
-        model: Of the collection.
+        model: The model of the collection.
     """
     default = "image" if modality == "text" or "text" not in model.modalities else "text"
     wanted = options.target or default
     modalities: tuple[Modality, ...] = ("image", "text")
-    return tuple(each for each in modalities if wanted in (each, "both"))
+    return tuple(known for known in modalities if wanted in (known, "both"))
 
 
 def retrieval_depth(model: ModelSpec, top_k: int) -> int:
-    """How many nearest vectors are retrieved for the best `top_k`: more if they are then fused with words."""
+    """The number of nearest vectors to retrieve for the best `top_k`; more if they are fused with words."""
     return depth_for(top_k) if model.has_lexical else top_k
 
 
 def allowed_keys(store: DocumentStore, options: SearchOptions, modality: Modality) -> Keys | None:
-    """The keys (n,) of the documents that the condition of the options is true of, None without a condition."""
+    """The keys (n,) of the documents that meet the condition of the options, None without a condition."""
     return None if options.condition is None else store.keys_where(options.condition, modality)
 
 
 def check_vector(vector: Vectors, dim: int) -> None:
-    """Refuses a query vector that cannot be compared; a client may have sent it.
+    """Checks that a query vector, which a client may have sent, can be compared.
 
     Raises:
-        InputError: It is not of shape (dim,) or not of length 1.
+        InputError: It does not have the shape (dim,) and the length 1.
     """
     if vector.shape != (dim,) or not abs(float(np.linalg.norm(vector)) - 1) < UNIT_TOLERANCE:
         raise InputError(f"a vector of shape {vector.shape}: expected ({dim},), of length 1")
@@ -52,10 +52,10 @@ def nearest(index: VectorReplica, queries: Vectors, depth: int, options: SearchO
     """The nearest documents of each query: their cosines by key, best first.
 
     Args:
-        index: Of the modality that is searched.
+        index: The index of the modality to search.
         queries: (n, dim) unit vectors.
-        depth: The most documents of each query.
-        options: Whose condition is evaluated once for all queries.
+        depth: Maximum number of documents per query.
+        options: The condition, which is evaluated once for all queries.
     """
     scores, keys = index.search(queries, depth, allowed_keys(index.store, options, index.modality))
     return [

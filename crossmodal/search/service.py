@@ -21,7 +21,7 @@ from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modal
 
 
 class SearchService:
-    """Searches one generation of a collection, read-only: a service may write to the collection meanwhile.
+    """Searches one generation of a collection, read-only: a service may write to the collection at the same time.
 
     Example:
         with SearchService(collection, registry.load(collection.model)) as service:
@@ -29,11 +29,11 @@ class SearchService:
     """
 
     def __init__(self, collection: Collection, encoder: Encoder) -> None:
-        """Opens the store and, of a sparse collection, the word indexes; a vector index is opened when first searched.
+        """Opens the store and, for a sparse collection, the word indexes; a vector index is opened by its first search.
 
         Args:
             collection: The collection.
-            encoder: Of the collection's model, with the towers that the queries need.
+            encoder: The encoder of the collection's model, with the towers that the queries need.
 
         Raises:
             StateError: The store can't be read.
@@ -56,8 +56,8 @@ class SearchService:
         """The results of a query.
 
         Raises:
-            InputError: Nothing to search for, a text or a picture that can't be encoded, or options that the collection
-                does not support.
+            InputError: The query is empty, its text or picture can't be encoded, or the collection does not support the
+                options.
         """
         candidates, note = self._retrieved(query)
         (results,) = self._ranker.results([candidates], query.options)
@@ -68,7 +68,7 @@ class SearchService:
         )
 
     def _retrieved(self, query: Query) -> tuple[Candidates, str]:
-        """What retrieval finds, and a note about text that was not encoded."""
+        """The candidates of a query, and a note about text that was not encoded."""
         options, note, vector = query.options, "", None
         if query.modality != "text" or needs_vector(self._encoder, options):
             vector, note = self._vector(query)
@@ -89,7 +89,7 @@ class SearchService:
         if query.like:
             wanted.append(self._stored_vector(query.like))
         if not wanted:
-            raise InputError("nothing to look for: give words, a picture, or a document of the collection")
+            raise InputError("the query is empty: give words, a picture, or a document of the collection")
         if query.modality != "vector":
             return wanted[0], note
         weights = part_weights(bool(texts), len(wanted) - len(texts), query.mix)
@@ -97,7 +97,9 @@ class SearchService:
 
     def _text_vectors(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         if texts and "text" not in self._model.modalities:
-            raise InputError(f"this collection is of {self._model}, which encodes images only: search with a picture")
+            raise InputError(
+                f"this collection has the model {self._model}, which encodes pictures only: search with a picture"
+            )
         for text in texts:
             if not text.strip():
                 raise InputError("the text is empty")
@@ -114,7 +116,7 @@ class SearchService:
         return vector
 
     def _stored_vector(self, document_id: str) -> Vectors:
-        found = self._ranker.store.vectors_of([document_id])
-        if document_id not in found:
+        vectors = self._ranker.store.vectors_of([document_id])
+        if document_id not in vectors:
             raise InputError(f"like: there is no document {document_id[:80]!r}")
-        return found[document_id]
+        return vectors[document_id]

@@ -219,10 +219,10 @@ def test_a_condition(query_service: Service) -> None:
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({"text": ""}, "nothing to look for"),
+        ({"text": ""}, "the query is empty"),
         ({"text": "  -red "}, "only words to avoid"),
         ({"exclude": ["red"]}, "only words to avoid"),
-        ({"where": "width > 1"}, "nothing to look for"),
+        ({"where": "width > 1"}, "the query is empty"),
         ({"text": 5}, "text: "),
         ({"text": "x", "top_k": 0}, "top_k: "),
         ({"text": "x", "top_k": 1001}, "top_k: "),
@@ -270,7 +270,7 @@ def test_what_makes_no_sense_is_a_problem(query_service: Service, body: Any, det
         ({"text": "x"}, {"image": b"no picture"}, "not a picture"),
         ({"top_k": "many", "text": "x"}, {}, "top_k: "),
         ({"text": ["x", "y"]}, {}, "given twice"),
-        ({"nothing": ""}, {}, "nothing to look for"),
+        ({"nothing": ""}, {}, "the query is empty"),
     ],
 )
 def test_a_form_that_makes_no_sense(query_service: Service, fields: Any, files: Any, detail: str) -> None:

@@ -111,9 +111,9 @@ def test_unknown_words_are_named(service: Service) -> None:
         assert "no word of the query is known: unicorn" in told["detail"]
     status, told = post(service, text="a unicorn", fusion="rrf")
     assert (status, told["query"]["fusion"]) == (200, "dense")
-    assert "unicorn; compared by vectors alone" in told["note"]
+    assert "unicorn; searched by vectors only" in told["note"]
     _, told = post(service, text="a red unicorn")
-    assert told["note"].endswith("left out of the search by words: unicorn")
+    assert told["note"].endswith("not used in the search by words: unicorn")
 
 
 @pytest.mark.parametrize("body", [{"text": "a heart"}, {"data": ["a heart"]}])
@@ -129,7 +129,7 @@ def test_words_are_for_words(service: Service) -> None:
     assert post(service, like=own, top_k=2)[1]["query"]["fusion"] == "dense"
     status, told = post(service, like=own, fusion="sparse")
     assert status == 422
-    assert "fusion 'sparse' is for pictures that are searched for with words" in told["detail"]
+    assert "fusion 'sparse' applies only to searches of pictures by words" in told["detail"]
 
 
 def test_the_legacy_shapes(service: Service) -> None:

@@ -117,24 +117,24 @@ def test_a_picture_without_words_is_found_by_its_vector(world: World) -> None:
 
 
 def test_words_that_nobody_knows(world: World) -> None:
-    with pytest.raises(InputError, match="no word of the query is known: unicorn, giraffe; ask in other words"):
+    with pytest.raises(InputError, match="no word of the query is known: unicorn, giraffe; use other words"):
         ask(world, "unicorn giraffe", "sparse")
     with pytest.raises(InputError, match="unicorn"):
         ask(world, "unicorn", "rrf", asked=False)
-    with pytest.raises(InputError, match="there are none"):
+    with pytest.raises(InputError, match="it has none"):
         ask(world, "of the", "rrf", asked=False)
     with pytest.raises(InputError, match="only words to avoid"):
         ask(world, "-dog", "sparse")
     fallen = ask(world, "unicorn", "rrf")
     assert fallen.fusion == "dense"
-    assert fallen.note == "no word of the query is known: unicorn; compared by vectors alone"
+    assert fallen.note == "no word of the query is known: unicorn; searched by vectors only"
     assert names(world, fallen) == names(world, ask(world, "unicorn", "dense"))
 
 
 def test_a_word_that_only_captions_know(world: World) -> None:
     found = ask(world, "zebra unicorn", "rrf", asked=False)
     assert names(world, found)[0] in ("a", "c")
-    assert found.note == "not known, and left out of the search by words: unicorn"
+    assert found.note == "unknown, so not used in the search by words: unicorn"
     assert names(world, ask(world, "zebra", "bm25")) == ["c"]
     with pytest.raises(InputError, match="zebra"):
         ask(world, "zebra", "sparse")

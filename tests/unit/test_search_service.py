@@ -184,14 +184,14 @@ def test_avoided_words_rank_lower(service: SearchService) -> None:
 
 def test_text_beyond_the_context_is_noted(service: SearchService) -> None:
     results = service.search(Query("dog dog dog dog red", options=options()))
-    assert results.note == "beyond the length that the model reads, so it changes nothing: 'red'"
+    assert results.note == "beyond the length that the model reads, so not used: 'red'"
 
 
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
         (Query(" ", options=options()), "the text is empty"),
-        (Query(options=options()), "nothing to look for"),
+        (Query(options=options()), "the query is empty"),
         (Query(like="nobody", options=options()), "no document 'nobody'"),
         (Query(picture=b"no picture", options=options()), "not a picture"),
         (Query("dog", options=options(fusion="sparse")), "this collection has no words"),
@@ -231,7 +231,7 @@ def test_words_and_vectors_of_a_sparse_collection(sparse_service: SearchService)
     assert sparse_service.search(Query(like="cat", options=options())).fusion == "dense"
     with pytest.raises(InputError, match="only words to avoid"):
         sparse_service.search(Query("-dog", options=options()))
-    with pytest.raises(InputError, match="searched for with words"):
+    with pytest.raises(InputError, match="searches of pictures by words"):
         sparse_service.search(Query(like="cat", options=options(fusion="bm25")))
 
 
@@ -279,7 +279,7 @@ def test_a_query_is_read() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({}, "nothing to look for: give `text`, `image` or `like`"),
+        ({}, "the query is empty: give `text`, `image` or `like`"),
         ({"text": "-dog"}, "only words to avoid"),
         ({"text": "a", "exclude": [str(n) for n in range(MAX_AVOIDED + 1)]}, "exclude: 21 words to avoid"),
         ({"text": "a", "where": "widht > 3"}, "where: condition, at character 1"),
