@@ -1,1 +1,1 @@
-"""Indexing: brings a collection in step with the records of a data set."""
+"""Indexing: updates a collection to the records of a data set."""

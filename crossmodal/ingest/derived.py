@@ -1,4 +1,4 @@
-"""What follows from the place of a picture's file: path, file name, folder, split. It changes when the file moves."""
+"""Updates the fields that depend on a picture's path when its file moves: path, file name, folder, split."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def follow(
     places: Mapping[str, ImageRecord],
     picture_in: Callable[[str], str | None],
 ) -> Iterator[Document]:
-    """The documents whose path, file name, folder or split is out of date, corrected: the picture first.
+    """The documents whose path, file name, folder or split is outdated, corrected, the picture first.
 
-    Other tags stay. So does a picture's path into another data set, while it is valid.
+    Other tags are unchanged, and so is a valid path to a file of another data set.
 
     Args:
-        picture: As it is in the store.
-        captions: Its captions in the store; those without a path came from a client and stay as they are.
-        places: The records of its files, by path, in the data set's order; at least one.
-        picture_in: The id of the picture that a file of the data set holds now, by path.
+        picture: The stored picture.
+        captions: Its stored captions; those without a path come from a client and are unchanged.
+        places: The records of its files by path, in the data set's order; at least one.
+        picture_in: Returns the id of the picture that is now in a file of the data set, by path.
     """
     path = picture.uri if picture.uri in places else next(iter(places))
     if not _is_elsewhere(picture.uri, picture.id, places, picture_in) and (
@@ -41,15 +41,15 @@ def follow(
 def _is_elsewhere(
     uri: str, picture: str, places: Mapping[str, ImageRecord], picture_in: Callable[[str], str | None]
 ) -> bool:
-    """Whether a stored path is empty, or is outside the data set and exists."""
+    """Whether a stored path is empty, or exists outside the data set."""
     if uri in places:
         return False
-    if (here := picture_in(uri)) is not None:
-        return here == picture
+    if (current := picture_in(uri)) is not None:
+        return current == picture
     return not uri or os.path.lexists(uri)
 
 
 def _at(document: Document, path: str, record: ImageRecord) -> Document | None:
-    kept = {name: value for name, value in document.tags.items() if name not in DERIVED_TAGS}
-    tags = {**kept, **record.tags}
+    others = {name: value for name, value in document.tags.items() if name not in DERIVED_TAGS}
+    tags = {**others, **record.tags}
     return None if (document.uri, document.tags) == (path, tags) else replace(document, uri=path, tags=tags)

@@ -1,7 +1,7 @@
-"""One indexing run: which records have to be encoded, and what became of each.
+"""An indexing run: selects the records to encode, and reports the outcome of each record.
 
-The order of a run is `images`, `duplicates_done`, `captions`, `reconcile`. The caller encodes and commits what the
-first and the third yield, and passes each document to `image_done` or `caption_done` as it comes back.
+The order of a run is `images`, `duplicates_done`, `captions`, `reconcile`. The caller encodes and commits the documents
+of `images` and `captions`, and passes each encoded document to `image_done` or `caption_done`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from crossmodal.store.source_files import SourceFile, SourceFiles
 
 @dataclass(frozen=True)
 class Pending:
-    """A picture to encode; `content` are its encoded bytes if it has no file of its own."""
+    """A picture to encode; `content` has its encoded bytes if it has no file of its own."""
 
     document: Document
     content: bytes | None = None
 
 
 class EncodedDocument(Protocol):
-    """A document after encoding and commit: `outcome`, or `error`; `note` says what else the user should know."""
+    """A document after encoding and commit, with an `outcome` or an `error`; `note` is information for the user."""
 
     id: str
     modality: str
@@ -47,10 +47,10 @@ class EncodedDocument(Protocol):
 class IndexJob(StoreReader):
     """One run over a data set.
 
-    A new file is read twice: here, to learn its id, and by the Flow, which encodes it. Sending the bytes from here
-    instead was measured: with pictures of 160 KB nothing is gained, with pictures of 1 MB it takes a quarter more
-    processor time and 15 % more memory, since each picture then crosses two more processes. The second read is served
-    by the page cache. If the file changes in between, the id that comes back differs, and `image_done` follows it.
+    A new file is read twice: here to compute its id, and by the Flow to encode it. Sending the bytes instead gains
+    nothing for pictures of 160 KB, and for pictures of 1 MB takes a quarter more processor time and 15 % more memory,
+    because each picture then passes through two more processes. The second read is served by the page cache. If the
+    file changes in between, the encoded document has another id, which `image_done` adopts.
     """
 
     def __init__(self, collection: Collection, source: str) -> None:
@@ -63,15 +63,15 @@ class IndexJob(StoreReader):
         super().__init__(collection)
         self.report = Report()
         self.ledger = Ledger(source, SourceFiles(self.store).of_source(source))
-        self._sent: dict[str, ImageRecord] = {}  # by path: pictures that are being encoded
+        self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []
-        """Ids of the pictures that were encoded in this run."""
+        """The ids of the pictures that this run has encoded."""
 
     # -- pictures
 
     def images(self, records: Iterable[Record]) -> Iterator[Pending]:
-        """The pictures that have to be encoded; counts and reports the other records."""
+        """The pictures to encode; counts and reports the other records."""
         for record in records:
             if isinstance(record, Skipped):
                 self.report.skipped.append(record)
@@ -104,10 +104,10 @@ class IndexJob(StoreReader):
         """
         container = None if record.content is None else container_of(Path(path))
         now = SourceFile.on_disk(path, str(container or path))
-        before = self.ledger.known_files.get(path)
+        indexed = self.ledger.known_files.get(path)
         content = None
-        if now is not None and before is not None and now.is_like(before):
-            key = before.image_id
+        if now is not None and indexed is not None and now.is_like(indexed):
+            key = indexed.image_id
         elif record.content is not None:
             content = of_record(record)
             key = image_id(content)
@@ -118,7 +118,7 @@ class IndexJob(StoreReader):
         return key, content
 
     def _is_known(self, key: str, record: ImageRecord) -> bool:
-        """Whether the record needs no encoding: its picture is in the store, or came earlier in this run."""
+        """Whether the record needs no encoding, because its picture is in the store or occurred earlier in this run."""
         if key in self.ledger.pictures:
             self.ledger.pictures[key].append(record)
             return True
@@ -129,14 +129,14 @@ class IndexJob(StoreReader):
         return True
 
     def image_done(self, doc: EncodedDocument) -> None:
-        """Accounts for an encoded picture; a failure applies to all files with that content."""
+        """Records the outcome of an encoded picture; a failure applies to all files with the same content."""
         record = self._sent.pop(doc.uri)
         if doc.error:
-            for same in self.ledger.pictures.pop(doc.id, [record]):
-                self._fail(same, doc.error)
+            for copy in self.ledger.pictures.pop(doc.id, [record]):
+                self._fail(copy, doc.error)
             return
         hashed = self.ledger.picture_in(doc.uri)
-        if hashed is not None and hashed != doc.id:  # the file was replaced since it was read here
+        if hashed is not None and hashed != doc.id:  # the file was replaced after its first read
             del self.ledger.files[doc.uri]
             self.ledger.pictures[doc.id] = self.ledger.pictures.pop(hashed, [record])
         self.report.count("image", doc.outcome)
@@ -154,7 +154,7 @@ class IndexJob(StoreReader):
     def _fail(self, record: ImageRecord, reason: str) -> None:
         self.report.fail(Failure(str(record.path), reason))
         for _ in record.captions:
-            self.report.fail(Failure(str(record.path), "a caption of a picture that could not be taken in", "text"))
+            self.report.fail(Failure(str(record.path), "a caption of a picture that was not indexed", "text"))
 
     # -- captions
 
@@ -170,21 +170,21 @@ class IndexJob(StoreReader):
         return list(islice(captions, at_most))
 
     def captions(self) -> Iterator[Document]:
-        """The captions that have to be encoded, of pictures that are in the collection; counts the others."""
+        """The captions to encode, of pictures that are in the collection; counts the others."""
         for key in self.ledger.pictures:
             texts = self.ledger.captions_of(key)
             ids = {caption_id(text, key): text for text in texts}
             known = self.store.known(ids)
-            for own_id, text in ids.items():
-                if own_id in known:
+            for text_id, text in ids.items():
+                if text_id in known:
                     self.report.count("text", "unchanged")
                     continue
                 record = texts[text]
-                self._caption_names[own_id] = record.path.name
-                yield Document(own_id, "text", uri=path_of(record), text=text, image_id=key, tags=record.tags)
+                self._caption_names[text_id] = record.path.name
+                yield Document(text_id, "text", uri=path_of(record), text=text, image_id=key, tags=record.tags)
 
     def caption_done(self, doc: EncodedDocument) -> None:
-        """Accounts for an encoded caption."""
+        """Records the outcome of an encoded caption."""
         name = self._caption_names.pop(doc.id)
         if doc.error:
             self.report.fail(Failure(name, f"caption {doc.text!r}: {doc.error}", "text"))
@@ -194,13 +194,13 @@ class IndexJob(StoreReader):
             self.report.note(name, f"caption {doc.text[:60]!r}: {doc.note}")
 
     def note_unused_captions(self, data_set: str) -> None:
-        """Reports how many captions an image-only model leaves out."""
+        """Reports the number of captions that an image-only model can't encode."""
         if n := self.n_captions():
-            self.report.note(data_set, f"{n} captions left out: {self._collection.model} encodes images only")
+            self.report.note(data_set, f"{n} captions skipped: {self._collection.model} encodes pictures only")
 
     # -- the end of the run
 
     def reconcile(self, *, prune: bool, confirmed: bool = False) -> None:
-        """As `ingest.reconcile.reconcile`, with the collection's store opened for writing."""
+        """Calls `ingest.reconcile.reconcile` with the collection's store open for writing."""
         with self._collection.store(writable=True) as store:
             reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed)

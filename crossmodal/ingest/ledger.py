@@ -1,4 +1,4 @@
-"""What an indexing run knows of its data set: the records it met, their files, and the pictures they are."""
+"""The state of an indexing run: the records of its data set, their files, and their pictures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from crossmodal.store.source_files import SourceFile
 
 @dataclass
 class Ledger:
-    """The state of one run over one data set.
+    """The state of a run over one data set.
 
     Attributes:
-        source: The name of the data set, under which the collection keeps its files.
-        known_files: The files of the data set as they were when they were indexed, by path.
-        files: The files as they are now, with the id of their picture, by path.
-        pictures: The records of each picture that is in the collection or on its way there, by image id; the first
-            one is encoded, the others are copies.
+        source: The name of the data set in the collection's table of files.
+        known_files: The files of the data set at the time when they were indexed, by path.
+        files: The current files, with the id of their picture, by path.
+        pictures: The records of each picture that is in the collection or is being encoded, by image id; the first
+            record is encoded, the others are copies.
         listed: The paths of all pictures that the data set lists, readable or not.
         is_complete: Whether all captions and containers of the data set could be read.
     """
@@ -31,12 +31,12 @@ class Ledger:
     is_complete: bool = True
 
     def picture_in(self, path: str) -> str | None:
-        """The id of the picture that a file of the data set holds now."""
+        """The id of the picture that is now in a file of the data set, None if the file was not read."""
         file = self.files.get(path)
         return None if file is None else file.image_id
 
     def places_of(self, image_id: str) -> dict[str, ImageRecord]:
-        """The records of a picture by path, in the data set's order; of a file and links to it, the file's own."""
+        """The records of a picture by path, in the data set's order; a file takes precedence over links to it."""
         places: dict[str, ImageRecord] = {}
         for record in self.pictures[image_id]:
             path = path_of(record)
@@ -45,10 +45,10 @@ class Ledger:
         return places
 
     def captions_of(self, image_id: str) -> dict[str, ImageRecord]:
-        """The captions that the data set has of a picture, each with the last record that has it."""
+        """The captions of a picture in the data set, each with the last record that has it."""
         return {caption: record for record in self.pictures[image_id] for caption in record.captions}
 
 
 def path_of(record: ImageRecord) -> str:
-    """The absolute path of a record's picture without symbolic links, by which a collection knows its file."""
+    """The absolute path of a record's picture with symbolic links resolved, which identifies its file."""
     return os.path.realpath(record.path)

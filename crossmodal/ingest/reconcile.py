@@ -1,4 +1,4 @@
-"""The end of an indexing run: paths and tags follow the files, and what lost its files is removed."""
+"""The end of an indexing run: updates paths and tags, and removes documents whose files are gone or replaced."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.sqlite import DocumentStore
 
 MAX_LISTED = 20
-"""How many documents a refusal names."""
+"""Maximum number of documents that a refusal lists."""
 
 
 @dataclass
 class _Deviations:
-    """Where the store differs from the data set."""
+    """The differences between the store and the data set."""
 
     moved: list[Document] = field(default_factory=list)  # pictures and captions with their current path and tags
-    stale_captions: list[str] = field(default_factory=list)  # ids of captions that the data set no longer has
+    stale_captions: list[str] = field(default_factory=list)  # ids of captions that are no longer in the data set
     embedded: dict[str, ImageRecord] = field(default_factory=dict)  # by image id: pictures in a container file
 
 
 def reconcile(store: DocumentStore, ledger: Ledger, report: Report, *, prune: bool, confirmed: bool = False) -> None:
-    """Updates what follows from the files' places, and removes documents whose files no longer have them.
+    """Updates the fields that depend on paths, and removes documents that are no longer in their files.
 
     Args:
         store: The collection's store, open for writing.
-        ledger: What the run has found.
+        ledger: The state of the run.
         report: Receives counts, notes, and the refusal.
-        prune: Whether documents that the data set no longer lists are removed, if their files are proven to be gone.
+        prune: Whether to also remove documents that the data set no longer lists, if their files are certainly gone.
         confirmed: Whether `prune` may remove a large part of the collection.
 
     If that would be a large part and is not confirmed, `prune` removes nothing, everything else is done, and the
     report's `refusal` lists what would be removed.
     """
-    found = _deviations(store, ledger)
-    store.describe(found.moved)
-    _keep_embedded(store, found.embedded, report)
-    stale = found.stale_captions if prune else []
+    deviations = _deviations(store, ledger)
+    store.describe(deviations.moved)
+    _store_embedded(store, deviations.embedded, report)
+    stale = deviations.stale_captions if prune else []
     indexed = store.known(file.image_id for file in ledger.files.values())
     files = {path: file for path, file in ledger.files.items() if file.image_id in indexed}
     plan = plan_removals(store, ledger, files, prune=prune, stale_captions=stale)
@@ -64,26 +64,26 @@ def reconcile(store: DocumentStore, ledger: Ledger, report: Report, *, prune: bo
 
 def _deviations(store: DocumentStore, ledger: Ledger) -> _Deviations:
     """Compares each picture of the run, and its captions, with the data set."""
-    disk, found = Disk(), _Deviations()
+    disk, deviations = Disk(), _Deviations()
 
-    def is_ours(uri: str) -> bool:
-        """Whether a caption came with a file that was read now, or that is proven to be gone."""
+    def is_of_data_set(uri: str) -> bool:
+        """Whether a caption's file is listed by the data set, or was indexed from it and is certainly gone."""
         return uri in ledger.listed or (uri in ledger.known_files and disk.look_at(uri).state == "gone")
 
     for key, picture in store.known(ledger.pictures).items():
         places, captions = ledger.places_of(key), store.captions_of(key)
         moved = list(follow(picture, captions, places, ledger.picture_in))
-        found.moved += moved
-        place = places.get(moved[0].uri if moved and moved[0].id == key else picture.uri)
-        if place is not None and place.content is not None:
-            found.embedded[key] = place
+        deviations.moved += moved
+        record = places.get(moved[0].uri if moved and moved[0].id == key else picture.uri)
+        if record is not None and record.content is not None:
+            deviations.embedded[key] = record
         texts = ledger.captions_of(key)
-        found.stale_captions += [c.id for c in captions if c.text not in texts and is_ours(c.uri)]
-    return found
+        deviations.stale_captions += [c.id for c in captions if c.text not in texts and is_of_data_set(c.uri)]
+    return deviations
 
 
-def _keep_embedded(store: DocumentStore, embedded: dict[str, ImageRecord], report: Report) -> None:
-    """Stores the bytes of pictures that had a file of their own before and now exist in a container file only."""
+def _store_embedded(store: DocumentStore, embedded: dict[str, ImageRecord], report: Report) -> None:
+    """Stores the bytes of pictures that had a file when they were indexed and now exist only in a container file."""
     for key in store.without_content(embedded):
         record = embedded[key]
         try:
@@ -94,13 +94,13 @@ def _keep_embedded(store: DocumentStore, embedded: dict[str, ImageRecord], repor
         if image_id(content) == key:
             store.add_content(key, content)
         else:
-            report.note(str(record.path), "it changed during the run: index the data set again")
+            report.note(str(record.path), "the picture changed during the run: index the data set again")
 
 
 def _refusal(excess: str, plan: RemovalPlan, store: DocumentStore) -> str:
-    ids = [own for own in plan.ids if own in plan.pruned]
-    documents = store.known(ids[:MAX_LISTED])
-    listed = [f"  {_name(documents[own])}: {(plan.pictures | plan.captions)[own]}" for own in ids[:MAX_LISTED]]
+    ids = [document_id for document_id in plan.ids if document_id in plan.pruned]
+    documents, reasons = store.known(ids[:MAX_LISTED]), plan.pictures | plan.captions
+    listed = [f"  {_name(documents[pruned])}: {reasons[pruned]}" for pruned in ids[:MAX_LISTED]]
     more = [f"  ... and {len(ids) - MAX_LISTED} more"] if len(ids) > MAX_LISTED else []
     return "\n".join(
         [

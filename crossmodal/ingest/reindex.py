@@ -1,4 +1,4 @@
-"""Re-encoding a collection by another model: which stored documents are encoded again, and what became of each."""
+"""Re-encodes a collection with another model: selects the stored documents, and reports the outcome of each."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ READ_AT_ONCE = 500
 
 
 class ReindexJob(StoreReader):
-    """Reads the documents of a collection, and keeps what became of each.
+    """Reads the documents of a collection, and records the outcome of each.
 
-    The caller encodes what `images` and `captions` yield into the next generation, passes each document to `done` as
-    it comes back, and calls `finish`.
+    The caller encodes the documents of `images` and `captions` into the next generation, passes each encoded document
+    to `done`, and calls `finish`.
     """
 
     def __init__(self, collection: Collection) -> None:
         super().__init__(collection)
         self.report = Report()
         self.n_unproven = 0
-        """How many pictures could not be read, though their files are not proven to be gone."""
+        """Number of pictures that could not be read, but whose files may still exist."""
 
     def count(self, modality: Modality) -> int:
         """The number of documents of a modality."""
@@ -60,7 +60,7 @@ class ReindexJob(StoreReader):
             yield from (item for _, item in batch if item.document.modality == modality)
 
     def done(self, doc: EncodedDocument) -> None:
-        """Accounts for an encoded document."""
+        """Records the outcome of an encoded document."""
         modality: Modality = "text" if doc.modality == "text" else "image"
         if doc.error:
             self.report.fail(Failure(doc.uri or doc.id, doc.error, modality))
@@ -72,19 +72,19 @@ class ReindexJob(StoreReader):
 
         Args:
             made: The generation that the documents were encoded into.
-            without_failures: Whether pictures that failed are left behind; never those that may still exist.
+            without_failures: Whether to drop pictures that failed, except those whose files may still exist.
 
         Raises:
-            StateError: Documents failed that may not be left behind; the collection is unchanged.
+            StateError: Documents failed and may not be dropped; the collection is unchanged.
         """
         self.release()
         if self.n_unproven or (self.report.failures and not without_failures):
             listed = "\n".join(self.report.lines())
-            unproven = f"{self.n_unproven} of them may still be there: mount their disks and make the files readable; "
+            unproven = f"{self.n_unproven} of them may still exist: mount their disks and make the files readable; "
             raise StateError(
-                f"{len(self.report.failures)} documents can't be taken along, so nothing was changed:\n{listed}\n"
+                f"{len(self.report.failures)} documents can't be encoded again, so nothing was changed:\n{listed}\n"
                 + (unproven if self.n_unproven else "")
-                + "bring the files back, or leave behind those that are gone with --prune"
+                + "restore the files, or drop missing ones with --prune"
             )
         with self._collection.store() as old, made.store(writable=True) as new:
             for source, files in SourceFiles(old).by_source().items():
@@ -93,10 +93,10 @@ class ReindexJob(StoreReader):
 
 
 def _fault_of(document: Document) -> tuple[str, bool]:
-    """Why a picture can't be read from its file, or ""; and whether it is proven that the file no longer has it."""
+    """The reason why a picture can't be read from its file, or "", and whether the file certainly lacks the picture."""
     try:
         is_same = image_id(from_file(Path(document.uri))) == document.id
     except PictureError as error:
         presence = Disk().look_at(document.uri)
         return str(error), presence.state == "gone" and not presence.container
-    return "" if is_same else "has another picture now", True
+    return "" if is_same else "now contains another picture", True

@@ -1,4 +1,4 @@
-"""Which documents leave a collection because their files no longer have them: a plan, made before any removal."""
+"""Plans the removal of documents that are no longer in their files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_UNCONFIRMED = 0.25
 
 @dataclass
 class RemovalPlan:
-    """Which documents to remove and which files to forget.
+    """The documents to remove, and the records of files to delete.
 
     Attributes:
-        pictures: Why each is removed, by id.
+        pictures: The reason of each removal, by id.
         captions: The same for captions.
-        pruned: The ids that only `--prune` removes.
-        forgotten: Paths of files that no longer have the picture that was indexed from them.
-        kept: Unlisted files that are not proven to be gone, so that their pictures stay, with the reason.
+        pruned: The ids that are removed only because of `--prune`.
+        forgotten: The paths of files that no longer contain the picture that was indexed from them.
+        kept: Unlisted files that may still exist, so that their pictures are kept, with the reason.
     """
 
     pictures: dict[str, str] = field(default_factory=dict)
@@ -37,48 +37,48 @@ class RemovalPlan:
 
     @property
     def ids(self) -> list[str]:
-        """Everything to remove, pictures first."""
+        """The ids to remove, pictures first."""
         return [*self.pictures, *self.captions]
 
 
 def plan_removals(
     store: DocumentStore,
     ledger: Ledger,
-    found: Mapping[str, SourceFile],
+    files: Mapping[str, SourceFile],
     *,
     prune: bool,
     stale_captions: Sequence[str] = (),
 ) -> RemovalPlan:
-    """Decides which documents go; changes nothing.
+    """The plan of removals; changes nothing.
 
-    A picture goes if none of its files has it any more: another picture was read from the file, or, with `prune`, the
-    file is proven to be gone.
+    A picture is removed if none of its files contains it any more: another picture was read from the file, or, with
+    `prune`, the file is certainly gone.
 
     Args:
         store: The collection's store.
-        ledger: What the run has found.
-        found: The files that were read now and whose pictures are in the store, by path.
-        prune: Whether pictures and captions go that the data set no longer lists.
-        stale_captions: Ids of captions that the data set had, and no longer has.
+        ledger: The state of the run.
+        files: The files that were read in this run and whose pictures are in the store, by path.
+        prune: Whether to remove pictures and captions that the data set no longer lists.
+        stale_captions: Ids of captions that are no longer in the data set.
     """
-    known, seen, is_complete = ledger.known_files, ledger.listed, ledger.is_complete
+    known, listed, is_complete = ledger.known_files, ledger.listed, ledger.is_complete
     plan = RemovalPlan()
-    replaced = {path for path in known.keys() & found.keys() if found[path].image_id != known[path].image_id}
-    unlisted = sorted(known.keys() - found.keys() - seen) if prune else []
-    here = {file.image_id for file in found.values()}
-    gone, unproven = _looked_for(unlisted, seen, is_complete=is_complete)
+    replaced = {path for path in known.keys() & files.keys() if files[path].image_id != known[path].image_id}
+    unlisted = sorted(known.keys() - files.keys() - listed) if prune else []
+    present = {file.image_id for file in files.values()}
+    gone, unproven = _checked(unlisted, listed, is_complete=is_complete)
     for reason, paths in unproven.items():
-        missing = [path for path in paths if known[path].image_id not in here]
+        missing = [path for path in paths if known[path].image_id not in present]
         if missing:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             plan.kept.append(Failure(missing[0] + more, f"kept in the index: {reason}"))
     plan.forgotten = replaced | gone
-    files = SourceFiles(store)
+    source_files = SourceFiles(store)
     for path in sorted(plan.forgotten):
         picture = known[path].image_id
-        if picture in here or picture in plan.pictures or set(files.paths_of(picture)) - plan.forgotten:
+        if picture in present or picture in plan.pictures or set(source_files.paths_of(picture)) - plan.forgotten:
             continue
-        plan.pictures[picture] = "the file has another picture now" if path in replaced else "the file is gone"
+        plan.pictures[picture] = "the file now contains another picture" if path in replaced else "the file is gone"
         if path in gone:
             plan.pruned.add(picture)
     if prune:
@@ -86,20 +86,20 @@ def plan_removals(
     return plan
 
 
-def _looked_for(
-    paths: Iterable[str], seen: AbstractSet[str], *, is_complete: bool
+def _checked(
+    paths: Iterable[str], listed: AbstractSet[str], *, is_complete: bool
 ) -> tuple[set[str], dict[str, list[str]]]:
-    """The paths that are proven to be gone, and the others by the reason why that is not proven."""
+    """The paths that are certainly gone, and the other paths by the reason why this is uncertain."""
     disk, gone = Disk(), set()
-    read = cache(lambda container: is_complete and any(path.startswith(f"{container}/") for path in seen))
+    is_read = cache(lambda container: is_complete and any(path.startswith(f"{container}/") for path in listed))
     unproven: dict[str, list[str]] = {}
     for path in paths:
         presence = disk.look_at(path)
         if presence.state == "there":
-            reason = "the file is there, though the data set does not list it any more"
+            reason = "the file exists, although the data set no longer lists it"
         elif presence.state == "unknown":
             reason = presence.reason
-        elif presence.container and not read(presence.container):
+        elif presence.container and not is_read(presence.container):
             reason = f"{presence.container} was not read, or not completely"
         else:
             gone.add(path)
@@ -110,19 +110,19 @@ def _looked_for(
 
 def _plan_captions(plan: RemovalPlan, stale: Sequence[str], *, is_complete: bool) -> None:
     if stale and not is_complete:
-        reason = f"{len(stale)} are no longer in the data set; kept, since some captions could not be read"
+        reason = f"{len(stale)} are no longer in the data set; kept because some captions could not be read"
         plan.kept.append(Failure("captions", reason))
         return
-    plan.captions.update(dict.fromkeys(stale, "the data set does not have it any more"))
+    plan.captions.update(dict.fromkeys(stale, "it is no longer in the data set"))
     plan.pruned.update(stale)
 
 
 def excess_of(plan: RemovalPlan, store: DocumentStore) -> str:
-    """What would be pruned, as in "3 of 10 pictures", if that is more than the limit; else an empty string."""
+    """The size of a removal above the limit, such as "3 of 10 pictures"; an empty string below it."""
     counts = store.counts()
     pictures = plan.pruned & plan.pictures.keys()
     captions = plan.pruned & plan.captions.keys()
-    for what, n, total in (("pictures", len(pictures), counts["image"]), ("captions", len(captions), counts["text"])):
+    for noun, n, total in (("pictures", len(pictures), counts["image"]), ("captions", len(captions), counts["text"])):
         if n > 1 and n > MAX_UNCONFIRMED * total:
-            return f"{n} of {total} {what}"
+            return f"{n} of {total} {noun}"
     return ""

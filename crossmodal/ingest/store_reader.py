@@ -1,4 +1,4 @@
-"""A collection's store, opened for reading on demand."""
+"""Opens a collection's store for reading on demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from crossmodal.store.sqlite import DocumentStore
 
 
 class StoreReader:
-    """Opens the store of a collection at its first use, and again after each `release`."""
+    """Opens the store of a collection on first use, and again after each `release`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -21,7 +21,7 @@ class StoreReader:
         return self._opened
 
     def release(self) -> None:
-        """Closes the store until it is needed again: an open SQLite file must not be carried over a fork."""
+        """Closes the store until its next use, because a SQLite file must not be open across a fork."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None

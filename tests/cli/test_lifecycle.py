@@ -76,7 +76,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
     report = index(run_app, folder, workspace)
     assert report["images"] == {"indexed": 2, "unchanged": 4, "failed": 0}
     assert report["removed"] == {"images": 1, "captions": 2}
-    assert any("has another picture now" in note["reason"] for note in report["notes"])
+    assert any("now contains another picture" in note["reason"] for note in report["notes"])
     told = names(workspace)
     assert set(told) == {"0.jpg", "moved.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "new.jpg"}
     assert (told["0.jpg"], told["2.jpg"]) == (["another one"], ["2, said again", "picture 2"])

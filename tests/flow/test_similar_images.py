@@ -40,7 +40,7 @@ def pets(run_app: RunApp, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_app("-t", "index", "-d", images.parent, *arguments)
     assert done.returncode == 0, done.stderr
     assert "images: 6 indexed" in done.stdout
-    assert "2 captions left out" in done.stdout
+    assert "2 captions skipped" in done.stdout
     assert "Warning" not in done.stderr
     return images.parent
 

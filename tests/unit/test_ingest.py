@@ -103,7 +103,7 @@ def test_an_empty_mount_point_is_no_proof(collection: Collection, folder: Path) 
     (folder / "disk" / "sub").rmdir()
     report = indexed(collection, folder, prune=True)
     assert report.counts["image"]["removed"] == 0
-    assert any("not mounted" in note.reason and "1 more" in note.path for note in report.notes)
+    assert any("may not be mounted" in note.reason and "1 more" in note.path for note in report.notes)
     (folder / "disk").rmdir()
     assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 2
 
@@ -116,7 +116,7 @@ def test_a_file_that_is_there_but_passed_over_is_kept(collection: Collection, fo
     job.release()
     job.reconcile(prune=True, confirmed=True)
     assert image_id(encoded(2)) in documents(collection)[1]
-    assert any("does not list it" in note.reason for note in job.report.notes)
+    assert any("no longer lists it" in note.reason for note in job.report.notes)
 
 
 def test_captions_are_kept_where_some_could_not_be_read(collection: Collection, folder: Path) -> None:
