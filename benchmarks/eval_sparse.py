@@ -1,12 +1,12 @@
-"""Text to image by words against the dense vectors they come from, on held-out pictures: recall and cost.
+"""Compares text-to-image search by words with search by their dense vectors on held-out pictures: recall and cost.
 
     python benchmarks/eval_sparse.py [-d scenes] [--weights clip:scenes] [--scenes 4000] [-n N] [--split S]
                                      [--set NAME=VALUE] [--png PATH] [--json PATH]
 
-Trains both recipes on the train split and chooses by dev; takes a few minutes on two cores, most of it spent
-on encoding. The rows: the dense vectors; the thesis's recipe with each scoring; the distilled one; BM25 over the
-other captions of each picture, which knows what nobody tells the others; all joined by what dev chose; and vectors
-and words joined without captions.
+Trains both recipes on the train split and tunes the fusion on dev; takes a few minutes on two cores, mostly for
+encoding. The rows: the dense vectors; the thesis's recipe with each scoring; the distilled recipe; BM25 over the other
+captions of each picture, which the other rows do not use; the tuned fusion of all; and the fusion of vectors and words
+without captions.
 """
 
 from __future__ import annotations
@@ -42,49 +42,54 @@ def main() -> None:
     parser.add_argument("-d", "--data-set", default="scenes")
     parser.add_argument("--split", default="test")
     parser.add_argument("--weights", help="the dense encoder, FAMILY:WEIGHTS")
-    parser.add_argument("--scenes", type=int, default=4000, help="how many to train on with -d scenes")
-    parser.add_argument("-n", "--num-docs", type=int, help="train on so many pictures only")
+    parser.add_argument("--scenes", type=int, default=4000, help="number of training pictures with -d scenes")
+    parser.add_argument("-n", "--num-docs", type=int, help="maximum number of training pictures")
     parser.add_argument("--min-df", type=int, default=2)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the distilled recipe")
-    parser.add_argument("--pool", type=Path, help="where the drawn scenes are kept")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="setting of the distilled recipe"
+    )
+    parser.add_argument("--pool", type=Path, help="folder for the drawn scenes")
     parser.add_argument("--png")
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        rows = measure(given, given.pool or Path(temporary))
+        rows = measure(arguments, arguments.pool or Path(temporary))
     table = recall_table("", rows)
     widths = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
     for row in (table.headings, *table.rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if given.png:
-        draw_recalls({name: row for name, row in rows.items() if not name.endswith(", dev")}, Path(given.png))
+    if arguments.png:
+        draw_recalls({name: row for name, row in rows.items() if not name.endswith(", dev")}, Path(arguments.png))
     best, dense = rows[DISTILLED], rows["dense"]
-    told = {"r10_dense": dense["R@10"], "r10_sparse": best["R@10"], "r1_sparse": best["R@1"], "mrr_sparse": best["MRR"]}
-    told |= {"r10_thesis": rows[f"{THESIS}, dot"]["R@10"], "terms_per_image": best["terms_per_image"]}
+    result = {"r10_dense": dense["R@10"], "r10_sparse": best["R@10"]}
+    result |= {"r1_sparse": best["R@1"], "mrr_sparse": best["MRR"]}
+    result |= {"r10_thesis": rows[f"{THESIS}, dot"]["R@10"], "terms_per_image": best["terms_per_image"]}
     if "vectors and words" in rows:
-        told["r10_vectors_and_words"] = rows["vectors and words"]["R@10"]
-    told |= {"most_terms": best["most_terms_of_an_image"], "postings": best["postings"], "p50_ms": best["p50_ms"]}
-    write_figures(given.json, told)
+        result["r10_vectors_and_words"] = rows["vectors and words"]["R@10"]
+    result |= {"most_terms": best["most_terms_of_an_image"], "postings": best["postings"], "p50_ms": best["p50_ms"]}
+    write_figures(arguments.json, result)
 
 
-def measure(given: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
-    settings = Settings(data_set=given.data_set, split=given.split, weights=given.weights, num_docs=given.num_docs)
+def measure(arguments: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
+    settings = Settings(
+        data_set=arguments.data_set, split=arguments.split, weights=arguments.weights, num_docs=arguments.num_docs
+    )
     began = time.monotonic()
     encoder = sparse_model.base_encoder(settings)
-    train, dev = sparse_model.training_splits(encoder, settings, given.scenes, pool)
-    test = sparse_model.captioned_split(encoder, Settings(data_set=given.data_set, split=given.split))
-    vocabulary = TermVocabulary.fit(train.captions, given.min_df)
-    print(f"{len(train.images)} pictures to learn from, {len(test.images)} to find, {len(vocabulary)} words, "
+    train, dev = sparse_model.training_splits(encoder, settings, arguments.scenes, pool)
+    test = sparse_model.captioned_split(encoder, Settings(data_set=arguments.data_set, split=arguments.split))
+    vocabulary = TermVocabulary.fit(train.captions, arguments.min_df)
+    print(f"{len(train.images)} pictures for training, {len(test.images)} for testing, {len(vocabulary)} words, "
           f"encoded in {time.monotonic() - began:.0f} s")  # fmt: skip
     rows: dict[str, dict[str, Any]] = {"dense": dense_figures(test)}
     thesis = trained(ThesisTraining(), encoder, vocabulary, train, dev)
     for scoring in ("dot", "activation-idf", "tf-idf"):
         rows[f"{THESIS}, {scoring}"] = sparse_figures(thesis, test, scoring)
-    model = trained(with_settings(DenseToSparseTraining(), given.set), encoder, vocabulary, train, dev)
+    model = trained(with_settings(DenseToSparseTraining(), arguments.set), encoder, vocabulary, train, dev)
     rows[DISTILLED] = sparse_figures(model, test, "dot")
     tuned = tune(matches_of_parts(model, dev), dev.image_of, len(dev.images))
     print("chosen on dev:", tuned["best"], "of", ", ".join(tuned["parts"]))
-    if given.split != "dev":
+    if arguments.split != "dev":
         rows |= {f"{name}, dev": row for name, row in tuned["rows"].items()}
     else:
         rows["rrf"] = tuned["rows"]["rrf"]
@@ -93,7 +98,7 @@ def measure(given: argparse.Namespace, pool: Path) -> dict[str, dict[str, Any]]:
 
 
 def without_captions(model: SparseModel, dev: EncodedSplit, test: EncodedSplit) -> dict[str, dict[str, Any]]:
-    """Vectors and learned words joined as dev chose, without the captions of the pictures; none for pictures alone."""
+    """The fusion of vectors and learned words tuned on dev, without captions; empty if the model has only vectors."""
     parts = [{k: v for k, v in matches_of_parts(model, split).items() if k != "bm25"} for split in (dev, test)]
     if len(parts[0]) < 2:
         return {}
@@ -105,7 +110,7 @@ def without_captions(model: SparseModel, dev: EncodedSplit, test: EncodedSplit) 
 
 
 def joined(model: SparseModel, test: EncodedSplit, fusion: Fusion) -> dict[str, dict[str, Any]]:
-    """BM25 alone and the parts joined, on the pictures to find."""
+    """BM25 alone and the fusion of all parts, on the test pictures."""
     matches = matches_of_parts(model, test)
     n_images, rows = len(test.images), {}
     wanted = {"bm25": [matches["bm25"]]} if "bm25" in matches else {}

@@ -1,4 +1,4 @@
-"""Throughput, latency and errors of a service under load, under overload, and after one of its processes is killed.
+"""Measures throughput, latency and errors of a service under load, under overload, and after a process is killed.
 
     python benchmarks/load.py [--seconds 60] [--clients 64] [--json PATH]
 
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--json")
     arguments = parser.parse_args()
     with service() as (process, port):
-        load(port, 8, 3.0)  # to warm up
+        load(port, 8, 3.0)  # warm-up
         one, many = load(port, 1, PHASE_S), load(port, 32, PHASE_S)
         print_phase("1 client", one)
         print_phase("32 clients", many)
@@ -128,7 +128,7 @@ def load(
 ) -> Outcomes:
     """The outcomes of queries from concurrent clients.
 
-    Each client sends its next query when the previous one is answered, or all together at most `per_s` a second.
+    Each client sends its next query when the previous one is answered; all together at most `per_s` per second.
     """
     outcomes, end = Outcomes(), time.perf_counter() + seconds
 
@@ -219,9 +219,9 @@ def print_phase(name: str, outcomes: Outcomes) -> None:
     """Prints the summary line of a phase."""
     names = {NO_ANSWER: "no answer", BROKEN: "broken connection"}
     counts = Counter(names.get(status, str(status)) for status, _ in outcomes.answers)
-    each = ", ".join(f"{n} x {status}" for status, n in counts.most_common())
+    summary = ", ".join(f"{n} x {status}" for status, n in counts.most_common())
     p50, p99 = outcomes.percentile_ms(50), outcomes.percentile_ms(99)
-    print(f"{name:28} {outcomes.per_s:6.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  {each}", flush=True)
+    print(f"{name:28} {outcomes.per_s:6.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  {summary}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time from Enter in a real browser until the page shows the first result.
+"""Measures the time in a real browser from Enter until the page shows the first result.
 
     python benchmarks/page.py [--searches 30] [--json PATH]
 
@@ -47,7 +47,7 @@ ARM = """() => {
         }, { once: true });
     });
 }"""
-"""Puts into `window.shown` the milliseconds from the next key until other results are there."""
+"""Sets `window.shown` to a promise of the milliseconds from the next key until new results are shown."""
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def wait_for(url: str) -> None:
-    """Waits until a URL is answered successfully."""
+    """Waits until a GET request of the URL succeeds."""
     start = time.perf_counter()
     while True:
         try:
@@ -91,7 +91,7 @@ def wait_for(url: str) -> None:
 
 
 def measure(page: Any, url: str, n_searches: int) -> dict[str, float]:
-    """The times of n searches for different captions, after a few for warm-up."""
+    """The times of n searches for different captions, after a few warm-up searches."""
     lines = (ROOT / "data" / "toy-data" / "captions.txt").read_text("utf8").splitlines()
     captions = [row["caption"] for row in csv.DictReader(lines)][::5][: n_searches + N_WARM_UP]
     page.goto(url)

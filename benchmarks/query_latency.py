@@ -1,9 +1,9 @@
-"""What a text query costs beside its encoding, and how soon a service answers.
+"""Measures the overhead of a text query over its encoding, and the time until a service answers.
 
     python benchmarks/query_latency.py [--queries 300] [--json PATH]
 
-Starts `app.py -t query_restful` on toy data (indexed into a scratch workspace first), asks distinct short
-queries one after the other over HTTP, and subtracts from each the encoding time the answer reports.
+Starts `app.py -t query_restful` on toy data (indexed into a scratch workspace first), sends distinct short queries one
+after the other over HTTP, and subtracts from each time the encoding time that the answer reports.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--json")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         app = [sys.executable, str(ROOT / "app.py"), "-w", scratch]
         subprocess.run([*app, "-t", "index"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -41,19 +41,19 @@ def main() -> None:
             [*app, "-t", "query_restful", "--port", str(settings.port)], stdout=subprocess.DEVNULL
         )
         try:
-            figures = measure(settings.port, given.queries, start)
+            figures = measure(settings.port, arguments.queries, start)
         finally:
             service.terminate()
             service.wait(30)
-    write_figures(given.json, figures)
+    write_figures(arguments.json, figures)
 
 
 def measure(port: int, n_queries: int, start: float) -> dict[str, float]:
-    """First answer, then the overhead of n queries after ten to warm up."""
+    """The time until the first answer, and the overhead of n queries after ten warm-up queries."""
     total, overhead = [], []
     while True:
         try:
-            ask(HTTPConnection("127.0.0.1", port, timeout=10), "hello world")
+            query(HTTPConnection("127.0.0.1", port, timeout=10), "hello world")
             break
         except OSError:
             if time.perf_counter() - start > START_LIMIT_S:
@@ -64,9 +64,9 @@ def measure(port: int, n_queries: int, start: float) -> dict[str, float]:
     for number in range(n_queries + 10):
         colours, shapes = COLOURS[number % 10 :], SHAPES[number // 10 % 12 :]
         text = f"{colours[0]} {shapes[0]} and {colours[-1]} {shapes[-1]} number {number}"
-        asked = time.perf_counter()
-        answer = ask(connection, text)
-        spent_ms = (time.perf_counter() - asked) * 1e3
+        sent = time.perf_counter()
+        answer = query(connection, text)
+        spent_ms = (time.perf_counter() - sent) * 1e3
         (doc,) = json.loads(answer)["data"]["docs"]
         if number >= 10:
             total.append(spent_ms)
@@ -79,8 +79,8 @@ def measure(port: int, n_queries: int, start: float) -> dict[str, float]:
     }
 
 
-def ask(connection: HTTPConnection, text: str) -> bytes:
-    """The answer to one text query. Not through httpx, which takes a millisecond and more of its own."""
+def query(connection: HTTPConnection, text: str) -> bytes:
+    """The body of the answer to a text query. Does not use httpx, which adds more than a millisecond."""
     body = json.dumps({"data": [text], "top_k": 10})
     connection.request("POST", "/search", body, {"Content-Type": "application/json"})
     with connection.getresponse() as response:

@@ -1,10 +1,10 @@
-"""How long `python app.py -t index` and one query from the command line take on toy data, from start to exit.
+"""Measures `python app.py -t index` and one query from the command line on toy data, from start to exit.
 
     python benchmarks/start_up.py [--repeat 3] [--workspace PATH] [--json PATH]
 
-`index_s` is indexing, and `own_s` that less `loading_s`, a process that only imports torch and open_clip and loads the
-model. `index_again_s` is indexing the same data again. `one_shot_query_s` is `-t query-t2i`, and `one_shot_over_torch`
-that divided by `torch_s`, a process that only imports torch. Each figure is a median, all of the same run.
+`index_s` is indexing, and `own_s` is `index_s` minus `loading_s`, a process that only imports torch and open_clip and
+loads the model. `index_again_s` is indexing the same data again. `one_shot_query_s` is `-t query-t2i`, and
+`one_shot_over_torch` is its ratio to `torch_s`, a process that only imports torch. Each figure is a median of the run.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ QUERY = "two dogs playing in the snow"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--workspace", help="search the toy-data collection there, and index nothing")
+    parser.add_argument("--workspace", help="search the toy-data collection of this workspace, and index nothing")
     parser.add_argument("--json")
-    given = parser.parse_args()
-    if given.workspace:
-        figures = query_figures(given.workspace, given.repeat)
+    arguments = parser.parse_args()
+    if arguments.workspace:
+        figures = query_figures(arguments.workspace, arguments.repeat)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            figures = {**index_figures(scratch, given.repeat), **query_figures(scratch, given.repeat)}
-    write_figures(given.json, figures)
+            figures = {**index_figures(scratch, arguments.repeat), **query_figures(scratch, arguments.repeat)}
+    write_figures(arguments.json, figures)
 
 
 def index_figures(workspace: str, repeat: int) -> dict[str, float]:
-    """Seconds of indexing; the workspace then has the toy data."""
-    loading, whole, again = [], [], []
+    """Seconds of indexing; afterwards the workspace has the toy data."""
+    loading, first, again = [], [], []
     for number in range(repeat):
         loading.append(timed([sys.executable, "-c", LOAD]))
         with tempfile.TemporaryDirectory() as scratch:
             command = [sys.executable, "app.py", "-t", "index", "-w", workspace if number == 0 else scratch]
-            whole.append(timed(command))
+            first.append(timed(command))
             again.append(timed(command))
     return {
-        "index_s": statistics.median(whole),
+        "index_s": statistics.median(first),
         "loading_s": statistics.median(loading),
-        "own_s": statistics.median(whole) - statistics.median(loading),
+        "own_s": statistics.median(first) - statistics.median(loading),
         "index_again_s": statistics.median(again),
     }
 
 
 def query_figures(workspace: str, repeat: int) -> dict[str, float]:
-    """Seconds of one query, and of importing torch alone."""
+    """Seconds of one query, and of only importing torch."""
     torch, query = [], []
     for _ in range(repeat):
         torch.append(timed([sys.executable, "-c", "import torch"]))
