@@ -1,4 +1,4 @@
-"""evaluate --through flow: the figures of the query Flow's results, beside the exact figures.
+"""evaluate --through flow: the figures of the query Flow's results, with the exact figures for comparison.
 
 This process encodes nothing, because a Flow can't be forked from a process in which torch has run. The exact figures
 come from the vectors in the store, so the difference is what the index and the Flow lose.

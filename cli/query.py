@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hit:
-    """One match as it is printed."""
+    """A match, ready to print."""
 
     rank: int
     score: float

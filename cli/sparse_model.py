@@ -86,7 +86,7 @@ def train(settings: Settings, out: Path | None, assignments: Sequence[str], repo
 
 
 def evaluate(settings: Settings, scoring: Scoring | None = None) -> dict[str, Any]:
-    """Text-to-image recall of a sparse model on a data set and a split, beside its dense encoder.
+    """Text-to-image recall of a sparse model on a data set and a split, compared with its dense encoder.
 
     Args:
         settings: `weights` is the folder that training wrote.

@@ -110,6 +110,6 @@ COMMAND = Command(
         ("scenes --report out.html", "recall and skills, with the worst misses as pictures"),
         ("~/flickr8k --split dev", "the pictures of one split"),
         ("~/classes --compare timm:resnet101", "two models; class folders need no captions"),
-        ("--through flow", "the same through the served index, beside exact scores"),
+        ("--through flow", "the same through the query Flow, with the exact figures"),
     ),
 )

@@ -20,7 +20,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     """Holds the writer lock of a folder for the block, without opening its store.
 
     Raises:
-        NotWritableError: This user may not write to it, or nobody may.
+        NotWritableError: The folder is read-only, or read-only for this user.
         StateError: Another process is writing to it.
     """
     descriptor = take_writer_lock(folder)
@@ -45,7 +45,7 @@ def take_writer_lock(folder: Path) -> int:
     """Takes the folder's lock and returns its file descriptor; the kernel releases it when the process ends.
 
     Raises:
-        NotWritableError: This user may not write to it, or nobody may.
+        NotWritableError: The folder is read-only, or read-only for this user.
         StateError: Another process is writing to it.
     """
     check_writable(folder)

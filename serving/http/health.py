@@ -103,7 +103,7 @@ def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened
 
     @router.get("/readyz", summary="Check that encoding and search work now", responses={503: PROBLEMS[503]})
     async def ready() -> ReadyAnswer:
-        """Encodes a text, or a picture where the model has no text encoder, and searches with the vector.
+        """Encodes a text, or a picture if the model has no text encoder, and searches with the vector.
 
         The answer is cached for a second, because this route needs no key and each check runs a search.
         """

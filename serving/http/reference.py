@@ -89,8 +89,8 @@ def reference(document: dict[str, Any], examples: list[dict[str, Any]]) -> str:
 
 
 def _anchor(method: str, path: str) -> str:
-    kept = "".join(letter for letter in f"{method} {path}".lower() if letter.isalnum() or letter in " -_")
-    return kept.replace(" ", "-")
+    anchor = "".join(letter for letter in f"{method} {path}".lower() if letter.isalnum() or letter in " -_")
+    return anchor.replace(" ", "-")
 
 
 def _operation(method: str, path: str, operation: dict[str, Any], examples: list[dict[str, Any]]) -> Iterator[str]:

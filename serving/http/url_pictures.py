@@ -47,7 +47,7 @@ class UrlPictures:
 
     @asynccontextmanager
     async def fetched(self, request: Request, uris: Iterable[str | None]) -> AsyncIterator[Fetched]:
-        """The pictures of those of the URIs that are URLs, each fetched once, kept until the block is left.
+        """The pictures of those of the URIs that are URLs, each fetched once and held for the block.
 
         Raises:
             InputError: A URL of another server while fetching is off, or too many URLs.

@@ -38,9 +38,8 @@ class Addresses:
         if problem is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send(
-                {"type": "websocket.close", "code": 1008, "reason": ""}
-            )  # not accepted yet, so the client gets 403
+            # The connection is not accepted yet, so the client gets 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
         else:
             await refuse(self._answer, problem, scope, receive, send)
 
