@@ -64,13 +64,15 @@ def answer_queries(
         raise InputError(
             "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
         )
-    from cli.query import asking, save_sheet
+    from cli.query import open_search, save_sheet
 
     settings = options.settings()
-    with asking(settings, modality, target, options.metric, options.where, fusion, options.min_relevance) as ask:
+    with open_search(
+        settings, modality, target, options.metric, options.where, fusion, options.min_relevance
+    ) as search:
         for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
-                answer = ask(text)
+                answer = search(text)
             except InputError as error:
                 if query is not None:
                     raise

@@ -80,7 +80,7 @@ class Answer:
         return values
 
 
-Ask = Callable[[str], Answer]
+SearchFunction = Callable[[str], Answer]
 
 METRICS: dict[str, Callable[[float], float]] = {
     "cosine": lambda cosine: cosine,
@@ -90,7 +90,7 @@ METRICS: dict[str, Callable[[float], float]] = {
 
 
 @contextmanager
-def asking(
+def open_search(
     settings: Settings,
     modality: Modality,
     target: Modality,
@@ -98,7 +98,7 @@ def asking(
     where: str | None = None,
     fusion: str | None = None,
     min_relevance: float | None = None,
-) -> Iterator[Ask]:
+) -> Iterator[SearchFunction]:
     """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
     Args:
@@ -130,7 +130,7 @@ def asking(
     encoder = registry.load(collection.model, (modality,), settings.threads or None, settings.precision)
     with SearchService(collection, encoder) as service:
 
-        def ask(query: str) -> Answer:
+        def search(query: str) -> Answer:
             try:
                 if modality == "text":
                     results = service.search(Query(query, options=options))
@@ -141,7 +141,7 @@ def asking(
             hits = (_hit(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
             return Answer(query, modality, target, tuple(hits), results.fusion, results.note, results.fits)
 
-        yield ask
+        yield search
 
 
 def _folder_of(settings: Settings) -> Path:
