@@ -216,11 +216,8 @@ def _searching(settings: Settings, collection: Collection, subject: EvaluationSe
                         meter.advance()
 
                 size = max(1, min(settings.request_size, MATCHES_A_REQUEST // top_k))
-                parameters = {
-                    "top_k": top_k,
-                    "target": target,
-                    "fusion": "dense",
-                }  # for comparison with the exact scores
+                # Dense, because the exact scores are.
+                parameters = {"top_k": top_k, "target": target, "fusion": "dense"}
                 call(replace(private, request_size=size), "/search", docs, collect, parameters)
             if refused:
                 raise InputError(f"{len(refused)} queries were refused; first: {refused[0]}")

@@ -102,7 +102,8 @@ class Searcher:
         """The answer to a request and its query.
 
         Raises:
-            InputError, StateError, InternalNetworkError: The Flow refused the request, or failed.
+            InputError, StateError: The Flow refused the request.
+            UnavailableError: An Executor does not respond in time.
             RefusedError: The document of `like` does not exist.
         """
         start = time.perf_counter()
