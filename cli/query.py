@@ -111,7 +111,7 @@ def open_search(
         min_relevance: The lowest relevance of a match; by default there is no limit.
 
     Raises:
-        InputError: A text query or captions with a model that encodes pictures only, or an invalid condition.
+        InputError: A text query or captions with a model that encodes images only, or an invalid condition.
         StateError: There is no index, or it has another model than the one in the settings.
     """
     options = SearchOptions(
@@ -161,8 +161,7 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
 def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
     if not {modality, target} <= set(collection.model.modalities):
         raise InputError(
-            f"{collection.folder} has the model {collection.model}, which encodes pictures only: "
-            "use -t query-i2i PICTURE"
+            f"{collection.folder} has the model {collection.model}, which encodes images only: use -t query-i2i PICTURE"
         )
 
 

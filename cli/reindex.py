@@ -45,7 +45,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         with IndexSession(private, new, job.release) as session:
             session.send("pictures", map(image_doc, job.images()), job.done, job.count("image"))
             if "text" not in model.modalities:
-                job.report.note(str(old.root), f"captions skipped: {model} encodes pictures only")
+                job.report.note(str(old.root), f"captions skipped: {model} encodes images only")
             else:
                 captions = map(caption_doc, job.captions())
                 session.send("captions", captions, job.done, job.count("text"), CAPTIONS_PER_REQUEST)

@@ -1,4 +1,4 @@
-"""TextRefuser: replaces the text encoder if the collection's model encodes pictures only."""
+"""TextRefuser: replaces the text encoder if the collection's model encodes images only."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class TextRefuser(Executor):
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Sets `error` of all texts."""
         for doc in valid_docs(docs, "text"):
-            doc.error = f"this collection has the model {self.spec}, which encodes pictures only: search with a picture"
+            doc.error = f"this collection has the model {self.spec}, which encodes images only: search with a picture"
         return docs
 
     @requests(on="/health")

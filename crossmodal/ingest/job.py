@@ -196,7 +196,7 @@ class IndexJob(StoreReader):
     def note_unused_captions(self, data_set: str) -> None:
         """Reports the number of captions that an image-only model can't encode."""
         if n := self.n_captions():
-            self.report.note(data_set, f"{n} captions skipped: {self._collection.model} encodes pictures only")
+            self.report.note(data_set, f"{n} captions skipped: {self._collection.model} encodes images only")
 
     # -- the end of the run
 

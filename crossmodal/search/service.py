@@ -98,7 +98,7 @@ class SearchService:
     def _text_vectors(self, texts: Sequence[str]) -> tuple[Vectors, str]:
         if texts and "text" not in self._model.modalities:
             raise InputError(
-                f"this collection has the model {self._model}, which encodes pictures only: search with a picture"
+                f"this collection has the model {self._model}, which encodes images only: search with a picture"
             )
         for text in texts:
             if not text.strip():

@@ -61,7 +61,7 @@ def test_a_query_prints_plain_lines(run_app: RunApp, pets: Path) -> None:
 def test_captions_are_refused_before_anything_starts(run_app: RunApp, pets: Path, task: str, asked: str) -> None:
     done = run_app("-t", task, "-d", pets, "-w", pets.parent / "w", asked)
     assert done.returncode == 1
-    assert "encodes pictures only: use -t query-i2i" in done.stderr
+    assert "encodes images only: use -t query-i2i" in done.stderr
 
 
 def test_another_family_is_refused_by_name(run_app: RunApp, pets: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_client_of_the_document(pets: Path, tmp_path: Path) -> None:
         assert httpx.get(f"{service.url}/healthz", timeout=30).json() == {"status": "ok"}
         refused = httpx.post(f"{service.url}/search", json={"data": ["a cat"]}, timeout=30)
         assert refused.status_code == 422
-        assert "timm test_resnet:layer3/random (random-0), which encodes pictures only" in refused.text
+        assert "timm test_resnet:layer3/random (random-0), which encodes images only" in refused.text
         done = subprocess.run(
             [sys.executable, "-c", client_script(service.port), str(asked)],
             cwd=tmp_path, capture_output=True, text=True, timeout=60,
