@@ -100,7 +100,7 @@ def _prompted(label: str) -> Iterator[str]:
 def _print(answer: Any, options: QueryOptions) -> None:
     if answer.fits is False and not options.as_json:
         nearest = "; these are the nearest" if answer.hits else ""
-        say(f"no good match{nearest}", err=options.plain)
+        say(f"nothing here fits{nearest}", err=options.plain)
     if options.as_json:
         say_json(answer.to_dict())
     elif options.plain:

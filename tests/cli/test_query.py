@@ -48,7 +48,7 @@ def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
     query = "two large striped yellow moons left of three small black crosses at night"
     done = run_app("-t", "query-t2i", "-w", toy_workspace, "-k", "3", query)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "no good match; these are the nearest"
+    assert done.stdout.splitlines()[0] == "nothing here fits; these are the nearest"
     rows = [line.split() for line in done.stdout.splitlines()]  # under a title that may take two lines
     table = rows[rows.index(["rank", "score", "picture", "relevance"]) :]
     assert [row[0] for row in table] == ["rank", "1", "2", "3"]
