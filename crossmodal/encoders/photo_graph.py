@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
-from openvino import opset13 as ops
 
 from crossmodal.encoders.lite_shape import block_shapes
 from crossmodal.encoders.photos import PhotoShape
+from crossmodal.engines.openvino_offline import openvino, ops
 
 Weights = Mapping[str, NDArray[np.float32]]
 """The tensors by the names of `PhotoModel`."""

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.engines.openvino_offline import openvino
+
 
 class CompiledNetwork:
     """A network with one input and one output, compiled for this processor.
@@ -19,8 +21,6 @@ class CompiledNetwork:
 
         Other processes of a Flow share the cores, so threads are not pinned to them.
         """
-        import openvino
-
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,

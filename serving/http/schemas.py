@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
+from crossmodal.search.query import MAX_AVOIDED
 
 MAX_TEXT = 10_000
-MAX_AVOIDED = 20
 
 DATA_URI = "data:image/png;base64,iVBORw0KGgo..."
 WHERE = "tags.filename like 'test-0%'"
@@ -35,9 +35,7 @@ class SearchRequest(_StrictRequest):
     )
 
     text: str | None = Field(None, max_length=MAX_TEXT, description='words; `-dog` or `-"at night"` is excluded')
-    image: str | None = Field(
-        None, description="a picture as a data URI, or as a URL if the service fetches these; never a path"
-    )
+    image: str | None = Field(None, description="a picture as a data URI, or as a URL if the service fetches these")
     like: str | None = Field(None, max_length=200, description="the id of a document: find similar ones")
     exclude: list[str] = Field(default_factory=list, max_length=MAX_AVOIDED, description="words to exclude")
     mix: float = Field(
@@ -51,8 +49,7 @@ class SearchRequest(_StrictRequest):
     fusion: str | None = Field(
         None,
         max_length=100,
-        description="how words are matched in a sparse collection: `dense`, `sparse`, `bm25`, `rrf`, or "
-        "`weighted:A,B,C`, a weight for each of the three",
+        description="fusion of a sparse collection: `dense`, `sparse`, `bm25`, `rrf`, or `weighted:A,B,C` of these",
     )
     target: Literal["image", "text", "both"] | None = Field(
         None, description="what to find: by default pictures, and captions if the query is a picture alone"

@@ -478,7 +478,7 @@ for vector, generation in ((right, ""), (right[:5], ""), (2 * right, ""), (right
         print("refused" if found[0].error else [match.modality for match in found[0].matches])
     except Exception as error:
         told = str(error)
-        print("refused" if "no generation" in told else told)
+        print("refused" if "not the name of a generation" in told else told)
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("crossmodal", "executors", "serving", "cli", "benchmarks")
-REASON = "longer than 300 lines since"
+REASON = "longer than 300 lines because"
 
 
 def test_app_is_a_shim() -> None:
