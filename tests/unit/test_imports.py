@@ -106,3 +106,10 @@ def test_a_breach_of_the_layers_is_seen(source: str) -> None:
 )  # fmt: skip
 def test_a_breach_of_the_stages_is_seen(source: str) -> None:
     assert any(breaks_the_order("images", module) for module in imported_modules(source, "crossmodal.images"))
+
+
+def test_openvino_is_imported_without_its_telemetry_only() -> None:
+    importers = {
+        file for folder in FORBIDDEN for file, module in imports_under(folder) if module.split(".")[0] == "openvino"
+    }
+    assert importers == {"crossmodal/engines/openvino_offline.py"}
