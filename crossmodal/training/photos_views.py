@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from torch import Tensor, nn
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord, Pixels, Preprocessing
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.encoders.pixels import to_tensor
+from crossmodal.engines.openvino_offline import openvino
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 
@@ -164,13 +164,6 @@ def _content(record: ImageRecord) -> bytes:
 
 
 def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(
-            "training `photos` needs the package openvino: pip install openvino "
-            "(or everything that training needs: pip install -r requirements-train.txt)"
-        ) from error
     example = torch.zeros(1, 3, preprocessing.size_px, preprocessing.size_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]

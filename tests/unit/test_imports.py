@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": {"core", "images", "scenes"},
     "lexical": {"core", "store", "index", "encoders"},
     "evaluation": {"core", "scenes", "images", "datasets", "encoders", "lexical", "search"},
-    "training": {"core", "scenes", "images", "datasets", "encoders", "lexical", "evaluation"},
+    "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
     "ingest": {"core", "images", "store", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "relevance", "collection"},

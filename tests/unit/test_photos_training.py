@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zipfile
 from importlib import util
 from pathlib import Path
@@ -24,7 +23,7 @@ from crossmodal.training.photos_batches import Texts
 from crossmodal.training.photos_start import published_image_tower, published_text_tower
 from crossmodal.training.photos_steps import back_features, contrastive
 from crossmodal.training.photos_texts import NAMES, ClassWords, phrases
-from crossmodal.training.photos_views import Augmentation, make_views, view
+from crossmodal.training.photos_views import Augmentation, view
 
 
 @pytest.mark.parametrize(
@@ -38,15 +37,6 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, make: objec
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=f"{package}, which is not installed: pip install {package}"):
         make()  # type: ignore[operator]
-
-
-def test_openvino_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    picture = tmp_path / "a.png"
-    Image.new("RGB", (8, 8)).save(picture)
-    records = [ImageRecord(picture, ("a picture",))]
-    with pytest.raises(InputError, match="pip install openvino"):
-        make_views(records, EfficientNetLite("lite0"), PhotoShape().preprocessing, 1, 0, tmp_path / "v", print)
 
 
 def test_a_wrong_checkpoint_is_refused(tmp_path: Path) -> None:
