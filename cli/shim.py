@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -72,6 +74,10 @@ class AppCommand(click.Command):
         Raises:
             UsageError: Unknown options, or options of other tasks.
         """
+        if task := _task_named_once(args):
+            self.params = [TASK, *task_parameters(task)]
+            with suppress(click.NoSuchOption):  # which may be another task's: looked up below
+                return super().parse_args(ctx, list(args))
         by_task = {task: task_parameters(task) for task in TASKS}
         self.params = [TASK, *_every_option(by_task)]
         help_option = self.get_help_option(ctx)
@@ -87,6 +93,13 @@ class AppCommand(click.Command):
             raise click.UsageError(not_an_option(flag, f"-t {task}", owners), ctx)
         self.params = [TASK, *by_task[task]]
         return super().parse_args(ctx, args)
+
+
+def _task_named_once(args: list[str]) -> str:
+    """The task that follows the only `-t` or `--task`, so that no other command is imported; else an empty string."""
+    following = [value for flag, value in pairwise(args) if flag in ("-t", "--task")]
+    name = following[0].replace("_", "-") if len(following) == 1 else ""
+    return name if name in TASKS else ""
 
 
 def _has(parameters: list[click.Parameter], parameter: click.Parameter) -> bool:
