@@ -73,6 +73,8 @@ def prepare_jina() -> None:
     os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Otherwise gRPC prints a line for each connection that an Executor closes as the service stops.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # The address of Executors. By default they listen on all interfaces, whatever the address of the gateway.
     os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
     # Otherwise gRPC connects to the Executors through a configured proxy.
