@@ -33,12 +33,13 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
 from crossmodal.encoders.backbone_name import BackboneName, read_name
+from crossmodal.encoders.photos_torch import IMAGE_GROUP
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
 
 FAMILY = "timm"
 RANDOM_SEED = 0
-PHOTOS_DIM, PHOTOS_GROUP = 1280, 4
+PHOTOS_DIM = 1280
 """Dimension of the features of the photos weights' image tower, and images per forward pass."""
 
 UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
@@ -100,7 +101,7 @@ class Backbone:
         self.spec, self.towers = spec, towers
         of_photos = photos.folder_of(spec.weights)
         self._layer = "" if of_photos else read_name(spec.weights).layer
-        self._group = PHOTOS_GROUP if of_photos else None
+        self._group = IMAGE_GROUP if of_photos else None
         self._model: Any = None
         if "image" in towers:
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()

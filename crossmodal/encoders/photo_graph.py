@@ -14,20 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.encoders.lite_shape import block_shapes
-from crossmodal.encoders.photos import PhotoShape
+from crossmodal.encoders.photos import CAPTION_GAIN, GATE_GAIN, LEAST_SHARE, PhotoShape, TextShape
 from crossmodal.engines.openvino_offline import openvino, ops
 
 Weights = Mapping[str, NDArray[np.float32]]
 """The tensors by the names of `PhotoModel`."""
 Node: TypeAlias = Any
 
-N_HEADS, N_LAYERS, WIDTH = 12, 6, 384
-"""MiniLM-L6's number of attention heads, number of layers, and width of a state."""
+TEXT = TextShape()
 LAYER_NORM_EPSILON, L2_EPSILON = 1e-12, 1e-12
 MASKED = -1e9
 """Added to the attention of padding."""
-LEAST_SHARE = 1e-4
-"""As in `PhotoModel.text_vectors`."""
 
 
 def image_network(weights: Weights, shape: PhotoShape) -> openvino.Model:
@@ -107,7 +104,7 @@ class _TextTower(_Tower):
         for number in range(branch_from):
             x = self._layer(x, f"text_tower.layers.{number}", mask)
         published = trained = x
-        for number in range(branch_from, N_LAYERS):
+        for number in range(branch_from, TEXT.layers):
             published = self._layer(published, f"text_tower.layers.{number}", mask)
             trained = self._layer(trained, f"branch.{number - branch_from}", mask)
         vectors = self._vectors(_mean_of_tokens(published, present), _mean_of_tokens(trained, present))
@@ -124,11 +121,12 @@ class _TextTower(_Tower):
 
     def _layer(self, x: Node, name: str, mask: Node) -> Node:
         """As `photo_towers.BertLayer`."""
-        qkv = ops.reshape(self.linear(x, f"{name}.qkv"), ops.constant([0, 0, 3, N_HEADS, WIDTH // N_HEADS]), True)
+        by_head = ops.constant([0, 0, 3, TEXT.heads, TEXT.width // TEXT.heads])
+        qkv = ops.reshape(self.linear(x, f"{name}.qkv"), by_head, True)
         qkv = ops.transpose(qkv, ops.constant([2, 0, 3, 1, 4]))
         q, k, v = (ops.gather(qkv, ops.constant(place), ops.constant(0)) for place in range(3))
         attended = ops.transpose(ops.scaled_dot_product_attention(q, k, v, mask), ops.constant([0, 2, 1, 3]))
-        attended = ops.reshape(attended, ops.constant([0, 0, WIDTH]), True)
+        attended = ops.reshape(attended, ops.constant([0, 0, TEXT.width]), True)
         x = self._layer_norm(ops.add(x, self.linear(attended, f"{name}.out")), f"{name}.norm1")
         inner = self.linear(ops.gelu(self.linear(x, f"{name}.wide"), "erf"), f"{name}.narrow")
         return self._layer_norm(ops.add(x, inner), f"{name}.norm2")
@@ -141,9 +139,9 @@ class _TextTower(_Tower):
     def _vectors(self, published: Node, trained: Node) -> Node:
         """As `PhotoModel.text_vectors`."""
         direction = _normalised(published)
-        share = ops.sigmoid(self.linear(ops.multiply(direction, _constant(4.0)), "gate"))
+        share = ops.sigmoid(self.linear(ops.multiply(direction, _constant(GATE_GAIN)), "gate"))
         rest = ops.maximum(ops.subtract(_constant(1.0), share), _constant(LEAST_SHARE))
-        caption = _normalised(self.head(ops.multiply(_normalised(trained), _constant(20.0)), "text_head"))
+        caption = _normalised(self.head(ops.multiply(_normalised(trained), _constant(CAPTION_GAIN)), "text_head"))
         classes = _normalised(self.linear(direction, "class_projection"))
         zeros = ops.multiply(share, _constant(np.zeros((1, self._shape.feature_dim))))
         return ops.concat([ops.multiply(ops.sqrt(share), caption), ops.multiply(ops.sqrt(rest), classes), zeros], 1)

@@ -22,8 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,16 +34,20 @@ from crossmodal.encoders.photo_towers import (
     EfficientNetLite,
     Head,
     MiniLM,
-    TextShape,
     mean_of_tokens,
     run_layers,
 )
 from crossmodal.encoders.photos import (
+    CAPTION_GAIN,
     CONFIG_NAME,
+    GATE_GAIN,
+    LEAST_SHARE,
     SCALE_SUFFIX,
     VOCABULARY_NAME,
     WEIGHTS_NAME,
     PhotoShape,
+    StoredWeights,
+    TextShape,
     read_shape,
 )
 from crossmodal.encoders.weights import unfilled
@@ -86,11 +89,11 @@ class PhotoModel(nn.Module):
     def text_vectors(self, published: Tensor, trained: Tensor) -> Tensor:
         """Mean states of the published and of the trained layers, (n, 384) each, to unit vectors (n, dim)."""
         direction = functional.normalize(published, dim=-1)
-        share = torch.sigmoid(self.gate(4 * direction))
-        caption = functional.normalize(self.text_head(20 * functional.normalize(trained, dim=-1)), dim=-1)
+        share = torch.sigmoid(self.gate(GATE_GAIN * direction))
+        caption = functional.normalize(self.text_head(CAPTION_GAIN * functional.normalize(trained, dim=-1)), dim=-1)
         classes = functional.normalize(self.class_projection(direction), dim=-1)
         zeros = caption.new_zeros(len(caption), self.shape.feature_dim)
-        return torch.cat([share.sqrt() * caption, (1 - share).clamp_min(1e-4).sqrt() * classes, zeros], 1)
+        return torch.cat([share.sqrt() * caption, (1 - share).clamp_min(LEAST_SHARE).sqrt() * classes, zeros], 1)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(n, 3, size_px, size_px), scaled as (x - 127) / 128, to vectors (n, dim)."""
@@ -142,15 +145,11 @@ def load_folder(folder: Path) -> PhotoModel:
     """
     shape = read_shape(folder)
     try:
-        stored = load_file(folder / WEIGHTS_NAME)
-        scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE_SUFFIX)}
-        state = {name: value.float() for name, value in stored.items()}
-        for name, scale in scales.items():
-            state[name.removesuffix(SCALE_SUFFIX)].mul_(scale)
+        state = {name: torch.from_numpy(value) for name, value in StoredWeights(folder).items()}
         with torch.device("meta"), unfilled():  # random initialisation on "meta" would import torch's compiler
             model = PhotoModel(shape)
         model.load_state_dict(state, assign=True)
-    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+    except (RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the weights in {folder} could not be loaded into their architecture: {reason}") from error
     return model.eval()

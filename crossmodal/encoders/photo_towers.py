@@ -9,7 +9,6 @@ Source: Tan and Le 2019 (EfficientNet), Google's Lite variants of 2020; Wang et 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crossmodal.encoders.lite_shape import LITE_FEATURES, STEM_CHANNELS, BlockShape, block_shapes
+from crossmodal.encoders.photos import TextShape
 
 
 class Convolution(nn.Module):
@@ -101,18 +101,6 @@ class EfficientNetLite(nn.Module):
         for module in self.modules():
             if isinstance(module, Convolution):
                 module.fold()
-
-
-@dataclass(frozen=True)
-class TextShape:
-    """The sizes of a BERT encoder; the defaults are MiniLM-L6's."""
-
-    vocab_size: int = 30522
-    context_length: int = 128
-    width: int = 384
-    layers: int = 6
-    heads: int = 12
-    inner: int = 1536
 
 
 class BertLayer(nn.Module):

