@@ -45,6 +45,19 @@ class FusionOptions(Options):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureQueryOptions(QueryOptions):
+    """Options of a search with a picture."""
+
+    query: str | None = option(argument="PICTURE")
+    query_image: str | None = option("--image", help="The picture, if its name starts with a dash.")
+
+    @property
+    def picture(self) -> str | None:
+        """The path of the picture, None to read paths from a prompt."""
+        return self.query_image if self.query is None else self.query
+
+
 def answer_queries(
     options: QueryOptions, modality: Any, target: Any, query: str | None, fusion: str | None = None
 ) -> int:
