@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import multiprocessing
@@ -175,6 +174,8 @@ def _load(kind: Kind, collection: Collection, settings: Settings, resources: Exi
     """The Flow, not started; `resources` holds its ports and the folder of its locks."""
     # Modules that every Executor imports, imported once before the fork.
     with _without_gc():
+        import asyncio
+
         import filelock  # noqa: F401
         import uvloop
         from jina import Flow
