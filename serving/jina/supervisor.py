@@ -80,13 +80,11 @@ def prepare_jina() -> None:
     os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
     if "jina" not in sys.modules:
         os.environ.setdefault("JINA_MP_START_METHOD", "fork")
-        # All four warnings come from Jina: about the start method set above; that it can't be set after a process
-        # was spawned, as some benchmarks do (it is fork anyway); about a package of its hub client; and about an
-        # Executor's module loaded by path in a process that has already imported it.
+        # All three warnings come from Jina: about the start method set above; that it can't be set after a process
+        # was spawned, as some benchmarks do (it is fork anyway); and about a package of its hub client.
         warnings.filterwarnings("ignore", message="multiprocessing start method is set")
         warnings.filterwarnings("ignore", message="failed to set multiprocessing start_method")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        warnings.filterwarnings("ignore", message=r"\s*\w+ shadows one of built-in Python module name")
     with _without_gc():
         import docarray  # noqa: F401
 
