@@ -148,7 +148,13 @@ CLIENT_EXAMPLES = [code for code in blocks(DOCS / "python-client.md", "python") 
 
 @pytest.mark.parametrize("code", CLIENT_EXAMPLES, ids=range(len(CLIENT_EXAMPLES)))
 def test_the_examples_of_the_client_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    transport = httpx.MockTransport(answer)
+    requests: list[httpx.Request] = []
+
+    def recorded(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return answer(request)
+
+    transport = httpx.MockTransport(recorded)
     for name in ("Client", "AsyncClient"):
         given = partial(getattr(crossmodal.client, name), transport=transport)
         monkeypatch.setattr(crossmodal, name, given, raising=False)
@@ -156,6 +162,7 @@ def test_the_examples_of_the_client_run(code: str, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": os.fspath(tmp_path)}
     exec(compile(code, "docs/python-client.md", "exec"), names)
+    assert requests
 
 
 def test_the_example_of_a_model_family_encodes() -> None:
