@@ -1,1 +1,1 @@
-"""How a network runs, apart from what it computes."""
+"""Engines: how a network runs, separately from what it computes."""

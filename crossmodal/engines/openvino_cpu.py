@@ -1,4 +1,4 @@
-"""Networks on the CPU by OpenVINO, in float32."""
+"""Runs networks on the CPU in float32 with OpenVINO."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from crossmodal.engines.openvino_offline import openvino
 class CompiledNetwork:
     """A network with one input and one output, compiled for this processor.
 
-    To be made in the process that uses it: OpenVINO's threads do not survive a fork.
+    Create it in the process that uses it: OpenVINO's threads do not survive a fork.
     """
 
     def __init__(self, network: Any, threads: int | None) -> None:
-        """Compiles an `openvino.Model`; `threads` is how many an inference uses, None for all cores.
+        """Compiles an `openvino.Model`; `threads` is the number of threads of an inference, None for all cores.
 
         Other processes of a Flow share the cores, so threads are not pinned to them.
         """
@@ -32,6 +32,6 @@ class CompiledNetwork:
         self._request = openvino.Core().compile_model(network, "CPU", config).create_infer_request()
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """The output for an input, whose axes of variable length may differ from call to call."""
-        found: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
-        return found
+        """The output for an input; the lengths of dynamic axes may differ between calls."""
+        output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
+        return output

@@ -1,13 +1,13 @@
-"""OpenVINO, imported without its telemetry, which reports every import to a server.
+"""Imports OpenVINO without its telemetry, which reports every import to a server.
 
-Everything here imports `openvino` and `ops` from this module.
+All other modules import `openvino` and `ops` from this one.
 """
 
 from __future__ import annotations
 
 import sys
 
-# None makes an import fail; OpenVINO then uses its stub, which sends nothing.
+# With None, importing the package fails, and OpenVINO uses its own stub, which sends nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
