@@ -1,32 +1,39 @@
-"""open_clip's architectures, their published weights, and the preprocessing of each."""
+"""open_clip's architectures, their published weights, and the preprocessing of each.
+
+All are read from the files of the package without importing it, because it imports torch.
+"""
 
 from __future__ import annotations
 
+import ast
+import copy
+import json
 from collections import Counter
 from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from crossmodal.core.errors import InputError
-from crossmodal.encoders.torchvision_guard import prepare_torchvision
+from crossmodal.encoders.packages import package_folder
 
 FILE_ENDINGS = (".pt", ".bin", ".safetensors")
 
 
 def architecture_config(name: str) -> dict[str, Any]:
-    """A copy of open_clip's configuration of an architecture.
+    """open_clip's configuration of an architecture.
 
     Raises:
         InputError: The architecture is unknown; the message suggests similar names.
     """
-    prepare_torchvision()
-    import open_clip
-
-    config = open_clip.get_model_config(name)
-    if config is None:
-        near = get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.4)
+    files = _config_files()
+    if name not in files:
+        near = get_close_matches(name, files, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else "`python app.py -t models` lists them"
         raise InputError(f"unknown weights or architecture {name!r}: {hint}")
-    return dict(config)
+    config: dict[str, Any] = json.loads(files[name].read_text("utf8"))
+    return config
 
 
 def with_tag(weights: str) -> str:
@@ -51,9 +58,7 @@ def pretrained_config(architecture: str, tag: str) -> dict[str, Any]:
     Raises:
         InputError: The tag is unknown; the message lists the known ones.
     """
-    from open_clip.pretrained import get_pretrained_cfg
-
-    config = get_pretrained_cfg(architecture, tag)
+    config = _published().get_pretrained_cfg(architecture, tag)
     if not config:
         raise InputError(_choose(architecture, f"has no weights {tag!r}"))
     return dict(config)
@@ -65,19 +70,14 @@ def usual_preprocessing(architecture: str) -> dict[str, Any]:
     For local files and random weights, which don't specify it. open_clip's default for files (OpenAI's statistics and a
     crop) is wrong for SigLIP, CLIPA and MobileCLIP.
     """
-    from open_clip.pretrained import get_pretrained_cfg
-
     keys = ("mean", "std", "interpolation", "resize_mode")
-    most_common = Counter(
-        tuple(get_pretrained_cfg(architecture, tag)[key] for key in keys) for tag in _tags(architecture)
-    ).most_common(1)
+    entries = (pretrained_config(architecture, tag) for tag in _tags(architecture))
+    most_common = Counter(tuple(entry[key] for key in keys) for entry in entries).most_common(1)
     return dict(zip(keys, most_common[0][0], strict=True)) if most_common else {}
 
 
 def _tags(architecture: str) -> list[str]:
-    from open_clip.pretrained import list_pretrained_tags_by_model
-
-    return list(list_pretrained_tags_by_model(architecture))
+    return list(_published().list_pretrained_tags_by_model(architecture))
 
 
 def _choose(architecture: str, reason: str) -> str:
@@ -86,3 +86,26 @@ def _choose(architecture: str, reason: str) -> str:
         f"{', '.join(_tags(architecture)) or 'none'}; "
         f"or {architecture}/random, or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
     )
+
+
+def _config_files() -> dict[str, Path]:
+    """The files of the configurations, by architecture."""
+    return {file.stem: file for file in (_package() / "model_configs").glob("*.json")}
+
+
+@lru_cache(maxsize=1)
+def _published() -> SimpleNamespace:
+    """The names of `open_clip.pretrained` that need no import.
+
+    Runs the statements of the module except its imports, which are for downloads and include torch.
+    """
+    names: dict[str, Any] = {"copy": copy}
+    exec((_package() / "constants.py").read_text("utf8"), names)
+    module = ast.parse((_package() / "pretrained.py").read_text("utf8"))
+    module.body = [part for part in module.body if not isinstance(part, ast.Import | ast.ImportFrom | ast.Try)]
+    exec(compile(module, "open_clip/pretrained.py", "exec"), names)  # annotations are not evaluated, as in this module
+    return SimpleNamespace(**names)
+
+
+def _package() -> Path:
+    return package_folder("open_clip", "open_clip_torch", "CLIP needs")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.errors import InputError
-from crossmodal.encoders import clip_tokens, registry
+from crossmodal.encoders import clip_bpe, clip_tokens, registry
+from crossmodal.encoders.clip_bpe import ClipBpe
 from crossmodal.encoders.clip_names import FILE_ENDINGS, architecture_config, pretrained_config
 from crossmodal.encoders.hub import FILE_NAMES, weights_file
+from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.encoders.weights import check_tensors, unfilled
 
 BUNDLED_FOLDER = registry.bundled_folder("clip", registry.SCENES)
@@ -101,8 +103,18 @@ def merges_of(weights: str) -> Path | None:
     return merges if merges.is_file() else None
 
 
+def bpe_of(weights: str) -> ClipBpe | None:
+    """The tokenizer of resolved weights without torch, or None if `tokenizer_of` is the only one.
+
+    Raises:
+        InputError: The merges in a folder of weights are damaged.
+    """
+    return clip_bpe.bpe_of(config_of(weights)["text_cfg"], merges_of(weights))
+
+
 def tokenizer_of(weights: str) -> Any:
     """open_clip's tokenizer of resolved weights, texts to ids (n, context length)."""
+    prepare_torchvision()
     from open_clip.tokenizer import SimpleTokenizer
 
     folder = BUNDLED_FOLDER if weights == "scenes" else Path(weights)

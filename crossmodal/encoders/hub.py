@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from crossmodal.core.errors import StateError
+from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
 CONNECT_TIMEOUT_S = 5.0
 PROBE_LIMIT_S = 10.0
@@ -44,6 +45,8 @@ def weights_file(name: str, config: dict[str, Any]) -> Path:
         return cached
     _check_reachable(name, "" if hub else str(config["url"]))
     import httpx
+
+    prepare_torchvision()
     from open_clip.pretrained import download_pretrained
 
     try:
@@ -108,17 +111,30 @@ def cached_file(hub: str, file_names: Iterable[str] = FILE_NAMES) -> Path | None
     """
     if not hub:
         return None
-    from huggingface_hub import try_to_load_from_cache
-
     repository, _, file_name = hub.rpartition("/")
     if file_name:
         safe = file_name[:-4] + ".safetensors"
         file_names = (safe, file_name) if file_name.endswith((".bin", ".pth")) else (file_name,)
     for candidate in file_names:
-        path = try_to_load_from_cache(repository, candidate)
-        if isinstance(path, str):
-            return Path(path)
+        path = _in_cache(repository, candidate)
+        if path.is_file():
+            return path
     return None
+
+
+def _in_cache(repository: str, file_name: str) -> Path:
+    """Where a file of a repository's branch "main" is if it has been downloaded.
+
+    `huggingface_hub.try_to_load_from_cache` returns the same, but its import takes as long as encoding a query.
+    """
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
+    try:
+        commit = (folder / "refs" / "main").read_text("utf8")
+    except FileNotFoundError:
+        commit = "main"
+    return folder / "snapshots" / commit / file_name
 
 
 def _check_reachable(name: str, url: str = "") -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from architectures import add_architectures
 from PIL import Image
 
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.encoders import clip, clip_names, clip_tokens, hub
+from crossmodal.encoders import clip, clip_names, clip_tokens, clip_weights, hub
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
 from crossmodal.images.geometry import fit
@@ -69,6 +70,15 @@ def test_every_published_entry_is_understood() -> None:
         assert (wanted.resize, wanted.interpolation) == (entry["resize_mode"], entry["interpolation"])
 
 
+def test_the_tables_are_open_clips_own() -> None:
+    assert sorted(clip_names._config_files()) == sorted(open_clip.list_models())
+    for architecture in open_clip.list_models():
+        assert clip_names.architecture_config(architecture) == open_clip.get_model_config(architecture)
+        assert clip_names._tags(architecture) == open_clip.list_pretrained_tags_by_model(architecture)
+    for architecture, tag in list_pretrained():
+        assert clip_names.pretrained_config(architecture, tag) == open_clip.get_pretrained_cfg(architecture, tag)
+
+
 # -- names
 
 
@@ -117,7 +127,18 @@ def test_weights_that_nobody_published_are_prepared_for_as_openais_are() -> None
 def test_ids_are_open_clips_own(weights: str) -> None:
     architecture = weights.split("/")[0]
     texts = ["", "a dog", "Zwei Hunde; &amp; ein CAFÉ", "word " * 100]
-    assert torch.equal(clip.tokenizer_of(weights)(texts), open_clip.get_tokenizer(architecture)(texts))
+    theirs, bpe = open_clip.get_tokenizer(architecture)(texts), clip_weights.bpe_of(weights)
+    assert torch.equal(clip.tokenizer_of(weights)(texts), theirs)
+    assert bpe is not None
+    assert bpe.padded([bpe.encode(text) for text in texts], theirs.shape[1]).tolist() == theirs.tolist()
+
+
+def test_all_other_tokenizers_are_openais() -> None:
+    for architecture in open_clip.list_models():
+        if not clip_tokens.hub_tokenizer(architecture):
+            assert "siglip" not in architecture.lower()  # for which open_clip would take another
+            assert "tokenizer_kwargs" not in clip_names.architecture_config(architecture)["text_cfg"]
+    assert clip_weights.bpe_of("ViT-B-16-SigLIP/webli") is None
 
 
 def test_which_families_need_the_hub_for_their_texts() -> None:
@@ -190,7 +211,7 @@ def test_weights_and_tokenizer_from_the_cache_need_no_hub(hub_cache: Path) -> No
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`tiny-coca` and `tiny-sigmoid`."""
     vision = {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
     text = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
@@ -204,8 +225,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         "embed_dim": 16, "custom_text": True, "init_logit_bias": -10, "init_logit_scale": 2.0,
         "vision_cfg": vision, "text_cfg": {**text, "no_causal_mask": True, "pool_type": "last"},
     }  # fmt: skip
-    known = {**open_clip.factory._MODEL_CONFIGS, "tiny-coca": coca, "tiny-sigmoid": siglip}
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", known)
+    add_architectures(monkeypatch, tmp_path, {"tiny-coca": coca, "tiny-sigmoid": siglip})
 
 
 @pytest.mark.usefixtures("tiny")

@@ -15,6 +15,7 @@ from random import Random
 import huggingface_hub.constants
 import numpy as np
 import pytest
+from architectures import add_architectures
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Pixels
@@ -43,11 +44,10 @@ def encoder() -> ClipEncoder:
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The architectures `tiny` and `tiny-wide`."""
     wide = {**TINY, "text_cfg": {**TINY["text_cfg"], "width": 16}}  # type: ignore[dict-item]
-    known = {**open_clip.factory._MODEL_CONFIGS, "tiny": TINY, "tiny-wide": wide}
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", known)
+    add_architectures(monkeypatch, tmp_path_factory.mktemp("configs"), {"tiny": TINY, "tiny-wide": wide})
 
 
 @pytest.fixture

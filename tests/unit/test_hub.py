@@ -107,6 +107,19 @@ def test_a_cached_file_of_its_own_name(cache: Path) -> None:
     assert hub.cached_file("") is None
 
 
+@pytest.mark.parametrize("state", ["whole", "without its branch", "without its file", "empty"])
+def test_the_cache_is_looked_up_as_by_the_hubs_client(cache: Path, state: str) -> None:
+    if state != "empty":
+        path = in_cache(cache, "mine.bin")
+        if state == "without its file":
+            path.unlink()
+        if state == "without its branch":
+            (cache / "models--some--repository" / "refs" / "main").unlink()
+    expected = huggingface_hub.try_to_load_from_cache("some/repository", "mine.bin", cache_dir=cache)
+    assert hub.cached_file("some/repository/mine.bin") == (expected and Path(expected))
+    assert (expected is not None) == (state == "whole")
+
+
 def test_the_safetensors_of_a_named_file_are_taken_first(cache: Path) -> None:
     path = in_cache(cache, "pytorch_model.safetensors")
     assert hub.cached_file("some/repository/pytorch_model.bin") == path
