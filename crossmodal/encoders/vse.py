@@ -24,6 +24,7 @@ from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preci
 from crossmodal.encoders import registry
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.reading import unread_part
+from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, read_config
 from crossmodal.encoders.weights import check_unchanged, unit_rows
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 FAMILY = "vse"
 BUNDLED_FOLDER = registry.bundled_folder(FAMILY, registry.SCENES)
-FOLDER_FILES = ("vse_config.json", "vocab.json", "model.safetensors")
+FOLDER_FILES = (CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME)
 CHECKPOINT_ENDING, PUBLISHED_VOCABULARY = ".pth.tar", "vocab.pkl"
 
 
@@ -49,8 +50,6 @@ def resolve(weights: str) -> ModelSpec:
         config, *_ = read_published(*files)
         weights = f"{files[0]}:{files[1]}"
     else:
-        from crossmodal.encoders.vse_towers import read_config
-
         config = read_config(files[0].parent)
         weights = weights if weights == "scenes" else str(files[0].parent)
     return ModelSpec(FAMILY, weights, weights_hash, config.joint_dim, config.preprocessing)

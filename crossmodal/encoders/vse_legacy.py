@@ -25,7 +25,8 @@ from torch import Tensor
 
 from crossmodal.core.errors import InputError
 from crossmodal.encoders.vocabulary import SPECIAL_WORDS, Vocabulary
-from crossmodal.encoders.vse_towers import VseConfig, VseModel, new_model
+from crossmodal.encoders.vse_config import VseConfig
+from crossmodal.encoders.vse_towers import VseModel, new_model
 from crossmodal.encoders.weights import unfilled
 
 State = dict[str, Tensor]

@@ -23,7 +23,8 @@ from crossmodal.core.errors import InputError, StateError  # noqa: E402
 from crossmodal.encoders import photos  # noqa: E402
 from crossmodal.encoders.photo_model import load_folder as load_photos  # noqa: E402
 from crossmodal.encoders.vocabulary import Vocabulary  # noqa: E402
-from crossmodal.encoders.vse_towers import VseConfig, VseModel, load_folder, new_model, save_folder  # noqa: E402
+from crossmodal.encoders.vse_config import VseConfig  # noqa: E402
+from crossmodal.encoders.vse_towers import VseModel, load_folder, new_model, save_folder  # noqa: E402
 from crossmodal.training.device import Device  # noqa: E402
 from crossmodal.training.loop import Schedule  # noqa: E402
 from crossmodal.training.losses import contrastive, hinge  # noqa: E402

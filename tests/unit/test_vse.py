@@ -18,15 +18,8 @@ from crossmodal.core.types import ImageRecord, ModelSpec, Pixels
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry, vse
 from crossmodal.encoders.vocabulary import Vocabulary
-from crossmodal.encoders.vse_towers import (
-    CONFIG_NAME,
-    VOCABULARY_NAME,
-    WEIGHTS_NAME,
-    VseConfig,
-    VseModel,
-    new_model,
-    save_folder,
-)
+from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, VseConfig
+from crossmodal.encoders.vse_towers import VseModel, new_model, save_folder
 from crossmodal.images.geometry import fit
 from crossmodal.training.pairs import evaluation_pixels
 

@@ -12,18 +12,8 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Preprocessing
 from crossmodal.encoders import vse_towers
 from crossmodal.encoders.vocabulary import Vocabulary
-from crossmodal.encoders.vse_towers import (
-    CONFIG_NAME,
-    VOCABULARY_NAME,
-    WEIGHTS_NAME,
-    ImageTower,
-    TextTower,
-    VseConfig,
-    VseModel,
-    load_folder,
-    new_model,
-    save_folder,
-)  # fmt: skip
+from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, VseConfig
+from crossmodal.encoders.vse_towers import ImageTower, TextTower, VseModel, load_folder, new_model, save_folder
 
 CONFIG = VseConfig("test_resnet", image_size=64, joint_dim=24, word_dim=8, resize_px=72)
 WORDS = Vocabulary(["a", "red", "star", "left", "of", "the", "heart"])
