@@ -33,3 +33,10 @@ def data_folder(name: str) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path(DISTRIBUTION, appauthor=False) / "data" / name
+
+
+def cache_folder() -> Path:
+    """The folder of files that can be made again, in the user's cache folder; it may be missing or read-only."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path(DISTRIBUTION, appauthor=False)

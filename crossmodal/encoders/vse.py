@@ -22,6 +22,7 @@ import numpy as np
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
 from crossmodal.encoders import registry
+from crossmodal.encoders.hash_cache import file_sha256
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, read_config
@@ -152,8 +153,7 @@ def _sha256(paths: tuple[Path, ...]) -> str:
     total = hashlib.sha256()
     for path in paths:
         try:
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+            total.update(bytes.fromhex(file_sha256(path)))
         except OSError as error:
             raise InputError(_unreadable(path, error)) from error
     return total.hexdigest()

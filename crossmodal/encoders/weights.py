@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,17 @@ import numpy as np
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Vectors
+from crossmodal.encoders.hash_cache import file_sha256
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
+    """The SHA-256 of a file, in hexadecimal; of an unchanged large file, from the user's cache folder.
 
     Raises:
         InputError: The file can't be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InputError(f"weights {path} can't be read: {error.strerror}") from error
 
