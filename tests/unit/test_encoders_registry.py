@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from conftest import ROOT
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.families import FAMILIES
 from crossmodal.core.types import ModelSpec, Preprocessing
 from crossmodal.encoders import backbone, clip, registry, vse
+from crossmodal.encoders.hub import FILE_NAMES
 from crossmodal.encoders.registry import FamilyModule, FetchingModule
 from crossmodal.lexical import encoder as lexical
 
@@ -42,6 +50,36 @@ def test_bundled_weights_are_of_the_family_and_need_no_download(family: str) -> 
         assert (spec.family, spec.weights) == (family, name)
         assert registry.bundled_folder(family, name).is_dir()
         assert spec.modalities == FAMILIES[family].modalities
+
+
+def test_local_weights_are_resolved_and_texts_tokenized_without_torch(tmp_path: Path) -> None:
+    with_scenes = ("clip", "vse")
+    for family in with_scenes:
+        shutil.copytree(registry.bundled_folder(family, "scenes"), tmp_path / family)
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    heavy = {"torch", "torchvision", "open_clip", "timm", "transformers"}
+    code = f"""
+import sys
+from crossmodal.encoders import clip_weights, registry
+for family in {with_scenes}:
+    for name in ("scenes", f"{tmp_path}/{{family}}"):
+        spec = registry.resolve(family, name)
+        if family == "clip":
+            assert clip_weights.bpe_of(spec.weights).encode("two dogs")
+for name in ("ViT-B-32/random", "ViT-B-16-SigLIP/random", "ViT-B-32/{tmp_path}/mine.pt"):
+    registry.resolve("clip", name)
+cached = registry.resolve("clip", "ViT-B-32/laion2b_s34b_b79k")
+assert clip_weights.bpe_of(cached.weights).encode("zwei Hunde \u2026")
+for family in ("clip", "timm"):
+    registry.resolve(family, "photos")
+print(*{{name.partition(".")[0] for name in sys.modules}} & {heavy})
+"""
+    snapshot = tmp_path / "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K" / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    (snapshot / FILE_NAMES[0]).write_bytes(b"weights")
+    environ = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environ)
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
 @pytest.mark.parametrize(
