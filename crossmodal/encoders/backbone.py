@@ -32,7 +32,7 @@ from safetensors import SafetensorError
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
-from crossmodal.encoders.backbone_name import BackboneName, read_name
+from crossmodal.encoders.backbone_name import BackboneName, read_name, resolved_file
 from crossmodal.encoders.photos_torch import IMAGE_GROUP
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
@@ -59,10 +59,25 @@ def resolve(weights: str) -> ModelSpec:
     name = read_name(weights)
     model = _skeleton(name.architecture)
     preprocessing = _preprocessing(name.architecture, model)
-    weights_hash = sha256(name.file) if name.file else f"random-{RANDOM_SEED}"
     if _has_package_keys(name):  # trained with 127 and 128; timm rounds both to 0.5
         preprocessing = replace(preprocessing, mean=photos.MEAN, std=photos.STD)
-    return ModelSpec(FAMILY, name.name, weights_hash, _dim(name, model, preprocessing.size_px), preprocessing)
+    return ModelSpec(FAMILY, name.name, _hash_of(name.file), _dim(name, model, preprocessing.size_px), preprocessing)
+
+
+def weights_hash(weights: str) -> str:
+    """The `weights_hash` of a resolved name; doesn't import torch, except for weights that timm doesn't host.
+
+    Raises:
+        InputError, StateError: As `resolve`, except for a model or layer that is unknown.
+    """
+    of_photos = photos.folder_of(weights)
+    if of_photos:
+        return sha256(of_photos / photos.WEIGHTS_NAME)
+    return _hash_of(resolved_file(weights))
+
+
+def _hash_of(file: Path | None) -> str:
+    return sha256(file) if file else f"random-{RANDOM_SEED}"
 
 
 def fetch(weights: str) -> list[Path]:
@@ -85,7 +100,7 @@ def load(
     precision: Precision = "fp32",
 ) -> Backbone:
     """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`."""
-    check_unchanged(spec, resolve(spec.weights).weights_hash)
+    check_unchanged(spec, weights_hash(spec.weights))
     return Backbone(spec, towers, threads)
 
 

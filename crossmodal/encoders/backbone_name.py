@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crossmodal.core.errors import InputError
 from crossmodal.encoders import packages
-from crossmodal.encoders.hub import repository_file
+from crossmodal.encoders.hub import cached_file, repository_file
 
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -59,6 +59,23 @@ def read_name(weights: str) -> BackboneName:
     if not hub:
         raise InputError(f"the weights of {tagged} are not on the hub: download them, and use {architecture}/FILE")
     return BackboneName(tagged, layer, repository_file(tagged, hub, FILE_NAMES), f"{tagged}{at_layer}")
+
+
+def resolved_file(name: str) -> Path | None:
+    """The checkpoint of a `BackboneName.name`, None for random weights; imports timm only if it isn't found otherwise.
+
+    Raises:
+        InputError, StateError: As `read_name`.
+    """
+    model, _, source = name.partition("/")
+    if source == RANDOM:
+        return None
+    if source and source != PACKAGE:
+        return Path(source)
+    tagged = model.partition(":")[0]
+    if source == PACKAGE:
+        return packages.checkpoint_of(tagged, f"{name} is the checkpoint of")
+    return cached_file(f"timm/{tagged}/", FILE_NAMES) or read_name(name).file
 
 
 def _known(architecture: str) -> tuple[str, str]:

@@ -86,6 +86,7 @@ def test_weights_from_the_cache_need_no_hub(hub_cache: Path) -> None:
     spec = backbone.resolve(f"{TINY}:layer2")
     assert spec.weights == f"{TINY}.r160_in1k:layer2"
     assert backbone.fetch(TINY) == [snapshot / "model.safetensors"]
+    assert backbone.weights_hash(spec.weights) == spec.weights_hash
     assert backbone.load(spec).encode_images(pixels(1)).shape == (1, spec.dim)
 
 
@@ -297,6 +298,7 @@ def test_the_checkpoint_of_an_installed_package(installed: Path, lite: torch.nn.
     assert (spec.weights, spec.dim) == ("tf_efficientnet_lite0/package", 1280)
     assert (spec.preprocessing.mean[0] * 255, spec.preprocessing.std[0] * 255) == pytest.approx((127, 128))
     assert backbone.fetch("tf_efficientnet_lite0/package") == [installed]
+    assert backbone.weights_hash(spec.weights) == spec.weights_hash
     loaded = backbone.load(spec)._model.state_dict()
     assert all(torch.equal(value, lite.state_dict()[name]) for name, value in loaded.items())
     by_path = backbone.resolve(f"tf_efficientnet_lite0:blocks.2/{installed}")

@@ -60,7 +60,7 @@ def test_local_weights_are_resolved_and_texts_tokenized_without_torch(tmp_path: 
     heavy = {"torch", "torchvision", "open_clip", "timm", "transformers"}
     code = f"""
 import sys
-from crossmodal.encoders import clip_weights, registry
+from crossmodal.encoders import backbone, clip_weights, registry
 for family in {with_scenes}:
     for name in ("scenes", f"{tmp_path}/{{family}}"):
         spec = registry.resolve(family, name)
@@ -72,6 +72,8 @@ cached = registry.resolve("clip", "ViT-B-32/laion2b_s34b_b79k")
 assert clip_weights.bpe_of(cached.weights).encode("zwei Hunde \u2026")
 for family in ("clip", "timm"):
     registry.resolve(family, "photos")
+for name in ("photos", "resnet18/random", "resnet18:layer3/{tmp_path}/mine.pt"):
+    backbone.weights_hash(name)
 print(*{{name.partition(".")[0] for name in sys.modules}} & {heavy})
 """
     snapshot = tmp_path / "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K" / "snapshots" / "main"
