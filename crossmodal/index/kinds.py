@@ -7,25 +7,17 @@ kinds, which are no longer built.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Vectors
-from crossmodal.index.flat import FEW_QUERIES, FlatIndex, Rows
-
-_faiss: Any = faiss  # for names that are missing in its type stubs
-
-# From this number of queries on, a flat FAISS index uses one matrix product, 8 times as fast for 64 queries.
-# The default differs between builds of FAISS (128,000 in 1.15.1).
-faiss.cvar.distance_compute_blas_threshold = FEW_QUERIES
+from crossmodal.index.flat import CORES, FlatIndex, Rows, faiss_library, set_threads
 
 KindName = Literal["flat", "hnsw-fp16", "ivf-pq"]
 REPLACED: dict[str, KindName] = {
@@ -35,7 +27,6 @@ REPLACED: dict[str, KindName] = {
 }  # fmt: skip
 """Replacements of the kinds in older manifests that are no longer built."""
 
-CORES = len(os.sched_getaffinity(0))
 BLOCK = 65_536  # vectors per call of FAISS
 LEAST_TO_TRAIN = 1_000  # vectors; fewer are too few to train centroids and code books (PQ needs 256)
 GROWTH_UNTIL_RETRAINED = 4
@@ -127,6 +118,7 @@ class IndexKind:
             for start in range(0, n, BLOCK):
                 rows[start : start + BLOCK] = take(np.arange(start, min(start + BLOCK, n)))
             return FlatIndex(rows)
+        faiss = faiss_library()
         index: Any = faiss.index_factory(dim, self._recipe(dim, n), faiss.METRIC_INNER_PRODUCT)
         faiss.omp_set_num_threads(CORES)
         self._tune(index)
@@ -154,7 +146,7 @@ class IndexKind:
         if isinstance(index, FlatIndex):
             index.write(path)
         else:
-            faiss.write_index(index, str(path))
+            faiss_library().write_index(index, str(path))
 
     def read(self, path: Path) -> Any:
         """The index in a file, memory-mapped and shared between processes.
@@ -164,6 +156,7 @@ class IndexKind:
         """
         if self == FLAT:
             return FlatIndex.read(path)
+        faiss = faiss_library()
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         n = max(index.ntotal, 1)
         expected = type(faiss.index_factory(index.d, self._recipe(index.d, n), faiss.METRIC_INNER_PRODUCT))
@@ -174,14 +167,18 @@ class IndexKind:
 
     def search(self, index: Any, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Rows]:
         """Scores (n, k), falling, and rows (n, k) of the k nearest of each of (n, dim) queries; missing rows are -1."""
+        if self == FLAT:
+            flat: tuple[NDArray[np.float32], Rows] = index.search(queries, k)
+            return flat
+        faiss = faiss_library()
         set_threads(len(queries))
         parameters: Any = None
         if self == HNSW_FP16 and 2 * k > EF_SEARCH:
-            parameters = _faiss.SearchParametersHNSW(efSearch=2 * k)
+            parameters = faiss.SearchParametersHNSW(efSearch=2 * k)
         elif self == IVF_PQ and index.ntotal:
             n_lists = math.ceil(ROWS_PROBED * k * index.nlist / index.ntotal)
             if n_lists > LISTS_PROBED:
-                parameters = _faiss.SearchParametersIVF(nprobe=min(n_lists, index.nlist))
+                parameters = faiss.SearchParametersIVF(nprobe=min(n_lists, index.nlist))
         result: tuple[NDArray[np.float32], Rows] = index.search(queries, k, params=parameters)
         return result
 
@@ -200,15 +197,11 @@ FLAT, HNSW_FP16, IVF_PQ = IndexKind("flat"), IndexKind("hnsw-fp16"), IndexKind("
 ALL_KINDS = [FLAT, HNSW_FP16, IVF_PQ]
 
 
-def set_threads(n_queries: int) -> None:
-    """Limits FAISS's threads to the number of queries, because excess threads busy-wait."""
-    faiss.omp_set_num_threads(max(1, min(n_queries, CORES)))
-
-
 def copied(index: Any) -> Any:
     """A copy in memory that accepts new vectors; adding to a mapped FAISS index, or its clone, aborts the process."""
     if isinstance(index, FlatIndex):
         return index.copy()
+    faiss = faiss_library()
     writer, reader = faiss.VectorIOWriter(), faiss.VectorIOReader()
     faiss.write_index(index, writer)
     reader.data.swap(writer.data)
@@ -221,12 +214,13 @@ def flat_over(vectors: NDArray[Any]) -> Any:
         return FlatIndex(vectors)
     n, dim = vectors.shape
     index = float16_rows(dim)
-    index.add_sa_codes_c(n, faiss.swig_ptr(vectors.reshape(-1).view(np.uint8)), None)
+    index.add_sa_codes_c(n, faiss_library().swig_ptr(vectors.reshape(-1).view(np.uint8)), None)
     return index
 
 
 def float16_rows(dim: int) -> Any:
     """An empty flat index in float16."""
+    faiss = faiss_library()
     return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 

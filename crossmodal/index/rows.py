@@ -7,13 +7,12 @@ import weakref
 from pathlib import Path
 from typing import Any, Protocol
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Vectors
-from crossmodal.index.flat import Rows
-from crossmodal.index.kinds import flat_over, set_threads
+from crossmodal.index.flat import FlatIndex, Rows, faiss_library, set_threads
+from crossmodal.index.kinds import flat_over
 
 BLOCK = 16_384  # rows scored at once
 MANY, SPAN = 1_000, 4  # at least MANY rows are read as one range if it has at most SPAN times as many rows
@@ -39,7 +38,7 @@ class MemoryRows:
         n, size = self.index.ntotal, self.index.code_size
         if n == 0:
             return np.empty((0, self.index.d), np.float16)
-        codes = faiss.rev_swig_ptr(self.index.codes.data(), n * size).reshape(n, size)
+        codes = faiss_library().rev_swig_ptr(self.index.codes.data(), n * size).reshape(n, size)
         taken: NDArray[Any] = codes.take(rows, axis=0).view(np.float16)
         return taken
 
@@ -87,13 +86,15 @@ def best(queries: Vectors, source: RowSource, rows: Rows, k: int) -> tuple[Score
     Returns:
         Scores (n, k), falling, and rows (n, k); missing results have the score -inf and the row -1.
     """
-    set_threads(len(queries))
     shape = (len(queries), k)
     scores, best_rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         n = min(k, len(block))
-        block_scores, places = flat_over(source.take(block)).search(queries, n)
+        index = flat_over(source.take(block))
+        if not isinstance(index, FlatIndex):
+            set_threads(len(queries))
+        block_scores, places = index.search(queries, n)
         if start == 0:
             scores[:, :n], best_rows[:, :n] = block_scores, block[places]
         else:

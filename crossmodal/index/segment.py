@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.index.flat import FlatIndex, Rows
+from crossmodal.index.flat import FlatIndex, Rows, faiss_library
 from crossmodal.index.kinds import BLOCK, FLAT, IndexKind, Take, copied, float16_rows
 from crossmodal.index.rows import MemoryRows, RowSource, Scores, best
 
@@ -155,7 +154,7 @@ class Segment:
 
 def _storage_of(index: Any) -> Any:
     """The flat index with the vectors of a graph; any other index is returned unchanged."""
-    return faiss.downcast_index(index.storage) if hasattr(index, "storage") else index
+    return faiss_library().downcast_index(index.storage) if hasattr(index, "storage") else index
 
 
 def _rows_beside(kind: IndexKind, dim: int, n: int, take: Take) -> MemoryRows | None:
