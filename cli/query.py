@@ -17,7 +17,6 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
 from crossmodal.encoders import registry
-from crossmodal.images.sources import from_file
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.store.where import parse
@@ -135,6 +134,8 @@ def open_search(
                 if modality == "text":
                     results = service.search(Query(query, options=options))
                 else:
+                    from crossmodal.images.sources import from_file
+
                     results = service.search(Query(picture=from_file(Path(query)), options=options))
             except InputError as error:
                 raise InputError(f"{query}: {error}") from error
@@ -191,6 +192,7 @@ def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
 
     from crossmodal.images.decode import decode
     from crossmodal.images.sheet import contact_sheet
+    from crossmodal.images.sources import from_file
 
     with Collection.open(_folder_of(settings)).store() as store:
         pictures = []

@@ -1,4 +1,4 @@
-"""Data sets by name, and the location of each."""
+"""Data sets by name, and the location of each. Modules that read data sets are imported when one is read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Iterable
 from hashlib import sha1
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.resources import data_folder, is_installed
-from crossmodal.datasets.columns import Columns
-from crossmodal.datasets.folder import Records, read_folder, read_path
-from crossmodal.datasets.scenes import write_scenes
-from crossmodal.scenes.world import SPLITS
+
+if TYPE_CHECKING:
+    from crossmodal.datasets.folder import Records
 
 ALIASES = {"8k": "f8k", "30k": "f30k", "toy": "toy-data"}
 CAPTION_FILES = {
@@ -53,6 +53,9 @@ def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]]
     Raises:
         InputError: The data set does not exist; the message says how to get it.
     """
+    from crossmodal.datasets.columns import Columns
+    from crossmodal.datasets.folder import read_folder, read_path
+
     name = canonical(name)
     if name == "scenes":
         return read_path(scenes_folder(split or "test"))
@@ -73,6 +76,9 @@ def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
     Raises:
         InputError: The split does not exist.
     """
+    from crossmodal.datasets import scenes
+    from crossmodal.scenes.world import SPLITS
+
     matching = [name for name in SPLITS if name == split]
     if not matching:
         raise InputError(f"scenes has no split {split!r}: it has {', '.join(SPLITS)}")
@@ -80,7 +86,7 @@ def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
     if not (folder / "recipe.json").exists():
         # Draw into a temporary folder, since another process may be drawing or reading the same split.
         drawn = folder.with_name(f".{split}.{os.getpid()}")
-        write_scenes(drawn, matching[0], n_scenes)
+        scenes.write_scenes(drawn, matching[0], n_scenes)
         if not (folder / "recipe.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
         try:

@@ -11,8 +11,6 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Modality, Vectors
-from crossmodal.images.decode import decode
-from crossmodal.images.geometry import fit
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector, unread_note
 from crossmodal.search.query import Query
@@ -111,6 +109,9 @@ class SearchService:
         return encode_query_texts(self._encoder, texts), note
 
     def _picture_vector(self, content: bytes) -> Vectors:
+        from crossmodal.images.decode import decode  # a query without a picture starts faster without Pillow
+        from crossmodal.images.geometry import fit
+
         picture, _ = decode(content)
         vector: Vectors = self._encoder.encode_images(fit(picture, self._model.preprocessing)[None])[0]
         return vector

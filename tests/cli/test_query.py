@@ -120,7 +120,8 @@ def test_a_query_imports_nothing_of_a_service() -> None:
         [sys.executable, "-c", f"{load}; print(*sys.modules)"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     others = {"docarray", "fastapi", "grpc", "jina", "open_clip", "pyarrow", "scipy", "sklearn", "torchvision", "umap"}
-    assert not {*others, "executors", "serving", "torch._dynamo"} & set(printed.split())
+    others |= {"PIL", "executors", "faiss", "openvino.tools.ovc", "serving", "torch"}
+    assert not others & set(printed.split())
 
 
 def test_the_documented_search_without_a_service(

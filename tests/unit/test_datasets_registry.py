@@ -7,7 +7,7 @@ from PIL import Image
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
-from crossmodal.datasets import registry
+from crossmodal.datasets import registry, scenes
 from crossmodal.datasets.scenes import write_scenes
 from crossmodal.scenes.language import CAPTION_STYLES
 
@@ -68,7 +68,7 @@ def test_an_unknown_split() -> None:
 def test_scenes_are_drawn_on_first_use(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = registry.scenes_folder("dev", 3)
     assert folder == data / "scenes" / "dev"
-    monkeypatch.setattr(registry, "write_scenes", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(scenes, "write_scenes", lambda *_: pytest.fail("drawn again"))
     records = [r for r in registry.read("scenes", "dev") if isinstance(r, ImageRecord)]
     assert len(records) == 3
     assert all(len(r.captions) == CAPTION_STYLES for r in records)
