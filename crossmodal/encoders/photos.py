@@ -163,6 +163,14 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
             tensor *= self._stored[name + SCALE_SUFFIX].astype(np.float32)
         return tensor
 
+    def in_8_bits(self, name: str) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """A matrix (n, width) as it is stored, and the scales (n, 1) of its rows; their product is `self[name]`.
+
+        Raises:
+            KeyError: The matrix is missing, or not stored in 8 bits.
+        """
+        return self._stored[name], self._stored[name + SCALE_SUFFIX].astype(np.float32)
+
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._stored if not name.endswith(SCALE_SUFFIX))
 
