@@ -72,7 +72,7 @@ def print_table(table: Table) -> None:
     """Prints a table as wide as the terminal, or 200 columns for long paths if standard output is not a terminal."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, emoji=False).print(table)
 
 
 def print_figures(figures: FigureTable) -> None:

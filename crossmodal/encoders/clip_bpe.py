@@ -10,7 +10,6 @@ Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1; Radford et al. 2021
 from __future__ import annotations
 
 import gzip
-import html
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -123,6 +122,8 @@ def words(text: str) -> list[str]:
     """
     if text.isascii() and text.isprintable() and "&" not in text:  # ftfy and html change none of these
         return _PLAIN_WORDS.findall(text.lower())
+    import html
+
     import ftfy
     import regex
 
