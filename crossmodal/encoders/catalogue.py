@@ -17,6 +17,7 @@ from typing import Any
 
 from crossmodal.core.types import ModelSpec
 from crossmodal.encoders import registry
+from crossmodal.encoders.clip_names import architecture_config, architectures, pretrained_config, tags_of
 from crossmodal.encoders.hub import cached_file
 from crossmodal.encoders.photos import SCALE_SUFFIX
 
@@ -98,17 +99,10 @@ def _parameters(file: Path, prefix: str = "") -> int:
 
 
 def _clip() -> Iterator[Entry]:
-    from crossmodal.encoders.clip_names import architecture_config, pretrained_config
-    from crossmodal.encoders.torchvision_guard import prepare_torchvision
-
-    prepare_torchvision()
-    import open_clip
-
     known = _known()
-
-    for architecture in open_clip.list_models():
+    for architecture in architectures():
         config = architecture_config(architecture)
-        for tag in open_clip.list_pretrained_tags_by_model(architecture):
+        for tag in tags_of(architecture):
             name = f"{architecture}/{tag}"
             recall = known["recall"].get(name)
             yield Entry(

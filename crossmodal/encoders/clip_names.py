@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import re
 from collections import Counter
 from difflib import get_close_matches
 from functools import lru_cache
@@ -46,7 +47,7 @@ def with_tag(weights: str) -> str:
     if tag:
         return weights
     architecture_config(architecture)
-    tags = _tags(architecture)
+    tags = tags_of(architecture)
     if len(tags) != 1:
         raise InputError(_choose(architecture, "has several published weights" if tags else "has no published weights"))
     return f"{architecture}/{tags[0]}"
@@ -71,19 +72,27 @@ def usual_preprocessing(architecture: str) -> dict[str, Any]:
     crop) is wrong for SigLIP, CLIPA and MobileCLIP.
     """
     keys = ("mean", "std", "interpolation", "resize_mode")
-    entries = (pretrained_config(architecture, tag) for tag in _tags(architecture))
+    entries = (pretrained_config(architecture, tag) for tag in tags_of(architecture))
     most_common = Counter(tuple(entry[key] for key in keys) for entry in entries).most_common(1)
     return dict(zip(keys, most_common[0][0], strict=True)) if most_common else {}
 
 
-def _tags(architecture: str) -> list[str]:
+def architectures() -> list[str]:
+    """The names of open_clip's architectures, in open_clip's order: numbers in them by value."""
+    return sorted(
+        _config_files(), key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name.lower())]
+    )
+
+
+def tags_of(architecture: str) -> list[str]:
+    """The tags of an architecture's published weights; empty if it has none or is unknown."""
     return list(_published().list_pretrained_tags_by_model(architecture))
 
 
 def _choose(architecture: str, reason: str) -> str:
     return (
         f"{architecture} {reason}: use --weights {architecture}/TAG with one of "
-        f"{', '.join(_tags(architecture)) or 'none'}; "
+        f"{', '.join(tags_of(architecture)) or 'none'}; "
         f"or {architecture}/random, or {architecture}/FILE with a file that ends in {', '.join(FILE_ENDINGS)}"
     )
 

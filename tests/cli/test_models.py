@@ -11,6 +11,7 @@ from conftest import RunApp
 
 from crossmodal.encoders.catalogue import CATALOGUE, entries
 from crossmodal.encoders.clip import BUNDLED_FOLDER, WEIGHTS_NAME, sha256
+from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
 UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9", "HTTPS_PROXY": "", "HTTP_PROXY": "", "ALL_PROXY": ""}
 
@@ -26,7 +27,8 @@ def in_cache(cache: Path, repository: str, name: str) -> Path:
 
 def test_every_published_entry_of_open_clip_is_listed() -> None:
     listed = {entry.weights: entry for entry in entries("clip")}
-    from open_clip.pretrained import list_pretrained  # after `entries` has prepared torchvision
+    prepare_torchvision()
+    from open_clip.pretrained import list_pretrained
 
     assert set(listed) == {"scenes", "photos", *(f"{model}/{tag}" for model, tag in list_pretrained())}
     # Nothing is known of two whose text tower needs a package that is not installed where they were counted.

@@ -71,10 +71,10 @@ def test_every_published_entry_is_understood() -> None:
 
 
 def test_the_tables_are_open_clips_own() -> None:
-    assert sorted(clip_names._config_files()) == sorted(open_clip.list_models())
+    assert clip_names.architectures() == open_clip.list_models()
     for architecture in open_clip.list_models():
         assert clip_names.architecture_config(architecture) == open_clip.get_model_config(architecture)
-        assert clip_names._tags(architecture) == open_clip.list_pretrained_tags_by_model(architecture)
+        assert clip_names.tags_of(architecture) == open_clip.list_pretrained_tags_by_model(architecture)
     for architecture, tag in list_pretrained():
         assert clip_names.pretrained_config(architecture, tag) == open_clip.get_pretrained_cfg(architecture, tag)
 
