@@ -9,8 +9,7 @@ from jina import Executor, requests
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import PictureError
-from crossmodal.images.decode import read
-from crossmodal.images.geometry import fit, thumbnail
+from crossmodal.images.prepare import prepare
 from executors.context import unescaped
 from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
@@ -40,15 +39,15 @@ class ImageNormalizer(Executor):
         start = time.perf_counter()
         doc.generation, preprocessing = self.preprocessing.current()
         try:
-            picture, doc.mime_type, notes = read(to_bytes(doc.content))
+            prepared = prepare(to_bytes(doc.content), preprocessing, with_thumbnail=keep)
         except PictureError as error:
             doc.error, doc.content = str(error), None
             return
-        doc.width, doc.height = picture.size
-        doc.pixels = fit(picture, preprocessing)
-        if keep:
-            doc.thumbnail = to_array(thumbnail(picture))
-            doc.note = "; ".join(notes)
+        doc.pixels, doc.mime_type = prepared.pixels, prepared.mime_type
+        doc.width, doc.height = prepared.width, prepared.height
+        if prepared.thumbnail is not None:
+            doc.thumbnail = to_array(prepared.thumbnail)
+            doc.note = "; ".join(prepared.notes)
         if not keep or os.path.isfile(doc.uri):
             doc.content = None
         doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}

@@ -209,7 +209,8 @@ def _eight_bits(picture: Image.Image, table: NDArray[np.uint8] | None, key: int 
         if values.dtype.itemsize == 2 and (low, high) == (0, 65535):
             levels = table[values]
         else:
-            scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (65535 / (high - low))
+            with np.errstate(over="ignore"):  # nan_to_num makes infinity the largest number
+                scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (65535 / (high - low))
             levels = table[np.rint(scaled.clip(0, 65535)).astype(np.uint16)]
         if key is not None:
             levels = np.where(values == key, np.uint8(255), levels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import struct
 import warnings
 from functools import lru_cache
@@ -55,6 +56,9 @@ _TRANSPOSITIONS = {
 }  # fmt: skip
 """The transposition that turns a picture of each EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
 
+_PILLOWS_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+"""The filter as `warnings.filterwarnings` adds it."""
+
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels are rejected before decoding: 100 MP are 400 MB as RGB in Pillow."""
 
@@ -70,6 +74,15 @@ def _register_formats() -> None:
     Image.init()
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its messages don't name the file
     silence_libtiff()
+
+
+def _ignore_pillows_warnings() -> None:
+    """Ignores the warnings from inside Pillow, which concern the size, checked here, and EXIF and TIFF metadata only.
+
+    The filter stays: `warnings.catch_warnings` is not thread-safe. It is added again where others have removed it.
+    """
+    if _PILLOWS_WARNINGS not in warnings.filters:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class Decoded(NamedTuple):
@@ -107,11 +120,9 @@ def read(content: bytes) -> Decoded:
     if len(content) > MAX_BYTES:
         raise PictureError(f"{len(content):,} bytes; the limit is {MAX_BYTES:,}")
     _register_formats()
+    _ignore_pillows_warnings()
     try:
-        with warnings.catch_warnings():
-            # _read checks the size itself; Pillow's other warnings concern EXIF and TIFF metadata only.
-            warnings.simplefilter("ignore")
-            return _read(strip_metadata(content))
+        return _read(strip_metadata(content))
     except PictureError:
         raise
     except Image.DecompressionBombError as error:

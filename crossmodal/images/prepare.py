@@ -1,0 +1,54 @@
+"""From an encoded file to what is stored and encoded of it: pixels at the model's input size, and a thumbnail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossmodal.core.types import Pixels, Preprocessing
+from crossmodal.images.decode import read
+from crossmodal.images.geometry import fit, thumbnail
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture as a model and the store take it.
+
+    Attributes:
+        pixels: (size_px, size_px, 3) uint8, upright sRGB, for `Encoder.encode_images`.
+        thumbnail: JPEG of the whole picture, at most `geometry.THUMBNAIL_PX` a side; None if it was not requested.
+        width: Width in pixels of the full, upright picture.
+        height: Height in pixels of the full, upright picture.
+        mime_type: Detected from the content.
+        notes: Metadata that was skipped as damaged or too large.
+    """
+
+    pixels: Pixels
+    thumbnail: bytes | None
+    width: int
+    height: int
+    mime_type: str
+    notes: tuple[str, ...]
+
+
+def prepare(content: bytes, preprocessing: Preprocessing, *, with_thumbnail: bool) -> Prepared:
+    """The picture at the model's input size, and its thumbnail, from one decoding.
+
+    Can be called from several threads at once.
+
+    Args:
+        content: The encoded file.
+        preprocessing: The geometry of the model's input.
+        with_thumbnail: Whether to make a thumbnail, which indexing stores.
+
+    Raises:
+        PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
+    """
+    picture, mime_type, notes = read(content)
+    return Prepared(
+        fit(picture, preprocessing),
+        thumbnail(picture) if with_thumbnail else None,
+        picture.width,
+        picture.height,
+        mime_type,
+        notes,
+    )
