@@ -123,7 +123,7 @@ def _required(picture: Image.Image | None) -> Image.Image:
     return picture
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _conversion(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """The transform to sRGB, or None if the profile is sRGB or not usable; and the reason if it is not usable."""
     try:

@@ -40,6 +40,9 @@ def strip_metadata(content: bytes) -> EncodedPicture:
     return encoded
 
 
+_DCT_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # not lossless frames
+
+
 def _jpeg(encoded: EncodedPicture) -> None:
     """Keeps the tables and frames before the scan (ITU-T T.81) and the segments that define colours: JFIF, Adobe."""
     view, at = memoryview(encoded.content), 2
@@ -59,6 +62,7 @@ def _jpeg(encoded: EncodedPicture) -> None:
                 kept.append(view[at:end])
         elif marker != 0xFE:  # a comment
             kept.append(view[at:end])
+            encoded.is_scalable |= marker in _DCT_FRAMES
         at = end
     kept.append(view[at:] if at >= 0 else view[:0])
     if profile:

@@ -20,6 +20,7 @@ from crossmodal.images.colour import to_rgb, to_srgb
 from crossmodal.images.containers import strip_metadata
 from crossmodal.images.encoded import EncodedPicture
 from crossmodal.images.libtiff import silence_libtiff
+from crossmodal.images.reduced import ChooseFactor, Reduced
 
 __all__ = ["EXTENSIONS", "FORMATS", "MAX_BYTES", "MAX_PIXELS", "MIME_TYPES", "decode", "read", "to_pixels", "to_rgb"]
 
@@ -49,12 +50,6 @@ _DAMAGE = (
     ArithmeticError, struct.error,
 )  # fmt: skip
 _ORIENTATION_TAG = 0x0112
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
-"""The transposition that turns a picture of each EXIF orientation upright (EXIF 2.32, tag 0x0112)."""
 
 _PILLOWS_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 """The filter as `warnings.filterwarnings` adds it."""
@@ -98,6 +93,14 @@ def decode(content: bytes) -> tuple[Image.Image, str]:
     return read(content)[:2]
 
 
+class DecodedAtScale(NamedTuple):
+    """As `Decoded`, with a picture that may be reduced."""
+
+    reduced: Reduced
+    mime_type: str
+    notes: tuple[str, ...]
+
+
 def read(content: bytes) -> Decoded:
     """Decodes the first frame of a picture to 8-bit sRGB.
 
@@ -115,6 +118,19 @@ def read(content: bytes) -> Decoded:
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
+    (picture, _, _), mime_type, notes = read_at_scale(content, lambda width, height: 1)
+    return Decoded(picture, mime_type, notes)
+
+
+def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
+    """As `read`, with the picture reduced by a factor that depends on its stored width and height.
+
+    A JPEG decoder skips the details that the reduction loses. Other formats are decoded whole, and then reduced by
+    averaging, if possible before colours are converted.
+
+    Raises:
+        PictureError: As in `read`.
+    """
     if not content:
         raise PictureError("the file is empty")
     if len(content) > MAX_BYTES:
@@ -122,7 +138,7 @@ def read(content: bytes) -> Decoded:
     _register_formats()
     _ignore_pillows_warnings()
     try:
-        return _read(strip_metadata(content))
+        return _read(strip_metadata(content), choose_factor)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -133,20 +149,29 @@ def read(content: bytes) -> Decoded:
         raise PictureError(f"damaged or truncated: {error}") from error
 
 
-def _read(encoded: EncodedPicture) -> Decoded:
-    picture = Image.open(io.BytesIO(encoded.content), formats=list(FORMATS))
-    if picture.width * picture.height > MAX_PIXELS:
-        raise PictureError(
-            f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} in all: scale it down"
-        )
+def _read(encoded: EncodedPicture, choose_factor: ChooseFactor) -> DecodedAtScale:
+    picture: Image.Image = Image.open(io.BytesIO(encoded.content), formats=list(FORMATS))
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,} in all: scale it down")
     mime_type = MIME_TYPES[str(picture.format)]
     picture.info.update(encoded.info)
     key, low = _transparent_colour(encoded)
+    factor = choose_factor(width, height)
+    if encoded.is_scalable and factor > 1:
+        picture.draft(None, (width // factor, height // factor))
     picture.load()
-    orientation, exif_note = _orientation(picture)
-    rgb, profile_note = to_srgb(picture, _profile(picture, encoded), key, low, encoded.is_grey)
-    upright = rgb.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else rgb
-    return Decoded(upright, mime_type, tuple(note for note in (*encoded.notes, exif_note, profile_note) if note))
+    if not encoded.is_scalable:
+        width, height = picture.size  # loading turns a TIFF picture
+    profile, (orientation, exif_note) = _profile(picture, encoded), _orientation(picture)
+    has_key = key is not None or "transparency" in picture.info
+    if not encoded.is_scalable and factor > 1 and picture.mode in ("L", "RGB") and not has_key:
+        picture = picture.reduce(factor)  # before the colours are converted, which takes long
+    rgb, profile_note = to_srgb(picture, profile, key, low, encoded.is_grey)
+    if rgb.size == (width, height) and factor > 1:
+        rgb = rgb.reduce(factor)
+    upright = Reduced.of(rgb, (width, height), factor).upright(orientation)
+    return DecodedAtScale(upright, mime_type, tuple(note for note in (*encoded.notes, exif_note, profile_note) if note))
 
 
 def _unidentified(content: bytes) -> str:

@@ -25,6 +25,7 @@ class EncodedPicture:
         gamma: Encoding exponent of a PNG file (about 0.45455), if it has no cICP, iCCP or sRGB chunk; else 0.
         chromaticity: CIE x, y of white, red, green and blue, under the same condition.
         cicp: Code points of primaries and transfer function (ITU-T H.273).
+        is_scalable: Whether a JPEG file holds DCT coefficients, so that it can be decoded at a reduced size.
         notes: Metadata that was skipped because it is damaged or too large.
     """
 
@@ -36,6 +37,7 @@ class EncodedPicture:
     gamma: float = 0.0
     chromaticity: tuple[float, ...] = ()
     cicp: tuple[int, int] | None = None
+    is_scalable: bool = False
     notes: list[str] = field(default_factory=list)
 
     def keep(self, name: str, value: bytes, limit: int = MAX_ITEM_BYTES) -> None:

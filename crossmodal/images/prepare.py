@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossmodal.core.types import Pixels, Preprocessing
-from crossmodal.images.decode import read
-from crossmodal.images.geometry import fit, thumbnail
+from crossmodal.images.decode import read_at_scale
+from crossmodal.images.geometry import fit, reduction, thumbnail
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Prepared:
 def prepare(content: bytes, preprocessing: Preprocessing, *, with_thumbnail: bool) -> Prepared:
     """The picture at the model's input size, and its thumbnail, from one decoding.
 
-    Can be called from several threads at once.
+    A picture that is much larger than both is decoded at 1/2, 1/4 or 1/8 of its size (docs/decoding.md). Can be called
+    from several threads at once.
 
     Args:
         content: The encoded file.
@@ -43,12 +44,7 @@ def prepare(content: bytes, preprocessing: Preprocessing, *, with_thumbnail: boo
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
-    picture, mime_type, notes = read(content)
-    return Prepared(
-        fit(picture, preprocessing),
-        thumbnail(picture) if with_thumbnail else None,
-        picture.width,
-        picture.height,
-        mime_type,
-        notes,
-    )
+    reduced, mime_type, notes = read_at_scale(content, lambda width, height: reduction(width, height, preprocessing))
+    width, height = reduced.size
+    small = thumbnail(reduced) if with_thumbnail else None
+    return Prepared(fit(reduced, preprocessing), small, width, height, mime_type, notes)
