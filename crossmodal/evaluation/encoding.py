@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import ImageRecord, Pixels, Vectors
-from crossmodal.images.decode import decode
-from crossmodal.images.geometry import fit
+from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import of_record
 
 TEXT_BATCH = 256
@@ -99,6 +98,6 @@ def unreadable(record: ImageRecord, reason: object) -> str:
 
 def _pixels(encoder: Encoder, record: ImageRecord) -> Pixels:
     try:
-        return fit(decode(of_record(record))[0], encoder.spec.preprocessing)
+        return prepare(of_record(record), encoder.spec.preprocessing, with_thumbnail=False).pixels
     except PictureError as error:
         raise InputError(unreadable(record, error)) from error

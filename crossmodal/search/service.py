@@ -109,11 +109,10 @@ class SearchService:
         return encode_query_texts(self._encoder, texts), note
 
     def _picture_vector(self, content: bytes) -> Vectors:
-        from crossmodal.images.decode import decode  # a query without a picture starts faster without Pillow
-        from crossmodal.images.geometry import fit
+        from crossmodal.images.prepare import prepare  # a query without a picture starts faster without Pillow
 
-        picture, _ = decode(content)
-        vector: Vectors = self._encoder.encode_images(fit(picture, self._model.preprocessing)[None])[0]
+        pixels = prepare(content, self._model.preprocessing, with_thumbnail=False).pixels
+        vector: Vectors = self._encoder.encode_images(pixels[None])[0]
         return vector
 
     def _stored_vector(self, document_id: str) -> Vectors:
