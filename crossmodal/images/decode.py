@@ -74,9 +74,10 @@ def _register_formats() -> None:
 def _ignore_pillows_warnings() -> None:
     """Ignores the warnings from inside Pillow, which concern the size, checked here, and EXIF and TIFF metadata only.
 
-    The filter stays: `warnings.catch_warnings` is not thread-safe. It is added again where others have removed it.
+    The filter stays, since `warnings.catch_warnings` is not thread-safe. It is added again where others have removed it
+    or have added theirs before it.
     """
-    if _PILLOWS_WARNINGS not in warnings.filters:
+    if list(warnings.filters[:1]) != [_PILLOWS_WARNINGS]:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -127,6 +128,10 @@ def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale
 
     A JPEG decoder skips the details that the reduction loses. Other formats are decoded whole, and then reduced by
     averaging, if possible before colours are converted.
+
+    Args:
+        content: The encoded file.
+        choose_factor: Returns the factor; called once, after the limits are checked.
 
     Raises:
         PictureError: As in `read`.
