@@ -8,7 +8,7 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.collection.collection import Collection
-from crossmodal.core.types import caption_id
+from crossmodal.ingest.commit import commit
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.context import unescaped
@@ -30,13 +30,10 @@ class KeyValueIndexer(Executor):
     def index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Stores documents that have a vector; sets `outcome`, and removes fields that are no longer needed."""
         storable = [doc for doc in docs if not doc.error and doc.embedding is not None]
-        for doc in storable:
-            if doc.modality == "text":
-                doc.id = caption_id(doc.text, doc.image_id)
-                doc.mime_type, doc.width, doc.height = "text/plain", 0, 0  # the client may have sent other values
-        outcomes = self.store.put([_new_document(doc) for doc in storable])
-        for doc, outcome in zip(storable, outcomes, strict=True):
-            doc.outcome = outcome
+        committed = commit(self.store, [_new_document(doc) for doc in storable])
+        for doc, (stored, outcome) in zip(storable, committed, strict=True):
+            doc.id, doc.outcome = stored.id, outcome
+            doc.mime_type, doc.width, doc.height = stored.mime_type, stored.width, stored.height
         for doc in docs:
             doc.embedding = doc.thumbnail = doc.content = None
         return docs

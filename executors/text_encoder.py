@@ -13,6 +13,7 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Precision, Vectors
 from crossmodal.encoders import registry
+from crossmodal.encoders.reading import unread_note
 from executors.context import unescaped
 from executors.model_check import check_family
 from executors.schema import MediaDoc, valid_docs
@@ -50,7 +51,6 @@ class TextEncoder(Executor):
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(texts, vectors, strict=True):
             doc.embedding, doc.generation = vector, generation
-            if unread := encoder.unread(doc.text):
-                doc.note = f"beyond the length that the model reads, so not used: {unread!r}"
+            doc.note = unread_note(encoder, doc.text) or doc.note
             doc.timings_ms = {**doc.timings_ms, "encode": spent_ms}
         return docs

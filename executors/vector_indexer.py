@@ -1,7 +1,6 @@
 """VectorIndexer: searches the vectors of one modality, and keeps its index up to date with the store."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,13 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality
+from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.retrieval import check_vector, nearest, retrieval_depth, searched_modalities
 from executors.context import unescaped
 from executors.schema import MediaDoc, name_of_match
-
-SNAPSHOT_EVERY = 20_000
-"""New vectors between two snapshots of a long indexing run."""
 
 
 class VectorIndexer(Executor):
@@ -47,21 +44,14 @@ class VectorIndexer(Executor):
     @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies new commits of the store."""
-        opened = self.indexes.current()[1]
-        for index in opened:
-            index.refresh()
+        follow_store(self.indexes.current()[1])
         self._has_followed = True
-        if max(index.n_unsaved for index in opened) >= SNAPSHOT_EVERY:
-            _write(opened)
         return docs
 
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies new commits and writes a snapshot; called at the end of an indexing run."""
-        opened = self.indexes.current()[1]
-        for index in opened:
-            index.refresh()
-        _write(opened)
+        follow_store(self.indexes.current()[1], is_end=True)
         return docs
 
     @requests(on=["/search", "/health"])
@@ -92,16 +82,8 @@ class VectorIndexer(Executor):
     def close(self) -> None:
         """Writes a snapshot if this Flow writes, and closes the stores."""
         if self._has_followed:
-            opened = self.indexes.current()[1]
-            for index in opened:
-                index.refresh()
-            _write(opened)
+            follow_store(self.indexes.current()[1], is_end=True)
         self.indexes.close()
-
-
-def _write(opened: Iterable[StoreReplica[Any]]) -> None:
-    for index in opened:
-        index.snapshot()
 
 
 def _has_valid_vector(doc: MediaDoc, dim: int) -> bool:

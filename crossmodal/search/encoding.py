@@ -47,12 +47,6 @@ def needs_vector(encoder: Encoder, options: SearchOptions) -> bool:
         return True
 
 
-def unread_note(encoder: Encoder, text: str) -> str:
-    """A note with the end of a text that exceeds the model's context; empty if the whole text is encoded."""
-    unread = encoder.unread(text)
-    return f"beyond the length that the model reads, so not used: {unread!r}" if unread else ""
-
-
 def joined_notes(notes: Sequence[str]) -> str:
     """The distinct, non-empty notes about a query as one text."""
     return "; ".join(dict.fromkeys(note for note in notes if note))

@@ -11,8 +11,9 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Modality, Vectors
+from crossmodal.encoders.reading import unread_note
 from crossmodal.search.combining import combined, part_weights
-from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector, unread_note
+from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector
 from crossmodal.search.query import Query
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modalities
