@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cli.index import folder_of, resolve
+from cli.flow_session import resolve
+from cli.index import folder_of
 from cli.progress import Meter
 from cli.query import check_model
 from crossmodal.collection.collection import Collection

@@ -1,15 +1,13 @@
-"""index: adds a data set to a collection through the index Flow."""
+"""index: adds a data set to a collection, in this process or through the index Flow."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cli.index_session import CAPTIONS_PER_REQUEST, IndexSession, caption_doc, image_doc
+from cli.local_session import LocalSession
 from crossmodal.collection.calibration import calibrate, is_up_to_date
 from crossmodal.collection.collection import Collection, collection_folder, collections
 from crossmodal.core.errors import CrossModalError, InputError
@@ -24,8 +22,11 @@ from crossmodal.encoders.photos import foreign_note
 from crossmodal.index.config import IndexConfig
 from crossmodal.ingest.job import IndexJob
 from crossmodal.store.locks import check_writable
-from serving.jina.ports import reserve_port_pair
-from serving.jina.supervisor import prepare_jina
+
+if TYPE_CHECKING:
+    from cli.flow_session import FlowSession
+
+    Session = LocalSession | FlowSession
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,12 @@ CAPTIONS_SAMPLED = 500
 """Number of captions checked for a language that the model does not support."""
 
 
-def open_collection(settings: Settings) -> Collection:
+def open_collection(settings: Settings, resolve: Callable[[str, str], ModelSpec] = models.resolve) -> Collection:
     """The collection of the settings, created if it does not exist.
+
+    Args:
+        settings: The collection and its model.
+        resolve: Returns the spec of a family and weights; a process that starts a Flow passes `flow_session.resolve`.
 
     Raises:
         StateError: It exists with another model than the settings'.
@@ -55,18 +60,6 @@ def open_collection(settings: Settings) -> Collection:
     return Collection.create(folder, spec)
 
 
-def resolve(model: str, weights: str) -> ModelSpec:
-    """The result of `registry.resolve`, computed in a child process unless the weights are bundled.
-
-    Resolving other weights runs torch, and a process in which torch has run can't fork a Flow.
-    """
-    if weights in models.BUNDLED_NAMES:
-        return models.resolve(model, weights)
-    prepare_jina()  # before the fork, so that the child and the Flow share the imported modules
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        return pool.submit(models.resolve, model, weights).result()
-
-
 def folder_of(settings: Settings) -> Path:
     """The folder of the collection of the settings."""
     name = settings.collection or data_sets.collection_name(settings.data_set)
@@ -74,12 +67,18 @@ def folder_of(settings: Settings) -> Path:
 
 
 def run(
-    settings: Settings, *, prune: bool = False, confirmed: bool = False, index_config: IndexConfig | None = None
+    settings: Settings,
+    *,
+    by_flow: bool = False,
+    prune: bool = False,
+    confirmed: bool = False,
+    index_config: IndexConfig | None = None,
 ) -> tuple[Collection, Report]:
     """Indexes the data set: pictures first, then the captions of those that were indexed.
 
     Args:
         settings: The data set, the model and the collection.
+        by_flow: Whether to index through a private Flow; otherwise in this process. Both leave the same collection.
         prune: Whether to remove pictures and captions that are no longer in the data set.
         confirmed: Whether `prune` may remove a large part of the collection.
         index_config: The new kind of index; by default the collection's.
@@ -98,30 +97,22 @@ def run(
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
     records = list(_limited(data_sets.read(settings.data_set, settings.split, settings.columns), settings.num_docs))
-    collection = open_collection(settings)
+    collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()
     job = IndexJob(collection, _source(settings.data_set))
-    private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
+    session = _session(settings, collection, job, by_flow=by_flow)
     try:
-        with IndexSession(private, collection, job.release) as session:
-            session.send("pictures", map(image_doc, job.images(records)), job.image_done, len(records))
-            job.duplicates_done()
-            if "text" not in collection.model.modalities:
-                job.note_unused_captions(settings.data_set)
-            else:
-                captions = map(caption_doc, job.captions())
-                session.send("captions", captions, job.caption_done, job.n_captions(), CAPTIONS_PER_REQUEST)
-                if note := foreign_note(collection.model.weights, job.some_captions(CAPTIONS_SAMPLED)):
-                    job.report.note(settings.data_set, note)
+        with session:
+            _add(job, collection, session, settings.data_set, records)
             if not prune and not is_up_to_date(collection):
                 _calibrate(job, collection, session)
         job.release()
         _note_wordless(job, collection)
         job.release()
         job.reconcile(prune=prune, confirmed=confirmed)
-        if prune and not is_up_to_date(collection):  # after the removals, when the Flow above has released the lock
-            with IndexSession(private, collection, job.release) as session:
+        if prune and not is_up_to_date(collection):  # after the removals, when the session has released the lock
+            with session:
                 _calibrate(job, collection, session)
     finally:
         job.release()
@@ -129,7 +120,39 @@ def run(
     return collection, job.report
 
 
-def _calibrate(job: IndexJob, collection: Collection, session: IndexSession) -> None:
+def _collection(settings: Settings, *, by_flow: bool) -> Collection:
+    if not by_flow:
+        return open_collection(settings)
+    from cli.flow_session import resolve
+
+    return open_collection(settings, resolve)
+
+
+def _session(settings: Settings, collection: Collection, job: IndexJob, *, by_flow: bool) -> Session:
+    if not by_flow:
+        return LocalSession(settings, collection)
+    from cli.flow_session import FlowSession
+
+    return FlowSession(settings, collection, job.release)
+
+
+def _add(job: IndexJob, collection: Collection, session: Session, data_set: str, records: Sequence[Record]) -> None:
+    """Encodes and commits the pictures and captions that are new."""
+    counts = job.report.counts
+    pictures = job.images(records, readers=session.readers)
+    session.send_pictures(pictures, job.image_done, lambda: len(records) - counts["image"]["unchanged"])
+    job.duplicates_done()
+    if "text" not in collection.model.modalities:
+        job.note_unused_captions(data_set)
+        return
+    n_captions = job.n_captions()
+    session.send_captions(job.captions(), job.caption_done, lambda: n_captions - counts["text"]["unchanged"])
+    is_new = counts["text"]["indexed"] > 0
+    if is_new and (note := foreign_note(collection.model.weights, job.some_captions(CAPTIONS_SAMPLED))):
+        job.report.note(data_set, note)
+
+
+def _calibrate(job: IndexJob, collection: Collection, session: Session) -> None:
     """Calibrates the collection; a failure is noted in the report and does not undo the indexing."""
     try:
         calibrate(collection, session.encode)

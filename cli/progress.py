@@ -1,52 +1,91 @@
-"""Progress of long work, on standard error: a bar on a terminal, else a line every few seconds."""
+"""Progress of long work, on standard error: bars on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 LINE_EVERY_S = 5.0
 
 
 class Meter:
-    """Shows the number of completed items and their rate."""
+    """Shows the number of completed items and their rate; on a terminal also the time left, and an earlier stage.
 
-    def __init__(self, label: str, total: int) -> None:
-        self._label, self._total, self._done = label, total, 0
+    Nothing is shown before the first item. Items may be counted in several threads.
+    """
+
+    def __init__(self, label: str, total: int | Callable[[], int], *, earlier: str = "") -> None:
+        """Starts the clock.
+
+        Args:
+            label: The noun for the items.
+            total: The number of items; a function if it becomes smaller while the work goes on.
+            earlier: The label of an earlier stage of the items, if there is one.
+        """
+        self._label, self._earlier, self._total = label, earlier, total
+        self._done: Counter[str] = Counter()
         self._started = self._printed = time.monotonic()
-        self._bar: Progress | None = None
-        if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            rate = TextColumn("{task.fields[rate]}")
-            self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=Console(stderr=True))
-            self._task = self._bar.add_task(label, total=total, rate="")
+        self._lock = Lock()
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Meter:
-        if self._bar:
-            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-        elif self._total:
+        if self._bars:
+            self._bars.stop()
+        elif self._done[self._label]:
             self._print()
 
     def advance(self, n: int = 1) -> None:
         """Counts n more items."""
-        self._done += n
-        now = time.monotonic()
-        if self._bar:
-            self._bar.update(self._task, completed=self._done, rate=self._rate(now))
-        elif now - self._printed >= LINE_EVERY_S:
-            self._printed = now
-            self._print()
+        self._count(self._label, n)
 
-    def _rate(self, now: float) -> str:
-        return f"{self._done / max(now - self._started, 1e-9):.1f}/s"
+    def advance_earlier(self) -> None:
+        """Counts an item that has passed the earlier stage."""
+        self._count(self._earlier, 1)
+
+    def _count(self, label: str, n: int) -> None:
+        with self._lock:
+            self._done[label] += n
+            if sys.stderr.isatty():
+                self._draw(label)
+            elif label == self._label and time.monotonic() - self._printed >= LINE_EVERY_S:
+                self._printed = time.monotonic()
+                self._print()
+
+    def _draw(self, label: str) -> None:
+        if self._bars is None:
+            self._bars = _bars()
+            self._tasks = {
+                stage: self._bars.add_task(stage, rate="") for stage in (self._earlier, self._label) if stage
+            }
+            self._bars.start()
+        task = self._tasks[label]
+        self._bars.update(task, completed=self._done[label], total=self._n_total(), rate=self._rate(label))
+
+    def _n_total(self) -> int:
+        return self._total() if callable(self._total) else self._total
+
+    def _rate(self, label: str) -> str:
+        return f"{self._done[label] / max(time.monotonic() - self._started, 1e-9):.1f}/s"
 
     def _print(self) -> None:
-        print(f"{self._label}: {self._done}/{self._total}  {self._rate(time.monotonic())}", file=sys.stderr)
+        done = self._done[self._label]
+        print(f"{self._label}: {done}/{self._n_total()}  {self._rate(self._label)}", file=sys.stderr)
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from cli.index import folder_of, resolve
-from cli.index_session import CAPTIONS_PER_REQUEST, IndexSession, caption_doc, image_doc
+from cli.index import folder_of
+from cli.local_session import LocalSession
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.report import Report
@@ -14,7 +12,6 @@ from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.store.locks import writer_lock
-from serving.jina.ports import reserve_port_pair
 
 
 def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Report]:
@@ -32,23 +29,20 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         The new state, and the outcome of every document.
 
     Raises:
-        StateError: Pictures can't be read, another process writes to the collection, or the Flow failed. The
-            collection is unchanged.
+        StateError: Pictures can't be read, or another process writes to the collection. It is unchanged.
     """
     old = Collection.open(folder_of(settings))
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
-    model = resolve(settings.model, weights)
+    model = models.resolve(settings.model, weights)
     with writer_lock(old.folder):
         new = old.next_generation(model).with_index_config(old.index_config)
         job = ReindexJob(old)
-        private = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
-        with IndexSession(private, new, job.release) as session:
-            session.send("pictures", map(image_doc, job.images()), job.done, job.count("image"))
+        with LocalSession(settings, new) as session:
+            session.send_pictures(job.images(), job.done, lambda: job.count("image"))
             if "text" not in model.modalities:
                 job.report.note(str(old.root), f"captions skipped: {model} encodes images only")
             else:
-                captions = map(caption_doc, job.captions())
-                session.send("captions", captions, job.done, job.count("text"), CAPTIONS_PER_REQUEST)
+                session.send_captions(job.captions(), job.done, lambda: job.count("text"))
             calibrate(new, session.encode)
         job.finish(new, without_failures=without_failures)
     return Collection.open(old.root), job.report

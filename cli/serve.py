@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from cli.index import folder_of, open_collection, resolve
+from cli.flow_session import resolve
+from cli.index import folder_of, open_collection
 from cli.query import check_model
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import StateError
@@ -29,7 +30,7 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     """
     folder = folder_of(settings)
     is_new = settings.writable and folder.name not in collections(folder.parent)
-    collection = open_collection(settings) if is_new else Collection.open(folder)
+    collection = open_collection(settings, resolve) if is_new else Collection.open(folder)
     check_model(collection, settings, resolve)
     with running_flow("query", collection, settings) as flow:
         ready(collection)
@@ -39,7 +40,7 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
 
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the index Flow over HTTP and gRPC; creates the collection if it does not exist."""
-    collection = open_collection(settings)
+    collection = open_collection(settings, resolve)
     with running_flow("index", collection, settings) as flow:
         ready(collection)
         ended = serve_until_stopped(flow)

@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import click
 
-from cli.commands import NAMES, load_command
+from cli.commands import NAMES, Command, load_command
 from cli.main import CONTEXT, not_an_option, run_command
 from cli.parameters import click_parameters, values_of
 from cli.wording import COMMAND_OF_TASK
@@ -62,7 +63,13 @@ TASK = click.Option(
 
 def task_parameters(task: str) -> list[click.Parameter]:
     """The parameters of a task, without `-t`."""
-    return click_parameters(load_command(TASKS[task]).options, app=True)
+    return click_parameters(command_of(task).options, app=True)
+
+
+def command_of(task: str) -> Command:
+    """The command of a task, with the task's options."""
+    command = load_command(TASKS[task])
+    return replace(command, options=command.task_options or command.options)
 
 
 class AppCommand(click.Command):
@@ -130,7 +137,7 @@ def main(context: click.Context, /, task: str, **_: Any) -> None:
 
     A query task takes the text or the path of the picture; without one, queries are read from a prompt.
     """
-    command = load_command(TASKS[task])
+    command = command_of(task)
     values = values_of(context, command.options)
     del values["task"]
     run_command(TASKS[task], command, values)

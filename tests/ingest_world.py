@@ -80,8 +80,8 @@ def indexed(collection: Collection, root: Path, *, prune: bool = False, confirme
             for pending in job.images(records):
                 document, error, outcome = pending.document, "", ""
                 try:
-                    decode(pending.content or from_file(Path(document.uri)))
-                    (outcome,) = store.put([NewDocument(document, VECTOR, content=pending.content)])
+                    decode(pending.content)
+                    (outcome,) = store.put([NewDocument(document, VECTOR, content=pending.content_without_file)])
                 except PictureError as failure:
                     error = str(failure)
                 job.image_done(encoded_document(document, outcome, error))

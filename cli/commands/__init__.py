@@ -28,6 +28,7 @@ class Command:
 
     Attributes:
         options: The class of its options.
+        task_options: The class of the options of its task of `app.py`, if they differ.
         run: Runs the command and prints its result; returns the exit status.
         help: Description in the imperative; the list of commands shows its first line.
         examples: (arguments, description) pairs.
@@ -37,6 +38,7 @@ class Command:
     run: Callable[[Any], int]
     help: str
     examples: tuple[tuple[str, str], ...] = ()
+    task_options: type[Options] | None = None
 
 
 def load_command(name: str) -> Command:

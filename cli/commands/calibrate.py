@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import MaintenanceOptions, ReplicaOptions
+from cli.options import EncoderOptions, MaintenanceOptions
 from cli.printing import say_result
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateOptions(MaintenanceOptions, ReplicaOptions):
+class CalibrateOptions(MaintenanceOptions, EncoderOptions):
     """Options of `calibrate`."""
 
 

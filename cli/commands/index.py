@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cli.commands import Command
 from cli.options import (
+    EncoderOptions,
     IndexKindOptions,
     JsonOptions,
     ModelOptions,
@@ -33,16 +34,26 @@ class IndexOptions(
     ModelOptions,
     VocabularyOptions,
     IndexKindOptions,
-    ReplicaOptions,
+    EncoderOptions,
     RequestOptions,
     JsonOptions,
 ):
     """Options of `index`."""
 
+    by_flow: ClassVar[bool] = False
+    """Whether to index through a Flow."""
+
     prune: bool = flag("--prune", help="Remove pictures and captions that are no longer in the data set.")
     confirmed: bool = flag("--yes", help="With --prune: confirm the removal of more than a quarter of the collection.")
     report: Path | None = option("--report", type=FILE, help="Write the outcome of every record, as JSON.")
     strict: bool = flag("--strict", help="Exit with 1 if any record failed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexTaskOptions(IndexOptions, ReplicaOptions):
+    """Options of `app.py -t index`, which indexes through a Flow."""
+
+    by_flow: ClassVar[bool] = True
 
 
 def run(options: IndexOptions) -> int:
@@ -51,7 +62,11 @@ def run(options: IndexOptions) -> int:
     from cli.lifecycle import describe_index
 
     collection, report = index(
-        options.settings(), prune=options.prune, confirmed=options.confirmed, index_config=options.index_config()
+        options.settings(),
+        by_flow=options.by_flow,
+        prune=options.prune,
+        confirmed=options.confirmed,
+        index_config=options.index_config(),
     )
     if options.as_json:
         say_json(report.to_dict())
@@ -90,4 +105,5 @@ COMMAND = Command(
         ("~/Pictures --prune", "also remove what is no longer in the folder"),
         ("~/pets -m timm --weights resnet101", "for similar pictures, with any timm backbone"),
     ),
+    IndexTaskOptions,
 )

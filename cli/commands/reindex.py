@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import CollectionOptions, JsonOptions, ModelOptions, ReplicaOptions, RequestOptions
+from cli.options import CollectionOptions, EncoderOptions, JsonOptions, ModelOptions, RequestOptions
 from cli.parameters import flag
 from cli.printing import say_result
 from cli.wording import with_commands
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReindexOptions(CollectionOptions, ModelOptions, ReplicaOptions, RequestOptions, JsonOptions):
+class ReindexOptions(CollectionOptions, ModelOptions, EncoderOptions, RequestOptions, JsonOptions):
     """Options of `reindex`."""
 
     prune: bool = flag("--prune", help="Drop pictures whose files are missing, changed or damaged.")

@@ -6,30 +6,78 @@ of `images` and `captions`, and passes each encoded document to `image_done` or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from crossmodal.collection.collection import Collection
+from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
-from crossmodal.images.sources import from_file, of_record
+from crossmodal.images.sources import of_record
 from crossmodal.ingest.ledger import Ledger, path_of
 from crossmodal.ingest.reconcile import reconcile
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.presence import container_of
 from crossmodal.store.source_files import SourceFile, SourceFiles
 
+READERS, READ_AHEAD = 4, 64
+"""Threads that read new files, and records that are looked at ahead of the encoding."""
+
 
 @dataclass(frozen=True)
 class Pending:
-    """A picture to encode; `content` has its encoded bytes if it has no file of its own."""
+    """A picture to encode, and its encoded bytes."""
 
     document: Document
+    content: bytes
+
+    @property
+    def content_without_file(self) -> bytes | None:
+        """The encoded bytes of a picture that has no file of its own, to store them; None for others."""
+        return None if os.path.isfile(self.document.uri) else self.content
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A record and what is known of its picture before it is compared with the store.
+
+    `file` is its file or container, None if it can't be checked. `key` is the picture's id; it is empty, and `content`
+    None, while the picture has to be read. `error` has the reason if it can't be read.
+    """
+
+    record: ImageRecord
+    path: str
+    file: SourceFile | None
+    key: str = ""
     content: bytes | None = None
+    error: str = ""
+
+
+def _read(look: _Look) -> _Look:
+    """With the picture read, if its id is not known; called in several threads."""
+    if look.key:
+        return look
+    try:
+        content = of_record(look.record)
+    except PictureError as error:
+        return replace(look, error=str(error))
+    return replace(look, key=image_id(content), content=content)
+
+
+def _read_any(look: _Look | Skipped | Failure) -> _Look | Skipped | Failure:
+    return _read(look) if isinstance(look, _Look) else look
+
+
+def _size(look: _Look | Skipped | Failure) -> int:
+    """The bytes that it holds or will read."""
+    if not isinstance(look, _Look) or (look.key and look.content is None):
+        return 0
+    return len(look.content) if look.content is not None else look.file.size if look.file else 0
 
 
 class EncodedDocument(Protocol):
@@ -44,13 +92,17 @@ class EncodedDocument(Protocol):
     note: str
 
 
+Done = Callable[[EncodedDocument], None]
+"""Called with each document after its commit or its failure."""
+
+
 class IndexJob(StoreReader):
     """One run over a data set.
 
-    A new file is read twice: here to compute its id, and by the Flow to encode it. Sending the bytes instead gains
-    nothing for pictures of 160 KB, and for pictures of 1 MB takes a quarter more processor time and 15 % more memory,
-    because each picture then passes through two more processes. The second read is served by the page cache. If the
-    file changes in between, the encoded document has another id, which `image_done` adopts.
+    A new file is read here, to compute its id. A Flow is not sent the bytes but reads the file again, from the page
+    cache: sending them gains nothing for pictures of 160 KB, and for pictures of 1 MB takes a quarter more processor
+    time and 15 % more memory, because each picture then passes through two more processes. If the file changes in
+    between, the encoded document has another id, which `image_done` adopts.
     """
 
     def __init__(self, collection: Collection, source: str) -> None:
@@ -70,63 +122,60 @@ class IndexJob(StoreReader):
 
     # -- pictures
 
-    def images(self, records: Iterable[Record]) -> Iterator[Pending]:
-        """The pictures to encode; counts and reports the other records."""
-        for record in records:
-            if isinstance(record, Skipped):
-                self.report.skipped.append(record)
-            elif isinstance(record, Failure):
-                self.ledger.is_complete &= record.modality == "image"
-                self.report.fail(record)
+    def images(self, records: Iterable[Record], *, readers: int = 0) -> Iterator[Pending]:
+        """The pictures to encode; counts and reports the other records.
+
+        Args:
+            records: The records of the data set.
+            readers: Threads that read files ahead; 0 in a process that will fork.
+        """
+        looks = map_ahead(_read_any, map(self._look, records), threads=readers, at_most=READ_AHEAD, size=_size)
+        for look in looks:
+            if isinstance(look, Skipped):
+                self.report.skipped.append(look)
+            elif isinstance(look, Failure):
+                self.ledger.is_complete &= look.modality == "image"
+                self.report.fail(look)
             else:
-                yield from self._pending(record)
+                yield from self._pending(look)
 
-    def _pending(self, record: ImageRecord) -> Iterator[Pending]:
-        """The record's picture, if it has to be encoded."""
-        path = path_of(record)
-        self.ledger.listed.add(path)
-        try:
-            key, content = self._id_of(path, record)
-            if record.content is not None and content is None and self.store.document(key) is None:
-                content = of_record(record)
-        except PictureError as error:
-            self.ledger.is_complete &= record.content is None
-            self._fail(record, str(error))
-            return
-        if not self._is_known(key, record):
-            self._sent[path] = record
-            yield Pending(Document(key, "image", uri=path, tags=record.tags), content)
-
-    def _id_of(self, path: str, record: ImageRecord) -> tuple[str, bytes | None]:
-        """The id of a picture, and its bytes if it is embedded and was read.
+    def _look(self, record: Record) -> _Look | Skipped | Failure:
+        """A record with the state of its file.
 
         A file whose size and time have not changed since it was indexed is not read again.
         """
+        if not isinstance(record, ImageRecord):
+            return record
+        path = path_of(record)
         container = None if record.content is None else container_of(Path(path))
-        now = SourceFile.on_disk(path, str(container or path))
+        file = SourceFile.on_disk(path, str(container or path))
         indexed = self.ledger.known_files.get(path)
-        content = None
-        if now is not None and indexed is not None and now.is_like(indexed):
-            key = indexed.image_id
-        elif record.content is not None:
-            content = of_record(record)
-            key = image_id(content)
-        else:
-            key = image_id(from_file(Path(path)))
-        if now is not None:
-            self.ledger.files[path] = replace(now, image_id=key)
-        return key, content
+        is_same = file is not None and indexed is not None and file.is_like(indexed)
+        look = _Look(record, path, file, indexed.image_id if indexed is not None and is_same else "")
+        return look if record.content is None else _read(look)  # only this thread reads containers
 
-    def _is_known(self, key: str, record: ImageRecord) -> bool:
-        """Whether the record needs no encoding, because its picture is in the store or occurred earlier in this run."""
-        if key in self.ledger.pictures:
-            self.ledger.pictures[key].append(record)
-            return True
-        self.ledger.pictures[key] = [record]
-        if self.store.document(key) is None:
-            return False
-        self.report.count("image", "unchanged")
-        return True
+    def _pending(self, look: _Look) -> Iterator[Pending]:
+        """The record's picture, if it has to be encoded."""
+        record, records_of = look.record, self.ledger.pictures
+        self.ledger.listed.add(look.path)
+        is_known = look.key in records_of or self.store.document(look.key) is not None
+        if look.key and look.content is None and not is_known:  # removed from the collection, but unchanged on disk
+            look = _read(replace(look, key=""))
+        if look.error:
+            self.ledger.is_complete &= record.content is None
+            self._fail(record, look.error)
+            return
+        if look.file is not None:
+            self.ledger.files[look.path] = replace(look.file, image_id=look.key)
+        if look.key in records_of:
+            records_of[look.key].append(record)
+            return
+        records_of[look.key] = [record]
+        if is_known or look.content is None:
+            self.report.count("image", "unchanged")
+        else:
+            self._sent[look.path] = record
+            yield Pending(Document(look.key, "image", uri=look.path, tags=record.tags), look.content)
 
     def image_done(self, doc: EncodedDocument) -> None:
         """Records the outcome of an encoded picture; a failure applies to all files with the same content."""

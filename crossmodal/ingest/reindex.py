@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from crossmodal.collection.collection import Collection
+from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, Modality, image_id
 from crossmodal.images.sources import from_file
-from crossmodal.ingest.job import EncodedDocument, Pending
+from crossmodal.ingest.job import READ_AHEAD, READERS, EncodedDocument, Pending
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.presence import Disk
-from crossmodal.store.source_files import SourceFiles
+from crossmodal.store.source_files import SourceFile, SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
 READ_AT_ONCE = 500
@@ -38,15 +40,13 @@ class ReindexJob(StoreReader):
 
     def images(self) -> Iterator[Pending]:
         """The pictures that can still be read; reports the others as failures."""
-        for item in self._documents("image"):
-            document = item.document
-            if item.content is None:
-                reason, is_proven = _fault_of(document)
-                if reason:
-                    self.report.fail(Failure(document.uri, reason))
-                    self.n_unproven += not is_proven
-                    continue
-            yield Pending(document, item.content)
+        documents = self._documents("image")
+        for item in map_ahead(_read, documents, threads=READERS, at_most=READ_AHEAD, size=_size):
+            if isinstance(item, Pending):
+                yield item
+            else:
+                self.report.fail(item.failure)
+                self.n_unproven += not item.is_proven
 
     def captions(self) -> Iterator[Document]:
         """The captions."""
@@ -92,11 +92,31 @@ class ReindexJob(StoreReader):
         self._collection.becomes_current(made)
 
 
-def _fault_of(document: Document) -> tuple[str, bool]:
-    """The reason why a picture can't be read from its file, or "", and whether the file certainly lacks the picture."""
+@dataclass(frozen=True)
+class _Fault:
+    """The failure of a picture that can't be read from its file, and whether the file certainly lacks the picture."""
+
+    failure: Failure
+    is_proven: bool
+
+
+def _read(item: NewDocument) -> Pending | _Fault:
+    """A stored picture with its encoded bytes from the store or from its file; called in several threads."""
+    document = item.document
+    if item.content is not None:
+        return Pending(document, item.content)
     try:
-        is_same = image_id(from_file(Path(document.uri))) == document.id
+        content = from_file(Path(document.uri))
     except PictureError as error:
         presence = Disk().look_at(document.uri)
-        return str(error), presence.state == "gone" and not presence.container
-    return "" if is_same else "now contains another picture", True
+        is_proven = presence.state == "gone" and not presence.container
+        return _Fault(Failure(document.uri, str(error)), is_proven)
+    if image_id(content) != document.id:
+        return _Fault(Failure(document.uri, "now contains another picture"), is_proven=True)
+    return Pending(document, content)
+
+
+def _size(item: NewDocument) -> int:
+    """The bytes that a picture holds or will read."""
+    file = SourceFile.on_disk(item.document.uri)
+    return len(item.content) if item.content is not None else file.size if file is not None else 1

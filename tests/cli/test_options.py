@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from cli import main as program
 from cli.commands import NAMES, load_command
 from cli.main import main as crossmodal
 from cli.parameters import click_parameters, values_of
-from cli.shim import TASKS, task_parameters
+from cli.shim import TASKS, command_of, task_parameters
 from cli.shim import main as app
 from cli.wording import in_commands
 
@@ -234,7 +235,13 @@ def test_completion(typed: str, expected: str, tmp_path: Path) -> None:
 
 
 def test_values_are_those_of_the_fields() -> None:
-    for task, name in TASKS.items():
+    for task in TASKS:
         context = app.make_context("app.py", ["-t", task])
-        values = values_of(context, load_command(name).options)
-        assert set(values) - {"task"} == set(load_command(name).options.__dataclass_fields__)
+        options = command_of(task).options
+        assert set(values_of(context, options)) - {"task"} == {field.name for field in fields(options)}
+
+
+def test_only_the_task_of_app_indexes_through_a_flow(started: dict[str, Any]) -> None:
+    for main, arguments, by_flow in ((app, ["-t", "index"], True), (crossmodal, ["index"], False)):
+        run(main, *arguments)
+        assert started["options"].by_flow is by_flow

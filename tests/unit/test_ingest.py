@@ -165,7 +165,7 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
         failures = [Failure("row 9", "no picture", "text")] if failing else []
         with collection.store(writable=True) as store:
             for pending in job.images([*records, *failures]):
-                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content_without_file)])
                 job.image_done(encoded_document(pending.document, outcome))
         job.release()
         job.reconcile(prune=True, confirmed=True)
@@ -209,7 +209,7 @@ def test_pictures_in_a_container_that_was_not_read_stay(collection: Collection, 
         job = IndexJob(collection, str(folder))
         with collection.store(writable=True) as store:
             for pending in job.images(records):
-                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content_without_file)])
                 job.image_done(encoded_document(pending.document, outcome))
         job.release()
         job.reconcile(prune=True, confirmed=True)
@@ -241,7 +241,7 @@ def test_a_picture_whose_file_goes_while_a_container_has_it_keeps_its_bytes(
         job = IndexJob(collection, str(folder))
         with collection.store(writable=True) as store:
             for pending in job.images(records):
-                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content)])
+                (outcome,) = store.put([NewDocument(pending.document, VECTOR, content=pending.content_without_file)])
                 job.image_done(encoded_document(pending.document, outcome))
         job.release()
         job.reconcile(prune=False)

@@ -1,12 +1,14 @@
-"""A private index Flow, started by the first document."""
+"""Indexes through a private index Flow, which the first document starts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from itertools import chain
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +17,10 @@ from cli.progress import Meter
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Document, Vectors
-from crossmodal.ingest.job import Pending
+from crossmodal.core.types import Document, ModelSpec, Vectors
+from crossmodal.encoders import registry
+from crossmodal.ingest.job import Done, Pending
+from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina, running_flow
 
 if TYPE_CHECKING:
@@ -25,22 +29,38 @@ if TYPE_CHECKING:
 CAPTIONS_PER_REQUEST = 128
 
 
-class IndexSession:
-    """Sends documents through an index Flow, which the first document starts."""
+def resolve(model: str, weights: str) -> ModelSpec:
+    """The result of `registry.resolve`, computed in a child process unless the weights are bundled.
+
+    Resolving other weights runs torch, and a process in which torch has run can't fork a Flow.
+    """
+    if weights in registry.BUNDLED_NAMES:
+        return registry.resolve(model, weights)
+    prepare_jina()  # before the fork, so that the child and the Flow share the imported modules
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        return pool.submit(registry.resolve, model, weights).result()
+
+
+class FlowSession:
+    """Sends documents through an index Flow, as `LocalSession` encodes them in this process."""
+
+    readers = 0
+    """A process that forks a Flow reads no files in threads."""
 
     def __init__(self, settings: Settings, collection: Collection, before_start: Callable[[], None]) -> None:
-        """Stores the settings; the Flow is not started yet.
+        """Reserves ports; the Flow is not started yet.
 
         Args:
-            settings: The ports and the devices of the Flow.
+            settings: The devices and the batches of the Flow.
             collection: The collection to index into.
             before_start: Called before the Flow is forked, to close SQLite files, which must not be open across a fork.
         """
-        self._settings, self._collection, self._before_start = settings, collection, before_start
+        self._settings = replace(settings, port=reserve_port_pair(), host="127.0.0.1")
+        self._collection, self._before_start = collection, before_start
         self._started = ExitStack()
         self._is_started = False
 
-    def __enter__(self) -> IndexSession:
+    def __enter__(self) -> FlowSession:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -48,23 +68,27 @@ class IndexSession:
             if self._is_started and kind is None:
                 self._write_snapshots()
         finally:
+            self._is_started = False
             self._started.close()
 
-    def send(
-        self, label: str, docs: Iterator[MediaDoc], done: Callable[[MediaDoc], None], total: int, request_size: int = 0
-    ) -> None:
-        """Sends all documents, and calls `done` with each as it comes back.
+    def send_pictures(self, pictures: Iterator[Pending], done: Done, total: Callable[[], int]) -> None:
+        """Sends pictures, by path if they have a file, and calls `done` with each as it comes back, in order.
 
         Args:
-            label: The noun for the documents in the progress display.
-            docs: The documents, read as fast as the Flow accepts them.
-            done: Called in the order of the documents.
-            total: Approximate number of documents, for the progress display.
-            request_size: Documents per request; by default the settings'.
+            pictures: Taken as fast as the Flow accepts them.
+            done: Called in the order of the pictures.
+            total: The approximate number of pictures, for the progress display.
 
         Raises:
             StateError: The Flow failed.
         """
+        self._send("pictures", map(_image_doc, pictures), done, total, self._settings.request_size)
+
+    def send_captions(self, captions: Iterator[Document], done: Done, total: Callable[[], int]) -> None:
+        """As `send_pictures`, for captions."""
+        self._send("captions", map(_caption_doc, captions), done, total, CAPTIONS_PER_REQUEST)
+
+    def _send(self, label: str, docs: Iterator[MediaDoc], done: Done, total: Callable[[], int], size: int) -> None:
         first = next(docs, None)
         if first is None:
             return
@@ -78,8 +102,7 @@ class IndexSession:
                     done(doc)
                     meter.advance()
 
-            settings = replace(self._settings, request_size=request_size or self._settings.request_size)
-            call(settings, "/index", chain([first], docs), answered)
+            call(replace(self._settings, request_size=size), "/index", chain([first], docs), answered)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """The unit vectors (n, dim) of the texts, in order, by the collection's model.
@@ -120,19 +143,17 @@ class IndexSession:
         call(self._settings, "/snapshot", iter([MediaDoc(id="snapshot")]), lambda _: None)
 
 
-def image_doc(pending: Pending) -> MediaDoc:
-    """The document to send for a picture: with its path, or with its bytes if it has no file."""
+def _image_doc(pending: Pending) -> MediaDoc:
     document = pending.document
     doc = _media_doc()(id=document.id, modality="image", uri=document.uri, tags=document.tags)
-    if pending.content is not None:
+    if (content := pending.content_without_file) is not None:
         from executors.schema import to_array
 
-        doc.content = to_array(pending.content)
+        doc.content = to_array(content)
     return doc
 
 
-def caption_doc(caption: Document) -> MediaDoc:
-    """The document to send for a caption."""
+def _caption_doc(caption: Document) -> MediaDoc:
     return _media_doc()(
         id=caption.id, modality="text", text=caption.text, image_id=caption.image_id, uri=caption.uri, tags=caption.tags
     )
