@@ -2,6 +2,7 @@
 
     python benchmarks/index_throughput.py --images FOLDER [-n 1000] [--weights ViT-B-32/random]
         [--beside photos] [--precision fp32 bf16] [--json PATH]
+    python benchmarks/index_throughput.py --local --images FOLDER [-n 1000] [--megapixels 12] [--json PATH]
 
 All measurements use the same number of threads and alternate because machines are noisy: encoder, Flow, encoder. The
 encoder alone works on batches that are ready in memory. Names of bf16 figures end in `_bf16`.
@@ -10,20 +11,28 @@ encoder alone works on batches that are ready in memory. Names of bf16 figures e
 speed of the encoders (`photos_over_vitb32`) and of the index Flows (`photos_over_vitb32_flow`), of the time of a text
 query (`photos_text_time_ratio`), and of the peak memory (`photos_memory_ratio`). `photos_load_s` is the time in seconds
 to load both towers after torch is imported. The names contain the two default models.
+
+`--local` instead measures `crossmodal index` with the weights `photos`, from the start of its process to
+the end: `ratio_local` is its speed over that of a process that only reads, decodes and encodes the same pictures, with
+the same threads. The difference is the thumbnails, the store, the indexes and the calibration, which does not depend
+on the number of pictures. `--megapixels` enlarges the pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
-from common import PeakMemory, in_own_process, write_figures
+from common import ROOT, PeakMemory, in_own_process, write_figures
 
 from crossmodal.core.types import Precision
 
@@ -40,11 +49,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of the encoder, in all measurements")
     parser.add_argument("--parallel", type=int, default=1, help="replicas of the encoder; they share the threads")
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    parser.add_argument("--local", action="store_true", help="measure `crossmodal index` instead")
+    parser.add_argument("--megapixels", type=float, help="with --local: enlarge the pictures to this size")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         files = copy_distinct(arguments.images, Path(scratch) / "images", arguments.n)
+        if arguments.local:
+            write_figures(arguments.json, local(files, Path(scratch), arguments))
+            return
         if arguments.beside:
             figures |= side_by_side(files, Path(scratch), arguments)
         for precision in arguments.precision:
@@ -70,6 +84,61 @@ def measure(
         "ratio": flow_rate / plain,
         "peak_memory_gb": peak_gb,
     }
+
+
+def local(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """The figures of `crossmodal index` as a process, and of a plain pipeline as a process before and after it."""
+    if arguments.megapixels:
+        for path in files:
+            enlarge(path, arguments.megapixels)
+    command = [sys.executable, "-m", "cli.main", "index", files[0].parent, "-w", scratch / "local"]
+    plain = partial(in_own_process, plain_pipeline, files, "photos", arguments.threads)
+    before = seconds(plain)
+    with PeakMemory() as memory:
+        spent = seconds(
+            lambda: subprocess.run([*map(str, command), "--threads", str(arguments.threads)], check=True, cwd=ROOT)
+        )
+    of_plain = (before + seconds(plain)) / 2
+    return {
+        "plain_process_images_per_s": len(files) / of_plain,
+        "local_images_per_s": len(files) / spent,
+        "ratio_local": of_plain / spent,
+        "local_peak_memory_gb": memory.peak_bytes / 1e9,
+    }
+
+
+def seconds(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def enlarge(path: Path, megapixels: float) -> None:
+    """Replaces a picture by a JPEG file of the same content with that many pixels, 4 wide and 3 high."""
+    from PIL import Image
+
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    with Image.open(path) as picture:
+        large = picture.convert("RGB").resize((height * 4 // 3, height), Image.Resampling.BICUBIC)
+    large.save(path, "JPEG", quality=92)
+
+
+def plain_pipeline(files: list[Path], weights: str, threads: int) -> None:
+    """Reads and decodes pictures in threads, and encodes them in batches."""
+    import numpy as np
+
+    from crossmodal.core.ahead import CORES, map_ahead
+    from crossmodal.encoders import registry
+    from crossmodal.images.prepare import prepare
+
+    encoder = registry.load(registry.resolve("clip", weights), ("image",), threads)
+
+    def pixels(path: Path) -> np.ndarray:
+        return prepare(path.read_bytes(), encoder.spec.preprocessing, with_thumbnail=False).pixels
+
+    ready = map_ahead(pixels, files, threads=CORES, at_most=BATCH + 2 * CORES, size=lambda _: 1)
+    while batch := list(islice(ready, BATCH)):
+        encoder.encode_images(np.stack(batch))
 
 
 def side_by_side(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> dict[str, float]:

@@ -13,7 +13,11 @@ import pytest
 from conftest import TOY, RunApp, Service, started
 
 from cli import sparse_model
+from cli.index import run as index
 from crossmodal.client import Client
+from crossmodal.collection.collection import Collection
+from crossmodal.collection.lifecycle import describe_indexes
+from crossmodal.collection.verification import verify
 from crossmodal.core.settings import Settings
 
 N_PICTURES = 60
@@ -57,6 +61,17 @@ def workspace(run_app: RunApp, pictures: Path, model: Path) -> Path:
     assert f"index: {N_PICTURES} sparse vectors, inverted:" in done.stdout
     assert f"inverted: captions of {N_PICTURES} pictures" in done.stdout
     return place
+
+
+def test_indexing_in_this_process_leaves_the_same_indexes(
+    workspace: Path, pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    settings = Settings(data_set=str(pictures), model="sparse", weights=str(model), workspace=tmp_path)
+    here, report = index(settings)
+    assert (report.counts["image"], report.failures) == ({"indexed": N_PICTURES}, [])
+    flow = Collection.open(workspace / here.root.name)
+    assert describe_indexes(here) == describe_indexes(flow)
+    assert verify(here, lambda n: None).problems == []
 
 
 @pytest.fixture(scope="module")
