@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.phrase_vectors import general_vectors
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
@@ -16,7 +17,6 @@ from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
 from crossmodal.encoders.registry import SCENES, family_of
 from crossmodal.relevance import calibration as fitting
 from crossmodal.relevance.calibration import Sample
-from crossmodal.relevance.phrases import general_phrases
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.sqlite import DocumentStore
 
@@ -84,7 +84,9 @@ def _fitted(calibration: Calibration, model: ModelSpec, sample: Sample, n_images
         if text_to_image is not None:
             return replace(calibration, words=fitting.fit_with_captions(sample, phrases, phrase_vectors, text_to_image))
     if is_enough and has_general_vocabulary(model):
-        return replace(calibration, words=fitting.beside_phrases(sample.images, encode(general_phrases()), n_images))
+        return replace(
+            calibration, words=fitting.beside_phrases(sample.images, general_vectors(model, encode), n_images)
+        )
     return calibration
 
 
