@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 import numpy as np
 import psutil
@@ -124,19 +125,25 @@ def service() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 def load(
-    port: int, n_clients: int, seconds: float, per_s: float = 0.0, stop: threading.Event | None = None
+    port: int,
+    n_clients: int,
+    seconds: float,
+    per_s: float = 0.0,
+    stop: threading.Event | None = None,
+    ask: Callable[[HTTPConnection], int] | None = None,
 ) -> Outcomes:
-    """The outcomes of queries from concurrent clients.
+    """The outcomes of queries from concurrent clients, sent by `ask` (default: `query`).
 
     Each client sends its next query when the previous one is answered; all together at most `per_s` per second.
     """
+    ask = ask or query
     outcomes, end = Outcomes(), time.perf_counter() + seconds
 
     def client() -> None:
         connection, due = HTTPConnection("127.0.0.1", port, timeout=ANSWER_LIMIT_S), time.perf_counter()
         while time.perf_counter() < end and not (stop and stop.is_set()):
             start = time.perf_counter()
-            outcomes.answers.append((query(connection), time.perf_counter() - start))
+            outcomes.answers.append((ask(connection), time.perf_counter() - start))
             if per_s:
                 due += n_clients / per_s
                 time.sleep(max(0.0, due - time.perf_counter()))
@@ -153,10 +160,19 @@ def load(
 
 def query(connection: HTTPConnection) -> int:
     """The status of a new query, or NO_ANSWER or BROKEN."""
+    return post(connection, "/search", {"data": [new_text()]})
+
+
+def new_text() -> str:
+    """A text that this process has not used before."""
     n = next(_numbers)
-    text = f"a {COLOURS[n % len(COLOURS)]} {SHAPES[n // 7 % len(SHAPES)]} number {n}"
+    return f"a {COLOURS[n % len(COLOURS)]} {SHAPES[n // 7 % len(SHAPES)]} number {n}"
+
+
+def post(connection: HTTPConnection, path: str, body: Any) -> int:
+    """The status of a POST request with a JSON body, or NO_ANSWER or BROKEN."""
     try:
-        connection.request("POST", "/search", json.dumps({"data": [text]}), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         with connection.getresponse() as response:
             response.read()
             return response.status
