@@ -52,8 +52,11 @@ class Program(ABC):
         """The stored vector (dim,) of each picture, of length 1, by the picture's name."""
 
     def run_index(self, pictures: Path, state: Path) -> float:
-        """Seconds of indexing a folder, the sum of its commands."""
-        return sum(self.run(command)[0] for command in self.index(pictures, state))
+        """Seconds of indexing a folder, the sum of its commands; prints those of each if there are several."""
+        spent = [self.run(command)[0] for command in self.index(pictures, state)]
+        if len(spent) > 1:
+            print(f"{self.name}: {' + '.join(f'{seconds:.2f}' for seconds in spent)} s", flush=True)
+        return sum(spent)
 
     def run(self, command: Command) -> tuple[float, str]:
         """The seconds and the output of a command; see `peers_setup.run`."""
