@@ -3,15 +3,15 @@
     python benchmarks/peers.py --photographs FOLDER [--environments FOLDER] [--precision PRECISION]
         [--only index large one-shot service] [--rounds 3] [--large 100] [--markdown] [--json PATH]
 
-The peers (both MIT) are installed from PyPI, in the versions of `peers_setup.py`, into virtual environments below
-`--environments`, which later runs reuse. An installation takes minutes and 2.5 GB, and several times that if pip takes
-a CUDA build of torch 2.13.0: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu prevents it. If a peer can't be
-installed or fails, that is reported, and the other one is measured.
+The peers (both MIT) are installed from PyPI, in the versions of `peers_programs.py` and `peers_setup.py`, into virtual
+environments below `--environments`, which later runs reuse, as they do the weights. That takes minutes and 3.5 GB, and
+several more if pip takes a CUDA build of torch 2.13.0: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+prevents it. If a peer can't be installed or fails, that is reported, and the other one is measured.
 
 The model is ViT-B-32-256 with random weights, because rclip's preprocessing is made for that one: a checkpoint of
 open_clip for this program and clip-retrieval, and its conversion to ONNX for rclip. Before anything is measured, each
 program indexes eight photographs, and its vectors must have a cosine of more than .99 to those of this program in fp32
-(`least_cosine_*`). That run also reads all files once and does what a program does on first use only.
+(`least_cosine_*`). That run is also the first use of each program, which may do more than later ones.
 
 Programs take turns, in an order that rotates from round to round, and each round gives one ratio; a figure is the
 median of its ratios, and `_low` and `_high` are the extremes. Times are of whole processes, from start to exit:
@@ -23,7 +23,7 @@ median of its ratios, and `_low` and `_high` are the extremes. Times are of whol
   weights over rclip's for 500 and its model: lower is better. In all other ratios higher is better;
 - `service`: text queries over HTTP, of one client and of 32. Clients and services share the cores.
 
-Every indexed picture and every result is counted.
+The pictures of every index and the results of every query from the shell are counted.
 """
 
 from __future__ import annotations
