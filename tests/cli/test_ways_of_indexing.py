@@ -19,7 +19,7 @@ from pyarrow import parquet
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.lifecycle import describe_indexes
 from crossmodal.store.source_files import SourceFiles
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.sqlite import NewDocument
 
 PICTURES = sorted((TOY / "images").iterdir())[:20]
 
@@ -63,24 +63,23 @@ def table_of_pictures(folder: Path) -> Path:
 
 
 def contents(collection: Collection) -> dict[str, Any]:
-    """Everything that a collection holds, except vectors, times and random names."""
+    """Everything that a collection holds, except vectors, times, and keys: requests can overtake others in a Flow."""
     manifest = json.loads((collection.folder / "manifest.json").read_bytes())
     del manifest["created"]
     with collection.store() as store:
-        documents = [
-            (key, item.document, item.thumbnail, item.content, item.vector.shape) for key, item in everything(store)
-        ]
-        files = SourceFiles(store).by_source()
-        return {"manifest": manifest, "documents": documents, "files": files, "last_seq": store.last_seq()}
+        files, last_seq = SourceFiles(store).by_source(), store.last_seq()
+    documents = [(item.document, item.thumbnail, item.content) for item in everything(collection)]
+    return {"manifest": manifest, "documents": documents, "files": files, "last_seq": last_seq}
 
 
-def everything(store: DocumentStore) -> list[Any]:
-    return store.everything(0, 1000)
+def everything(collection: Collection) -> list[NewDocument]:
+    """The documents in the order of their ids."""
+    with collection.store() as store:
+        return sorted((item for _, item in store.everything(0, 1000)), key=lambda item: item.document.id)
 
 
 def vectors(collection: Collection) -> Any:
-    with collection.store() as store:
-        return np.stack([item.vector for _, item in everything(store)])
+    return np.stack([item.vector for item in everything(collection)])
 
 
 @pytest.mark.parametrize("data_set_in", [folder_of_files, table_of_pictures])
