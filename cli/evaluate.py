@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cli.evaluate_flow import captions_through_flow, classes_through_flow
+from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets import registry as data_sets
+from crossmodal.encoders import engine_choice
 from crossmodal.encoders import registry as models
 from crossmodal.evaluation import exact
 from crossmodal.evaluation.evaluation_set import EvaluationSet, read_set
@@ -81,10 +83,13 @@ def _exactly(
     ]  # all of them before any encoding, so that a wrong name fails early
     of_models, rankings = [], []
     for spec in specs:
-        encoder = models.load(spec, spec.modalities, settings.threads or None, settings.precision)
+        made_with = engine_choice.precision_of_new(spec, settings.engine, say_aside)
+        engine_choice.prepare(spec, settings.engine, made_with, say_aside)
+        engine = engine_choice.choose(spec, settings.engine, made_with, say_aside)
+        encoder = models.load(spec, spec.modalities, settings.threads or None, engine)
         with Meter("pictures", len(subject.records)) as meter:
             figures, ranking = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)
-        of_models.append({"model": str(spec), **figures})
+        of_models.append({"model": str(spec), "engine": str(engine), **figures})
         rankings.append(ranking)
     return of_models, rankings[0]
 

@@ -9,16 +9,19 @@ from dataclasses import replace
 from functools import cache
 from itertools import chain
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.collection.collection import Collection
+from crossmodal.core.engine import EngineRequest, MadeWith
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Document, ModelSpec, Vectors
-from crossmodal.encoders import registry
+from crossmodal.encoders import engine_choice, registry
+from crossmodal.encoders.engine_choice import Say
 from crossmodal.ingest.job import Done, Pending
 from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina, running_flow
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from executors.schema import MediaDoc
 
 CAPTIONS_PER_REQUEST = 128
+T = TypeVar("T")
 
 
 def resolve(model: str, weights: str) -> ModelSpec:
@@ -36,9 +40,23 @@ def resolve(model: str, weights: str) -> ModelSpec:
     """
     if weights in registry.BUNDLED_NAMES:
         return registry.resolve(model, weights)
+    return _in_child(registry.resolve, model, weights)
+
+
+def precision_of_new(spec: ModelSpec, request: EngineRequest, say: Say) -> MadeWith:
+    """The result of `engine_choice.precision_of_new`, computed in a child process, which may convert the model."""
+    return _in_child(engine_choice.precision_of_new, spec, request, say)
+
+
+def prepare_engine(collection: Collection, settings: Settings) -> None:
+    """Calls `engine_choice.prepare` in a child process."""
+    _in_child(engine_choice.prepare, collection.model, settings.engine, collection.made_with, say_aside)
+
+
+def _in_child(function: Callable[..., T], *arguments: object) -> T:
     prepare_jina()  # before the fork, so that the child and the Flow share the imported modules
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        return pool.submit(registry.resolve, model, weights).result()
+        return pool.submit(function, *arguments).result()
 
 
 class FlowSession:
@@ -131,6 +149,7 @@ class FlowSession:
     def _start(self) -> None:
         if not self._is_started:
             self._before_start()
+            prepare_engine(self._collection, self._settings)
             flow = running_flow("index", self._collection, self._settings, read_paths=True)
             self._started.enter_context(flow)
             self._is_started = True

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.local_session import LocalSession
+from cli.printing import say_aside
 from crossmodal.collection.calibration import calibrate, is_up_to_date
 from crossmodal.collection.collection import Collection, collection_folder, collections
+from crossmodal.core.engine import EngineRequest, MadeWith
 from crossmodal.core.errors import CrossModalError, InputError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
@@ -18,6 +20,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import ImageRecord, ModelSpec, Record
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
+from crossmodal.encoders.engine_choice import Say, precision_of_new
 from crossmodal.encoders.photos import foreign_note
 from crossmodal.index.config import IndexConfig
 from crossmodal.ingest.job import IndexJob
@@ -35,12 +38,17 @@ CAPTIONS_SAMPLED = 500
 """Number of captions checked for a language that the model does not support."""
 
 
-def open_collection(settings: Settings, resolve: Callable[[str, str], ModelSpec] = models.resolve) -> Collection:
+def open_collection(
+    settings: Settings,
+    resolve: Callable[[str, str], ModelSpec] = models.resolve,
+    precision: Callable[[ModelSpec, EngineRequest, Say], MadeWith] = precision_of_new,
+) -> Collection:
     """The collection of the settings, created if it does not exist.
 
     Args:
         settings: The collection and its model.
         resolve: Returns the spec of a family and weights; a process that starts a Flow passes `flow_session.resolve`.
+        precision: Returns the precision of a new collection; such a process passes `flow_session.precision_of_new`.
 
     Raises:
         StateError: It exists with another model than the settings'.
@@ -57,7 +65,9 @@ def open_collection(settings: Settings, resolve: Callable[[str, str], ModelSpec]
         from crossmodal.lexical.model import SparseModel
 
         SparseModel.load(Path(spec.weights), settings.vocabulary)
-    return Collection.create(folder, spec)
+    if folder.name in collections(folder.parent):
+        return Collection.create(folder, spec)  # checks the model
+    return Collection.create(folder, spec, precision(spec, settings.engine, say_aside))
 
 
 def folder_of(settings: Settings) -> Path:
@@ -123,9 +133,10 @@ def run(
 def _collection(settings: Settings, *, by_flow: bool) -> Collection:
     if not by_flow:
         return open_collection(settings)
+    from cli.flow_session import precision_of_new as precision
     from cli.flow_session import resolve
 
-    return open_collection(settings, resolve)
+    return open_collection(settings, resolve, precision)
 
 
 def _session(settings: Settings, collection: Collection, job: IndexJob, *, by_flow: bool) -> Session:

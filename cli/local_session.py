@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import Settings
@@ -27,7 +28,11 @@ class LocalSession:
     def __init__(self, settings: Settings, collection: Collection) -> None:
         """Stores the settings; nothing is loaded before it is needed."""
         self._pipeline = Pipeline(
-            collection, batch_size=settings.request_size, threads=settings.threads, precision=settings.precision
+            collection,
+            batch_size=settings.request_size,
+            threads=settings.threads,
+            engine=settings.engine,
+            say=say_aside,
         )
         self._entered = ExitStack()
 

@@ -39,6 +39,11 @@ def say(*lines: str, err: bool = False) -> None:
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
+def say_aside(message: str) -> None:
+    """Prints a message to standard error, beside the results."""
+    say(message, err=True)
+
+
 def say_json(value: Any, indent: int | None = None) -> None:
     """Prints JSON."""
     click.echo(to_json(value, indent))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from cli.index import folder_of
 from cli.local_session import LocalSession
+from cli.printing import say_aside
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
+from crossmodal.encoders.engine_choice import precision_of_new
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.store.locks import writer_lock
 
@@ -35,7 +37,8 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
     model = models.resolve(settings.model, weights)
     with writer_lock(old.folder):
-        new = old.next_generation(model).with_index_config(old.index_config)
+        made_with = precision_of_new(model, settings.engine, say_aside)
+        new = old.next_generation(model, made_with).with_index_config(old.index_config)
         job = ReindexJob(old)
         with LocalSession(settings, new) as session:
             session.send_pictures(job.images(), job.done, lambda: job.count("image"))

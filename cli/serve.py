@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from cli.flow_session import resolve
+from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import folder_of, open_collection
 from cli.query import check_model
 from crossmodal.collection.collection import Collection, collections
@@ -30,8 +30,9 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     """
     folder = folder_of(settings)
     is_new = settings.writable and folder.name not in collections(folder.parent)
-    collection = open_collection(settings, resolve) if is_new else Collection.open(folder)
+    collection = open_collection(settings, resolve, precision_of_new) if is_new else Collection.open(folder)
     check_model(collection, settings, resolve)
+    prepare_engine(collection, settings)
     with running_flow("query", collection, settings) as flow:
         ready(collection)
         ended = serve_until_stopped(flow)
@@ -40,7 +41,8 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
 
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the index Flow over HTTP and gRPC; creates the collection if it does not exist."""
-    collection = open_collection(settings, resolve)
+    collection = open_collection(settings, resolve, precision_of_new)
+    prepare_engine(collection, settings)
     with running_flow("index", collection, settings) as flow:
         ready(collection)
         ended = serve_until_stopped(flow)

@@ -9,9 +9,9 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.core.types import Precision
-from crossmodal.encoders import registry
+from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from executors.context import unescaped
 from executors.model_check import check_family
 from executors.schema import MediaDoc, valid_docs
@@ -21,13 +21,13 @@ class ImageEncoder(Executor):
     """Encodes all pictures of a request in one batch."""
 
     def __init__(
-        self, model: str, collection: str, threads: int = 0, precision: Precision = "fp32", **kwargs: Any
+        self, model: str, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         collection = unescaped(collection)
         check_family(model, Collection.open(Path(collection)).model)
         self.encoders = GenerationCache(
-            collection, lambda opened: registry.load(opened.model, ("image",), threads or None, precision)
+            collection, lambda opened: load_encoder(opened, ("image",), threads or None, EngineRequest.parse(engine))
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])

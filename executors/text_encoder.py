@@ -9,10 +9,11 @@ from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import Precision, Vectors
-from crossmodal.encoders import registry
+from crossmodal.core.types import Vectors
 from crossmodal.encoders.reading import unread_note
 from executors.context import unescaped
 from executors.model_check import check_family
@@ -23,13 +24,13 @@ class TextEncoder(Executor):
     """Encodes all texts of a request in one batch; an empty text gets an `error`."""
 
     def __init__(
-        self, model: str, collection: str, threads: int = 0, precision: Precision = "fp32", **kwargs: Any
+        self, model: str, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         collection = unescaped(collection)
         check_family(model, Collection.open(Path(collection)).model)
         self.encoders = GenerationCache(
-            collection, lambda opened: registry.load(opened.model, ("text",), threads or None, precision)
+            collection, lambda opened: load_encoder(opened, ("text",), threads or None, EngineRequest.parse(engine))
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])

@@ -15,7 +15,7 @@ from executors.schema import MediaDoc, valid_docs
 class TextRefuser(Executor):
     """Refuses all texts except those of health checks."""
 
-    def __init__(self, model: str, collection: str, threads: int = 0, precision: str = "fp32", **kwargs: Any) -> None:
+    def __init__(self, model: str, collection: str, threads: int = 0, engine: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = Collection.open(Path(unescaped(collection))).model
         check_family(model, self.spec)

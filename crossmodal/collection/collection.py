@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from crossmodal.collection.generations import (
     remove_first,
     write_current,
 )
+from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason, why_not_writable
@@ -44,10 +45,13 @@ class Collection:
     model: ModelSpec
     index_config: IndexConfig = field(default_factory=IndexConfig)
     root: Path = field(default_factory=Path)
+    made_with: MadeWith = FLOAT32
 
     @classmethod
-    def create(cls, folder: Path, model: ModelSpec) -> Collection:
+    def create(cls, folder: Path, model: ModelSpec, made_with: MadeWith = FLOAT32) -> Collection:
         """Creates a collection, or opens an existing one with the same model.
+
+        `made_with` is the precision of the vectors of a new collection.
 
         Raises:
             StateError: The existing collection has another model, or the folder can't be created.
@@ -62,7 +66,7 @@ class Collection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"the collection {folder} can't be created: {reason(error, folder)}") from error
-        collection = cls(folder, model, root=folder)
+        collection = cls(folder, model, root=folder, made_with=made_with)
         collection.write_manifest()
         return collection
 
@@ -88,7 +92,8 @@ class Collection:
             if manifest["format"] != FORMAT:
                 raise StateError(f"{path} has format {manifest['format']}, this program reads {FORMAT}")
             index_config = IndexConfig(**manifest.get("index", {}))
-            return cls(path.parent, ModelSpec.from_dict(manifest["model"]), index_config, root)
+            made_with = MadeWith(**manifest.get("made_with", {}))
+            return cls(path.parent, ModelSpec.from_dict(manifest["model"]), index_config, root, made_with)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StateError(f"no index in {path.parent}: run `python app.py -t index` first") from error
         except OSError as error:
@@ -120,6 +125,7 @@ class Collection:
         manifest = {
             "format": FORMAT,
             "model": self.model.to_dict(),
+            "made_with": asdict(self.made_with),
             "metric": "cosine",
             "index": self.index_config.to_dict(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -168,7 +174,7 @@ class Collection:
 
     # -- generations
 
-    def next_generation(self, model: ModelSpec) -> Collection:
+    def next_generation(self, model: ModelSpec, made_with: MadeWith = FLOAT32) -> Collection:
         """Creates an empty generation beside this one, invisible to readers until `becomes_current`.
 
         Removes the files of an interrupted earlier attempt.
@@ -178,7 +184,7 @@ class Collection:
         for path in generations(self.root):
             if path.name not in kept:
                 shutil.rmtree(path)
-        return Collection.create(self.root / name, model)
+        return Collection.create(self.root / name, model, made_with)
 
     def becomes_current(self, successor: Collection) -> None:
         """Replaces this generation with `successor`, for all processes that open the collection afterwards."""

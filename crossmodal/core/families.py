@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crossmodal.core.types import Modality, Precision
+    from crossmodal.core.engine import Precision
+    from crossmodal.core.types import Modality
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Family:
             that collections have a term index and a caption index beside the vector indexes.
         is_open_vocabulary: Whether its published weights know phrases of all kinds, so that a collection without
             captions can be calibrated with general phrases. Weights for scenes never do.
-        precisions: The arithmetic that its encoders can run in.
+        precisions: The arithmetic that its encoders can run in with torch.
         bundled: Names of the weights that come with the program, and their folders in `crossmodal/encoders/bundled`.
             Resolving them neither downloads anything nor imports torch.
         default_weights: The weights for photographs, or None if the weights must always be named.
@@ -52,7 +53,7 @@ class Family:
     larger_weights: str | None = None
 
     def supports(self, precision: Precision) -> bool:
-        """Whether its encoders can run in this arithmetic."""
+        """Whether its encoders can run in this arithmetic with torch."""
         return precision in self.precisions
 
 

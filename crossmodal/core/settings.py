@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:  # numpy, which it imports, is a tenth of a second
-    from crossmodal.core.types import Precision
+from crossmodal.core.engine import AUTOMATIC, EngineRequest
 
 MAX_TOP_K = 1_000
 MAX_OFFSET = 10_000
@@ -47,7 +46,7 @@ class Settings:
     parallel: int = 1
     shards: int = 1
     threads: int = 0
-    precision: Precision = "fp32"
+    engine: EngineRequest = AUTOMATIC
     start_timeout_s: float = 90.0
     keys: Path | None = None
     rate_per_s: float = 0.0

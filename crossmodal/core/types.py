@@ -15,7 +15,6 @@ from crossmodal.core.families import modalities_of
 
 Modality = Literal["image", "text"]
 MODALITIES: tuple[Modality, ...] = ("image", "text")
-Precision = Literal["fp32", "bf16"]
 
 Pixels = NDArray[np.uint8]  # (height, width, 3) RGB, or (n, height, width, 3)
 Vectors = NDArray[np.float32]  # (n, dim), L2-normalised

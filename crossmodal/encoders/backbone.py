@@ -24,18 +24,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 
+from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Preprocessing, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
+from crossmodal.encoders.backbone_features import features_of
 from crossmodal.encoders.backbone_name import BackboneName, read_name, resolved_file
 from crossmodal.encoders.photos_torch import IMAGE_GROUP
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
+
+if TYPE_CHECKING:
+    from crossmodal.encoders.exportable import TorchTower
 
 FAMILY = "timm"
 RANDOM_SEED = 0
@@ -97,11 +102,25 @@ def load(
     spec: ModelSpec,
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
-    precision: Precision = "fp32",
+    engine: Engine = TORCH,
 ) -> Backbone:
     """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`."""
     check_unchanged(spec, weights_hash(spec.weights))
     return Backbone(spec, towers, threads)
+
+
+def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
+    """As `FamilyModule.networks`.
+
+    Raises:
+        InputError: The vector is that of an inner layer, which ends the forward pass with an exception.
+    """
+    from crossmodal.encoders.exportable import image_tower
+
+    encoder = Backbone(spec, ("image",), None)
+    if encoder.layer:
+        raise InputError(f"the layer {encoder.layer} is reached by ending the forward pass early")
+    return {"image": image_tower(encoder.model, encoder.features, spec.preprocessing)}
 
 
 class Backbone:
@@ -115,12 +134,12 @@ class Backbone:
             torch.set_num_threads(threads)
         self.spec, self.towers = spec, towers
         of_photos = photos.folder_of(spec.weights)
-        self._layer = "" if of_photos else read_name(spec.weights).layer
+        self.layer = "" if of_photos else read_name(spec.weights).layer
         self._group = IMAGE_GROUP if of_photos else None
-        self._model: Any = None
+        self.model: Any = None
         if "image" in towers:
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()
-            self._model = channels_last(model)
+            self.model = channels_last(model)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
@@ -132,8 +151,11 @@ class Backbone:
         with torch.inference_mode():
             images = to_tensor(pixels, self.spec.preprocessing)
             groups = images.split(self._group or len(images))
-            features = torch.cat([_features(self._model, self._layer, group) for group in groups])
-        return unit_rows(features.numpy())
+            return unit_rows(torch.cat([self.features(group) for group in groups]).numpy())
+
+    def features(self, images: Any) -> Any:
+        """The vectors (n, dim), not normalised, of normalised images (n, 3, size_px, size_px)."""
+        return features_of(self.model, self.layer, images)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Always raises, because a backbone encodes images only.
@@ -182,7 +204,9 @@ def _dim(name: BackboneName, model: Any, size_px: int) -> int:
 
     _check_layer(name, model)
     with torch.inference_mode():
-        features = _features(model_without_head(model), name.layer, torch.empty(1, 3, size_px, size_px, device="meta"))
+        features = features_of(
+            model_without_head(model), name.layer, torch.empty(1, 3, size_px, size_px, device="meta")
+        )
     return int(features.shape[1])
 
 
@@ -249,39 +273,3 @@ def _build(name: BackboneName) -> Any:
         hint = packages.where_one_is(name.architecture)
         raise InputError(f"{name.file} could not be loaded into {name.architecture}: {reason}{hint}") from error
     return model_without_head(model)
-
-
-class _Reached(Exception):  # noqa: N818
-    """Ends a forward pass at the requested layer, so that later layers are not computed."""
-
-
-def _features(model: Any, layer: str, batch: Any) -> Any:
-    """The vectors (n, dim) of a batch (n, 3, size, size)."""
-    if not layer:
-        return _pooled(model, model(batch))
-    outputs: list[Any] = []
-
-    def stop(_: Any, __: Any, output: Any) -> None:
-        outputs.append(output)
-        raise _Reached
-
-    handle = model.get_submodule(layer).register_forward_hook(stop)
-    try:
-        model(batch)
-    except _Reached:
-        return _pooled(model, outputs[0])
-    finally:
-        handle.remove()
-    raise InputError(f"the layer {layer!r} is not used in the forward pass of an image: choose another layer")
-
-
-def _pooled(model: Any, features: Any) -> Any:
-    """The mean (n, c) of a map (n, c, h, w), or (n, h, w, c) for channels-last models, or of tokens (n, t, c)."""
-    import torch
-
-    if isinstance(features, torch.Tensor) and 2 <= features.dim() <= 4:
-        if features.dim() == 4:
-            return features.mean((1, 2) if getattr(model, "output_fmt", "") == "NHWC" else (2, 3))
-        return features if features.dim() == 2 else features.mean(1)
-    shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-    raise InputError(f"the layer returns {shape}, which is not a vector, map or token sequence: choose another layer")

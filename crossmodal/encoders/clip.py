@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision, Preprocessing, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Preprocessing, Vectors
 from crossmodal.encoders import clip_tokens, photos
 from crossmodal.encoders.clip_names import (
     FILE_ENDINGS,
@@ -31,7 +33,7 @@ from crossmodal.encoders.clip_names import (
     usual_preprocessing,
     with_tag,
 )
-from crossmodal.encoders.clip_text import check_text_tower, encode_alike
+from crossmodal.encoders.clip_text import check_text_tower, encode_alike, is_causal
 from crossmodal.encoders.clip_weights import (
     BUNDLED_FOLDER,
     CONFIG_NAME,
@@ -39,6 +41,7 @@ from crossmodal.encoders.clip_weights import (
     RANDOM,
     RANDOM_SEED,
     WEIGHTS_NAME,
+    bpe_of,
     build,
     read_config,
     tokenizer_of,
@@ -51,6 +54,8 @@ from crossmodal.encoders.two_towers import TwoTowers
 from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
 
 if TYPE_CHECKING:
+    from crossmodal.encoders.exportable import TorchTower
+    from crossmodal.encoders.network_encoder import Tokens
     from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 
 FAMILY = "clip"
@@ -112,13 +117,11 @@ def load(
     spec: ModelSpec,
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
-    precision: Precision = "fp32",
+    engine: Engine = TORCH,
 ) -> Encoder:
     """The encoder of a spec made by `resolve`; see `FamilyModule.load`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     folder = photos.folder_of(spec.weights)
-    if folder and precision == "fp32":
-        return photos.PhotosEncoder(spec, folder, towers, threads)
     encoder: ClipEncoder | PhotosTorchEncoder
     if folder:
         from crossmodal.encoders.photos_torch import PhotosTorchEncoder
@@ -126,9 +129,49 @@ def load(
         encoder = PhotosTorchEncoder(spec, folder, towers, threads)
     else:
         encoder = ClipEncoder(spec, towers, threads)
-    if precision == "bf16":
+    if engine.precision == "bf16":
         encoder.use_bf16()
     return encoder
+
+
+def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
+    """As `FamilyModule.networks`."""
+    import torch
+
+    from crossmodal.encoders.exportable import CausalText, TorchTower, WholeText, image_tower
+
+    check_unchanged(spec, resolve(spec.weights).weights_hash)
+    model = build(spec.weights).eval()
+    check_text_tower(model)
+    reader = tokens(spec)
+    ids = torch.from_numpy(reader.padded([reader.encode(text) for text in ("a dog", "two cats")]))
+    causal = is_causal(model)
+    return {
+        "image": image_tower(model.visual, model.encode_image, spec.preprocessing),
+        "text": TorchTower(CausalText(model) if causal else WholeText(model), ids, is_fixed_length=not causal),
+    }
+
+
+def tokens(spec: ModelSpec) -> Tokens:
+    """As `FamilyModule.tokens`."""
+    return bpe_of(spec.weights) or WholeTokens(tokenizer_of(spec.weights))
+
+
+class WholeTokens:
+    """A tokenizer of open_clip, which pads each text to the context length."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Stores a function from texts to ids (n, context length)."""
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        """As `Tokens.encode`."""
+        ids: list[int] = self._tokenizer([text])[0].tolist()
+        return ids
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+        """As `Tokens.padded`."""
+        return np.array(rows, np.int64)
 
 
 class ClipEncoder(TwoTowers):

@@ -37,7 +37,7 @@ def check_text_tower(model: Any) -> None:
         )
 
 
-def _is_causal(model: Any) -> bool:
+def is_causal(model: Any) -> bool:
     """Whether the text tower attends to earlier tokens only and pools at the end token."""
     from open_clip.model import CLIP
 
@@ -50,17 +50,21 @@ def encode_tokens(model: Any, ids: Any) -> Any:
     A causal tower that pools at the end token never attends past it. Dropping the padding raises the throughput of
     ViT-B-32 from 24 to 111 texts per second at length 18 of 77.
     """
+    if not is_causal(model):
+        return model.encode_text(ids)
+    return causal_vectors(model, ids[:, : int(ids.argmax(dim=-1).max()) + 1])
+
+
+def causal_vectors(model: Any, ids: Any) -> Any:
+    """The vectors of token ids (n, length) by a model for which `is_causal` is true; can be traced."""
     import torch
 
-    if not _is_causal(model):
-        return model.encode_text(ids)
-    ends = ids.argmax(dim=-1)
-    length = int(ends.max()) + 1
-    ids = ids[:, :length]
+    length = ids.shape[1]
     dtype = model.transformer.get_cast_dtype()
     x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x)[torch.arange(len(ids)), ends]
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+    ends = ids.argmax(dim=-1).view(-1, 1, 1).expand(-1, 1, x.shape[2])
+    x = x.gather(1, ends)[:, 0]
     projection = model.text_projection
     if projection is None:
         return x

@@ -28,6 +28,11 @@ def image_network(weights: StoredWeights, shape: PhotoShape) -> openvino.Model:
     return _ImageTower(weights, shape).network()
 
 
+def features_network(weights: StoredWeights, shape: PhotoShape) -> openvino.Model:
+    """The network from pixels, as `image_network` takes them, to the features (n, 1280) of the image tower."""
+    return _ImageTower(weights, shape).features_network()
+
+
 def text_network(weights: StoredWeights, shape: PhotoShape) -> openvino.Model:
     """The network from token ids (n, length) int32, 0 for padding, to unit vectors (n, dim)."""
     return _TextTower(weights, shape).network()
@@ -40,7 +45,7 @@ class _Tower:
     def linear(self, x: Node, name: str) -> Node:
         """(..., n_in) to (..., n_out)."""
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        return ops.add(ops.matmul(x, _constant(weight), False, True), _constant(bias))
+        return ops.add(_named(ops.matmul(x, _constant(weight), False, True), name), _constant(bias))
 
     def head(self, x: Node, name: str) -> Node:
         """Two linear layers with GELU between them."""
@@ -49,10 +54,8 @@ class _Tower:
 
 class _ImageTower(_Tower):
     def network(self) -> openvino.Model:
-        shape = self._shape
-        pixels = ops.parameter([-1, shape.size_px, shape.size_px, 3], openvino.Type.u8, name="pixels")
-        scaled = ops.divide(ops.subtract(ops.convert(pixels, "f32"), _constant(127.0)), _constant(128.0))
-        features = self._features(ops.transpose(scaled, ops.constant([0, 3, 1, 2])))
+        shape, pixels = self._shape, self._pixels()
+        features = self._features(pixels)
         logits = ops.divide(self.linear(features, "image_tower.classifier"), _constant(shape.class_temperature))
         parts = (
             self.head(features, "image_head"),
@@ -63,8 +66,17 @@ class _ImageTower(_Tower):
         weighted = [ops.multiply(_normalised(part), share) for part, share in zip(parts, shares, strict=True)]
         return openvino.Model([ops.concat(weighted, 1)], [pixels], "photos-image")
 
+    def features_network(self) -> openvino.Model:
+        pixels = self._pixels()
+        return openvino.Model([self._features(pixels)], [pixels], "photos-features")
+
+    def _pixels(self) -> Node:
+        return ops.parameter([-1, self._shape.size_px, self._shape.size_px, 3], openvino.Type.u8, name="pixels")
+
     def _features(self, x: Node) -> Node:
-        """(n, 3, h, w) to (n, LITE_FEATURES)."""
+        """Pixels to (n, LITE_FEATURES)."""
+        x = ops.divide(ops.subtract(ops.convert(x, "f32"), _constant(127.0)), _constant(128.0))
+        x = ops.transpose(x, ops.constant([0, 3, 1, 2]))
         x = self._convolution(x, "image_tower.stem", stride=2)
         for number, block in enumerate(block_shapes(self._shape.variant)):
             name = f"image_tower.blocks.{number}"
@@ -85,15 +97,17 @@ class _ImageTower(_Tower):
             y = ops.group_convolution(x, filters, strides, none, none, [1, 1], auto_pad="same_upper")
         else:
             y = ops.convolution(x, _constant(weight), strides, none, none, [1, 1], auto_pad="same_upper")
-        y = ops.add(y, _constant(bias.reshape(1, -1, 1, 1)))
+        y = ops.add(_named(y, name), _constant(bias.reshape(1, -1, 1, 1)))
         return ops.clamp(y, 0.0, 6.0) if clip else y
 
 
 class _TextTower(_Tower):
     def network(self) -> openvino.Model:
         ids = ops.parameter([-1, -1], openvino.Type.i32, name="ids")
-        present = ops.convert(ops.not_equal(ids, ops.constant(np.int32(0))), "f32")
-        masked = ops.multiply(ops.subtract(_constant(1.0), present), _constant(MASKED))
+        # Not computed from a conversion: OpenVINO takes `(convert(x) - a) * b` for quantized numbers.
+        is_token = ops.not_equal(ids, ops.constant(np.int32(0)))
+        present = ops.select(is_token, _constant(1.0), _constant(0.0))
+        masked = ops.select(is_token, _constant(0.0), _constant(MASKED))
         mask = ops.unsqueeze(masked, ops.constant([1, 2]))
         x = self._embedded(ids)
         branch_from = self._shape.branch_from
@@ -155,6 +169,12 @@ def _mean_of_tokens(x: Node, present: Node) -> Node:
 
 def _normalised(x: Node) -> Node:
     return ops.normalize_l2(x, ops.constant([1]), L2_EPSILON, "max")
+
+
+def _named(node: Node, name: str) -> Node:
+    """The node with the name by which `quantization` identifies it."""
+    node.set_friendly_name(name)
+    return node
 
 
 def _constant(values: Any) -> Node:

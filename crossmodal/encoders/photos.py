@@ -14,28 +14,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.engine import Precision
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.core.types import Modality, ModelSpec, Preprocessing
 from crossmodal.encoders import registry
-from crossmodal.encoders.pixels import check_pixels
-from crossmodal.encoders.reading import unread_part
-from crossmodal.encoders.weights import sha256, unit_rows
+from crossmodal.encoders.network_encoder import NetworkEncoder
+from crossmodal.encoders.weights import sha256
 from crossmodal.encoders.wordpiece import WordPiece
+from crossmodal.engines.agreement import Agreement
 
 FAMILY, NAME = "clip", registry.PHOTOS
 BUNDLED_FOLDER = registry.bundled_folder(FAMILY, NAME)
 CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME = "photos_config.json", "model.safetensors", "vocab.txt"
+INT8_NAME, INT8_MANIFEST = "int8.npz", "int8.json"
+"""The ranges of activations (`crossmodal.engines.quantization`), and the agreement of the quantized model."""
 SCALE_SUFFIX = ".row_scale"
 """Suffix of the row scales of a matrix that is stored in 8 bits."""
 
 CONTEXT_LENGTH = 128
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
-IMAGE_GROUP = 8
-"""Images per forward pass; larger groups are not faster and take more memory."""
-
-TEXT_GROUP = 32
-"""Texts per forward pass, of similar length."""
-
 
 GATE_GAIN, CAPTION_GAIN, LEAST_SHARE = 4.0, 20.0, 1e-4
 """Of a text's vector: gains of the inputs of gate and caption head, and the least share of the class part."""
@@ -120,6 +117,17 @@ def files(folder: Path) -> list[Path]:
     return [folder / name for name in (CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME)]
 
 
+def int8_agreement(folder: Path, spec: ModelSpec) -> Agreement | None:
+    """The agreement of the quantized model with float32, None if the folder has no ranges for these weights."""
+    try:
+        values = json.loads((folder / INT8_MANIFEST).read_bytes())
+        return Agreement(**values["agreement"][spec.family]) if values["weights_hash"] == spec.weights_hash else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / INT8_MANIFEST} is damaged: remove it, or train again: {error!r}") from error
+
+
 LEAST_KNOWN = 0.8
 """The vocabulary covers a greater share of the words of English captions, and less of German, Spanish and French."""
 
@@ -129,7 +137,7 @@ def foreign_note(weights: str, captions: Sequence[str]) -> str:
     folder = folder_of(weights)
     if folder is None or not captions:
         return ""
-    share = WordPiece.read(folder / VOCABULARY_NAME, CONTEXT_LENGTH).known_share(captions)
+    share = tokens_in(folder).known_share(captions)
     if share >= LEAST_KNOWN:
         return ""
     return (
@@ -178,61 +186,42 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
         return sum(1 for _ in self)
 
 
-class PhotosEncoder:
-    """The `photos` model in OpenVINO, on the CPU in float32; doesn't import torch."""
+def load(
+    spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None, precision: Precision
+) -> NetworkEncoder:
+    """The encoder in OpenVINO on the CPU, in float32 or int8; doesn't import torch.
 
-    def __init__(self, spec: ModelSpec, folder: Path, towers: tuple[Modality, ...], threads: int | None) -> None:
-        """Compiles the given towers; `threads` is the number of threads of an encoding, None for all cores.
+    Args:
+        spec: The spec that `resolve` returned; or one of the family timm, whose vectors are the features of the image
+            tower.
+        folder: The folder of the weights.
+        towers: The towers to load.
+        threads: Number of threads of an encoding; None for all cores.
+        precision: The arithmetic; int8 needs `int8.npz` in the folder.
 
-        Raises:
-            InputError: The weights are damaged, or don't match the configuration.
-        """
-        from crossmodal.encoders.photo_graph import image_network, text_network
-        from crossmodal.engines.openvino_cpu import CompiledNetwork
+    Raises:
+        InputError: The weights are damaged, don't match the configuration, or have no ranges for int8.
+    """
+    from crossmodal.encoders.photo_graph import features_network, image_network, text_network
+    from crossmodal.engines.openvino_cpu import CompiledNetwork
+    from crossmodal.engines.quantization import quantize, read_ranges
 
-        self.spec, self.towers = spec, towers
-        weights, shape = StoredWeights(folder), read_shape(folder)
-        try:
-            self.logit_scale = float(np.exp(weights["logit_scale"]))
-            if "image" in towers:
-                self._image = CompiledNetwork(image_network(weights, shape), threads)
-            if "text" in towers:
-                self._text = CompiledNetwork(text_network(weights, shape), threads)
-                self._tokenizer = WordPiece.read(folder / VOCABULARY_NAME, CONTEXT_LENGTH)
-        except (KeyError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"the weights in {folder} don't match their configuration: {reason}") from error
-
-    @property
-    def logit_bias(self) -> float | None:
-        """None: the model is trained with InfoNCE."""
-        return None
-
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`."""
-        check_pixels(pixels, self.spec.preprocessing.size_px)
-        vectors = np.empty((len(pixels), self.spec.dim), np.float32)
-        for start in range(0, len(pixels), IMAGE_GROUP):
-            group = slice(start, start + IMAGE_GROUP)
-            vectors[group] = self._image(np.ascontiguousarray(pixels[group]))
-        return unit_rows(vectors)
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder.encode_texts`; a text is truncated after 128 tokens."""
-        vectors = np.empty((len(texts), self.spec.dim), np.float32)
-        for places, ids in token_groups(self._tokenizer, texts):
-            vectors[places] = self._text(ids.astype(np.int32))
-        return unit_rows(vectors)
-
-    def unread(self, text: str) -> str:
-        """As `Encoder.unread`."""
-        return unread_part(self._tokenizer.encode, text)
+    weights, shape = StoredWeights(folder), read_shape(folder)
+    makers = {"image": image_network if spec.family == FAMILY else features_network, "text": text_network}
+    ranges = read_ranges(folder / INT8_NAME) if precision == "int8" else {}
+    networks: dict[Modality, CompiledNetwork] = {}
+    try:
+        for tower in towers:
+            network = makers[tower](weights, shape)
+            quantize(network, ranges)
+            networks[tower] = CompiledNetwork(network, threads, precision)
+        scale = float(np.exp(weights["logit_scale"]))
+    except (KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"the weights in {folder} don't match their configuration: {reason}") from error
+    return NetworkEncoder(spec, networks, tokens_in(folder) if "text" in towers else None, scale)
 
 
-def token_groups(tokenizer: WordPiece, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
-    """Groups of texts of similar length: their indices in `texts`, and their padded token ids (n, length)."""
-    rows = [tokenizer.encode(text) for text in texts]
-    by_length = sorted(range(len(rows)), key=lambda place: len(rows[place]))
-    for start in range(0, len(rows), TEXT_GROUP):
-        places = by_length[start : start + TEXT_GROUP]
-        yield places, tokenizer.padded([rows[place] for place in places])
+def tokens_in(folder: Path) -> WordPiece:
+    """The tokenizer in a folder of weights."""
+    return WordPiece.read(folder / VOCABULARY_NAME, CONTEXT_LENGTH)

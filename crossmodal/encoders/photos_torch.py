@@ -1,4 +1,4 @@
-"""The `photos` encoder in torch, for bfloat16. In float32, `photos.PhotosEncoder` is faster."""
+"""The `photos` encoder in torch: for training's checks and for other devices than the CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from crossmodal.core.types import Modality, ModelSpec, Vectors
-from crossmodal.encoders.photos import CONTEXT_LENGTH, VOCABULARY_NAME, token_groups
+from crossmodal.encoders.network_encoder import token_groups
+from crossmodal.encoders.photos import CONTEXT_LENGTH, VOCABULARY_NAME
 from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
 from crossmodal.encoders.two_towers import TwoTowers

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
+from crossmodal.core.engine import OPENVINO, TORCH, Engine
 from crossmodal.core.errors import InputError
 from crossmodal.core.families import FAMILIES, Family
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Precision
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec
+
+if TYPE_CHECKING:
+    from crossmodal.encoders.exportable import TorchTower
+    from crossmodal.encoders.network_encoder import Tokens
 
 SCENES = "scenes"
 """Name of the small bundled weights, trained on scenes."""
@@ -41,14 +46,26 @@ class FamilyModule(Protocol):
         """
         ...
 
-    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, precision: Precision) -> Encoder:
-        """The encoder of a spec with only these towers in memory; `threads` None keeps torch's default.
+    def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> Encoder:
+        """The encoder of a spec in torch with only these towers in memory; `threads` None keeps torch's default.
 
-        `precision` is one that the `Family` declares. It doesn't affect the length of the vectors, which is 1.
+        `engine` is one that the `Family` supports. It doesn't affect the length of the vectors, which is 1.
 
         Raises:
             StateError: The weights on this machine have changed since the spec was made.
         """
+        ...
+
+    def networks(self, spec: ModelSpec) -> dict[Modality, TorchTower]:
+        """The towers as torch modules, to convert them for OpenVINO; in float32 on the CPU.
+
+        Raises:
+            InputError, StateError: As `load`.
+        """
+        ...
+
+    def tokens(self, spec: ModelSpec) -> Tokens:
+        """The tokenizer of a model that encodes texts; imports torch only if the tokenizer needs it."""
         ...
 
 
@@ -121,19 +138,37 @@ def load(
     spec: ModelSpec,
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
-    precision: Precision = "fp32",
+    engine: Engine | None = None,
 ) -> Encoder:
     """The encoder of a spec; only `towers` are kept in memory.
 
+    Args:
+        spec: The model.
+        towers: The towers to load.
+        threads: Number of threads of an encoding; None for all cores.
+        engine: How it runs, as `engine_choice.choose` returns it; None for float32 on the CPU, with OpenVINO if the
+            model needs no conversion.
+
     Raises:
-        StateError: The weights on this machine have changed since the spec was made.
+        StateError: The weights on this machine have changed since the spec was made, or have not been converted.
         InputError: The family does not support the precision.
     """
     family = family_of(spec.family)
-    if not family.supports(precision):
-        supporting = ", ".join(other.name for other in FAMILIES.values() if other.supports(precision))
-        raise InputError(f"--precision {precision} is for {supporting}, {spec} supports fp32 only: remove it")
-    return module_of(family).load(spec, towers, threads, precision)
+    if spec.base is None and (engine or _float32(spec)).backend == "openvino":
+        from crossmodal.encoders import converted
+
+        return converted.load(spec, towers, threads, (engine or OPENVINO).precision)
+    engine = engine or _float32(spec)
+    if spec.base is None and not family.supports(engine.precision):
+        supporting = ", ".join(other.name for other in FAMILIES.values() if other.supports(engine.precision))
+        raise InputError(f"--precision {engine.precision} with torch is for {supporting}, not for {spec}: remove it")
+    return module_of(family).load(spec, towers, threads, engine)
+
+
+def _float32(spec: ModelSpec) -> Engine:
+    from crossmodal.encoders import converted
+
+    return OPENVINO if converted.is_ready(spec.encoder, "fp32") else TORCH
 
 
 def bundled_folder(family: str, name: str) -> Path:

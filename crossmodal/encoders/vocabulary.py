@@ -79,11 +79,15 @@ class Vocabulary:
     def encode_batch(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids (n, longest) int64 of n >= 1 texts, padded with 0, and their lengths (n,) int64."""
         rows = [self.encode(text) for text in texts]
-        lengths = np.array([len(row) for row in rows], np.int64)
-        ids = np.full((len(rows), lengths.max()), PAD_ID, np.int64)
+        return self.padded(rows), np.array([len(row) for row in rows], np.int64)
+
+    @staticmethod
+    def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+        """The ids of n >= 1 texts as an array (n, longest), padded with 0."""
+        ids = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int64)
         for row, values in zip(ids, rows, strict=True):
             row[: len(values)] = values
-        return ids, lengths
+        return ids
 
     def save(self, path: Path) -> None:
         """Atomically writes `{"words": [...]}`, all words in the order of their ids, as JSON."""

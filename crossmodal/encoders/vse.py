@@ -19,16 +19,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders import registry
 from crossmodal.encoders.hash_cache import file_sha256
 from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
 from crossmodal.encoders.reading import unread_part
+from crossmodal.encoders.vocabulary import Vocabulary
 from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, read_config
 from crossmodal.encoders.weights import check_unchanged, unit_rows
 
 if TYPE_CHECKING:
+    from crossmodal.encoders.exportable import TorchTower
     from crossmodal.encoders.vse_towers import VseModel
 
 FAMILY = "vse"
@@ -60,7 +63,7 @@ def load(
     spec: ModelSpec,
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
-    precision: Precision = "fp32",
+    engine: Engine = TORCH,
 ) -> VseEncoder:
     """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`.
 
@@ -70,6 +73,29 @@ def load(
     """
     check_unchanged(spec, _sha256(_files(spec.weights)))
     return VseEncoder(spec, towers, threads)
+
+
+def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
+    """As `FamilyModule.networks`."""
+    import torch
+
+    from crossmodal.encoders.exportable import RecurrentText, TorchTower, image_tower
+
+    check_unchanged(spec, _sha256(_files(spec.weights)))
+    model = _build(spec.weights)
+    ids = torch.from_numpy(model.vocabulary.padded([model.vocabulary.encode("a dog"), model.vocabulary.encode("a")]))
+    return {
+        "image": image_tower(model.image_tower, model.image_tower, spec.preprocessing),
+        "text": TorchTower(RecurrentText(model.text_tower), ids),
+    }
+
+
+def tokens(spec: ModelSpec) -> Vocabulary:
+    """As `FamilyModule.tokens`."""
+    files = _files(spec.weights)
+    if _is_published(spec.weights):
+        return _build(spec.weights).vocabulary
+    return Vocabulary.load(files[1])
 
 
 class VseEncoder:

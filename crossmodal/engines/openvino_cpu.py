@@ -1,12 +1,14 @@
-"""Runs networks on the CPU in float32 with OpenVINO."""
+"""Runs networks on the CPU with OpenVINO."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.engine import Precision
 from crossmodal.engines.openvino_offline import openvino
 
 
@@ -16,15 +18,22 @@ class CompiledNetwork:
     Create it in the process that uses it: OpenVINO's threads do not survive a fork.
     """
 
-    def __init__(self, network: Any, threads: int | None) -> None:
-        """Compiles an `openvino.Model`; `threads` is the number of threads of an inference, None for all cores.
+    def __init__(self, network: openvino.Model | Path, threads: int | None, precision: Precision = "fp32") -> None:
+        """Compiles a network.
 
-        Other processes of a Flow share the cores, so threads are not pinned to them.
+        Args:
+            network: The network, or the path of its description (`.xml`) with its weights beside it.
+            threads: Number of threads of an inference; None for all cores. Other processes share the cores, so
+                threads are not pinned to them.
+            precision: The arithmetic of operations that are not quantized is bfloat16 for `bf16`, else float32.
+
+        Raises:
+            RuntimeError: A file is missing or damaged, or the network can't be compiled.
         """
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": "f32",  # by default bfloat16 where the processor has it
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
         if threads:

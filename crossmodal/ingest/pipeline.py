@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.indexes import every_index
 from crossmodal.core.ahead import CORES, MAX_BYTES, map_ahead
+from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import Document, Modality, Precision, Vectors
-from crossmodal.encoders import registry
+from crossmodal.core.types import Document, Modality, Vectors
+from crossmodal.encoders import engine_choice
+from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
 from crossmodal.images.prepare import Prepared, prepare
 from crossmodal.index.follow import follow_store
@@ -25,6 +29,8 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.ingest.commit import commit
 from crossmodal.ingest.job import Done, Pending
 from crossmodal.store.sqlite import DocumentStore, NewDocument
+
+log = logging.getLogger(__name__)
 
 MAX_DECODERS = 8
 """Most threads that decode pictures; one of 12 megapixels takes about 100 MB while it is decoded."""
@@ -68,7 +74,13 @@ class Pipeline:
     """
 
     def __init__(
-        self, collection: Collection, *, batch_size: int = 32, threads: int = 0, precision: Precision = "fp32"
+        self,
+        collection: Collection,
+        *,
+        batch_size: int = 32,
+        threads: int = 0,
+        engine: EngineRequest = AUTOMATIC,
+        say: Say = log.warning,
     ) -> None:
         """Stores the arguments; nothing is opened or loaded yet.
 
@@ -76,10 +88,11 @@ class Pipeline:
             collection: The collection; its store is created if it does not exist.
             batch_size: Pictures that are encoded and committed together.
             threads: Threads of the encoder; 0 for all cores.
-            precision: Arithmetic of the encoder.
+            engine: How the encoder runs.
+            say: Called with messages about the choice of the engine, and about a conversion of the model.
         """
         self._collection, self._batch_size = collection, batch_size
-        self._threads, self._precision = threads, precision
+        self._threads, self._engine, self._say = threads, engine, say
         self._opened = ExitStack()
         self._store: DocumentStore | None = None
         self._indexes: list[StoreReplica[Any]] = []
@@ -178,7 +191,9 @@ class Pipeline:
             self._encoders.clear()
             # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            loaded = registry.load(self._collection.model, (modality,), self._threads or None, self._precision)
+            collection = self._collection
+            engine_choice.prepare(collection.model, self._engine, collection.made_with, self._say)
+            loaded = load_encoder(collection, (modality,), self._threads or None, self._engine, self._say)
             self._encoders[modality] = loaded
         return self._encoders[modality]
 

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.errors import InputError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Precision, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.weights import check_unchanged, sha256
 from crossmodal.lexical.model import (
     BY_VECTOR,
@@ -69,9 +70,9 @@ def load(
     spec: ModelSpec,
     towers: tuple[Modality, ...] = MODALITIES,
     threads: int | None = None,
-    precision: Precision = "fp32",
+    engine: Engine = TORCH,
 ) -> SparseEncoder:
-    """The dense encoder of a spec made by `resolve`, in float32; `load_model` returns the sparse model.
+    """The dense encoder of a spec made by `resolve`, `load_model` returns the sparse model.
 
     Raises:
         StateError: The folder or its dense encoder has changed.
@@ -81,7 +82,7 @@ def load(
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     assert spec.base is not None
     config, _ = read_config(Path(spec.weights))
-    return SparseEncoder(spec, registry.load(spec.base, towers, threads), config.query in BY_VECTOR)
+    return SparseEncoder(spec, registry.load(spec.base, towers, threads, engine), config.query in BY_VECTOR)
 
 
 def load_model(spec: ModelSpec) -> SparseModel:

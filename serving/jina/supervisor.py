@@ -105,7 +105,7 @@ def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read
         "parallel": settings.parallel,
         "shards": settings.shards,
         "threads": settings.threads,
-        "precision": settings.precision,
+        "engine": str(settings.engine),
         "read_paths": read_paths,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
         "service": "",
@@ -124,7 +124,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
     Args:
         kind: Whether the Flow indexes or answers queries.
         collection: The collection of the Flow.
-        settings: Host, port (gRPC is on the next one), replicas, shards, threads, precision, time limit.
+        settings: Host, port (gRPC is on the next one), replicas, shards, threads, engine, time limit.
         read_paths: Whether requests may give pictures by path; only for the private Flow of an indexing job.
 
     Raises:

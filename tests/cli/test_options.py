@@ -19,7 +19,7 @@ from cli.shim import main as app
 from cli.wording import in_commands
 
 VALUES = {
-    "columns": "image=a", "precision": "bf16", "metric": "euclidean", "through": "flow", "also": "a=http://b",
+    "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
     "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
 }  # fmt: skip
 """A valid value of each option that does not take 3."""

@@ -12,7 +12,7 @@ from PIL import Image
 from cli.query import METRICS
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
-from crossmodal.encoders import backbone, photos, registry
+from crossmodal.encoders import backbone, backbone_features, photos, registry
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_model import load_folder
 from crossmodal.encoders.pixels import to_tensor
@@ -139,7 +139,7 @@ def test_the_last_features_are_timms_own() -> None:
 def test_the_features_of_a_layer_are_its_mean_over_the_map() -> None:
     encoder = backbone.load(backbone.resolve(f"{TINY}:layer2/random"))
     found: list[torch.Tensor] = []
-    encoder._model.layer2.register_forward_hook(lambda _, __, output: found.append(output))
+    encoder.model.layer2.register_forward_hook(lambda _, __, output: found.append(output))
     vectors = encoder.encode_images(pixels(2))
     expected = found[0].mean((2, 3)).numpy()
     np.testing.assert_allclose(vectors, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
@@ -155,12 +155,12 @@ def test_pooling() -> None:
     first = types_of(output_fmt="NCHW")
     last = types_of(output_fmt="NHWC")
     features = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).view(2, 3, 4, 5)
-    assert backbone._pooled(first, features).shape == (2, 3)
-    assert torch.equal(backbone._pooled(last, features.permute(0, 2, 3, 1)), features.mean((2, 3)))
-    assert torch.equal(backbone._pooled(first, features[0]), features[0].mean(1))
+    assert backbone_features._pooled(first, features).shape == (2, 3)
+    assert torch.equal(backbone_features._pooled(last, features.permute(0, 2, 3, 1)), features.mean((2, 3)))
+    assert torch.equal(backbone_features._pooled(first, features[0]), features[0].mean(1))
     for odd in (features[0, 0, 0], (features, features)):
         with pytest.raises(InputError, match="not a vector, map or token sequence"):
-            backbone._pooled(first, odd)
+            backbone_features._pooled(first, odd)
 
 
 def types_of(output_fmt: str) -> torch.nn.Module:
@@ -201,7 +201,7 @@ def test_a_local_checkpoint_of_any_number_of_classes(tmp_path: Path, ending: str
     save_file(state, file) if ending == ".safetensors" else torch.save({"state_dict": state}, file)
     spec = backbone.resolve(f"{TINY}/{file}")
     assert spec.weights == f"{TINY}/{file}"
-    loaded = backbone.load(spec)._model.state_dict()
+    loaded = backbone.load(spec).model.state_dict()
     assert loaded
     for name, value in loaded.items():
         assert torch.equal(value, state[name])
@@ -299,7 +299,7 @@ def test_the_checkpoint_of_an_installed_package(installed: Path, lite: torch.nn.
     assert (spec.preprocessing.mean[0] * 255, spec.preprocessing.std[0] * 255) == pytest.approx((127, 128))
     assert backbone.fetch("tf_efficientnet_lite0/package") == [installed]
     assert backbone.weights_hash(spec.weights) == spec.weights_hash
-    loaded = backbone.load(spec)._model.state_dict()
+    loaded = backbone.load(spec).model.state_dict()
     assert all(torch.equal(value, lite.state_dict()[name]) for name, value in loaded.items())
     by_path = backbone.resolve(f"tf_efficientnet_lite0:blocks.2/{installed}")
     assert (by_path.weights_hash, by_path.preprocessing) == (spec.weights_hash, spec.preprocessing)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from architectures import add_architectures
 
+from crossmodal.core.engine import Engine
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Pixels
 from crossmodal.encoders import clip, clip_text, registry
@@ -321,7 +322,7 @@ def test_the_bundled_folder_is_whole() -> None:
 
 
 def test_bf16_gives_almost_the_same_vectors(encoder: ClipEncoder) -> None:
-    rough = registry.load(resolve("scenes"), precision="bf16")
+    rough = registry.load(resolve("scenes"), engine=Engine("torch", "cpu", "bf16"))
     texts = captions(make_scene("test", 0), Random(0))
     exact, found = (np.concatenate([e.encode_images(pixels(3)), e.encode_texts(texts)]) for e in (encoder, rough))
     assert found.dtype == np.float32
@@ -331,8 +332,8 @@ def test_bf16_gives_almost_the_same_vectors(encoder: ClipEncoder) -> None:
 
 
 def test_another_family_has_no_bf16() -> None:
-    with pytest.raises(InputError, match="--precision bf16 is for clip, timm test_resnet/random"):
-        registry.load(registry.resolve("timm", "test_resnet/random"), ("image",), precision="bf16")
+    with pytest.raises(InputError, match="--precision bf16 with torch is for clip, not for timm test_resnet/random"):
+        registry.load(registry.resolve("timm", "test_resnet/random"), ("image",), engine=Engine("torch", "cpu", "bf16"))
 
 
 def test_a_bug_in_building_a_model_is_not_blamed_on_the_weights(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from crossmodal.core.engine import Engine
 from crossmodal.core.errors import InputError
 from crossmodal.core.families import FAMILIES
 from crossmodal.core.types import ModelSpec, Preprocessing
@@ -113,8 +114,8 @@ def test_a_sparse_model_has_the_modalities_of_its_encoder() -> None:
 
 
 def test_bf16_is_refused_by_a_family_that_does_not_declare_it() -> None:
-    with pytest.raises(InputError, match=r"--precision bf16 is for clip, vse scenes .* supports fp32 only"):
-        registry.load(registry.resolve("vse", "scenes"), precision="bf16")
+    with pytest.raises(InputError, match=r"--precision bf16 with torch is for clip, not for vse scenes"):
+        registry.load(registry.resolve("vse", "scenes"), engine=Engine("torch", "cpu", "bf16"))
 
 
 def test_the_bundled_weights_resolve() -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from crossmodal.core.engine import Engine
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import photos, registry
-from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotosEncoder, foreign_note
+from crossmodal.encoders.network_encoder import NetworkEncoder
+from crossmodal.encoders.photos import BUNDLED_FOLDER, foreign_note
 from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.images.geometry import fit
@@ -37,9 +39,9 @@ def spec() -> ModelSpec:
 
 
 @pytest.fixture(scope="module")
-def encoder(spec: ModelSpec) -> PhotosEncoder:
+def encoder(spec: ModelSpec) -> NetworkEncoder:
     found = registry.load(spec)
-    assert isinstance(found, PhotosEncoder)
+    assert isinstance(found, NetworkEncoder)
     return found
 
 
@@ -86,12 +88,20 @@ assert sys.modules["openvino_telemetry"] is None
 
 def test_the_folder_is_whole_and_small() -> None:
     names = {path.name for path in BUNDLED_FOLDER.iterdir()}
-    assert {"photos_config.json", "model.safetensors", "vocab.txt", "training.json", "MODEL_CARD.md"} == names
+    assert {
+        "photos_config.json",
+        "model.safetensors",
+        "vocab.txt",
+        "training.json",
+        "MODEL_CARD.md",
+        "int8.npz",
+        "int8.json",
+    } == names
     assert sum(path.stat().st_size for path in BUNDLED_FOLDER.iterdir()) <= 45e6
     assert registry.fetch("clip", "photos") == photos.files(BUNDLED_FOLDER)
 
 
-def test_vectors_have_length_1_and_a_batch_equals_singles(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+def test_vectors_have_length_1_and_a_batch_equals_singles(encoder: NetworkEncoder, spec: ModelSpec) -> None:
     pixels = pictures(spec)
     for together, single in (
         (encoder.encode_images(pixels), [encoder.encode_images(pixels[i : i + 1]) for i in range(len(pixels))]),
@@ -102,7 +112,7 @@ def test_vectors_have_length_1_and_a_batch_equals_singles(encoder: PhotosEncoder
         assert np.allclose(together, np.concatenate(single), atol=2e-5)
 
 
-def test_vectors_stay_what_they_are(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+def test_vectors_stay_what_they_are(encoder: NetworkEncoder, spec: ModelSpec) -> None:
     image, text = encoder.encode_images(pictures(spec)[:1])[0], encoder.encode_texts(TEXTS[:1])[0]
     places = [0, 1, 2, 3, 256, 257, 416, 417]
     assert np.allclose(image[places], [-0.0199, -0.0290, -0.0119, -0.0302, -0.3898, 0.0935, 0.1109, -0.0634], atol=2e-3)
@@ -111,24 +121,24 @@ def test_vectors_stay_what_they_are(encoder: PhotosEncoder, spec: ModelSpec) -> 
     assert not text[416:].any()
 
 
-def test_nothing_gives_no_rows(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+def test_nothing_gives_no_rows(encoder: NetworkEncoder, spec: ModelSpec) -> None:
     assert encoder.encode_texts([]).shape == (0, spec.dim)
     assert encoder.encode_images(np.empty((0, 224, 224, 3), np.uint8)).shape == (0, spec.dim)
 
 
-def test_pixels_of_another_size_are_refused(encoder: PhotosEncoder) -> None:
+def test_pixels_of_another_size_are_refused(encoder: NetworkEncoder) -> None:
     with pytest.raises(ValueError, match="224"):
         encoder.encode_images(np.zeros((1, 96, 96, 3), np.uint8))
 
 
-def test_the_towers_can_be_loaded_apart(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+def test_the_towers_can_be_loaded_apart(encoder: NetworkEncoder, spec: ModelSpec) -> None:
     texts = registry.load(spec, ("text",))
     images = registry.load(spec, ("image",))
     assert np.array_equal(texts.encode_texts(TEXTS[:2]), encoder.encode_texts(TEXTS[:2]))
     assert np.allclose(images.encode_images(pictures(spec)), encoder.encode_images(pictures(spec)), atol=1e-6)
 
 
-def test_openvino_computes_what_torch_does(encoder: PhotosEncoder, spec: ModelSpec) -> None:
+def test_openvino_computes_what_torch_does(encoder: NetworkEncoder, spec: ModelSpec) -> None:
     trained = PhotosTorchEncoder(spec, BUNDLED_FOLDER, ("image", "text"), None)
     for ours, theirs in (
         (encoder.encode_images(pictures(spec)), trained.encode_images(pictures(spec))),
@@ -149,8 +159,8 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(tmp_path: Path)
         registry.load(registry.resolve("clip", str(folder)))
 
 
-def test_bf16_gives_almost_the_same_vectors(encoder: PhotosEncoder, spec: ModelSpec) -> None:
-    rough = registry.load(spec, precision="bf16")
+def test_bf16_gives_almost_the_same_vectors(encoder: NetworkEncoder, spec: ModelSpec) -> None:
+    rough = registry.load(spec, engine=Engine("torch", "cpu", "bf16"))
     exact, found = (np.concatenate([e.encode_images(pictures(spec)), e.encode_texts(TEXTS)]) for e in (encoder, rough))
     assert (exact * found).sum(axis=1).min() > 0.98
 
@@ -167,7 +177,7 @@ def test_words_the_vocabulary_cannot_spell_are_named() -> None:
     assert tokenizer.known_share(["1 !"]) == 1
 
 
-def test_a_folder_of_the_same_kind_is_loaded_by_its_path(tmp_path: Path, encoder: PhotosEncoder) -> None:
+def test_a_folder_of_the_same_kind_is_loaded_by_its_path(tmp_path: Path, encoder: NetworkEncoder) -> None:
     folder = Path(shutil.copytree(BUNDLED_FOLDER, tmp_path / "mine"))
     spec = registry.resolve("clip", str(folder))
     assert spec.weights == str(folder)

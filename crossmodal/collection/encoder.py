@@ -1,0 +1,39 @@
+"""Loads the encoder of a collection, in the precision of its vectors."""
+
+from __future__ import annotations
+
+import logging
+
+from crossmodal.collection.collection import Collection
+from crossmodal.core.engine import AUTOMATIC, Engine, EngineRequest
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Modality
+from crossmodal.encoders import engine_choice, registry
+from crossmodal.encoders.engine_choice import Say
+
+log = logging.getLogger(__name__)
+
+
+def load_encoder(
+    collection: Collection,
+    towers: tuple[Modality, ...],
+    threads: int | None = None,
+    request: EngineRequest = AUTOMATIC,
+    say: Say = log.warning,
+) -> Encoder:
+    """The encoder for a collection with only these towers, by the engine that `engine_of` returns.
+
+    Raises:
+        InputError: As `engine_choice.choose`.
+        StateError: The weights have changed since the collection was made.
+    """
+    return registry.load(collection.model, towers, threads, engine_of(collection, request, say))
+
+
+def engine_of(collection: Collection, request: EngineRequest = AUTOMATIC, say: Say = log.warning) -> Engine:
+    """The engine of a collection's encoder on this machine; see `engine_choice.choose`.
+
+    Raises:
+        InputError: As `engine_choice.choose`.
+    """
+    return engine_choice.choose(collection.model, request, collection.made_with, say)

@@ -1,0 +1,228 @@
+"""Converts models for OpenVINO, once per model and precision, and compares them with float32 in torch.
+
+The result is a folder in the cache, which `converted` loads without torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crossmodal.core.engine import TORCH, Precision
+from crossmodal.core.files import write_atomically
+from crossmodal.core.os_errors import reason
+from crossmodal.core.resources import data_folder
+from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing
+from crossmodal.encoders import converted, registry
+from crossmodal.encoders.converted import Converted
+from crossmodal.encoders.network_encoder import IMAGE_GROUP, NetworkEncoder, Tokens, token_groups
+from crossmodal.encoders.weights import sha256
+from crossmodal.engines.agreement import Agreement, agreement
+
+if TYPE_CHECKING:
+    from crossmodal.core.protocols import Encoder
+    from crossmodal.engines.openvino_offline import openvino
+    from crossmodal.engines.quantization import Range
+
+log = logging.getLogger(__name__)
+
+N_IMAGES, N_TEXTS = 64, 256
+"""Pictures and texts of the toy data that are compared; the activations of the others give the ranges for int8."""
+
+
+def ensure(spec: ModelSpec, precision: Precision, say: Callable[[str], None]) -> Converted | None:
+    """The manifest of a converted model, which is converted first if it is not in the cache.
+
+    A model that can't be converted gets a manifest with the reason, so that it is tried only once.
+
+    Args:
+        spec: The model; not the `photos` weights, which need no conversion.
+        precision: fp32 or int8.
+        say: Called with messages about the progress.
+
+    Returns:
+        The manifest, or None if the cache can't be written to.
+
+    Raises:
+        InputError, StateError: The weights are damaged, missing or have changed.
+    """
+    found = converted.find(spec, precision)
+    if found is not None:
+        return found[1]
+    folder = converted.folder_in_cache(spec, precision)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(mkdtemp(dir=folder.parent, prefix=".part-"))
+    except OSError as error:
+        say(f"{spec} is not converted for OpenVINO, since the cache can't be written: {reason(error, folder.parent)}")
+        return None
+    try:
+        say(f"converting {spec} to {precision} for OpenVINO, once")
+        manifest = write(spec, precision, scratch)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    except OSError as error:
+        say(f"{spec} could not be converted for OpenVINO: {reason(error, folder)}")
+        return None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    say(manifest.failure or f"converted: {manifest.agreement}")
+    return manifest
+
+
+def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
+    """Converts a model into an existing folder.
+
+    Raises:
+        OSError: A file can't be written.
+        InputError, StateError: The weights are damaged, missing or have changed.
+    """
+    from crossmodal.engines.converter import from_torch
+    from crossmodal.engines.openvino_cpu import CompiledNetwork
+    from crossmodal.engines.quantization import quantize
+
+    module = registry.module_of(registry.family_of(spec.family))
+    reference = registry.load(spec, spec.modalities, None, TORCH)
+    tokens = module.tokens(spec) if "text" in spec.modalities else None
+    try:
+        networks = {tower: from_torch(*found) for tower, found in module.networks(spec).items()}
+        if precision == "int8":
+            for tower, ranges in quantizable(networks, spec.preprocessing, tokens).items():
+                quantize(networks[tower], ranges)
+    except Exception as error:  # the converter raises exceptions of many types
+        log.debug("conversion failed", exc_info=True)
+        failure = f"{spec} can't be converted for OpenVINO and runs in torch: {' '.join(str(error).split())[:200]}"
+        return _finished(spec, precision, folder, reference, None, failure)
+    for tower, network in networks.items():
+        _save(network, folder / f"{tower}.xml", precision)
+    paths = {tower: folder / f"{tower}.xml" for tower in networks}
+    encoder = NetworkEncoder(spec, {t: CompiledNetwork(path, None) for t, path in paths.items()}, tokens)
+    found = compared(encoder, reference)
+    failure = "" if found.is_close else f"{spec} is not used in {precision}: {found}"
+    return _finished(spec, precision, folder, reference, found, failure)
+
+
+def compared(encoder: Encoder, reference: Encoder) -> Agreement:
+    """The agreement of an encoder with the reference on the probe set: pictures and texts of the toy data."""
+    images, _ = _pictures(encoder.spec.preprocessing)
+    pictures = (encoder.encode_images(images), reference.encode_images(images))
+    if "text" not in encoder.spec.modalities:
+        return agreement(pictures, None)
+    texts, _ = _texts()
+    return agreement(pictures, (encoder.encode_texts(texts), reference.encode_texts(texts)))
+
+
+def quantizable(
+    networks: Mapping[Modality, openvino.Model], preprocessing: Preprocessing, tokens: Tokens | None
+) -> dict[Modality, dict[str, Range]]:
+    """The ranges of the operations of each network to quantize, from pictures and texts of the toy data."""
+    from crossmodal.engines.quantization import chosen
+
+    batches: dict[Modality, Iterator[list[Any]]] = {"image": _image_batches(_pictures(preprocessing)[1])}
+    if tokens is not None:
+        batches["text"] = _text_batches(tokens, _texts()[1])
+    return {tower: chosen(network, batches[tower]) for tower, network in networks.items()}
+
+
+def _image_batches(images: Pixels) -> Iterator[list[Any]]:
+    for start in range(0, len(images), IMAGE_GROUP):
+        yield [images[start : start + IMAGE_GROUP]]
+
+
+def _text_batches(tokens: Tokens, texts: list[str]) -> Iterator[list[Any]]:
+    for _, ids in token_groups(tokens, texts):
+        yield [ids.astype(np.int32)]
+
+
+def _save(network: openvino.Model, path: Path, precision: Precision) -> None:
+    from crossmodal.engines.openvino_offline import openvino
+
+    openvino.save_model(network, path, compress_to_fp16=precision == "int8")
+
+
+def quantize_photos(folder: Path, weights: str) -> Agreement:
+    """Writes the ranges for int8, and the agreement of the quantized model, into a folder of `photos` weights.
+
+    Args:
+        folder: The folder, with its weights.
+        weights: The name of the weights, or the path of the folder.
+
+    Returns:
+        The agreement of the whole model; that of its features is written, too.
+
+    Raises:
+        OSError: A file can't be written.
+        InputError: The weights are damaged.
+    """
+    from crossmodal.encoders import photos
+    from crossmodal.encoders.photo_graph import image_network, text_network
+    from crossmodal.engines.quantization import write_ranges
+
+    stored, shape = photos.StoredWeights(folder), photos.read_shape(folder)
+    networks: dict[Modality, openvino.Model] = {
+        "image": image_network(stored, shape),
+        "text": text_network(stored, shape),
+    }
+    ranges = quantizable(networks, shape.preprocessing, photos.tokens_in(folder))
+    write_ranges(folder / photos.INT8_NAME, {**ranges["image"], **ranges["text"]})
+    specs = [registry.resolve(family, weights) for family in ("clip", "timm")]
+    found = {spec.family: _photos_agreement(spec, folder) for spec in specs}
+    manifest = {"weights_hash": specs[0].weights_hash, "agreement": {name: asdict(of) for name, of in found.items()}}
+    write_atomically(folder / photos.INT8_MANIFEST, json.dumps(manifest, indent=1).encode())
+    return found["clip"]
+
+
+def _photos_agreement(spec: ModelSpec, folder: Path) -> Agreement:
+    from crossmodal.encoders import photos
+
+    int8, fp32 = (photos.load(spec, folder, spec.modalities, None, precision) for precision in ("int8", "fp32"))
+    return compared(int8, fp32)
+
+
+def _finished(
+    spec: ModelSpec, precision: Precision, folder: Path, reference: Encoder, found: Agreement | None, failure: str
+) -> Converted:
+    manifest = Converted(
+        spec.weights_hash,
+        precision,
+        {} if failure else {path.name: sha256(path) for path in sorted(folder.iterdir())},
+        getattr(reference, "logit_scale", None),
+        getattr(reference, "logit_bias", None),
+        found,
+        failure,
+    )
+    if failure:
+        for path in folder.iterdir():
+            path.unlink()
+    (folder / converted.MANIFEST).write_bytes(manifest.to_bytes())
+    return manifest
+
+
+def _pictures(preprocessing: Preprocessing) -> tuple[Pixels, Pixels]:
+    """The pictures of the toy data at the model's input size: `N_IMAGES`, and the others with their mirror images."""
+    from crossmodal.images.prepare import prepare
+
+    files = sorted((data_folder("toy-data") / "images").iterdir())
+    pixels = np.stack([prepare(file.read_bytes(), preprocessing, with_thumbnail=False).pixels for file in files])
+    # Names sort pictures of one source together, so the chosen ones are spread over all.
+    is_probe = np.diff(np.arange(len(files)) * N_IMAGES // len(files), prepend=-1) > 0
+    others = pixels[~is_probe]
+    return pixels[is_probe], np.concatenate([others, others[:, :, ::-1]])
+
+
+def _texts() -> tuple[list[str], list[str]]:
+    """The captions of the toy data: `N_TEXTS` of them, spread over all, and the others."""
+    with (data_folder("toy-data") / "captions.txt").open(encoding="utf8", newline="") as file:
+        captions = [row["caption"] for row in csv.DictReader(file)]
+    is_probe = np.diff(np.arange(len(captions)) * N_TEXTS // len(captions), prepend=-1) > 0
+    chosen, others = ([c for c, yes in zip(captions, is_probe, strict=True) if yes == which] for which in (True, False))
+    return chosen, others
