@@ -1,0 +1,106 @@
+"""Measures encoders by OpenVINO in int8 and fp32 against torch in fp32, on the CPU.
+
+    python benchmarks/engines.py --images FOLDER [-n 128] [--rounds 5] [--json PATH]
+
+The engines take turns on the same pictures and texts, and each figure is a median over the rounds. `int8_over_torch_cnn`
+is the ratio of images per second for the image tower of the `photos` weights, `int8_over_torch_vit` that of ViT-B-32 with
+random weights; `fp32_over_torch_...` likewise. `text_time_int8_over_torch_...` is the ratio of the times for one text.
+`cosine_...` is the mean cosine of the int8 vectors to torch's. ViT-B-32 is converted first unless it is in the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from common import write_figures
+
+from crossmodal.core.engine import TORCH, Engine, EngineRequest, MadeWith
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Pixels
+from crossmodal.encoders import engine_choice, registry
+from crossmodal.images.decode import EXTENSIONS
+from crossmodal.images.prepare import prepare
+
+MODELS = {"cnn": "photos", "vit": "ViT-B-32/random"}
+ENGINES = {"torch": TORCH, "fp32": Engine("openvino"), "int8": Engine("openvino", precision="int8")}
+N_TEXTS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="a folder of pictures, searched recursively")
+    parser.add_argument("-n", type=int, default=128, help="number of pictures")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    figures: dict[str, float] = {}
+    for kind, weights in MODELS.items():
+        measured = compared(weights, arguments.images, arguments.n, arguments.rounds)
+        figures |= {name.replace("MODEL", kind): value for name, value in measured.items()}
+    write_figures(arguments.json, figures)
+
+
+def compared(weights: str, folder: Path, n: int, rounds: int) -> dict[str, float]:
+    """The figures of one model."""
+    spec = registry.resolve("clip", weights)
+    for engine in (ENGINES["fp32"], ENGINES["int8"]):
+        engine_choice.prepare(spec, EngineRequest(), MadeWith(engine.precision), print)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)[:n]
+    prepared = (prepare(path.read_bytes(), spec.preprocessing, with_thumbnail=False) for path in files)
+    pixels = np.stack([picture.pixels for picture in prepared])
+    encoders = {name: registry.load(spec, engine=engine) for name, engine in ENGINES.items()}
+    images: dict[str, list[float]] = {name: [] for name in encoders}
+    texts: dict[str, list[float]] = {name: [] for name in encoders}
+    vectors = {}
+    for number in range(rounds + 1):  # the first warms up
+        for name, encoder in encoders.items():
+            start = time.perf_counter()
+            vectors[name] = encode(encoder, pixels)
+            rate = len(pixels) / (time.perf_counter() - start)
+            spent = statistics.median(text_times(encoder, number))
+            if number:
+                images[name].append(rate)
+                texts[name].append(spent)
+    ratio = ratios(images, lambda engine, torch: engine / torch)
+    text_ratio = ratios(texts, lambda engine, torch: engine / torch)
+    return {
+        "int8_over_torch_MODEL": ratio["int8"],
+        "fp32_over_torch_MODEL": ratio["fp32"],
+        "text_time_int8_over_torch_MODEL": text_ratio["int8"],
+        "cosine_MODEL": float(np.mean(np.sum(vectors["int8"] * vectors["torch"], axis=1))),
+        **{f"{name}_images_per_s_MODEL": statistics.median(rates) for name, rates in images.items()},
+        **{f"{name}_text_ms_MODEL": statistics.median(times) * 1e3 for name, times in texts.items()},
+    }
+
+
+def encode(encoder: Encoder, pixels: Pixels) -> np.ndarray:
+    """The vectors of pictures, encoded 32 at a time as the index Flow does."""
+    return np.concatenate([encoder.encode_images(pixels[i : i + 32]) for i in range(0, len(pixels), 32)])
+
+
+def text_times(encoder: Encoder, number: int) -> list[float]:
+    """Seconds for each of several texts."""
+    times = []
+    for text in range(N_TEXTS):
+        start = time.perf_counter()
+        encoder.encode_texts([f"{number} dogs and {text} people running on wet grass under a grey sky"])
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def ratios(measured: dict[str, list[float]], of: Callable[[float, float], float]) -> dict[str, float]:
+    """The median over the rounds of each engine's ratio to torch."""
+    return {
+        name: statistics.median(map(of, values, measured["torch"]))
+        for name, values in measured.items()
+        if name != "torch"
+    }
+
+
+if __name__ == "__main__":
+    main()
