@@ -2,10 +2,11 @@
 
     python benchmarks/engines.py --images FOLDER [-n 128] [--rounds 5] [--json PATH]
 
-The engines take turns on the same pictures and texts, and each figure is a median over the rounds. `int8_over_torch_cnn`
-is the ratio of images per second for the image tower of the `photos` weights, `int8_over_torch_vit` that of ViT-B-32 with
-random weights; `fp32_over_torch_...` likewise. `text_time_int8_over_torch_...` is the ratio of the times for one text.
-`cosine_...` is the mean cosine of the int8 vectors to torch's. ViT-B-32 is converted first unless it is in the cache.
+The engines take turns on the same pictures and texts, and each figure is a median over the rounds.
+`int8_over_torch_cnn` is the ratio of images per second for the image tower of the `photos` weights,
+`int8_over_torch_vit` that of ViT-B-32 with random weights; `fp32_over_torch_...` likewise.
+`text_time_int8_over_torch_...` is the ratio of the times for one text. `cosine_...` is the mean cosine of the int8
+vectors to torch's. ViT-B-32 is converted first unless it is in the cache.
 """
 
 from __future__ import annotations

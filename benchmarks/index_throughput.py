@@ -1,11 +1,11 @@
 """Measures the images per second of the index Flow, from JPEG files to a committed index, and of the encoder alone.
 
     python benchmarks/index_throughput.py --images FOLDER [-n 1000] [--weights ViT-B-32/random]
-        [--beside photos] [--precision fp32 bf16] [--json PATH]
+        [--beside photos] [--precision fp32 int8] [--json PATH]
     python benchmarks/index_throughput.py --local --images FOLDER [-n 1000] [--megapixels 12] [--json PATH]
 
 All measurements use the same number of threads and alternate because machines are noisy: encoder, Flow, encoder. The
-encoder alone works on batches that are ready in memory. Names of bf16 figures end in `_bf16`.
+encoder alone works on batches that are ready in memory. Names of int8 figures end in `_int8`.
 
 `--beside` also measures a second model in fp32, alternating with the first, and prints its ratios to the first: of the
 speed of the encoders (`photos_over_vitb32`) and of the index Flows (`photos_over_vitb32_flow`), of the time of a text
@@ -34,7 +34,8 @@ from pathlib import Path
 
 from common import ROOT, PeakMemory, in_own_process, write_figures
 
-from crossmodal.core.types import Precision
+from crossmodal.core.engine import EngineRequest, MadeWith, Precision
+from crossmodal.core.protocols import Encoder
 
 BATCH = 32
 TEXT_QUERIES = 40
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--beside", metavar="WEIGHTS", help="also measure these weights of clip in the same run")
     parser.add_argument("--threads", type=int, default=2, help="threads of the encoder, in all measurements")
     parser.add_argument("--parallel", type=int, default=1, help="replicas of the encoder; they share the threads")
-    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "int8"])
     parser.add_argument("--local", action="store_true", help="measure `crossmodal index` instead")
     parser.add_argument("--megapixels", type=float, help="with --local: enlarge the pictures to this size")
     parser.add_argument("--json")
@@ -128,10 +129,12 @@ def plain_pipeline(files: list[Path], weights: str, threads: int) -> None:
     import numpy as np
 
     from crossmodal.core.ahead import CORES, map_ahead
-    from crossmodal.encoders import registry
+    from crossmodal.encoders import engine_choice, registry
     from crossmodal.images.prepare import prepare
 
-    encoder = registry.load(registry.resolve("clip", weights), ("image",), threads)
+    spec = registry.resolve("clip", weights)
+    made_with = engine_choice.precision_of_new(spec, EngineRequest(), print)
+    encoder = registry.load(spec, ("image",), threads, engine_choice.choose(spec, EngineRequest(), made_with, print))
 
     def pixels(path: Path) -> np.ndarray:
         return prepare(path.read_bytes(), encoder.spec.preprocessing, with_thumbnail=False).pixels
@@ -168,11 +171,8 @@ def load_and_query(weights: str, threads: int) -> tuple[float, float]:
     """Seconds for loading both towers after `import torch`, and the median seconds for encoding one text."""
     import torch  # noqa: F401
 
-    from crossmodal.encoders import registry
-
-    spec = registry.resolve("clip", weights)
     start = time.perf_counter()
-    encoder = registry.load(spec, threads=threads)
+    encoder = encoder_in("fp32", weights, threads)
     loaded = time.perf_counter() - start
     encoder.encode_texts(["a dog running on grass"])
     spent = []
@@ -181,6 +181,20 @@ def load_and_query(weights: str, threads: int) -> tuple[float, float]:
         encoder.encode_texts([f"{number} dogs running on grass"])
         spent.append(time.perf_counter() - start)
     return loaded, statistics.median(spent)
+
+
+def encoder_in(precision: Precision, weights: str, threads: int) -> Encoder:
+    """The encoder that a collection of this precision uses; it is converted first if necessary."""
+    from crossmodal.encoders import engine_choice, registry
+
+    spec, made_with = registry.resolve("clip", weights), MadeWith(precision)
+    engine_choice.prepare(spec, EngineRequest(), made_with, print)
+    return registry.load(spec, spec.modalities, threads, engine_choice.choose(spec, EngineRequest(), made_with, print))
+
+
+def prepared(precision: Precision, weights: str) -> None:
+    """Converts a model, in a process of its own because an encoder can't be returned from one."""
+    encoder_in(precision, weights, 1)
 
 
 def copy_distinct(folder: Path, target: Path, n: int) -> list[Path]:
@@ -201,11 +215,10 @@ def plain_loop(files: list[Path], weights: str, threads: int, precision: Precisi
     """Images per second of the encoder alone, on batches in memory."""
     import numpy as np
 
-    from crossmodal.encoders import registry
     from crossmodal.images.decode import decode
     from crossmodal.images.geometry import fit
 
-    encoder = registry.load(registry.resolve("clip", weights), ("image",), threads, precision)
+    encoder = encoder_in(precision, weights, threads)
     preprocessing = encoder.spec.preprocessing
     batches = [
         np.stack([fit(decode(path.read_bytes())[0], preprocessing) for path in files[i : i + BATCH]])
@@ -231,13 +244,13 @@ def index_flow(
     # Another process resolves the name, because this one must not run torch before it forks.
     prepare_jina()
     spec = in_own_process(registry.resolve, "clip", weights)
-    collection = Collection.create(workspace / "benchmark", spec)
+    in_own_process(prepared, precision, weights)
+    collection = Collection.create(workspace / "benchmark", spec, MadeWith(precision))
     settings = Settings(
         weights=weights,
         workspace=workspace,
         threads=max(1, arguments.threads // arguments.parallel),
         parallel=arguments.parallel,
-        precision=precision,
     )
     settings = replace(settings, port=reserve_port_pair())
     outcomes: list[str] = []
