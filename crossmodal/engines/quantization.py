@@ -33,7 +33,7 @@ ALPHA = 0.8
 0.9988 to float32 on average; with SmoothQuant's 0.5 it is 0.992, and without factors 0.9955."""
 
 ENOUGH, ENOUGH_ALONE = 0.997, 0.9997
-N_COMPARED = 8
+N_COMPARED = 4
 """Batches on which the outputs of a quantized network are compared with those in float32."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
+from crossmodal.encoders.conversion import quantize_photos
 from crossmodal.encoders.photo_model import save_folder
 from crossmodal.training.photos_run import FineTuning, PhotoRun
 from crossmodal.training.trainer import SETTINGS, History, Report, Trainer
@@ -92,6 +93,7 @@ def train(
     stages["fine_tuned"] = _last_measured(Trainer(recipe.epochs, report).resume(tuning, folder))
     stages["averaged"] = run.choose_average(tuning)
     save_folder(tuning.average, run.vocabulary, folder)
+    report(f"quantized to int8: {quantize_photos(folder, str(folder))}")
     summary = {"recipe": asdict(recipe), "pictures": len(run.batches), "dev": stages}
     (folder / SETTINGS).write_text(json.dumps(summary, indent=2) + "\n", "utf8")
     return stages

@@ -17,6 +17,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord, Preprocessing
 from crossmodal.encoders import registry
 from crossmodal.encoders.photo_towers import EfficientNetLite
+from crossmodal.engines import quantization
 from crossmodal.training import photos_run, photos_views
 from crossmodal.training.photos import PhotoTraining, train
 from crossmodal.training.photos_batches import Batch, Batches
@@ -44,6 +45,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ImageRecord
     monkeypatch.setattr(ClassWords, "read", lambda: words)
     monkeypatch.setattr(photos_views, "_compiled", compiled)
     monkeypatch.setattr(photos_run, "SHARES", (1.0,))
+    monkeypatch.setattr(quantization, "ENOUGH", 0.0)  # does not search for the operations to leave out
     made = []
     for number in range(5):
         pixels = np.random.default_rng(number).integers(0, 255, (32, 40, 3)).astype(np.uint8)
