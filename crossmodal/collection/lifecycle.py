@@ -15,9 +15,10 @@ from crossmodal.collection.picture_map import PictureMap, make_map, read_map
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.replica import StoreReplica
+from crossmodal.store.condition import Comparison, Condition, Field, Joined
 from crossmodal.store.locks import check_writable
 from crossmodal.store.sqlite import DocumentStore
-from crossmodal.store.where import Condition, parse
+from crossmodal.store.where import parse
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ def delete(
 def _at_or_below(uri: str) -> Condition:
     """A condition for the image of a file, or for all images in a folder; removing an image removes its captions."""
     path = os.path.realpath(os.path.expanduser(uri))
-    below = path.rstrip("/") + "/"
-    sql = "(uri IN (?, ?) OR substr(uri, 1, ?) = ?) AND (modality = 'image' OR image_id = '')"
-    return Condition(sql, (uri, path, len(below), below))
+    field = Field("uri")
+    is_there = (Comparison(field, "in", (uri, path)), Comparison(field, "starts with", (path.rstrip("/") + "/",)))
+    is_no_caption = (Comparison(Field("modality"), "=", ("image",)), Comparison(Field("image_id"), "=", ("",)))
+    return Joined("and", (Joined("or", is_there), Joined("or", is_no_caption)))
 
 
 def compact(collection: Collection) -> Compaction:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
+from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
 from crossmodal.store.records import (
     COLUMNS,
@@ -30,7 +31,7 @@ from crossmodal.store.records import (
     merged,
     tags_json,
 )
-from crossmodal.store.where import Condition
+from crossmodal.store.where_sqlite import sqlite_sql
 
 __all__ = ["DocumentStore", "NewDocument", "Outcome", "StoreChanges"]
 
@@ -278,14 +279,15 @@ class DocumentStore:
 
     def ids_where(self, condition: Condition) -> list[str]:
         """The ids of the documents for which a condition is true, in the order of their commits."""
-        rows = self.database.rows(f"SELECT id FROM documents WHERE {condition.sql} ORDER BY key", condition.values)
+        sql, values = sqlite_sql(condition)
+        rows = self.database.rows(f"SELECT id FROM documents WHERE {sql} ORDER BY key", values)
         return [row[0] for row in rows]
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
         """The keys (n,) of the documents of a modality for which a condition is true, rising."""
+        sql, values = sqlite_sql(condition)
         rows = self.database.rows(
-            f"SELECT key FROM documents WHERE modality = ? AND ({condition.sql}) ORDER BY key",
-            [modality, *condition.values],
+            f"SELECT key FROM documents WHERE modality = ? AND {sql} ORDER BY key", [modality, *values]
         )
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 

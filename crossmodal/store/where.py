@@ -1,4 +1,4 @@
-r"""A small language of conditions on documents, compiled to SQL in which all values of the user are bound.
+r"""A small language of conditions on documents, parsed into the tree of `crossmodal.store.condition`.
 
     tags.year >= 2020 and modality = 'image'
     tags.class in ('dog', "cat") and not (width < 200 or height < 200)
@@ -36,8 +36,6 @@ The meaning of a condition:
 - Strings are compared exactly and ordered by code point. `like` matches the whole string, with `%` for any number
   of characters and `_` for one; `contains` matches any part, with `%` and `_` as ordinary characters. Both ignore
   the case of A to Z only.
-
-The file is longer than 300 lines because the grammar, its parser and the SQL compiler change together.
 """
 
 from __future__ import annotations
@@ -45,25 +43,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, NoReturn
 
 from crossmodal.core.errors import InputError
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Not, Operator, Scalar
+
+__all__ = ["Condition", "parse"]
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 50
-
-Kind = Literal["number", "text", "boolean"]
 
 _COLUMNS: dict[str, Kind] = {
     "id": "text", "modality": "text", "uri": "text", "mime_type": "text", "text": "text",
     "width": "number", "height": "number", "image_id": "text",
 }  # fmt: skip
 _FIELDS = f"a field ({', '.join(_COLUMNS)}, filename, tags.NAME)"
-_JSON_TYPES: dict[Kind, str] = {"number": "'integer', 'real'", "text": "'text'", "boolean": "'true', 'false'"}
 _KINDS: dict[Kind, str] = {"number": "a number", "text": "a quoted string", "boolean": "true or false"}
-_EQUALITY = {"=": "=", "==": "=", "!=": "<>", "<>": "<>"}
-_ORDER = ("<", "<=", ">", ">=")
+_EQUALITY: dict[str, Operator] = {"=": "=", "==": "=", "!=": "<>", "<>": "<>"}
+_ORDER: dict[str, Operator] = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_SEARCHES: dict[str, Operator] = {"in": "in", "like": "like", "contains": "contains"}
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -76,34 +74,21 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r'\.("[^"]*"|\w+)')
 _UNQUOTABLE = re.compile(r"[\x00-\x1f\\]")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL ends a string in SQLite, which rejects surrogates
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A parsed condition.
-
-    `sql` is an expression over the columns of `documents`, in parentheses, with a `?` for each of `values` in order.
-    It is NULL if the condition is unknown.
-    """
-
-    sql: str
-    values: tuple[object, ...]
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no store accepts surrogates; NUL ends a string in SQLite
 
 
 def parse(text: str) -> Condition:
     """The condition of a text; the module's docstring has the grammar and the meaning.
 
-    >>> parse("width > 200 and modality = 'image'")
-    Condition(sql='(width > ? AND modality = ?)', values=(200, 'image'))
+    >>> parse("width > 200")
+    Comparison(field=Field(column='width', names=()), operator='>', values=(200,), negated=False)
 
     Raises:
         InputError: A syntax error, with its position; more than 2,000 characters; nested more than 50 deep.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
-    part = _Parser(text).whole()
-    return Condition(f"({part.sql})", part.values)
+    return _Parser(text).whole()
 
 
 class _Token(NamedTuple):
@@ -112,49 +97,9 @@ class _Token(NamedTuple):
     start: int
 
 
-class _Part(NamedTuple):
-    sql: str
-    values: tuple[object, ...]
-    height: int = 0  # symbols on the stack of SQLite's parser while it parses `sql`
-
-
-class _Field(NamedTuple):
-    column: str  # '' if it is a tag
-    path: str = ""  # JSON path of a tag
+class _TypedField(NamedTuple):
+    field: Field
     kinds: tuple[Kind, ...] = ("number", "text", "boolean")
-
-    def of_kind(self, kind: Kind) -> _Part:
-        """The field's value if it has that kind, else NULL."""
-        if self.column:
-            return _Part(self.column, ())
-        value = f"CASE WHEN json_type(tags, ?) IN ({_JSON_TYPES[kind]}) THEN json_extract(tags, ?) END"
-        return _valid(value, self.path, self.path)
-
-    def of_any_kind(self) -> _Part:
-        """The field's value, NULL if there is none."""
-        return _Part(self.column, ()) if self.column else _valid("json_extract(tags, ?)", self.path)
-
-
-def _valid(value: str, *paths: str) -> _Part:
-    # Without the check, one document with NaN in its tags would make the query fail for all documents.
-    return _Part(f"CASE WHEN json_valid(tags) THEN {value} END", paths)
-
-
-def _compare(field: _Field, sql: str, values: list[tuple[Kind, object]]) -> _Part:
-    """The SQL with the field, if it has the kind of the values, in place of `{}`."""
-    left = field.of_kind(values[0][0])
-    return _Part(sql.format(left.sql), (*left.values, *(value for _, value in values)))
-
-
-def _join(word: str, parts: list[_Part]) -> _Part:
-    """The parts joined by AND or OR, the deepest first.
-
-    SQLite's parser has a stack of 100, on which `x AND (` is three and `(` at the front is one.
-    """
-    parts = sorted(parts, key=lambda part: -part.height)
-    height = max(part.height + (2 if i else 0) for i, part in enumerate(parts))
-    values = tuple(value for part in parts for value in part.values)
-    return _Part(f" {word} ".join(part.sql for part in parts), values, height)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -174,25 +119,25 @@ class _Parser:
         self._index = 0
         self._nesting = 0
 
-    def whole(self) -> _Part:
-        part = self._condition()
+    def whole(self) -> Condition:
+        condition = self._condition()
         if self._now.kind != "end":
             self._fail("and, or, or the end")
-        return part
+        return condition
 
-    def _condition(self) -> _Part:
+    def _condition(self) -> Condition:
         return self._joined("or", self._both)
 
-    def _both(self) -> _Part:
+    def _both(self) -> Condition:
         return self._joined("and", self._term)
 
-    def _joined(self, word: str, operand: Callable[[], _Part]) -> _Part:
+    def _joined(self, word: Literal["and", "or"], operand: Callable[[], Condition]) -> Condition:
         parts = [operand()]
         while self._take(word):
             parts.append(operand())
-        return _join(word.upper(), parts)
+        return Joined(word, tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _term(self) -> _Part:
+    def _term(self) -> Condition:
         start = self._now.start
         if not (opening := self._take("not", "(")):
             return self._comparison()
@@ -200,86 +145,78 @@ class _Parser:
         if self._nesting > MAX_NESTING:
             raise _error(start, f"`not` and parentheses are nested more than {MAX_NESTING} deep")
         if opening == "not":
-            part = self._term()
-            sql = f"NOT {part.sql}"
+            condition: Condition = Not(self._term())
         else:
-            part = self._condition()
+            condition = self._condition()
             self._need(")")
-            sql = f"({part.sql})"
         self._nesting -= 1
-        return _Part(sql, part.values, part.height + 1)
+        return condition
 
-    def _comparison(self) -> _Part:
-        field = self._field()
+    def _comparison(self) -> Condition:
+        field, kinds = self._field()
         if self._take("is"):
-            negation = self._negation()
+            is_negated = self._negation()
             self._need("null")
-            value = field.of_any_kind()
-            return _Part(f"{value.sql} IS {negation}NULL", value.values)
+            return IsNull(field, is_negated)
         if operator := self._take(*_EQUALITY):
-            return _compare(field, f"{{}} {_EQUALITY[operator]} ?", [self._value(*field.kinds)])
+            return Comparison(field, _EQUALITY[operator], (self._value(*kinds)[1],))
         if operator := self._take(*_ORDER):
-            ordered = [kind for kind in field.kinds if kind != "boolean"]
-            return _compare(field, f"{{}} {operator} ?", [self._value(*ordered)])
-        return self._search(field)
+            ordered = [kind for kind in kinds if kind != "boolean"]
+            return Comparison(field, _ORDER[operator], (self._value(*ordered)[1],))
+        return self._search(field, kinds)
 
-    def _search(self, field: _Field) -> _Part:
-        negation = self._negation()
-        words = ("in", "like", "contains") if "text" in field.kinds else ("in",)
-        word = self._take(*words)
-        if word == "in":
-            values = self._list(field)
-            return _compare(field, f"{{}} {negation}IN ({', '.join('?' * len(values))})", values)
-        if word == "like":
-            return _compare(field, f"{{}} {negation}LIKE ?", [self._value("text")])
-        if word == "contains":
-            comparison = "= 0" if negation else "> 0"
-            return _compare(field, f"instr(lower({{}}), lower(?)) {comparison}", [self._value("text")])
-        self._fail(", ".join(words if negation else (*_EQUALITY, *_ORDER, "is", "not", *words)))
+    def _search(self, field: Field, kinds: tuple[Kind, ...]) -> Condition:
+        is_negated = self._negation()
+        words = list(_SEARCHES) if "text" in kinds else ["in"]
+        if not (word := self._take(*words)):
+            self._fail(", ".join(words if is_negated else (*_EQUALITY, *_ORDER, "is", "not", *words)))
+        values = self._list(kinds) if word == "in" else (self._value("text")[1],)
+        return Comparison(field, _SEARCHES[word], values, is_negated)
 
-    def _negation(self) -> str:
-        return "NOT " if self._take("not") else ""
+    def _negation(self) -> bool:
+        return bool(self._take("not"))
 
-    def _list(self, field: _Field) -> list[tuple[Kind, object]]:
+    def _list(self, kinds: tuple[Kind, ...]) -> tuple[Scalar, ...]:
         self._need("(")
-        values = [self._value(*field.kinds)]
+        kind, first = self._value(*kinds)
+        values = [first]
         while self._take(","):
-            values.append(self._value(values[0][0]))
+            values.append(self._value(kind)[1])
         self._need(")")
-        return values
+        return tuple(values)
 
-    def _field(self) -> _Field:
+    def _field(self) -> _TypedField:
         token = self._now
         head, dot, _ = token.text.partition(".")
         if token.kind == "word" and token.text in _COLUMNS:
-            field = _Field(token.text, kinds=(_COLUMNS[token.text],))
+            field = _TypedField(Field(token.text), (_COLUMNS[token.text],))
         elif token.kind == "word" and token.text == "filename":
-            field = _Field("", '$."filename"')
+            field = _TypedField(Field("tags", ("filename",)))
         elif token.kind == "word" and head == "tags" and dot:
-            field = _Field("", self._path(token))
+            field = _TypedField(Field("tags", self._names(token)))
         else:
             self._fail(_FIELDS)
         self._index += 1
         return field
 
-    def _path(self, token: _Token) -> str:
-        names = [name.strip('"') for name in _NAME.findall(token.text)]
+    def _names(self, token: _Token) -> tuple[str, ...]:
+        names = tuple(name.strip('"') for name in _NAME.findall(token.text))
         if _UNQUOTABLE.search("".join(names)):  # SQLite compares names in their escaped JSON form
             raise _error(token.start, "the name of a tag can't contain a backslash or a control character")
-        return "$" + "".join(f'."{name}"' for name in names)
+        return names
 
-    def _value(self, *kinds: Kind) -> tuple[Kind, object]:
+    def _value(self, *kinds: Kind) -> tuple[Kind, Scalar]:
         """The next value, which must have one of the kinds."""
         token = self._now
         word = token.text.lower()
-        value: tuple[Kind, object] | None = None
+        value: tuple[Kind, Scalar] | None = None
         if token.kind == "number":
             value = "number", _number(token)
         elif token.kind == "text":
             quote = token.text[0]
             value = "text", token.text[1:-1].replace(quote * 2, quote)
         elif word in ("true", "false"):
-            value = "boolean", int(word == "true")
+            value = "boolean", word == "true"
         elif word == "null":
             self._fail("a value (for null, write `is null` or `is not null`)")
         if value is None or value[0] not in kinds:

@@ -12,8 +12,10 @@ import pytest
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, Modality
 from crossmodal.store import where
+from crossmodal.store.condition import Comparison, Field
 from crossmodal.store.sqlite import DocumentStore, NewDocument
-from crossmodal.store.where import MAX_CHARACTERS, MAX_NESTING, Condition, parse
+from crossmodal.store.where import MAX_CHARACTERS, MAX_NESTING, parse
+from crossmodal.store.where_sqlite import sqlite_sql
 
 
 def item(name: str, modality: Modality = "text", **fields: Any) -> NewDocument:
@@ -43,8 +45,8 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Con
 
 
 def kept(connection: sqlite3.Connection, text: str) -> str:
-    condition = parse(text)
-    rows = connection.execute(f"SELECT id FROM documents WHERE {condition.sql} ORDER BY key", condition.values)
+    sql, values = sqlite_sql(parse(text))
+    rows = connection.execute(f"SELECT id FROM documents WHERE {sql} ORDER BY key", values)
     return " ".join(row[0] for row in rows)
 
 
@@ -170,7 +172,7 @@ def test_numbers_that_fit(connection: sqlite3.Connection, number: str) -> None:
 
 
 def test_the_values_are_bound() -> None:
-    assert parse("tags.\"' or 1\".b <= 3 or id = ''' or 1'") == Condition(
+    assert sqlite_sql(parse("tags.\"' or 1\".b <= 3 or id = ''' or 1'")) == (
         "(CASE WHEN json_valid(tags) THEN CASE WHEN json_type(tags, ?) IN ('integer', 'real') "
         "THEN json_extract(tags, ?) END END <= ? OR id = ?)",
         ('$."\' or 1"."b"', '$."\' or 1"."b"', 3, "' or 1"),
@@ -179,7 +181,7 @@ def test_the_values_are_bound() -> None:
 
 def test_a_long_text_is_refused_unread() -> None:
     longest = "id = '" + "x" * (MAX_CHARACTERS - 7) + "'"
-    assert parse(longest).values == ("x" * (MAX_CHARACTERS - 7),)
+    assert parse(longest) == Comparison(Field("id"), "=", ("x" * (MAX_CHARACTERS - 7),))
     with pytest.raises(InputError, match="the condition has 2,001 characters, at most 2,000 are allowed"):
         parse(longest + " ")
 
@@ -200,11 +202,11 @@ def test_the_deepest_nesting_is_no_trouble_to_sqlite(connection: sqlite3.Connect
     def nested(depth: int) -> str:
         return before * depth + "id = 'dog'" + after * depth
 
-    condition = parse(nested(MAX_NESTING))
+    sql, values = sqlite_sql(parse(nested(MAX_NESTING)))
     connection.execute(
         "SELECT count(*) FROM vectors WHERE key > ? AND key IN ("
-        f"SELECT key FROM documents WHERE modality = ? AND seq > ? AND {condition.sql})",
-        (0, "image", 0, *condition.values),
+        f"SELECT key FROM documents WHERE modality = ? AND seq > ? AND {sql})",
+        (0, "image", 0, *values),
     )
     for depth in (MAX_NESTING + 1, (MAX_CHARACTERS - 10) // len(before + after)):
         with pytest.raises(InputError, match=r"nested more than 50 deep"):

@@ -1,0 +1,61 @@
+"""The tree of a parsed condition. `crossmodal.store.where` has its syntax and meaning; each store writes it as SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["number", "text", "boolean"]
+Scalar = int | float | str | bool
+Operator = Literal["=", "<>", "<", "<=", ">", ">=", "in", "like", "contains", "starts with"]
+"""`starts with` has no syntax; the program uses it for folders. It is exact, unlike `like` and `contains`."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a document, or with `names` the tag at that path of names."""
+
+    column: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Unknown if the field has no value of the values' kind. Only `in` has several values, all of one kind."""
+
+    field: Field
+    operator: Operator
+    values: tuple[Scalar, ...]
+    negated: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the values."""
+        value = self.values[0]
+        return "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+@dataclass(frozen=True)
+class IsNull:
+    """Whether the field has no value; never unknown."""
+
+    field: Field
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Not:
+    """Unknown if its part is unknown."""
+
+    part: Condition
+
+
+@dataclass(frozen=True)
+class Joined:
+    """At least two parts, of which all (`and`) or any (`or`) must be true, in SQL's three-valued logic."""
+
+    word: Literal["and", "or"]
+    parts: tuple[Condition, ...]
+
+
+Condition = Comparison | IsNull | Not | Joined

@@ -1,0 +1,97 @@
+"""A condition as SQL for SQLite, in which all values of the user are bound."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Not
+
+_JSON_TYPES: dict[Kind, str] = {"number": "'integer', 'real'", "text": "'text'", "boolean": "'true', 'false'"}
+
+
+def sqlite_sql(condition: Condition) -> tuple[str, tuple[object, ...]]:
+    """An expression over the columns of `documents`, in parentheses, and the values of its `?` in order.
+
+    It is NULL if the condition is unknown.
+
+    >>> from crossmodal.store.where import parse
+    >>> sqlite_sql(parse("width > 200 and modality = 'image'"))
+    ('(width > ? AND modality = ?)', (200, 'image'))
+    """
+    part = _part(condition)
+    return f"({part.sql})", part.values
+
+
+class _Part(NamedTuple):
+    sql: str
+    values: tuple[object, ...]
+    height: int = 0  # symbols on the stack of SQLite's parser while it parses `sql`
+
+
+def _part(condition: Condition) -> _Part:
+    if isinstance(condition, Comparison):
+        return _comparison(condition)
+    if isinstance(condition, IsNull):
+        value = _of_any_kind(condition.field)
+        return _Part(f"{value.sql} IS {'NOT ' if condition.negated else ''}NULL", value.values)
+    if isinstance(condition, Not):
+        part = _in_parentheses(condition.part) if isinstance(condition.part, Joined) else _part(condition.part)
+        return _Part(f"NOT {part.sql}", part.values, part.height + 1)
+    return _join(condition.word, condition.parts)
+
+
+def _in_parentheses(condition: Condition) -> _Part:
+    part = _part(condition)
+    return _Part(f"({part.sql})", part.values, part.height + 1)
+
+
+def _join(word: str, conditions: tuple[Condition, ...]) -> _Part:
+    """The conditions joined by AND or OR, the deepest first.
+
+    SQLite's parser has a stack of 100, on which `x AND (` is three and `(` at the front is one.
+    """
+    # AND binds more tightly than OR, so an AND in an OR needs no parentheses.
+    is_bare = [not isinstance(part, Joined) or (part.word, word) == ("and", "or") for part in conditions]
+    parts = [_part(part) if bare else _in_parentheses(part) for part, bare in zip(conditions, is_bare, strict=True)]
+    parts.sort(key=lambda part: -part.height)
+    height = max(part.height + (2 if i else 0) for i, part in enumerate(parts))
+    values = tuple(value for part in parts for value in part.values)
+    return _Part(f" {word.upper()} ".join(part.sql for part in parts), values, height)
+
+
+def _comparison(comparison: Comparison) -> _Part:
+    field, values = _of_kind(comparison.field, comparison.kind), comparison.values
+    negation = "NOT " if comparison.negated else ""
+    if comparison.operator == "in":
+        sql = f"{field.sql} {negation}IN ({', '.join('?' * len(values))})"
+    elif comparison.operator == "like":
+        sql = f"{field.sql} {negation}LIKE ?"
+    elif comparison.operator == "contains":
+        sql = f"instr(lower({field.sql}), lower(?)) {'= 0' if negation else '> 0'}"
+    elif comparison.operator == "starts with":
+        sql, values = f"substr({field.sql}, 1, ?) = ?", (len(str(values[0])), *values)
+    else:
+        sql = f"{field.sql} {comparison.operator} ?"
+    return _Part(sql, (*field.values, *values))
+
+
+def _of_kind(field: Field, kind: Kind) -> _Part:
+    """The field's value if it has that kind, else NULL."""
+    if not field.names:
+        return _Part(field.column, ())
+    path = _path(field)
+    return _valid(f"CASE WHEN json_type(tags, ?) IN ({_JSON_TYPES[kind]}) THEN json_extract(tags, ?) END", path, path)
+
+
+def _of_any_kind(field: Field) -> _Part:
+    """The field's value, NULL if there is none."""
+    return _valid("json_extract(tags, ?)", _path(field)) if field.names else _Part(field.column, ())
+
+
+def _valid(value: str, *paths: str) -> _Part:
+    # Without the check, one document with NaN in its tags would make the query fail for all documents.
+    return _Part(f"CASE WHEN json_valid(tags) THEN {value} END", paths)
+
+
+def _path(field: Field) -> str:
+    return "$" + "".join(f'."{name}"' for name in field.names)
