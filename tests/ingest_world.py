@@ -22,7 +22,6 @@ from crossmodal.datasets.folder import read_path
 from crossmodal.images.decode import decode
 from crossmodal.images.sources import from_file
 from crossmodal.ingest.job import EncodedDocument, IndexJob
-from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
 FAST_DISK = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -98,5 +97,5 @@ def documents(collection: Collection) -> tuple[dict[str, Document], dict[str, li
     """All documents by id, and the file paths of each picture."""
     with collection.store() as store:
         by_id = {item.document.id: item.document for _, item in store.everything(0, 1000)}
-        files = SourceFiles(store)
+        files = store.files
         return by_id, {key: files.paths_of(key) for key, document in by_id.items() if document.modality == "image"}

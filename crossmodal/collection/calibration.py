@@ -18,7 +18,7 @@ from crossmodal.encoders.registry import SCENES, family_of
 from crossmodal.relevance import calibration as fitting
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.rules import Calibration
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +96,13 @@ def has_general_vocabulary(model: ModelSpec) -> bool:
     return family_of(encoder.family).is_open_vocabulary and encoder.weights != SCENES
 
 
-def _drawn(store: DocumentStore, modality: Modality, n: int) -> Keys:
+def _drawn(store: Store, modality: Modality, n: int) -> Keys:
     """A random sample of the keys, reproducible for the same store."""
     keys = store.keys(modality)
     return np.random.default_rng(0).permutation(keys)[: min(n, fitting.MAX_PICTURES)]
 
 
-def _sample(store: DocumentStore, keys: Keys) -> Sample:
+def _sample(store: Store, keys: Keys) -> Sample:
     """The images with these keys, and their captions."""
     pictures = [document.id for document in store.by_keys(keys.tolist()).values()]
     captions = [(place, caption) for place, image in enumerate(pictures) for caption in store.captions_of(image)]
@@ -115,7 +115,7 @@ def _sample(store: DocumentStore, keys: Keys) -> Sample:
     )
 
 
-def _vectors(store: DocumentStore, keys: Keys) -> Vectors:
+def _vectors(store: Store, keys: Keys) -> Vectors:
     ids = [document.id for document in store.by_keys(keys.tolist()).values()]
     return _stacked(list(store.vectors_of(ids).values()))
 

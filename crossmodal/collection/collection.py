@@ -26,6 +26,7 @@ from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.locks import check_writable, writer_lock
+from crossmodal.store.protocol import Store
 from crossmodal.store.sqlite import DocumentStore
 
 FORMAT = 1
@@ -164,11 +165,11 @@ class Collection:
                 "collection with `--collection NAME`, or change this one's model with `-t reindex`"
             )
 
-    def store(self, *, writable: bool = False) -> DocumentStore:
+    def store(self, *, writable: bool = False) -> Store:
         """Opens the store."""
         return DocumentStore(self.folder, writable=writable)
 
-    def index(self, store: DocumentStore, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
+    def index(self, store: Store, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
         """Opens the index of a modality; `store` must be open."""
         return VectorReplica(store, modality, self.index_folder, self.model.dim, shard, n_shards, self.index_config)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from crossmodal.collection.collection import Collection
 from crossmodal.index.replica import StoreReplica
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 
-def every_index(collection: Collection, store: DocumentStore) -> dict[str, StoreReplica[Any]]:
+def every_index(collection: Collection, store: Store) -> dict[str, StoreReplica[Any]]:
     """The indexes by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
     indexes: dict[str, StoreReplica[Any]] = {
         "image": collection.index(store, "image"),

@@ -17,7 +17,7 @@ from crossmodal.index.config import IndexConfig
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.condition import Comparison, Condition, Field, Joined
 from crossmodal.store.locks import check_writable
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 from crossmodal.store.where import parse
 
 
@@ -131,7 +131,7 @@ def describe_indexes(collection: Collection) -> dict[str, IndexDescription]:
 
 
 def _for_each_index(
-    collection: Collection, store: DocumentStore, action: Callable[[StoreReplica[Any]], None]
+    collection: Collection, store: Store, action: Callable[[StoreReplica[Any]], None]
 ) -> dict[str, IndexDescription]:
     descriptions = {}
     for name, index in every_index(collection, store).items():

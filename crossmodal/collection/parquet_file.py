@@ -30,7 +30,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_writer, sync_folder
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 from crossmodal.core.types import MODALITIES, Document, Vectors
-from crossmodal.store.sqlite import NewDocument
+from crossmodal.store.records import NewDocument
 
 FORMAT = 1
 BATCH_ROWS = 10_000

@@ -20,7 +20,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import read_failure, reason
 from crossmodal.core.types import Keys, Vectors
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 FILE = "map.npz"
 N_NEIGHBOURS = 15
@@ -42,7 +42,7 @@ class PictureMap:
     last_seq: int
     store_id: str
 
-    def is_current(self, store: DocumentStore) -> bool:
+    def is_current(self, store: Store) -> bool:
         """Whether the store has not changed since the map was made."""
         return (self.last_seq, self.store_id) == (store.last_seq(), store.store_id())
 
@@ -88,7 +88,7 @@ def read_map(folder: Path) -> PictureMap:
         ) from error
 
 
-def make_map(store: DocumentStore) -> PictureMap:
+def make_map(store: Store) -> PictureMap:
     """Computes the map of all images of a store."""
     changes = store.changes_after("image", 0, limit=2**31 - 1)
     assert changes is not None, "changes from sequence number 0 on are always complete"

@@ -10,10 +10,10 @@ import numpy as np
 from crossmodal.collection.collection import Collection
 from crossmodal.lexical.indexes import WordIndexes
 from crossmodal.lexical.terms import words_of
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 
-def problems_of_words(collection: Collection, store: DocumentStore, n_sampled: int) -> Iterator[tuple[str, str]]:
+def problems_of_words(collection: Collection, store: Store, n_sampled: int) -> Iterator[tuple[str, str]]:
     """The problems as (item, reason), found by comparing the indexed words with vectors and captions.
 
     Compares about `n_sampled` images and captions.

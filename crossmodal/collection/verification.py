@@ -16,8 +16,8 @@ from crossmodal.images.sources import from_file
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.presence import Disk
-from crossmodal.store.source_files import SourceFiles
-from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.protocol import SourceFiles, Store
+from crossmodal.store.records import NewDocument
 
 BATCH = 1_000
 SAMPLED = 1_000
@@ -60,7 +60,7 @@ def verify(collection: Collection, progress: Callable[[int], None]) -> Verificat
     return Verification(counts["image"], counts["text"], problems)
 
 
-def verify_collection(collection: Collection, store: DocumentStore, progress: Callable[[int], None]) -> list[Problem]:
+def verify_collection(collection: Collection, store: Store, progress: Callable[[int], None]) -> list[Problem]:
     """The problems of a collection: of the database, then of documents, then of indexes and other files.
 
     Args:
@@ -68,15 +68,14 @@ def verify_collection(collection: Collection, store: DocumentStore, progress: Ca
         store: The collection's open store.
         progress: Called with the number of further documents that were checked.
     """
-    problems = list(_database(store))
-    files = SourceFiles(store)
+    problems = [Problem(*problem) for problem in store.problems()]
     after = 0
     while batch := store.everything(after, BATCH):
         after = batch[-1][0]
         known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
         for _, item in batch:
             problems += _document(item, collection.model.dim, set(known))
-            problems += _caption_path(item.document, known, files)
+            problems += _caption_path(item.document, known, store.files)
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
@@ -99,19 +98,6 @@ def _files_beside(collection: Collection) -> Iterator[Problem]:
                 read()
         except (StateError, OSError) as error:
             yield Problem(str(path), str(error))
-
-
-def _database(store: DocumentStore) -> Iterator[Problem]:
-    name = str(store.path)
-    for (result,) in store.database.rows("PRAGMA integrity_check"):
-        if result != "ok":
-            yield Problem(name, f"{result}: move the collection away and index again, or import an export")
-    for table, *_ in store.database.rows("PRAGMA foreign_key_check"):
-        yield Problem(name, f"a row of {table} belongs to no document")
-    for (document_id,) in store.database.rows(
-        "SELECT id FROM documents WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = documents.key)"
-    ):
-        yield Problem(document_id, "has no vector: delete it and index it again")
 
 
 def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Problem]:
@@ -157,7 +143,7 @@ def _caption_path(document: Document, pictures: Mapping[str, Document], files: S
         )
 
 
-def _index(collection: Collection, store: DocumentStore, modality: Modality) -> Iterator[Problem]:
+def _index(collection: Collection, store: Store, modality: Modality) -> Iterator[Problem]:
     index = collection.index(store, modality)
     keys = store.keys(modality)
     if len(index) != len(keys):

@@ -16,7 +16,8 @@ from crossmodal.core.files import checksum, signature, write_atomically
 from crossmodal.core.os_errors import reason
 from crossmodal.core.types import Keys, Modality
 from crossmodal.index.snapshot_pointer import SnapshotPointer
-from crossmodal.store.sqlite import DocumentStore, StoreChanges
+from crossmodal.store.protocol import Store
+from crossmodal.store.records import StoreChanges
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class StoreReplica(ABC, Generic[I]):
     index: I
     last_seq: int
 
-    def __init__(self, store: DocumentStore, modality: Modality, folder: Path, name: str) -> None:
+    def __init__(self, store: Store, modality: Modality, folder: Path, name: str) -> None:
         """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:

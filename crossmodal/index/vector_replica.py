@@ -13,7 +13,8 @@ from crossmodal.index.choice import KindChoice
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.replica import StoreReplica
-from crossmodal.store.sqlite import DocumentStore, StoreChanges
+from crossmodal.store.protocol import Store
+from crossmodal.store.records import StoreChanges
 
 
 class VectorReplica(StoreReplica[DenseIndex]):
@@ -21,7 +22,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
 
     def __init__(
         self,
-        store: DocumentStore,
+        store: Store,
         modality: Modality,
         folder: Path,
         dim: int,

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from crossmodal.core.types import Document, caption_id
-from crossmodal.store.sqlite import DocumentStore, NewDocument, Outcome
+from crossmodal.store.protocol import Outcome, Store
+from crossmodal.store.records import NewDocument
 
 
-def commit(store: DocumentStore, items: Sequence[NewDocument]) -> list[tuple[Document, Outcome]]:
+def commit(store: Store, items: Sequence[NewDocument]) -> list[tuple[Document, Outcome]]:
     """The documents as they are stored, each with its outcome, after one transaction.
 
     The id of a caption follows from its text and its picture; its type and size are those of a text, whatever a client
     sent.
 
     Raises:
-        StateError, InputError: As `DocumentStore.put`.
+        StateError, InputError: As `Store.put`.
     """
     stored = [replace(item, document=_as_stored(item.document)) for item in items]
     outcomes = store.put(stored)

@@ -23,7 +23,7 @@ from crossmodal.ingest.ledger import Ledger, path_of
 from crossmodal.ingest.reconcile import reconcile
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.presence import container_of
-from crossmodal.store.source_files import SourceFile, SourceFiles
+from crossmodal.store.source_files import SourceFile
 
 READERS, READ_AHEAD = 4, 64
 """Threads that read new files, and records that are looked at ahead of the encoding."""
@@ -114,7 +114,7 @@ class IndexJob(StoreReader):
         """
         super().__init__(collection)
         self.report = Report()
-        self.ledger = Ledger(source, SourceFiles(self.store).of_source(source))
+        self.ledger = Ledger(source, self.store.files.of_source(source))
         self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []

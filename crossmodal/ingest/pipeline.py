@@ -28,7 +28,8 @@ from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
 from crossmodal.ingest.commit import commit
 from crossmodal.ingest.job import Done, Pending
-from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.protocol import Store
+from crossmodal.store.records import NewDocument
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Pipeline:
         self._collection, self._batch_size = collection, batch_size
         self._threads, self._engine, self._say = threads, engine, say
         self._opened = ExitStack()
-        self._store: DocumentStore | None = None
+        self._store: Store | None = None
         self._indexes: list[StoreReplica[Any]] = []
         self._encoders: dict[Modality, Encoder] = {}
 
@@ -179,7 +180,7 @@ class Pipeline:
         for item in batch:
             done(item.result)
 
-    def _opened_store(self) -> DocumentStore:
+    def _opened_store(self) -> Store:
         if self._store is None:
             self._store = self._opened.enter_context(self._collection.store(writable=True))
             self._indexes = list(every_index(self._collection, self._store).values())

@@ -12,8 +12,7 @@ from crossmodal.ingest.derived import follow
 from crossmodal.ingest.ledger import Ledger
 from crossmodal.ingest.removals import RemovalPlan, excess_of, plan_removals
 from crossmodal.store.presence import Disk
-from crossmodal.store.source_files import SourceFiles
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 MAX_LISTED = 20
 """Maximum number of documents that a refusal lists."""
@@ -28,7 +27,7 @@ class _Deviations:
     embedded: dict[str, ImageRecord] = field(default_factory=dict)  # by image id: pictures in a container file
 
 
-def reconcile(store: DocumentStore, ledger: Ledger, report: Report, *, prune: bool, confirmed: bool = False) -> None:
+def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, confirmed: bool = False) -> None:
     """Updates the fields that depend on paths, and removes documents that are no longer in their files.
 
     Args:
@@ -57,12 +56,11 @@ def reconcile(store: DocumentStore, ledger: Ledger, report: Report, *, prune: bo
         report.count(document.modality, "removed")
         if document.id in plan.pictures:
             report.note(document.uri, f"removed from the index: {plan.pictures[document.id]}")
-    source_files = SourceFiles(store)
-    source_files.forget(plan.forgotten)
-    source_files.put(ledger.source, files.values())
+    store.files.forget(plan.forgotten)
+    store.files.put(ledger.source, files.values())
 
 
-def _deviations(store: DocumentStore, ledger: Ledger) -> _Deviations:
+def _deviations(store: Store, ledger: Ledger) -> _Deviations:
     """Compares each picture of the run, and its captions, with the data set."""
     disk, deviations = Disk(), _Deviations()
 
@@ -82,7 +80,7 @@ def _deviations(store: DocumentStore, ledger: Ledger) -> _Deviations:
     return deviations
 
 
-def _store_embedded(store: DocumentStore, embedded: dict[str, ImageRecord], report: Report) -> None:
+def _store_embedded(store: Store, embedded: dict[str, ImageRecord], report: Report) -> None:
     """Stores the bytes of pictures that had a file when they were indexed and now exist only in a container file."""
     for key in store.without_content(embedded):
         record = embedded[key]
@@ -97,7 +95,7 @@ def _store_embedded(store: DocumentStore, embedded: dict[str, ImageRecord], repo
             report.note(str(record.path), "the picture changed during the run: index the data set again")
 
 
-def _refusal(excess: str, plan: RemovalPlan, store: DocumentStore) -> str:
+def _refusal(excess: str, plan: RemovalPlan, store: Store) -> str:
     ids = [document_id for document_id in plan.ids if document_id in plan.pruned]
     documents, reasons = store.known(ids[:MAX_LISTED]), plan.pictures | plan.captions
     listed = [f"  {_name(documents[pruned])}: {reasons[pruned]}" for pruned in ids[:MAX_LISTED]]

@@ -15,8 +15,8 @@ from crossmodal.images.sources import from_file
 from crossmodal.ingest.job import READ_AHEAD, READERS, EncodedDocument, Pending
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.presence import Disk
-from crossmodal.store.source_files import SourceFile, SourceFiles
-from crossmodal.store.sqlite import NewDocument
+from crossmodal.store.records import NewDocument
+from crossmodal.store.source_files import SourceFile
 
 READ_AT_ONCE = 500
 
@@ -87,8 +87,8 @@ class ReindexJob(StoreReader):
                 + "restore the files, or drop missing ones with --prune"
             )
         with self._collection.store() as old, made.store(writable=True) as new:
-            for source, files in SourceFiles(old).by_source().items():
-                SourceFiles(new).put(source, files)
+            for source, files in old.files.by_source().items():
+                new.files.put(source, files)
         self._collection.becomes_current(made)
 
 

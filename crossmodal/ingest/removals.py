@@ -10,8 +10,8 @@ from functools import cache
 from crossmodal.core.types import Failure
 from crossmodal.ingest.ledger import Ledger
 from crossmodal.store.presence import Disk
-from crossmodal.store.source_files import SourceFile, SourceFiles
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
+from crossmodal.store.source_files import SourceFile
 
 MAX_UNCONFIRMED = 0.25
 """The largest share of a collection's pictures, or of its captions, that is pruned without confirmation."""
@@ -42,7 +42,7 @@ class RemovalPlan:
 
 
 def plan_removals(
-    store: DocumentStore,
+    store: Store,
     ledger: Ledger,
     files: Mapping[str, SourceFile],
     *,
@@ -73,10 +73,9 @@ def plan_removals(
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             plan.kept.append(Failure(missing[0] + more, f"kept in the index: {reason}"))
     plan.forgotten = replaced | gone
-    source_files = SourceFiles(store)
     for path in sorted(plan.forgotten):
         picture = known[path].image_id
-        if picture in present or picture in plan.pictures or set(source_files.paths_of(picture)) - plan.forgotten:
+        if picture in present or picture in plan.pictures or set(store.files.paths_of(picture)) - plan.forgotten:
             continue
         plan.pictures[picture] = "the file now contains another picture" if path in replaced else "the file is gone"
         if path in gone:
@@ -117,7 +116,7 @@ def _plan_captions(plan: RemovalPlan, stale: Sequence[str], *, is_complete: bool
     plan.pruned.update(stale)
 
 
-def excess_of(plan: RemovalPlan, store: DocumentStore) -> str:
+def excess_of(plan: RemovalPlan, store: Store) -> str:
     """The size of a removal above the limit, such as "3 of 10 pictures"; an empty string below it."""
     counts = store.counts()
     pictures = plan.pruned & plan.pictures.keys()

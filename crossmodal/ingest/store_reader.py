@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossmodal.collection.collection import Collection
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 
 class StoreReader:
@@ -11,10 +11,10 @@ class StoreReader:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self._opened: DocumentStore | None = None
+        self._opened: Store | None = None
 
     @property
-    def store(self) -> DocumentStore:
+    def store(self) -> Store:
         """The collection's store, open for reading until `release`."""
         if self._opened is None:
             self._opened = self._collection.store()

@@ -13,7 +13,8 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.lexical.caption_index import NO_PICTURE, CaptionIndex
 from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.terms import lemmas_version
-from crossmodal.store.sqlite import DocumentStore, StoreChanges
+from crossmodal.store.protocol import Store
+from crossmodal.store.records import StoreChanges
 
 NAME = "bm25"
 
@@ -21,7 +22,7 @@ NAME = "bm25"
 class CaptionReplica(StoreReplica[CaptionIndex]):
     """BM25 over the captions of all images, synchronised with the store."""
 
-    def __init__(self, store: DocumentStore, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path) -> None:
         """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:

@@ -13,7 +13,7 @@ from crossmodal.lexical.caption_replica import CaptionReplica
 from crossmodal.lexical.encoder import load_model
 from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.term_replica import TermReplica
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 READ_AT_ONCE = 1_000
 
@@ -27,7 +27,7 @@ class WordIndexes:
     captions: CaptionReplica
 
     @classmethod
-    def open(cls, folder: Path, model: ModelSpec, store: DocumentStore) -> WordIndexes:
+    def open(cls, folder: Path, model: ModelSpec, store: Store) -> WordIndexes:
         """Opens both indexes of a collection.
 
         Args:
@@ -42,7 +42,7 @@ class WordIndexes:
         return cls(loaded, TermReplica(store, folder, loaded, model.weights_hash), CaptionReplica(store, folder))
 
 
-def wordless(model: ModelSpec, store: DocumentStore, ids: Sequence[str]) -> Iterator[Document]:
+def wordless(model: ModelSpec, store: Store, ids: Sequence[str]) -> Iterator[Document]:
     """The images among `ids` for which a sparse model predicts no word."""
     loaded = load_model(model)
     for start in range(0, len(ids), READ_AT_ONCE):

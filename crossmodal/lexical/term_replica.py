@@ -15,7 +15,8 @@ from crossmodal.lexical.inverted import SparseIndex
 from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.postings import Weights
 from crossmodal.lexical.scoring import Scoring
-from crossmodal.store.sqlite import DocumentStore, StoreChanges
+from crossmodal.store.protocol import Store
+from crossmodal.store.records import StoreChanges
 
 NAME = "sparse"
 
@@ -23,7 +24,7 @@ NAME = "sparse"
 class TermReplica(StoreReplica[SparseIndex]):
     """The word weights of all images, computed from their vectors in the store."""
 
-    def __init__(self, store: DocumentStore, folder: Path, model: SparseModel, weights_hash: str) -> None:
+    def __init__(self, store: Store, folder: Path, model: SparseModel, weights_hash: str) -> None:
         """Opens the snapshot, if there is a valid one, and replays later commits.
 
         Args:

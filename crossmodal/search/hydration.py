@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossmodal.core.types import Document
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Picture:
     captions: tuple[str, ...] = ()
 
 
-def pictures_of(store: DocumentStore, documents: Sequence[Document]) -> list[Picture]:
+def pictures_of(store: Store, documents: Sequence[Document]) -> list[Picture]:
     """The picture of each document, in order, by two queries of the store for any number of documents."""
     ids = [_picture_id(document) for document in documents]
     known = {document.id: document for document in documents if document.modality == "image"}

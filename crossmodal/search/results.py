@@ -17,7 +17,7 @@ from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine
 from crossmodal.search.retrieval import allowed_keys
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 if TYPE_CHECKING:
     from crossmodal.search.hybrid import FusedMatch, HybridSearch
@@ -92,7 +92,7 @@ class SearchResults:
 class ResultRanker:
     """Turns candidates into results for one generation of a collection."""
 
-    def __init__(self, store: DocumentStore, calibration: CalibrationFile, words: HybridSearch | None = None) -> None:
+    def __init__(self, store: Store, calibration: CalibrationFile, words: HybridSearch | None = None) -> None:
         """Takes the open store, the calibration and, for a sparse collection, the search by words."""
         self.store, self._calibration, self._words = store, calibration, words
 
@@ -216,7 +216,7 @@ def _attempt(call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | In
         return error
 
 
-def _open_words(collection: Collection, store: DocumentStore) -> HybridSearch:
+def _open_words(collection: Collection, store: Store) -> HybridSearch:
     # Imported here because only sparse collections need scipy and the lemmas.
     from crossmodal.lexical.indexes import WordIndexes
     from crossmodal.search.fusion import fusion_of
@@ -240,7 +240,7 @@ def _is_lexical(candidates: Candidates, options: SearchOptions) -> bool:
 class _StoredPictures:
     """Implements `relevance.rules.Judged` by reading the store on demand."""
 
-    def __init__(self, store: DocumentStore, ids: list[str], query: Vectors) -> None:
+    def __init__(self, store: Store, ids: list[str], query: Vectors) -> None:
         self._store, self._ids, self._query = store, ids, query
 
     def vectors(self) -> Vectors:

@@ -10,7 +10,7 @@ from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.fusion import depth_for
 from crossmodal.search.query import SearchOptions
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 
 
 def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec) -> tuple[Modality, ...]:
@@ -33,7 +33,7 @@ def retrieval_depth(model: ModelSpec, top_k: int) -> int:
     return depth_for(top_k) if model.has_lexical else top_k
 
 
-def allowed_keys(store: DocumentStore, options: SearchOptions, modality: Modality) -> Keys | None:
+def allowed_keys(store: Store, options: SearchOptions, modality: Modality) -> Keys | None:
     """The keys (n,) of the documents that meet the condition of the options, None without a condition."""
     return None if options.condition is None else store.keys_where(options.condition, modality)
 

@@ -1,7 +1,4 @@
-"""The store: documents, vectors and thumbnails in one SQLite file.
-
-The store is authoritative; indexes are rebuilt from it. One process writes while any number of others read (WAL). When
-`put`, `update` or `remove` returns, its changes are durable.
+"""The store in one SQLite file. One process writes while any number of others read (WAL).
 
 The file is longer than 300 lines because each method is one query over the same tables.
 """
@@ -12,13 +9,14 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
+from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import (
     COLUMNS,
     NewDocument,
@@ -31,12 +29,12 @@ from crossmodal.store.records import (
     merged,
     tags_json,
 )
+from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.where_sqlite import sqlite_sql
 
-__all__ = ["DocumentStore", "NewDocument", "Outcome", "StoreChanges"]
+__all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
 
 T = TypeVar("T")
-Outcome = Literal["indexed", "unchanged"]
 
 _TRIES = 8
 _CHUNK = 500
@@ -44,7 +42,7 @@ _CHUNK = 500
 
 
 class DocumentStore:
-    """Documents by id, and vectors in the order of their commits."""
+    """A `Store` in a folder."""
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         """Opens the store of a collection; `writable` creates it if needed, and locks it.
@@ -54,9 +52,15 @@ class DocumentStore:
         """
         self.database = Database(folder, writable=writable)
         self.path = self.database.path
+        self.files = SqliteFiles(self.database)
+
+    @property
+    def name(self) -> str:
+        """As `Store.name`."""
+        return str(self.path)
 
     def close(self) -> None:
-        """Closes the file; the store can't be used afterwards."""
+        """As `Store.close`."""
         self.database.close()
 
     def __enter__(self) -> DocumentStore:
@@ -68,16 +72,7 @@ class DocumentStore:
     # -- writing
 
     def put(self, items: Sequence[NewDocument]) -> list[Outcome]:
-        """Commits documents in one transaction; a known id keeps its key and its vector.
-
-        Returns:
-            For each item, in order: `indexed` if its id is new, `unchanged` if it is known; `uri` and `tags` of a
-            known document are still updated.
-
-        Raises:
-            StateError: The disk is full or failed; nothing was stored.
-            InputError: Tags contain NaN or Infinity.
-        """
+        """As `Store.put`."""
         with self.database.writing() as connection:
             known = set(self._known_ids([item.document.id for item in items]))
             seq, key = last_seq(connection), last_key(connection)
@@ -96,21 +91,12 @@ class DocumentStore:
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
-        """Updates `uri` and `tags` of existing documents, in one transaction."""
+        """As `Store.describe`."""
         with self.database.writing() as connection:
             describe(connection, documents)
 
     def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
-        """Changes tags in one transaction, each by a merge patch: None removes a name, other values are set.
-
-        Args:
-            changes: Ids with their patches.
-
-        Returns:
-            For each id, in order, whether the document exists.
-
-        Source: RFC 7396 (JSON Merge Patch).
-        """
+        """As `Store.update`."""
         are_known = []
         with self.database.writing() as connection:
             for document_id, patch in changes:
@@ -122,16 +108,12 @@ class DocumentStore:
         return are_known
 
     def add_content(self, image_id: str, content: bytes) -> None:
-        """Stores the encoded bytes of an existing picture that has none stored yet."""
+        """As `Store.add_content`."""
         with self.database.writing() as connection:
             connection.execute("INSERT INTO pictures SELECT key, ? FROM documents WHERE id = ?", (content, image_id))
 
     def remove(self, ids: Iterable[str]) -> list[Document]:
-        """Removes documents, and with a picture its captions, in one transaction.
-
-        Returns:
-            The removed documents; unknown ids are ignored.
-        """
+        """As `Store.remove`."""
         removed: list[Document] = []
         with self.database.writing() as connection:
             seq = last_seq(connection)
@@ -152,13 +134,7 @@ class DocumentStore:
         return removed
 
     def compact(self) -> tuple[int, int]:
-        """Returns the space of removed documents to the file system.
-
-        An index that has not applied all removals yet starts over at its next refresh.
-
-        Returns:
-            Bytes on the disk before and after.
-        """
+        """As `Store.compact`."""
         before = self.size_bytes()
         with self.database.writing() as connection:
             connection.execute("UPDATE sequence SET removals_from = last")
@@ -169,29 +145,41 @@ class DocumentStore:
     # -- reading
 
     def size_bytes(self) -> int:
-        """Size on the disk, including the log."""
+        """As `Store.size_bytes`."""
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(path.stat().st_size for path in files if path.exists())
 
     def data_version(self) -> tuple[int, int]:
-        """Changes with every commit of any connection. Takes microseconds, so every query may call it."""
+        """As `Store.data_version`."""
         return self.database.version()
 
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """As `Store.problems`."""
+        for (result,) in self.database.rows("PRAGMA integrity_check"):
+            if result != "ok":
+                yield self.name, f"{result}: move the collection away and index again, or import an export"
+        for table, *_ in self.database.rows("PRAGMA foreign_key_check"):
+            yield self.name, f"a row of {table} belongs to no document"
+        for (document_id,) in self.database.rows(
+            "SELECT id FROM documents WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = documents.key)"
+        ):
+            yield document_id, "has no vector: delete it and index it again"
+
     def store_id(self) -> str:
-        """A unique name, assigned when the store was created."""
+        """As `Store.store_id`."""
         return str(self.database.row("SELECT store_id FROM sequence")[0])
 
     def last_seq(self) -> int:
-        """The sequence number of the newest commit, 0 in an empty store."""
+        """As `Store.last_seq`."""
         return int(self.database.row("SELECT last FROM sequence")[0])
 
     def counts(self) -> dict[Modality, int]:
-        """The number of documents of each modality."""
+        """As `Store.counts`."""
         rows = dict(self.database.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))
         return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
-        """The documents with these ids, without unknown ids."""
+        """As `Store.known`."""
         result: dict[str, Document] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
@@ -200,7 +188,7 @@ class DocumentStore:
         return result
 
     def without_content(self, ids: Iterable[str]) -> list[str]:
-        """The ids of those pictures that exist and whose encoded bytes are not stored."""
+        """As `Store.without_content`."""
         result: list[str] = []
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
@@ -216,11 +204,11 @@ class DocumentStore:
             yield from (row[0] for row in self.database.rows(f"SELECT id FROM documents WHERE id IN ({marks})", chunk))
 
     def document(self, document_id: str) -> Document | None:
-        """The document with this id, None if there is none."""
+        """As `Store.document`."""
         return self.known([document_id]).get(document_id)
 
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
-        """The documents with these keys, without unknown keys."""
+        """As `Store.by_keys`."""
         result: dict[int, Document] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
@@ -229,14 +217,14 @@ class DocumentStore:
         return result
 
     def captions_of(self, image_id: str) -> list[Document]:
-        """The captions of a picture, in the order of their commits."""
+        """As `Store.captions_of`."""
         rows = self.database.rows(
             f"SELECT {COLUMNS} FROM documents WHERE image_id = ? AND image_id <> '' ORDER BY key", [image_id]
         )
         return [document_of_row(row) for row in rows]
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
-        """The texts of the captions of each picture that has some, in the order of their commits."""
+        """As `Store.caption_texts_of`."""
         result: dict[str, list[str]] = {}
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
@@ -246,10 +234,7 @@ class DocumentStore:
         return result
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
-        """The captions of pictures among these keys, rising: key, text, and the key of the picture.
-
-        The key of the picture is None if it is not in the store (yet).
-        """
+        """As `Store.captions_by_keys`."""
         result: list[tuple[int, str, int | None]] = []
         for chunk in _chunks(sorted(keys)):
             marks = ",".join("?" * len(chunk))
@@ -262,7 +247,7 @@ class DocumentStore:
         return result
 
     def random_captions(self, n: int) -> list[Document]:
-        """At most n random captions of different pictures, at a cost that does not grow with the store."""
+        """As `Store.random_captions`."""
         first, last = self.database.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
         result: dict[str, Document] = {}
         for _ in range(_TRIES * n if last is not None else 0):
@@ -278,13 +263,13 @@ class DocumentStore:
         return list(result.values())
 
     def ids_where(self, condition: Condition) -> list[str]:
-        """The ids of the documents for which a condition is true, in the order of their commits."""
+        """As `Store.ids_where`."""
         sql, values = sqlite_sql(condition)
         rows = self.database.rows(f"SELECT id FROM documents WHERE {sql} ORDER BY key", values)
         return [row[0] for row in rows]
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
-        """The keys (n,) of the documents of a modality for which a condition is true, rising."""
+        """As `Store.keys_where`."""
         sql, values = sqlite_sql(condition)
         rows = self.database.rows(
             f"SELECT key FROM documents WHERE modality = ? AND {sql} ORDER BY key", [modality, *values]
@@ -292,28 +277,14 @@ class DocumentStore:
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def keys(self, modality: Modality) -> Keys:
-        """All keys (n,) of a modality, rising."""
+        """As `Store.keys`."""
         rows = self.database.rows("SELECT key FROM documents WHERE modality = ? ORDER BY key", [modality])
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def changes_after(
         self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
     ) -> StoreChanges | None:
-        """The documents that were added and removed after `seq`, oldest first.
-
-        A document that was added and removed in between is in neither list, or in `removed` only.
-
-        Args:
-            modality: The modality of the documents.
-            seq: The last known sequence number; 0 for none.
-            limit: The largest number of added documents to return.
-            forgotten: `forgotten` of the previous result when a caller continues: removals that were dropped before
-                it started are of documents that it never received.
-            with_vectors: Whether to read the vectors; otherwise they are empty.
-
-        Returns:
-            The changes; None if removals since `seq` are no longer recorded, so that the caller must start at 0.
-        """
+        """As `Store.changes_after`."""
         with self.database.reading():
             last, forgotten_now = self.database.row("SELECT last, removals_from FROM sequence")
             if 0 < seq < forgotten_now != forgotten:
@@ -335,7 +306,7 @@ class DocumentStore:
         return StoreChanges(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (dim,) of these ids, without unknown ids."""
+        """As `Store.vectors_of`."""
         result: dict[str, Vectors] = {}
         for chunk in _chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
@@ -344,7 +315,7 @@ class DocumentStore:
         return result
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors (m, dim) of each picture's captions, without pictures that have none."""
+        """As `Store.caption_vectors_of`."""
         blobs: dict[str, list[bytes]] = {}
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
@@ -357,7 +328,7 @@ class DocumentStore:
         return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
-        """At most `limit` documents with keys above `after_key`, rising, with all their stored data."""
+        """As `Store.everything`."""
         rows = self.database.rows(
             f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
             "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > ? ORDER BY key LIMIT ?",
@@ -369,11 +340,11 @@ class DocumentStore:
         ]
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """The JPEG thumbnail of a picture, None if the picture does not exist."""
+        """As `Store.thumbnail`."""
         return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = ?", image_id)
 
     def content(self, image_id: str) -> bytes | None:
-        """The encoded bytes of a picture; None if they are not stored, in which case `uri` is its file."""
+        """As `Store.content`."""
         return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = ?", image_id)
 
     def _blob(self, query: str, image_id: str) -> bytes | None:

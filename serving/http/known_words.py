@@ -8,7 +8,7 @@ from crossmodal.core.types import ModelSpec
 from crossmodal.lexical.encoder import load_model
 from crossmodal.lexical.model import SparseModel
 from crossmodal.search.fusion import fusion_of, name_of
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 from serving.http.schemas import Word
 
 N_WORDS = 20
@@ -17,7 +17,7 @@ N_WORDS = 20
 class Words:
     """Reads the words of pictures from the vectors in the store; the model is loaded on first use."""
 
-    def __init__(self, model: ModelSpec, store: DocumentStore) -> None:
+    def __init__(self, model: ModelSpec, store: Store) -> None:
         self._spec, self._store = model, store
         self.fusion = name_of(fusion_of(model))
 

@@ -12,7 +12,7 @@ from crossmodal.core.errors import PictureError
 from crossmodal.core.types import Document, image_id
 from crossmodal.images.decode import MIME_TYPES
 from crossmodal.images.sources import from_file
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
 from serving.http.url_pictures import PictureReader
@@ -63,7 +63,7 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
     app.include_router(router)
 
 
-def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]:
+def _content_of(store: Store, picture_id: str) -> tuple[Document, bytes]:
     """The stored document and the file content of a picture.
 
     Raises:
@@ -85,7 +85,7 @@ def _content_of(store: DocumentStore, picture_id: str) -> tuple[Document, bytes]
     return document, content
 
 
-def own_pictures(request: Request, store: DocumentStore) -> PictureReader:
+def own_pictures(request: Request, store: Store) -> PictureReader:
     """Returns a function that reads the picture behind a URL of this service.
 
     Jina Box sends such a URL when a user clicks on a result. The function returns None for other URLs, and raises

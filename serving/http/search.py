@@ -18,7 +18,7 @@ from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.hydration import Picture
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.protocol import Store
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
 from serving.http.legacy import words
@@ -34,7 +34,7 @@ class Opened(Protocol):
     """A generation of a collection, and its store."""
 
     collection: Collection
-    store: DocumentStore
+    store: Store
 
     @property
     def words(self) -> Words | None:

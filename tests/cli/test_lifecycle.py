@@ -15,7 +15,6 @@ from conftest import TOY, RunApp
 from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.relevance.rules import Calibration
-from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.where import parse
 
 
@@ -184,7 +183,7 @@ def test_another_model_and_back(run_app: RunApp, folder: Path, tmp_path: Path) -
     assert after.model.weights == str(weights)
     with before.store() as old, after.store() as new:
         assert new.counts() == old.counts() == {"image": 6, "text": 12}
-        assert SourceFiles(new).by_source() == SourceFiles(old).by_source()
+        assert new.files.by_source() == old.files.by_source()
     assert asked(run_app, workspace, "-t", "verify")["problems"] == []
     asked(run_app, workspace, "-t", "rollback")
     assert Collection.open(workspace / "c") == before

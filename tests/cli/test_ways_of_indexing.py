@@ -18,7 +18,6 @@ from pyarrow import parquet
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.lifecycle import describe_indexes
-from crossmodal.store.source_files import SourceFiles
 from crossmodal.store.sqlite import NewDocument
 
 PICTURES = sorted((TOY / "images").iterdir())[:20]
@@ -67,7 +66,7 @@ def contents(collection: Collection) -> dict[str, Any]:
     manifest = json.loads((collection.folder / "manifest.json").read_bytes())
     del manifest["created"]
     with collection.store() as store:
-        files, last_seq = SourceFiles(store).by_source(), store.last_seq()
+        files, last_seq = store.files.by_source(), store.last_seq()
     documents = [(item.document, item.thumbnail, item.content) for item in everything(collection)]
     return {"manifest": manifest, "documents": documents, "files": files, "last_seq": last_seq}
 
