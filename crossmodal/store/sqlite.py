@@ -17,19 +17,9 @@ from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import (
-    COLUMNS,
-    NewDocument,
-    StoreChanges,
-    describe,
-    document_of_row,
-    insert,
-    last_key,
-    last_seq,
-    merged,
-    tags_json,
-)
+from crossmodal.store.records import NewDocument, StoreChanges, merged, tags_json
 from crossmodal.store.sqlite_files import SqliteFiles
+from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import sqlite_sql
 
 __all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
