@@ -68,6 +68,7 @@ class StoreReplica(ABC, Generic[I]):
 
     index: I
     last_seq: int
+    epoch: int
 
     def __init__(self, store: Store, modality: Modality, folder: Path, name: str) -> None:
         """Opens the snapshot, if there is a valid one, and replays later commits.
@@ -172,7 +173,7 @@ class StoreReplica(ABC, Generic[I]):
 
     def _changes(self, forgotten: int) -> StoreChanges | None:
         """The next changes after `last_seq`; None if the index must start over."""
-        return self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten)
+        return self.store.changes_after(self.modality, self.last_seq, forgotten=forgotten, epoch=self.epoch)
 
     def _is_other_kind(self) -> bool:
         """Whether the next snapshot needs another kind of index than the last."""
@@ -187,7 +188,7 @@ class StoreReplica(ABC, Generic[I]):
             if changes is None:
                 self.index, self.last_seq = self._empty(), 0
                 continue
-            forgotten = changes.forgotten
+            forgotten, self.epoch = changes.forgotten, changes.epoch
             n_changes += self._add(changes) + self.index.remove(changes.removed)
             self.last_seq = changes.last_seq
             if changes.is_all:
@@ -212,6 +213,7 @@ class StoreReplica(ABC, Generic[I]):
                 **self._pointer_entries(index),
                 "store_id": self.store.store_id(),
                 "last_seq": self.last_seq,
+                "epoch": self.epoch,
                 "count": len(index),
             }
             write_atomically(self.pointer, json.dumps(pointer, indent=1).encode())
@@ -229,12 +231,14 @@ class StoreReplica(ABC, Generic[I]):
 
     def _open_snapshot(self) -> None:
         """Sets `index` and `last_seq` from the snapshot, or to an empty index if it is missing or damaged."""
-        self.index, self.last_seq, self._n_unsaved, self._built_for = self._empty(), 0, 0, ""
+        self.index, self.last_seq, self.epoch = self._empty(), 0, 0
+        self._n_unsaved, self._built_for = 0, ""
         while (current := signature(self.pointer)) != self._seen_pointer:
             self._seen_pointer = current
             try:
                 pointer = SnapshotPointer.read(self.pointer)
                 self.index, self.last_seq = self._load(pointer), pointer.last_seq
+                self.epoch = int(pointer.content.get("epoch", 0))
                 self._built_for = str(pointer.content.get("built_for", ""))
             except (StateError, OSError) as error:  # a TypeError or KeyError would be a bug
                 # Another process may have written a newer snapshot in the meantime.

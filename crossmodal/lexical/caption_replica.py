@@ -58,7 +58,9 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
         return CaptionIndex()
 
     def _changes(self, forgotten: int) -> StoreChanges | None:
-        return self.store.changes_after("text", self.last_seq, forgotten=forgotten, with_vectors=False)
+        return self.store.changes_after(
+            "text", self.last_seq, forgotten=forgotten, epoch=self.epoch, with_vectors=False
+        )
 
     def _add(self, changes: StoreChanges) -> int:
         for key, _, picture in self.store.captions_by_keys(self.index.waiting().tolist()):

@@ -196,7 +196,14 @@ class Store(Protocol):
         ...
 
     def changes_after(
-        self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
+        self,
+        modality: Modality,
+        seq: int,
+        limit: int = 10_000,
+        *,
+        forgotten: int = 0,
+        epoch: int = 0,
+        with_vectors: bool = True,
     ) -> StoreChanges | None:
         """The documents that were added and removed after `seq`, oldest first.
 
@@ -208,10 +215,12 @@ class Store(Protocol):
             limit: The largest number of added documents to return.
             forgotten: `forgotten` of the previous result when a caller continues: removals that were dropped before
                 it started are of documents that it never received.
+            epoch: `epoch` of the previous result.
             with_vectors: Whether to read the vectors; otherwise they are empty.
 
         Returns:
-            The changes; None if removals since `seq` are no longer recorded, so that the caller must start at 0.
+            The changes; None if the caller must start at 0, because removals since `seq` are no longer recorded, or
+            the store may have lost commits that the caller knows (another epoch).
         """
         ...
 

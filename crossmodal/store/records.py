@@ -32,6 +32,7 @@ class StoreChanges:
     last_seq: int
     is_all: bool
     forgotten: int  # removals up to this sequence number may no longer be recorded
+    epoch: int = 0  # raised when commits may have been lost
 
 
 def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -272,9 +272,16 @@ class DocumentStore:
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def changes_after(
-        self, modality: Modality, seq: int, limit: int = 10_000, *, forgotten: int = 0, with_vectors: bool = True
+        self,
+        modality: Modality,
+        seq: int,
+        limit: int = 10_000,
+        *,
+        forgotten: int = 0,
+        epoch: int = 0,
+        with_vectors: bool = True,
     ) -> StoreChanges | None:
-        """As `Store.changes_after`."""
+        """As `Store.changes_after`; the epoch is always 0."""
         with self.database.reading():
             last, forgotten_now = self.database.row("SELECT last, removals_from FROM sequence")
             if 0 < seq < forgotten_now != forgotten:

@@ -114,9 +114,9 @@ def test_a_snapshot_is_used(snapshot: Path, monkeypatch: pytest.MonkeyPatch, cap
     asked = []
     original = DocumentStore.changes_after
 
-    def remember(self: DocumentStore, modality: Modality, seq: int, *, forgotten: int = 0) -> object:
+    def remember(self: DocumentStore, modality: Modality, seq: int, **options: int) -> object:
         asked.append(seq)
-        return original(self, modality, seq, forgotten=forgotten)
+        return original(self, modality, seq, **options)
 
     monkeypatch.setattr(DocumentStore, "changes_after", remember)
     with DocumentStore(snapshot) as store:
