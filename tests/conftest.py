@@ -20,8 +20,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads yield the
 import httpx
 import pytest
 from fork_server import ForkServer, Program
+from stores import new_store, open_store, postgresql
 
 from serving.jina.ports import LOOPBACK, in_url, reserve_port_pair
+
+__all__ = ["new_store", "open_store", "postgresql"]
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app.py"

@@ -1,15 +1,16 @@
 """Any sequence of puts leaves the store as a dictionary would have it."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import NewStore
 
 from crossmodal.core.types import Document
-from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.records import NewDocument
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 NAMES = st.sampled_from([f"id-{n}" for n in range(8)])
-TAGS = st.dictionaries(st.text(max_size=4), st.one_of(st.integers(-9, 9), st.text(max_size=4), st.none()), max_size=2)
+TAGS = st.dictionaries(TEXT, st.one_of(st.integers(-9, 9), TEXT, st.none()), max_size=2)
 
 
 def modality_of(name: str) -> str:
@@ -19,7 +20,7 @@ def modality_of(name: str) -> str:
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
     name = draw(NAMES)
-    return Document(name, modality_of(name), uri=draw(st.text(max_size=5)), tags=draw(TAGS))  # type: ignore[arg-type]
+    return Document(name, modality_of(name), uri=draw(TEXT), tags=draw(TAGS))  # type: ignore[arg-type]
 
 
 def vector_of(name: str) -> np.ndarray:
@@ -28,8 +29,8 @@ def vector_of(name: str) -> np.ndarray:
 
 @given(st.lists(st.lists(documents(), max_size=5), max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_puts_agree_with_a_dictionary(tmp_path_factory: pytest.TempPathFactory, batches: list[list[Document]]) -> None:
-    with DocumentStore(tmp_path_factory.mktemp("store"), writable=True) as store:
+def test_puts_agree_with_a_dictionary(new_store: NewStore, batches: list[list[Document]]) -> None:
+    with new_store()(writable=True) as store:
         model: dict[str, Document] = {}
         for batch in batches:
             expected = []

@@ -1,20 +1,24 @@
 """Conditions: what each form of them keeps, and that a mistake is named with its place."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stores import NewStore, OpenStore
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, Modality
 from crossmodal.store import where
 from crossmodal.store.condition import Comparison, Field
+from crossmodal.store.protocol import Store
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from crossmodal.store.where import MAX_CHARACTERS, MAX_NESTING, parse
+from crossmodal.store.where_postgresql import postgresql_sql
 from crossmodal.store.where_sqlite import sqlite_sql
 
 
@@ -35,19 +39,14 @@ DOCUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
-    with DocumentStore(tmp_path_factory.mktemp("store"), writable=True) as store:
+def store(new_store: NewStore) -> Iterator[Store]:
+    with new_store()(writable=True) as store:
         store.put(DOCUMENTS)
-        path = store.path
-    connection = sqlite3.connect(path)
-    yield connection
-    connection.close()
+        yield store
 
 
-def kept(connection: sqlite3.Connection, text: str) -> str:
-    sql, values = sqlite_sql(parse(text))
-    rows = connection.execute(f"SELECT id FROM documents WHERE {sql} ORDER BY key", values)
-    return " ".join(row[0] for row in rows)
+def kept(store: Store, text: str) -> str:
+    return " ".join(store.ids_where(parse(text)))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +112,8 @@ def kept(connection: sqlite3.Connection, text: str) -> str:
         ("width>-1 and height<+1.5e2 or tags.year=.5", "hat caption"),
     ],
 )  # fmt: skip
-def test_what_is_kept(connection: sqlite3.Connection, text: str, expected: str) -> None:
-    assert kept(connection, text) == expected
+def test_what_is_kept(store: Store, text: str, expected: str) -> None:
+    assert kept(store, text) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,15 +166,26 @@ def test_mistakes_are_named_with_their_place(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["9223372036854775807", "-9223372036854775808", "1e308", "0.1", ".5", "5."])
-def test_numbers_that_fit(connection: sqlite3.Connection, number: str) -> None:
-    assert kept(connection, f"width = {number}") == ""
+def test_numbers_that_fit(store: Store, number: str) -> None:
+    assert kept(store, f"width = {number}") == ""
 
 
-def test_the_values_are_bound() -> None:
-    assert sqlite_sql(parse("tags.\"' or 1\".b <= 3 or id = ''' or 1'")) == (
+HOSTILE = "tags.\"' or 1\".b <= 3 or id = ''' or 1'"
+
+
+def test_the_values_are_bound_in_sqlite() -> None:
+    assert sqlite_sql(parse(HOSTILE)) == (
         "(CASE WHEN json_valid(tags) THEN CASE WHEN json_type(tags, ?) IN ('integer', 'real') "
         "THEN json_extract(tags, ?) END END <= ? OR id = ?)",
         ('$."\' or 1"."b"', '$."\' or 1"."b"', 3, "' or 1"),
+    )
+
+
+def test_the_values_are_bound_in_postgresql() -> None:
+    assert postgresql_sql(parse(HOSTILE)) == (
+        "((CASE jsonb_typeof(tags -> %s::text -> %s::text) WHEN 'number' "
+        "THEN (tags -> %s::text -> %s::text)::numeric END <= %s::numeric) OR (id = %s::text))",
+        ["' or 1", "b", "' or 1", "b", Decimal(3), "' or 1"],
     )
 
 
@@ -198,49 +208,43 @@ def test_a_long_text_is_refused_unread() -> None:
         ("width=1 or(width=0)and(", ")"),
     ],
 )
-def test_the_deepest_nesting_is_no_trouble_to_sqlite(connection: sqlite3.Connection, before: str, after: str) -> None:
+def test_the_deepest_nesting_is_no_trouble(store: Store, before: str, after: str) -> None:
     def nested(depth: int) -> str:
         return before * depth + "id = 'dog'" + after * depth
 
-    sql, values = sqlite_sql(parse(nested(MAX_NESTING)))
-    connection.execute(
-        "SELECT count(*) FROM vectors WHERE key > ? AND key IN ("
-        f"SELECT key FROM documents WHERE modality = ? AND seq > ? AND {sql})",
-        (0, "image", 0, *values),
-    )
+    assert set(store.keys_where(parse(nested(MAX_NESTING)), "image")) <= set(store.keys("image"))
     for depth in (MAX_NESTING + 1, (MAX_CHARACTERS - 10) // len(before + after)):
         with pytest.raises(InputError, match=r"nested more than 50 deep"):
             parse(nested(depth))
 
 
-def test_nesting_that_is_closed_does_not_add_up(connection: sqlite3.Connection) -> None:
-    assert kept(connection, " or ".join(["(not id='hat')"] * 100)) == "dog cat caption"
+def test_nesting_that_is_closed_does_not_add_up(store: Store) -> None:
+    assert kept(store, " or ".join(["(not id='hat')"] * 100)) == "dog cat caption"
 
 
-def test_the_longest_chains_are_no_trouble_to_sqlite(connection: sqlite3.Connection) -> None:
-    assert kept(connection, " or ".join(["id=''"] * 220)) == ""
-    assert kept(connection, f"width in ({', '.join(['0'] * 660)})") == "caption"
-    assert kept(connection, f"tags{'.a' * 990} is null") == "dog cat hat caption"
+def test_the_longest_chains_are_no_trouble(store: Store) -> None:
+    assert kept(store, " or ".join(["id=''"] * 220)) == ""
+    assert kept(store, f"width in ({', '.join(['0'] * 660)})") == "caption"
+    assert kept(store, f"tags{'.a' * 990} is null") == "dog cat hat caption"
 
 
 def test_tags_that_are_no_json_are_no_tags(tmp_path: Path) -> None:
     """Other writers put NaN into JSON, which has no such thing."""
     with DocumentStore(tmp_path, writable=True) as store:
         store.put([item("good", tags={"a": 1}), item("bad")])
-    connection = sqlite3.connect(store.path)
-    connection.execute("""UPDATE documents SET tags = '{"a": 1, "b": NaN}' WHERE id = 'bad'""")
-    assert kept(connection, "tags.a = 1") == "good"
-    assert kept(connection, "tags.a is null or width = 1") == "bad"
-    connection.close()
+        with closing(sqlite3.connect(store.path)) as connection, connection:
+            connection.execute("""UPDATE documents SET tags = '{"a": 1, "b": NaN}' WHERE id = 'bad'""")
+        assert kept(store, "tags.a = 1") == "good"
+        assert kept(store, "tags.a is null or width = 1") == "bad"
 
 
-def test_json_numbers_of_any_size_compare(tmp_path: Path) -> None:
-    with DocumentStore(tmp_path, writable=True) as store:
+def test_json_numbers_of_any_size_compare(open_store: OpenStore) -> None:
+    with open_store(writable=True) as store:
         store.put([item("big", tags={"a": 10**30})])
-    connection = sqlite3.connect(store.path)
-    assert json.loads(connection.execute("SELECT tags FROM documents").fetchone()[0]) == {"a": 10**30}
-    assert kept(connection, "tags.a > 9223372036854775807 and tags.a = 1e30") == "big"
-    connection.close()
+        found = store.document("big")
+        assert found is not None
+        assert found.tags == {"a": 10**30}
+        assert kept(store, "tags.a > 9223372036854775807 and tags.a = 1e30") == "big"
 
 
 def test_every_example_of_the_docstring_is_a_condition() -> None:

@@ -1,0 +1,389 @@
+"""The store in a schema of a PostgreSQL database. Several processes on several machines write and read it.
+
+The file is longer than 300 lines because each method is one query over the same tables.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from psycopg.types.json import Jsonb
+
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
+from crossmodal.store.condition import Condition
+from crossmodal.store.postgresql_files import PostgresqlFiles
+from crossmodal.store.postgresql_server import Connection, Server
+from crossmodal.store.protocol import Outcome
+from crossmodal.store.records import NewDocument, StoreChanges, merged, tags_json
+from crossmodal.store.where_postgresql import postgresql_sql
+
+_COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
+_TYPES = ["int8", "int8", "text", "text", "text", "text", "text", "int8", "int8", "text", "jsonb"]
+_TABLES = "documents, vectors, thumbnails, pictures, removals, files, sequence"
+_TRIES = 8
+_NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class PostgresqlStore:
+    """A `Store` on a PostgreSQL server."""
+
+    def __init__(self, url: str, schema: str, *, writable: bool = False) -> None:
+        """Connects to the store of a collection; `writable` creates it if needed.
+
+        Args:
+            url: postgresql://USER@HOST/DATABASE, with any options of libpq.
+            schema: The schema of the store, which has no other tables.
+            writable: Whether to change the store; other processes may do so, too.
+
+        Raises:
+            InputError: The URL is invalid.
+            StateError: The server can't be reached, refuses the user or is too old; the store does not exist, or has
+                another format.
+            NotWritableError: `writable`, and the server is a standby, or the user may not create the schema.
+        """
+        self._server = Server(url, schema, writable=writable)
+        self.files = PostgresqlFiles(self._server)
+
+    @property
+    def name(self) -> str:
+        """As `Store.name`."""
+        return self._server.name
+
+    def close(self) -> None:
+        """As `Store.close`."""
+        self._server.close()
+
+    def __enter__(self) -> PostgresqlStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- writing
+
+    def put(self, items: Sequence[NewDocument]) -> list[Outcome]:
+        """As `Store.put`."""
+        outcomes: list[Outcome] = []
+        new: list[tuple[int, int, NewDocument]] = []
+        with self._server.writing() as transaction:
+            connection = transaction.connection
+            ids = [item.document.id for item in items]
+            rows = connection.execute("SELECT id FROM documents WHERE id = ANY(%s)", [ids])
+            known = {row[0] for row in rows}
+            changed = []
+            for item in items:
+                outcomes.append("unchanged" if item.document.id in known else "indexed")
+                if outcomes[-1] == "unchanged":
+                    changed.append(item.document)
+                    continue
+                known.add(item.document.id)
+                transaction.seq += 1
+                transaction.key += 1
+                new.append((transaction.key, transaction.seq, item))
+            _insert(connection, new)
+            _describe(connection, changed)
+        return outcomes
+
+    def describe(self, documents: Iterable[Document]) -> None:
+        """As `Store.describe`."""
+        with self._server.writing() as transaction:
+            _describe(transaction.connection, documents)
+
+    def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
+        """As `Store.update`."""
+        patches = list(changes)
+        with self._server.writing() as transaction:
+            rows = transaction.connection.execute(
+                "SELECT id, tags FROM documents WHERE id = ANY(%s)", [[document_id for document_id, _ in patches]]
+            )
+            tags: dict[str, dict[str, Any]] = dict(rows.fetchall())
+            for document_id, patch in patches:
+                if document_id in tags:
+                    tags[document_id] = merged(tags[document_id], patch)
+            transaction.connection.execute(
+                "UPDATE documents SET tags = new.tags::jsonb FROM unnest(%s::text[], %s::text[]) AS new (id, tags) "
+                "WHERE documents.id = new.id",
+                [list(tags), [_tags_json(document_id, value) for document_id, value in tags.items()]],
+            )
+        return [document_id in tags for document_id, _ in patches]
+
+    def add_content(self, image_id: str, content: bytes) -> None:
+        """As `Store.add_content`."""
+        with self._server.writing() as transaction:
+            transaction.connection.execute(
+                "INSERT INTO pictures SELECT key, %s FROM documents WHERE id = %s", [content, image_id]
+            )
+
+    def remove(self, ids: Iterable[str]) -> list[Document]:
+        """As `Store.remove`."""
+        with self._server.writing() as transaction:
+            given = list(ids)
+            rows = transaction.connection.execute(
+                f"SELECT key, {_COLUMNS} FROM documents WHERE id = ANY(%s) UNION ALL SELECT key, {_COLUMNS} "
+                "FROM documents WHERE image_id = ANY(%s) AND image_id <> '' AND id <> ALL(%s) ORDER BY key",
+                [given, given, given],
+            ).fetchall()
+            keys, removed = [row[0] for row in rows], [Document(*row[1:]) for row in rows]
+            seqs = list(range(transaction.seq + 1, transaction.seq + 1 + len(keys)))
+            transaction.connection.execute(
+                "INSERT INTO removals SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[])",
+                [seqs, keys, [document.modality for document in removed]],
+            )
+            transaction.connection.execute("DELETE FROM documents WHERE key = ANY(%s)", [keys])
+            transaction.seq += len(keys)
+        return removed
+
+    def compact(self) -> tuple[int, int]:
+        """As `Store.compact`. Other processes wait until it is done."""
+        before = self.size_bytes()
+        with self._server.writing() as transaction:
+            transaction.connection.execute("UPDATE sequence SET removals_from = last")
+            transaction.connection.execute("DELETE FROM removals")
+        with self._server.connection() as connection:
+            connection.execute(f"VACUUM (FULL, ANALYZE) {_TABLES}")
+        return before, self.size_bytes()
+
+    # -- reading
+
+    def size_bytes(self) -> int:
+        """As `Store.size_bytes`, with the indexes of the tables."""
+        query = (
+            "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class "
+            "WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r'"
+        )
+        return int(self._server.row(query)[0])
+
+    def data_version(self) -> tuple[int, int]:
+        """As `Store.data_version`; takes a round trip to the server."""
+        epoch, version = self._server.row("SELECT epoch, version FROM sequence")
+        return int(epoch), int(version)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """As `Store.problems`; damage to files is for the server's own `pg_amcheck`."""
+        for (document_id,) in self._server.rows(
+            "SELECT id FROM documents WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = documents.key)"
+        ):
+            yield document_id, "has no vector: delete it and index it again"
+
+    def store_id(self) -> str:
+        """As `Store.store_id`."""
+        return str(self._server.row("SELECT store_id FROM sequence")[0])
+
+    def last_seq(self) -> int:
+        """As `Store.last_seq`."""
+        return int(self._server.row("SELECT last FROM sequence")[0])
+
+    def counts(self) -> dict[Modality, int]:
+        """As `Store.counts`."""
+        rows = dict(self._server.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))
+        return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
+
+    def known(self, ids: Iterable[str]) -> dict[str, Document]:
+        """As `Store.known`."""
+        rows = self._server.rows(f"SELECT {_COLUMNS} FROM documents WHERE id = ANY(%s)", [list(ids)])
+        return {row[0]: Document(*row) for row in rows}
+
+    def without_content(self, ids: Iterable[str]) -> list[str]:
+        """As `Store.without_content`."""
+        rows = self._server.rows(
+            "SELECT id FROM documents LEFT JOIN pictures USING (key) WHERE id = ANY(%s) AND content IS NULL",
+            [list(ids)],
+        )
+        return [row[0] for row in rows]
+
+    def document(self, document_id: str) -> Document | None:
+        """As `Store.document`."""
+        return self.known([document_id]).get(document_id)
+
+    def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
+        """As `Store.by_keys`."""
+        rows = self._server.rows(f"SELECT key, {_COLUMNS} FROM documents WHERE key = ANY(%s::bigint[])", [list(keys)])
+        return {row[0]: Document(*row[1:]) for row in rows}
+
+    def captions_of(self, image_id: str) -> list[Document]:
+        """As `Store.captions_of`."""
+        rows = self._server.rows(
+            f"SELECT {_COLUMNS} FROM documents WHERE image_id = %s AND image_id <> '' ORDER BY key", [image_id]
+        )
+        return [Document(*row) for row in rows]
+
+    def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
+        """As `Store.caption_texts_of`."""
+        result: dict[str, list[str]] = {}
+        query = "SELECT image_id, text FROM documents WHERE image_id = ANY(%s) AND image_id <> '' ORDER BY key"
+        for image_id, text in self._server.rows(query, [list(image_ids)]):
+            result.setdefault(image_id, []).append(text)
+        return result
+
+    def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
+        """As `Store.captions_by_keys`."""
+        return self._server.rows(
+            "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
+            "ON p.id = c.image_id AND p.modality = 'image' "
+            "WHERE c.key = ANY(%s::bigint[]) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
+            [list(keys)],
+        )
+
+    def random_captions(self, n: int) -> list[Document]:
+        """As `Store.random_captions`."""
+        first, last = self._server.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
+        if last is None:
+            return []
+        drawn = [random.randint(first, last) for _ in range(_TRIES * n)]
+        rows = self._server.rows(
+            f"SELECT caption.* FROM unnest(%s::bigint[]) AS drawn (seq) CROSS JOIN LATERAL (SELECT {_COLUMNS} "
+            "FROM documents WHERE modality = 'text' AND seq >= drawn.seq ORDER BY seq LIMIT 1) AS caption",
+            [drawn],
+        )
+        by_picture = {caption.image_id: caption for row in rows if (caption := Document(*row)).image_id}
+        return list(by_picture.values())[:n]
+
+    def ids_where(self, condition: Condition) -> list[str]:
+        """As `Store.ids_where`."""
+        sql, values = postgresql_sql(condition)
+        return [row[0] for row in self._server.rows(f"SELECT id FROM documents WHERE {sql} ORDER BY key", values)]
+
+    def keys_where(self, condition: Condition, modality: Modality) -> Keys:
+        """As `Store.keys_where`."""
+        sql, values = postgresql_sql(condition)
+        return self._keys(f"SELECT key FROM documents WHERE modality = %s AND {sql}", [modality, *values])
+
+    def keys(self, modality: Modality) -> Keys:
+        """As `Store.keys`."""
+        return self._keys("SELECT key FROM documents WHERE modality = %s", [modality])
+
+    def _keys(self, query: str, values: Sequence[object]) -> Keys:
+        rows = self._server.rows(query, values, binary=True)
+        return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+
+    def changes_after(
+        self,
+        modality: Modality,
+        seq: int,
+        limit: int = 10_000,
+        *,
+        forgotten: int = 0,
+        epoch: int = 0,
+        with_vectors: bool = True,
+    ) -> StoreChanges | None:
+        """As `Store.changes_after`."""
+        read = "v.vector FROM documents d JOIN vectors v USING (key)" if with_vectors else "''::bytea FROM documents d"
+        with self._server.reading() as connection:
+            [(last, forgotten_now, epoch_now)] = connection.execute("SELECT last, removals_from, epoch FROM sequence")
+            if seq > 0 and (seq < forgotten_now != forgotten or seq > last or epoch != epoch_now):
+                return None
+            rows = connection.execute(
+                f"SELECT d.key, d.seq, {read} WHERE d.modality = %s AND d.seq > %s ORDER BY d.seq LIMIT %s",
+                [modality, seq, limit],
+                binary=True,
+            ).fetchall()
+            is_all = len(rows) < limit
+            until = last if is_all else rows[-1][1]
+            gone = connection.execute(
+                "SELECT key FROM removals WHERE modality = %s AND seq > %s AND seq <= %s", [modality, seq, until]
+            ).fetchall()
+        keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
+        vectors = vectors.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
+        removed = np.fromiter((row[0] for row in gone), np.int64, len(gone))
+        vectors = vectors.astype(np.float32, copy=False)
+        return StoreChanges(keys, vectors, removed, until, is_all, forgotten_now, epoch_now)
+
+    def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
+        """As `Store.vectors_of`."""
+        query = "SELECT id, vector FROM documents JOIN vectors USING (key) WHERE id = ANY(%s)"
+        rows = self._server.rows(query, [list(ids)], binary=True)
+        return {document_id: np.frombuffer(vector, "<f4") for document_id, vector in rows}
+
+    def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
+        """As `Store.caption_vectors_of`."""
+        blobs: dict[str, list[bytes]] = {}
+        query = (
+            "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
+            "WHERE image_id = ANY(%s) AND image_id <> '' AND modality = 'text' ORDER BY key"
+        )
+        for image_id, vector in self._server.rows(query, [list(image_ids)], binary=True):
+            blobs.setdefault(image_id, []).append(vector)
+        return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
+
+    def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
+        """As `Store.everything`."""
+        rows = self._server.rows(
+            f"SELECT key, vector, jpeg, content, {_COLUMNS} FROM documents JOIN vectors USING (key) "
+            "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > %s ORDER BY key LIMIT %s",
+            [after_key, limit],
+            binary=True,
+        )
+        return [
+            (key, NewDocument(Document(*row), np.frombuffer(vector, "<f4"), jpeg, content))
+            for key, vector, jpeg, content, *row in rows
+        ]
+
+    def thumbnail(self, image_id: str) -> bytes | None:
+        """As `Store.thumbnail`."""
+        return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = %s", image_id)
+
+    def content(self, image_id: str) -> bytes | None:
+        """As `Store.content`."""
+        return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = %s", image_id)
+
+    def _blob(self, query: str, image_id: str) -> bytes | None:
+        rows = self._server.rows(query, [image_id], binary=True)
+        return bytes(rows[0][0]) if rows else None
+
+
+def _insert(connection: Connection, new: Sequence[tuple[int, int, NewDocument]]) -> None:
+    """Inserts documents with their keys, sequence numbers, vectors, thumbnails and encoded pictures."""
+    rows = ((key, seq, *_row(item.document)) for key, seq, item in new)
+    is_json = ((*columns, Jsonb(tags, dumps=str)) for *columns, tags in rows)
+    _copy(connection, f"documents (key, seq, {_COLUMNS})", _TYPES, is_json)
+    blobs = {
+        "vectors": ((key, np.ascontiguousarray(item.vector, dtype="<f4").tobytes()) for key, _, item in new),
+        "thumbnails": ((key, item.thumbnail) for key, _, item in new if item.thumbnail is not None),
+        "pictures": ((key, item.content) for key, _, item in new if item.content is not None),
+    }
+    for table, rows in blobs.items():
+        _copy(connection, table, ["int8", "bytea"], rows)
+
+
+def _copy(connection: Connection, table: str, types: list[str], rows: Iterable[tuple[object, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _describe(connection: Connection, documents: Iterable[Document]) -> None:
+    """Updates `uri` and `tags` of existing documents; of several with one id, the last counts."""
+    by_id = {document.id: document for document in documents}
+    rows = [_row(document) for document in by_id.values()]
+    connection.execute(
+        "UPDATE documents SET uri = new.uri, tags = new.tags::jsonb "
+        "FROM unnest(%s::text[], %s::text[], %s::text[]) AS new (id, uri, tags) "
+        "WHERE documents.id = new.id AND (documents.uri <> new.uri OR documents.tags <> new.tags::jsonb)",
+        [[row[0] for row in rows], [row[2] for row in rows], [row[-1] for row in rows]],
+    )
+
+
+def _row(d: Document) -> tuple[object, ...]:
+    """The columns of a document.
+
+    Raises:
+        InputError: Tags contain NaN or Infinity; a text contains U+0000.
+    """
+    texts = (d.id, d.modality, d.uri, d.mime_type, d.text)
+    if any("\0" in text for text in (*texts, d.image_id)):
+        raise InputError(f"{d.id}: PostgreSQL can't store the character U+0000: remove it")
+    return (*texts, d.width, d.height, d.image_id, _tags_json(d.id, d.tags))
+
+
+def _tags_json(document_id: str, tags: dict[str, Any]) -> str:
+    json = tags_json(tags)
+    if _NUL_IN_JSON.search(json):
+        raise InputError(f"{document_id}: PostgreSQL can't store the character U+0000: remove it from the tags")
+    return json

