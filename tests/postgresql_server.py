@@ -34,8 +34,8 @@ def binaries() -> Path | None:
 class PostgresqlServer:
     """A running server; a process of root runs it as another user, because PostgreSQL refuses root."""
 
-    def __init__(self, folder_of_binaries: Path) -> None:
-        self._binaries = folder_of_binaries
+    def __init__(self, folder_of_binaries: Path, **options: str) -> None:
+        self._binaries, self._options = folder_of_binaries, {**OPTIONS, **options}
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._as_user: dict[str, object] = {}
         if os.getuid() == 0:
@@ -55,9 +55,9 @@ class PostgresqlServer:
         """The address of a database for a user."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
 
-    def start(self, **options: str) -> None:
+    def start(self) -> None:
         """Starts the server and waits until it accepts connections."""
-        given = [f"--{name}={value}" for name, value in {**OPTIONS, **options}.items()]
+        given = [f"--{name}={value}" for name, value in self._options.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", "data", "-k", self.folder, *given],
