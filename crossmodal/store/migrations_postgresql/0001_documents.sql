@@ -20,19 +20,23 @@ CREATE INDEX documents_by_image ON documents (image_id) WHERE image_id <> '';
 -- of them would otherwise look up each in the TOAST table.
 CREATE TABLE vectors (
     key    bigint PRIMARY KEY REFERENCES documents (key) ON DELETE CASCADE,
-    vector bytea STORAGE EXTERNAL NOT NULL             -- dim little-endian float32, length 1
+    vector bytea NOT NULL                              -- dim little-endian float32, length 1
 ) WITH (toast_tuple_target = 8160);
 
 CREATE TABLE thumbnails (
     key  bigint PRIMARY KEY REFERENCES documents (key) ON DELETE CASCADE,
-    jpeg bytea STORAGE EXTERNAL NOT NULL
+    jpeg bytea NOT NULL
 );
 
 -- The encoded picture itself, only if it came as bytes and there is no file to read it from.
 CREATE TABLE pictures (
     key     bigint PRIMARY KEY REFERENCES documents (key) ON DELETE CASCADE,
-    content bytea STORAGE EXTERNAL NOT NULL
+    content bytea NOT NULL
 );
+
+ALTER TABLE vectors ALTER COLUMN vector SET STORAGE EXTERNAL;
+ALTER TABLE thumbnails ALTER COLUMN jpeg SET STORAGE EXTERNAL;
+ALTER TABLE pictures ALTER COLUMN content SET STORAGE EXTERNAL;
 
 -- One row. Every transaction that writes locks it first and updates it last, so that sequence numbers order as commits.
 CREATE TABLE sequence (
