@@ -11,14 +11,13 @@ import numpy as np
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.phrase_vectors import general_vectors
 from crossmodal.core.errors import StateError
-from crossmodal.core.files import write_atomically
-from crossmodal.core.os_errors import reason
 from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
 from crossmodal.encoders.registry import SCENES, family_of
 from crossmodal.relevance import calibration as fitting
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.protocol import Store
+from crossmodal.store.shared_state import CALIBRATION
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +62,7 @@ def calibrate(collection: Collection, encode: Encode) -> Calibration:
     for modality in MODALITIES:
         background = fitting.background(vectors[modality], counts[modality])
         calibration.backgrounds.update({modality: background} if background else {})
-    path = collection.calibration_path
-    try:
-        write_atomically(path, calibration.to_bytes())
-    except OSError as error:
-        raise StateError(f"{path} can't be written: {reason(error, path)}") from error
+    collection.write(CALIBRATION, calibration.to_bytes())
     return calibration
 
 

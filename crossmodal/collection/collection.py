@@ -20,17 +20,15 @@ from crossmodal.collection.generations import (
 )
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, NotWritableError, StateError
-from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason, why_not_writable
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.locks import check_writable, writer_lock
 from crossmodal.store.protocol import Store
-from crossmodal.store.sqlite import DocumentStore
+from crossmodal.store.shared_state import CALIBRATION, MANIFEST, SharedState, linked_url, shared_names, state_of
 
 FORMAT = 1
-MANIFEST, CALIBRATION = "manifest.json", "relevance.npz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -57,6 +55,7 @@ class Collection:
         Raises:
             StateError: The existing collection has another model, or the folder can't be created.
         """
+        state_of(folder).pull()
         if _is_collection(folder):
             existing = cls.open(folder)
             existing.check_model(model)
@@ -68,8 +67,10 @@ class Collection:
         except OSError as error:
             raise StateError(f"the collection {folder} can't be created: {reason(error, folder)}") from error
         collection = cls(folder, model, root=folder, made_with=made_with)
-        collection.write_manifest()
-        return collection
+        state_of(folder).create(collection._manifest())
+        created = cls.open(folder)
+        created.check_model(model)
+        return created
 
     @classmethod
     def open(cls, folder: Path) -> Collection:
@@ -78,6 +79,7 @@ class Collection:
         Raises:
             StateError: The folder is not a collection, or its format is not supported.
         """
+        state_of(folder).pull()
         return cls.open_generation(folder, read_current(folder).get("current", ""))
 
     @classmethod
@@ -117,12 +119,20 @@ class Collection:
         """The path of the calibration, which may not exist yet."""
         return self.folder / CALIBRATION
 
-    def write_manifest(self) -> None:
-        """Writes the manifest atomically.
+    @property
+    def shared(self) -> SharedState:
+        """The shared state of the collection."""
+        return state_of(self.root)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces one of the files of the generation that all nodes share.
 
         Raises:
-            StateError: The manifest can't be written.
+            StateError: The file can't be written.
         """
+        self.shared.write(self.folder, name, content)
+
+    def _manifest(self) -> bytes:
         manifest = {
             "format": FORMAT,
             "model": self.model.to_dict(),
@@ -131,11 +141,7 @@ class Collection:
             "index": self.index_config.to_dict(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        try:
-            write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
-        except OSError as error:
-            path = self.folder / MANIFEST
-            raise StateError(f"{path} can't be written: {reason(error, path)}") from error
+        return json.dumps(manifest, indent=1).encode()
 
     def with_index_config(self, index_config: IndexConfig) -> Collection:
         """The collection with another index configuration, written to the manifest; it applies to the next snapshot.
@@ -149,7 +155,7 @@ class Collection:
         index_config.choice(0, self.model.dim)
         check_writable(self.folder)
         changed = replace(self, index_config=index_config)
-        changed.write_manifest()
+        changed.write(MANIFEST, changed._manifest())
         return changed
 
     def check_model(self, model: ModelSpec) -> None:
@@ -167,7 +173,7 @@ class Collection:
 
     def store(self, *, writable: bool = False) -> Store:
         """Opens the store."""
-        return DocumentStore(self.folder, writable=writable)
+        return self.shared.store(self.folder, writable=writable)
 
     def index(self, store: Store, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
         """Opens the index of a modality; `store` must be open."""
@@ -180,6 +186,7 @@ class Collection:
 
         Removes the files of an interrupted earlier attempt.
         """
+        self.shared.check_generations()
         name = next_generation_name(self.root)
         kept = {self.generation, read_current(self.root).get("previous", "")}
         for path in generations(self.root):
@@ -203,6 +210,7 @@ class Collection:
             StateError: There is no previous generation, or a process is writing to this one and would continue to write
                 vectors of its model.
         """
+        self.shared.check_generations()
         names = read_current(self.root)
         if "previous" not in names:
             raise StateError(f"{self.root} has no earlier state: only `-t reindex` creates one")
@@ -231,6 +239,8 @@ def collections(workspace: Path) -> list[str]:
     Raises:
         StateError: The workspace can't be read.
     """
+    if linked_url(workspace) is not None:
+        return [name for name in shared_names(workspace) if _NAME.fullmatch(name)]
     if not workspace.is_dir():
         return []
     try:

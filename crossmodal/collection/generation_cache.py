@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generations import generation_mark, is_generation
 from crossmodal.core.errors import CrossModalError, InputError
+from crossmodal.store.shared_state import state_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class GenerationCache(Generic[T]):
             closed: Closes a resource.
         """
         self._root, self._opened, self._closed = Path(collection), opened, closed
+        self._shared = state_of(self._root)
         self._mark = generation_mark(self._root)
         first = Collection.open(self._root)
         self._resources: dict[str, T] = {first.generation: opened(first)}
@@ -43,6 +45,7 @@ class GenerationCache(Generic[T]):
 
     def current(self) -> tuple[str, T]:
         """The name of the current generation, and its resource."""
+        self._shared.follow()
         mark = generation_mark(self._root)
         if mark != self._mark and (self._opening is None or not self._opening.is_alive()):
             self._mark = mark

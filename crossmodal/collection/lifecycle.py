@@ -18,6 +18,7 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.store.condition import Comparison, Condition, Field, Joined
 from crossmodal.store.locks import check_writable
 from crossmodal.store.protocol import Store
+from crossmodal.store.shared_state import MAP
 from crossmodal.store.where import parse
 
 
@@ -161,7 +162,7 @@ def draw_map(collection: Collection, before_work: Callable[[int], None]) -> tupl
         check_writable(collection.folder)
         before_work(store.counts()["image"])
         drawn = make_map(store)
-    drawn.write(collection.folder)
+    collection.write(MAP, drawn.to_bytes())
     return drawn, True
 
 

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import StateError
-from crossmodal.core.files import write_atomically
-from crossmodal.core.os_errors import read_failure, reason
+from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.store.protocol import Store
+from crossmodal.store.shared_state import MAP
 
-FILE = "map.npz"
 N_NEIGHBOURS = 15
 """UMAP's default. With at most this number of images, there are no separate neighbourhoods."""
 _SAME = 1e-5
@@ -46,12 +45,8 @@ class PictureMap:
         """Whether the store has not changed since the map was made."""
         return (self.last_seq, self.store_id) == (store.last_seq(), store.store_id())
 
-    def write(self, folder: Path) -> None:
-        """Atomically writes the map into the collection's folder.
-
-        Raises:
-            StateError: The file can't be written.
-        """
+    def to_bytes(self) -> bytes:
+        """The content of the map's file."""
         content = io.BytesIO()
         np.savez_compressed(
             content,
@@ -61,10 +56,7 @@ class PictureMap:
             last_seq=np.array(self.last_seq),
             store_id=np.array(self.store_id),
         )
-        try:
-            write_atomically(folder / FILE, content.getvalue())
-        except OSError as error:
-            raise StateError(f"{folder / FILE} can't be written: {reason(error, folder / FILE)}") from error
+        return content.getvalue()
 
 
 def read_map(folder: Path) -> PictureMap:
@@ -74,7 +66,7 @@ def read_map(folder: Path) -> PictureMap:
         StateError: The map is missing or damaged.
     """
     try:
-        with np.load(io.BytesIO((folder / FILE).read_bytes()), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO((folder / MAP).read_bytes()), allow_pickle=False) as arrays:
             method: Method = "umap" if str(arrays["method"]) == "umap" else "pca"
             keys, points = arrays["keys"].astype(np.int64), arrays["points"].astype(np.float32)
             if points.shape != (len(keys), 2):
@@ -84,7 +76,7 @@ def read_map(folder: Path) -> PictureMap:
         raise StateError("there is no map of this collection: make one with `python app.py -t map`") from error
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise StateError(
-            f"{folder / FILE} {read_failure(error, folder / FILE)}: make it again with `python app.py -t map`"
+            f"{folder / MAP} {read_failure(error, folder / MAP)}: make it again with `python app.py -t map`"
         ) from error
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crossmodal.collection import picture_map
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.picture_map import read_map
 from crossmodal.core.errors import NotWritableError, PictureError, StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.images.sources import from_file
@@ -18,6 +18,7 @@ from crossmodal.relevance.rules import Calibration
 from crossmodal.store.presence import Disk
 from crossmodal.store.protocol import SourceFiles, Store
 from crossmodal.store.records import NewDocument
+from crossmodal.store.shared_state import MAP
 
 BATCH = 1_000
 SAMPLED = 1_000
@@ -90,7 +91,7 @@ def _files_beside(collection: Collection) -> Iterator[Problem]:
     """Problems of the calibration and the map if they exist but can't be read."""
     readers: tuple[tuple[Path, Callable[[], object]], ...] = (
         (collection.calibration_path, lambda: Calibration.from_bytes(collection.calibration_path.read_bytes())),
-        (collection.folder / picture_map.FILE, lambda: picture_map.read_map(collection.folder)),
+        (collection.folder / MAP, lambda: read_map(collection.folder)),
     )
     for path, read in readers:
         try:

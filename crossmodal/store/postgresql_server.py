@@ -146,7 +146,7 @@ class Server:
                 return connection
 
     def _new_connection(self) -> Connection:
-        connection = self._connect()
+        connection = connect(self._url)
         try:
             self._configure(connection)
         except psycopg.Error as error:
@@ -164,12 +164,6 @@ class Server:
 
     # -- opening
 
-    def _connect(self) -> Connection:
-        try:
-            return psycopg.connect(self._url, connect_timeout=int(TIMEOUT_S), autocommit=True)
-        except psycopg.OperationalError as error:
-            raise unreachable(self.name, error) from error
-
     def _check(self, connection: Connection) -> None:
         version = connection.info.server_version // 10_000
         if version < OLDEST:
@@ -181,7 +175,7 @@ class Server:
             raise NotWritableError(f"{self.name} can't be written to: it is a standby. Use the address of the primary")
 
     def _configure(self, connection: Connection) -> None:
-        connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
+        use_schema(connection, self._schema)
         if not self._writable:
             connection.execute("SET default_transaction_read_only = on")
         else:  # durable when acknowledged, whatever the default of the server; `local` and the like stay
@@ -212,6 +206,25 @@ class Server:
                 f"{self.name} has format {format_}, this program reads format {newest}: "
                 + ("update the program" if format_ > newest else "run `python app.py -t verify` once to migrate it")
             )
+
+
+def connect(url: str) -> Connection:
+    """A connection in autocommit mode, without a schema.
+
+    Raises:
+        InputError: The URL is invalid.
+        StateError: The server can't be reached, or refuses the user.
+    """
+    name = name_of(url)
+    try:
+        return psycopg.connect(url, connect_timeout=int(TIMEOUT_S), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise unreachable(name, error) from error
+
+
+def use_schema(connection: Connection, schema: str) -> None:
+    """Makes a schema, which may not exist, the one of unqualified names."""
+    connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
 
 
 def name_of(url: str) -> str:

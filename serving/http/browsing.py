@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.collection.picture_map import FILE, PictureMap, read_map
+from crossmodal.collection.picture_map import PictureMap, read_map
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
+from crossmodal.store.shared_state import MAP
 from serving.http.errors import RefusedError
 from serving.http.schemas import CaptionsAnswer, KnownCaption, MapAnswer, MapGroups, ProblemAnswer
 from serving.http.search import Opened
@@ -35,7 +36,7 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
         """All pictures in one answer, as lists. Pictures indexed after the map was made are missing."""
         generation, now = opened.current()
         try:
-            stat = (now.collection.folder / FILE).stat()
+            stat = (now.collection.folder / MAP).stat()
             version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
             if cached.get("version") != version:
                 answer = map_answer(read_map(now.collection.folder), now)

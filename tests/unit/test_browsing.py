@@ -12,8 +12,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
-from crossmodal.collection.picture_map import FILE, make_map
+from crossmodal.collection.picture_map import make_map
 from crossmodal.core.types import Document
+from crossmodal.store.shared_state import MAP
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from serving.http.browsing import add_browsing, groups_of
 from serving.http.errors import ProblemRoute
@@ -49,12 +50,12 @@ def test_without_a_map_it_says_how_to_make_one(client: TestClient, tmp_path: Pat
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert "python app.py -t map" in answer.json()["detail"]
-    (tmp_path / FILE).write_bytes(b"nothing")
+    (tmp_path / MAP).write_bytes(b"nothing")
     assert "damaged" in client.get("/map").json()["detail"]
 
 
 def test_the_map_with_what_is_known_of_its_pictures(client: TestClient, store: DocumentStore, tmp_path: Path) -> None:
-    make_map(store).write(tmp_path)
+    (tmp_path / MAP).write_bytes(make_map(store).to_bytes())
     told = client.get("/map").json()
     assert told["ids"] == [f"p{n}" for n in range(N)]
     assert told["filenames"][1] == "1.jpg"
@@ -67,14 +68,14 @@ def test_the_map_with_what_is_known_of_its_pictures(client: TestClient, store: D
 def test_an_older_map_says_so_and_leaves_out_what_is_gone(
     client: TestClient, store: DocumentStore, tmp_path: Path
 ) -> None:
-    make_map(store).write(tmp_path)
+    (tmp_path / MAP).write_bytes(make_map(store).to_bytes())
     assert client.get("/map").json()["outdated"] is False
     store.put([item(N)])
     store.remove(["p1"])
     told = client.get("/map").json()
     assert told["outdated"] is True
     assert told["ids"] == ["p0", "p2", "p3", "p4", "p5"]
-    make_map(store).write(tmp_path)
+    (tmp_path / MAP).write_bytes(make_map(store).to_bytes())
     told = client.get("/map").json()
     assert told["outdated"] is False
     assert told["ids"][-1] == f"p{N}"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmodal.collection import picture_map
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import image_id
+from crossmodal.store.shared_state import MAP
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 CAPTIONS = {f"{colour}.png": [f"a {colour} square", f"ein {colour} Bild, schön"] for colour in ("red", "green", "blue")}
@@ -49,11 +49,11 @@ def test_everything_is_there(golden: Path, caplog: pytest.LogCaptureFixture) -> 
 def test_damaged_files_beside_the_store_are_named(golden: Path) -> None:
     collection = Collection.open(golden)
     collection.calibration_path.write_bytes(b"no calibration")
-    (collection.folder / picture_map.FILE).write_bytes(b"no map")
+    (collection.folder / MAP).write_bytes(b"no map")
     with collection.store(writable=True) as store:
         told = {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
     assert "-t calibrate" in told[str(collection.calibration_path)]
-    assert "-t map" in told[str(collection.folder / picture_map.FILE)]
+    assert "-t map" in told[str(collection.folder / MAP)]
 
 
 def test_an_old_format_is_brought_up_by_a_writer_only(golden: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmodal.collection.picture_map import FILE, N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
+from crossmodal.collection.picture_map import N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Vectors
+from crossmodal.store.shared_state import MAP
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 
@@ -65,7 +66,7 @@ def test_it_is_kept_beside_the_store_and_knows_when_it_is_old(tmp_path: Path) ->
     with DocumentStore(tmp_path, writable=True) as store:
         store.put(pictures(unit(5)))
         made = make_map(store)
-        made.write(tmp_path)
+        (tmp_path / MAP).write_bytes(made.to_bytes())
         found = read_map(tmp_path)
         assert found.keys.tolist() == sorted(found.keys.tolist())
         assert np.array_equal(found.points, made.points)
@@ -79,9 +80,10 @@ def test_it_is_kept_beside_the_store_and_knows_when_it_is_old(tmp_path: Path) ->
 def test_a_missing_and_a_damaged_map_say_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"no map of this collection.*-t map"):
         read_map(tmp_path)
-    PictureMap(np.arange(3), np.zeros((3, 2), np.float32), "pca", 1, "s").write(tmp_path)
-    whole = (tmp_path / FILE).read_bytes()
+    made = PictureMap(np.arange(3), np.zeros((3, 2), np.float32), "pca", 1, "s")
+    (tmp_path / MAP).write_bytes(made.to_bytes())
+    whole = (tmp_path / MAP).read_bytes()
     for content in (b"", b"nothing", whole[: len(whole) // 2]):
-        (tmp_path / FILE).write_bytes(content)
+        (tmp_path / MAP).write_bytes(content)
         with pytest.raises(StateError, match=r"damaged.*-t map"):
             read_map(tmp_path)

@@ -1,0 +1,189 @@
+"""A collection in PostgreSQL: every node has the same manifest, calibration and map, and its own indexes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from postgresql_server import PostgresqlServer
+
+from crossmodal.collection.collection import Collection, collections
+from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.types import Document, ModelSpec, Preprocessing
+from crossmodal.index.config import IndexConfig
+from crossmodal.store.records import NewDocument
+from crossmodal.store.shared_state import CALIBRATION, LINK, MANIFEST, MAP, link_workspace
+
+MODEL = ModelSpec("clip", "small", "0" * 64, 4, Preprocessing(8))
+OTHER = replace(MODEL, weights="other", weights_hash="1" * 64)
+URL = "postgresql://ann@db.example/pictures"
+
+
+@pytest.fixture
+def nodes(postgresql: PostgresqlServer, tmp_path: Path) -> tuple[Path, Path]:
+    """The folder of one new collection on two nodes."""
+    for node in ("a", "b"):
+        link_workspace(tmp_path / node, postgresql.url)
+    name = f"my.Set_{uuid4().hex[:8]}"
+    return tmp_path / "a" / name, tmp_path / "b" / name
+
+
+def item(name: str, place: int) -> NewDocument:
+    return NewDocument(Document(name, "text"), np.eye(4, dtype=np.float32)[place])
+
+
+def test_what_one_node_indexes_the_other_finds(nodes: tuple[Path, Path]) -> None:
+    one = Collection.create(nodes[0], MODEL)
+    with one.store(writable=True) as store:
+        store.put([item("a", 1)])
+    other = Collection.open(nodes[1])
+    assert other.model == MODEL
+    with other.store() as reader, one.store(writable=True) as writer, other.store(writable=True) as second:
+        index = other.index(reader, "text")
+        assert len(index) == 1
+        writer.put([item("b", 2)])
+        second.put([item("b", 2), item("c", 3)])
+        scores, keys = index.search(np.eye(4, dtype=np.float32)[[2, 3]], 1)
+        assert scores[:, 0].tolist() == pytest.approx([1, 1])
+        assert [reader.by_keys([key])[key].id for key in keys[:, 0].tolist()] == ["b", "c"]
+        index.rebuild()
+    assert (nodes[1] / "index").is_dir()
+    assert not (nodes[0] / "index").exists()
+    assert collections(nodes[0].parent) == collections(nodes[1].parent)
+    assert nodes[0].name in collections(nodes[1].parent)
+
+
+def test_another_model_is_refused(nodes: tuple[Path, Path]) -> None:
+    Collection.create(nodes[0], MODEL)
+    with pytest.raises(StateError, match=r"was indexed with .*, not with"):
+        Collection.create(nodes[1], OTHER)
+    assert Collection.create(nodes[1], MODEL).model == MODEL
+
+
+def test_of_two_models_one_creates_the_collection(nodes: tuple[Path, Path]) -> None:
+    outcomes: list[ModelSpec | None] = []
+
+    def create(folder: Path, model: ModelSpec) -> None:
+        try:
+            outcomes.append(Collection.create(folder, model).model)
+        except StateError:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=create, args=given) for given in zip(nodes, (MODEL, OTHER), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [created] = [model for model in outcomes if model is not None]
+    assert Collection.open(nodes[0]).model == Collection.open(nodes[1]).model == created
+
+
+def test_files_reach_the_other_node(nodes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    from crossmodal.store import postgresql_state
+
+    monkeypatch.setattr(postgresql_state, "EVERY_S", 0.0)
+    one = Collection.create(nodes[0], MODEL)
+    cache = GenerationCache(str(nodes[1]), lambda collection: collection)
+    one.write(CALIBRATION, b"one")
+    one.write(MAP, b"two")
+    assert one.with_index_config(IndexConfig("hnsw-fp16")).index_config.kind == "hnsw-fp16"
+
+    def pull_in_background() -> None:
+        cache.current()
+        thread = cache._shared._thread  # type: ignore[attr-defined]
+        thread.join()
+
+    pull_in_background()
+    copies = {path.name: path for path in nodes[1].iterdir()}
+    assert copies.keys() == {MANIFEST, CALIBRATION, MAP}
+    assert (copies[CALIBRATION].read_bytes(), copies[MAP].read_bytes()) == (b"one", b"two")
+    assert Collection.open(nodes[1]).index_config.kind == "hnsw-fp16"
+    unchanged = copies[MAP].stat()
+    one.write(CALIBRATION, b"three")
+    pull_in_background()
+    assert copies[CALIBRATION].read_bytes() == b"three"
+    assert copies[MAP].stat().st_ino == unchanged.st_ino
+    cache.close()
+
+
+def test_copies_of_a_collection_that_is_gone_are_removed(
+    nodes: tuple[Path, Path], postgresql: PostgresqlServer
+) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    Collection.create(nodes[0], MODEL).write(MAP, b"map")
+    Collection.open(nodes[1])
+    with psycopg.connect(postgresql.url) as connection:
+        connection.execute(f'DROP SCHEMA "crossmodal_{nodes[0].name}" CASCADE')
+    with pytest.raises(StateError, match="no index in"):
+        Collection.open(nodes[1])
+    assert list(nodes[1].iterdir()) == []
+    assert nodes[0].name not in collections(nodes[0].parent)
+
+
+def test_the_model_can_not_be_changed(nodes: tuple[Path, Path]) -> None:
+    made = Collection.create(nodes[0], MODEL)
+    for change in (lambda: made.next_generation(OTHER), made.roll_back):
+        with pytest.raises(StateError, match="is in PostgreSQL, where its model can't be changed"):
+            change()
+
+
+def test_a_long_name_is_refused(nodes: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="at most 52 characters in PostgreSQL"):
+        Collection.create(nodes[0].parent / ("x" * 53), MODEL)
+    assert Collection.create(nodes[0].parent / ("x" * 52), MODEL).model == MODEL
+
+
+# -- the link of a workspace
+
+
+def test_a_workspace_is_linked_once(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    workspace = tmp_path / "new" / "workspace"
+    link_workspace(workspace, URL)
+    link_workspace(workspace, URL)
+    with pytest.raises(StateError, match=f"is the cache of {URL}, not of {URL}2: choose another"):
+        link_workspace(workspace, f"{URL}2")
+
+
+@pytest.mark.parametrize("url", ["postgresql://ann:secret@db/x", "postgresql://ann@db/x?password=secret"])
+def test_a_password_is_not_written(tmp_path: Path, url: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match="remove the password from the address, and set PGPASSWORD") as caught:
+        link_workspace(tmp_path, url)
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / LINK).exists()
+
+
+@pytest.mark.parametrize("url", ["", "pictures", "mysql://ann@db/x", "host=db dbname=x"])
+def test_another_address_is_refused(tmp_path: Path, url: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match="the address of a store is postgresql://USER@HOST/DATABASE"):
+        link_workspace(tmp_path, url)
+
+
+def test_a_workspace_with_collections_is_not_linked(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    Collection.create(tmp_path / "mine", MODEL)
+    with pytest.raises(StateError, match="has collections in SQLite: choose another folder"):
+        link_workspace(tmp_path, URL)
+
+
+def test_a_damaged_link_is_reported(tmp_path: Path) -> None:
+    (tmp_path / LINK).write_text("{}")
+    with pytest.raises(StateError, match=r"store\.json is damaged .*: remove it, and give --store again"):
+        Collection.open(tmp_path / "mine")
+
+
+def test_without_psycopg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LINK).write_text(f'{{"store": "{URL}"}}')
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "crossmodal.store.postgresql_state", raising=False)
+    with pytest.raises(StateError, match=r"needs psycopg .*: pip install -r requirements-scale\.txt"):
+        Collection.open(tmp_path / "mine")
