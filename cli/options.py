@@ -32,6 +32,27 @@ class WorkspaceOptions(Options):
         show_default="your data folder",
         help="Folder of the collections.",
     )
+    store: str | None = option(
+        "--store",
+        envvar="CROSSMODAL_STORE",
+        metavar="URL",
+        help="Keep the collections in postgresql://USER@HOST/DATABASE; the workspace then has their indexes and copies "
+        "of small files.  [default: all in the workspace]",
+    )
+
+    def settings(self) -> Settings:
+        """The settings; links the workspace to the database of `store`.
+
+        Raises:
+            InputError: The URL is invalid, or has a password.
+            StateError: The workspace has other collections.
+        """
+        settings = super().settings()
+        if self.store:
+            from crossmodal.store.shared_state import link_workspace
+
+            link_workspace(settings.workspace, self.store)
+        return settings
 
 
 @dataclass(frozen=True, kw_only=True)
