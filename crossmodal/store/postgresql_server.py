@@ -176,6 +176,7 @@ class Server:
 
     def _configure(self, connection: Connection) -> None:
         use_schema(connection, self._schema)
+        connection.execute("SET default_transaction_isolation = 'read committed'")  # what `writing` relies on
         if not self._writable:
             connection.execute("SET default_transaction_read_only = on")
         else:  # durable when acknowledged, whatever the default of the server; `local` and the like stay

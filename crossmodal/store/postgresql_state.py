@@ -17,7 +17,7 @@ try:
     from psycopg.conninfo import conninfo_to_dict
 except ImportError as import_error:
     raise StateError(
-        f"a store in PostgreSQL needs psycopg ({import_error}): pip install -r requirements-scale.txt"
+        f"a store in PostgreSQL needs psycopg ({import_error}): pip install 'psycopg[binary]'"
     ) from import_error
 
 from crossmodal.store.postgresql import PostgresqlStore
@@ -30,6 +30,8 @@ PREFIX = "crossmodal_"
 MAX_NAME = 63 - len(PREFIX)
 """PostgreSQL cuts longer names of schemas off."""
 EVERY_S = 1.0
+_COPYING = threading.Lock()
+"""Threads of a process would use the same temporary files; processes have their own."""
 
 
 class PostgresqlState:
@@ -62,6 +64,10 @@ class PostgresqlState:
                 rows = connection.execute(query, [stale], binary=True).fetchall() if stale else []
         except psycopg.Error as error:
             raise explained(name_of(self._url), error) or error from error
+        with _COPYING:
+            self._copy(versions, rows)
+
+    def _copy(self, versions: dict[str, int], rows: list[tuple[str, int, bytes]]) -> None:
         try:
             for name in SHARED:
                 if name not in versions:

@@ -78,7 +78,8 @@ class Store(Protocol):
             known document are still updated.
 
         Raises:
-            StateError: The disk is full or failed; nothing was stored.
+            StateError: The store can't be written to; nothing was stored, unless the connection was lost during the
+                commit. Repeating the call is safe.
             InputError: Tags contain NaN or Infinity.
         """
         ...

@@ -185,5 +185,5 @@ def test_without_psycopg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / LINK).write_text(f'{{"store": "{URL}"}}')
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "crossmodal.store.postgresql_state", raising=False)
-    with pytest.raises(StateError, match=r"needs psycopg .*: pip install -r requirements-scale\.txt"):
+    with pytest.raises(StateError, match=r"needs psycopg .*: pip install 'psycopg\[binary\]'"):
         Collection.open(tmp_path / "mine")
