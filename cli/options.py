@@ -49,7 +49,7 @@ class WorkspaceOptions(Options):
         """
         settings = super().settings()
         if self.store:
-            from crossmodal.store.shared_state import link_workspace
+            from crossmodal.collection.shared_state import link_workspace
 
             link_workspace(settings.workspace, self.store)
         return settings

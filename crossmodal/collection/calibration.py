@@ -10,6 +10,7 @@ import numpy as np
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.phrase_vectors import general_vectors
+from crossmodal.collection.shared_state import CALIBRATION
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Keys, Modality, ModelSpec, Vectors
 from crossmodal.encoders.registry import SCENES, family_of
@@ -17,7 +18,6 @@ from crossmodal.relevance import calibration as fitting
 from crossmodal.relevance.calibration import Sample
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.protocol import Store
-from crossmodal.store.shared_state import CALIBRATION
 
 log = logging.getLogger(__name__)
 

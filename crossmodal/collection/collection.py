@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crossmodal.collection.generations import (
-    generations,
-    next_generation_name,
-    read_current,
-    remove_first,
-    write_current,
-)
+from crossmodal.collection.generations import read_current
+from crossmodal.collection.shared_state import CALIBRATION, MANIFEST, SharedState, linked_url, shared_names, state_of
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.os_errors import reason, why_not_writable
@@ -26,7 +20,6 @@ from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.locks import check_writable, writer_lock
 from crossmodal.store.protocol import Store
-from crossmodal.store.shared_state import CALIBRATION, MANIFEST, SharedState, linked_url, shared_names, state_of
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -60,14 +53,7 @@ class Collection:
             existing = cls.open(folder)
             existing.check_model(model)
             return existing
-        if problem := why_not_writable(folder, makes_folders=True):
-            raise NotWritableError(f"the collection {folder} can't be created: {problem}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"the collection {folder} can't be created: {reason(error, folder)}") from error
-        collection = cls(folder, model, root=folder, made_with=made_with)
-        state_of(folder).create(collection._manifest())
+        cls(folder, model, root=folder, made_with=made_with)._create()
         created = cls.open(folder)
         created.check_model(model)
         return created
@@ -132,6 +118,15 @@ class Collection:
         """
         self.shared.write(self.folder, name, content)
 
+    def _create(self) -> None:
+        if problem := why_not_writable(self.folder, makes_folders=True):
+            raise NotWritableError(f"the collection {self.folder} can't be created: {problem}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"the collection {self.folder} can't be created: {reason(error, self.folder)}") from error
+        self.shared.create(self.folder, self._manifest())
+
     def _manifest(self) -> bytes:
         manifest = {
             "format": FORMAT,
@@ -186,22 +181,18 @@ class Collection:
 
         Removes the files of an interrupted earlier attempt.
         """
-        self.shared.check_generations()
-        name = next_generation_name(self.root)
-        kept = {self.generation, read_current(self.root).get("previous", "")}
-        for path in generations(self.root):
-            if path.name not in kept:
-                shutil.rmtree(path)
-        return Collection.create(self.root / name, model, made_with)
+        folder = self.shared.add_generation(self.folder)
+        made = Collection(folder, model, root=self.root, made_with=made_with)
+        made._create()
+        return made
 
     def becomes_current(self, successor: Collection) -> None:
-        """Replaces this generation with `successor`, for all processes that open the collection afterwards."""
-        write_current(self.root, successor.folder, self.folder)
-        for path in generations(self.root):
-            if path not in (successor.folder, self.folder):
-                shutil.rmtree(path)
-        if self.root not in (successor.folder, self.folder):
-            remove_first(self.root)
+        """Replaces this generation with `successor`, for all processes that open the collection afterwards.
+
+        Raises:
+            StateError: Another node has changed the documents of this generation since `next_generation`.
+        """
+        self.shared.make_current(successor.folder, self.folder)
 
     def roll_back(self) -> Collection:
         """Makes the previous generation current again; a second call undoes the first.
@@ -210,7 +201,6 @@ class Collection:
             StateError: There is no previous generation, or a process is writing to this one and would continue to write
                 vectors of its model.
         """
-        self.shared.check_generations()
         names = read_current(self.root)
         if "previous" not in names:
             raise StateError(f"{self.root} has no earlier state: only `-t reindex` creates one")
@@ -218,7 +208,7 @@ class Collection:
         if not (previous / MANIFEST).exists():
             raise StateError(f"the earlier state {previous} no longer exists")
         with writer_lock(self.folder):
-            write_current(self.root, previous, self.folder)
+            self.shared.make_current(previous, self.folder)
         return Collection.open(self.root)
 
 

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generations import generation_mark, is_generation
+from crossmodal.collection.shared_state import state_of
 from crossmodal.core.errors import CrossModalError, InputError
-from crossmodal.store.shared_state import state_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from crossmodal.core.errors import StateError
@@ -71,6 +72,13 @@ def write_current(root: Path, current: Path, previous: Path) -> None:
     """Atomically makes `current` the current generation; both folders are `root` or in it."""
     names = {"current": current.relative_to(root).name, "previous": previous.relative_to(root).name}
     write_atomically(root / CURRENT, json.dumps(names, indent=1).encode())
+
+
+def remove_generations(root: Path, kept: Collection[str]) -> None:
+    """Removes the folders of later generations whose names are not in `kept`."""
+    for path in generations(root):
+        if path.name not in kept:
+            shutil.rmtree(path)
 
 
 def remove_first(root: Path) -> None:

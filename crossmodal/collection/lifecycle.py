@@ -12,13 +12,13 @@ from typing import Any
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.indexes import every_index
 from crossmodal.collection.picture_map import PictureMap, make_map, read_map
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.condition import Comparison, Condition, Field, Joined
 from crossmodal.store.locks import check_writable
 from crossmodal.store.protocol import Store
-from crossmodal.store.shared_state import MAP
 from crossmodal.store.where import parse
 
 

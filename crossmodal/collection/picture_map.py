@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.store.protocol import Store
-from crossmodal.store.shared_state import MAP
 
 N_NEIGHBOURS = 15
 """UMAP's default. With at most this number of images, there are no separate neighbourhoods."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.picture_map import read_map
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import NotWritableError, PictureError, StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.images.sources import from_file
@@ -18,7 +19,6 @@ from crossmodal.relevance.rules import Calibration
 from crossmodal.store.presence import Disk
 from crossmodal.store.protocol import SourceFiles, Store
 from crossmodal.store.records import NewDocument
-from crossmodal.store.shared_state import MAP
 
 BATCH = 1_000
 SAMPLED = 1_000

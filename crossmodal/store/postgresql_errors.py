@@ -24,6 +24,7 @@ _MESSAGES = {
     "40": "another transaction was in the way",
     "58": "the server's disk failed",
     "XX": "the server reports damage",
+    "42P01": "the store was removed by another process",
     "25006": "the server no longer accepts changes: it may have become a standby",
 }
 """By the beginning of an error's SQLSTATE."""

@@ -26,6 +26,12 @@ MAX_CONNECTIONS = 4
 Connection = psycopg.Connection[tuple[Any, ...]]
 _TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer"
 
+_DEFAULTS = """
+    SELECT set_config('default_transaction_isolation', 'read committed', false),
+           set_config('synchronous_commit', CASE value WHEN 'off' THEN 'on' ELSE value END, false)
+    FROM current_setting('synchronous_commit') AS value
+"""
+
 
 @dataclass
 class Transaction:
@@ -116,9 +122,12 @@ class Server:
         Those of all processes follow one another, so sequence numbers order as commits.
         """
         with self.connection() as connection, connection.transaction():
-            row = connection.execute("SELECT last, last_key FROM sequence FOR UPDATE").fetchone()
+            row = connection.execute("SELECT is_closed, last, last_key FROM sequence FOR UPDATE").fetchone()
             assert row is not None
-            transaction = Transaction(connection, *row)
+            is_closed, *numbers = row
+            if is_closed:
+                raise StateError(f"another state of this collection in {self.name} is the current one: start again")
+            transaction = Transaction(connection, *numbers)
             yield transaction
             connection.execute(
                 "UPDATE sequence SET last = %s, last_key = %s, version = version + 1, timeline = now.timeline, "
@@ -176,14 +185,8 @@ class Server:
 
     def _configure(self, connection: Connection) -> None:
         use_schema(connection, self._schema)
-        connection.execute("SET default_transaction_isolation = 'read committed'")  # what `writing` relies on
         if not self._writable:
             connection.execute("SET default_transaction_read_only = on")
-        else:  # durable when acknowledged, whatever the default of the server; `local` and the like stay
-            connection.execute(
-                "SELECT set_config('synchronous_commit', 'on', false) "
-                "WHERE current_setting('synchronous_commit') = 'off'"
-            )
 
     def _migrate(self, connection: Connection) -> None:
         with connection.transaction():
@@ -212,15 +215,19 @@ class Server:
 def connect(url: str) -> Connection:
     """A connection in autocommit mode, without a schema.
 
+    What it commits is durable, and it waits for locks instead of failing, whatever the server's defaults.
+
     Raises:
         InputError: The URL is invalid.
         StateError: The server can't be reached, or refuses the user.
     """
     name = name_of(url)
     try:
-        return psycopg.connect(url, connect_timeout=int(TIMEOUT_S), autocommit=True)
+        connection = psycopg.connect(url, connect_timeout=int(TIMEOUT_S), autocommit=True)
+        connection.execute(_DEFAULTS)
     except psycopg.OperationalError as error:
         raise unreachable(name, error) from error
+    return connection
 
 
 def use_schema(connection: Connection, schema: str) -> None:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.picture_map import PictureMap, read_map
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
-from crossmodal.store.shared_state import MAP
 from serving.http.errors import RefusedError
 from serving.http.schemas import CaptionsAnswer, KnownCaption, MapAnswer, MapGroups, ProblemAnswer
 from serving.http.search import Opened

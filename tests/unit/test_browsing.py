@@ -13,8 +13,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
 from crossmodal.collection.picture_map import make_map
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.types import Document
-from crossmodal.store.shared_state import MAP
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from serving.http.browsing import add_browsing, groups_of
 from serving.http.errors import ProblemRoute

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.shared_state import MAP
 from crossmodal.collection.verification import verify_collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import image_id
-from crossmodal.store.shared_state import MAP
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 CAPTIONS = {f"{colour}.png": [f"a {colour} square", f"ein {colour} Bild, schön"] for colour in ("red", "green", "blue")}

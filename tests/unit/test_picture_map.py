@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from crossmodal.collection.picture_map import N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Vectors
-from crossmodal.store.shared_state import MAP
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 

@@ -14,11 +14,11 @@ from postgresql_server import PostgresqlServer
 
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.collection.shared_state import CALIBRATION, LINK, MANIFEST, MAP, link_workspace
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.index.config import IndexConfig
 from crossmodal.store.records import NewDocument
-from crossmodal.store.shared_state import CALIBRATION, LINK, MANIFEST, MAP, link_workspace
 
 MODEL = ModelSpec("clip", "small", "0" * 64, 4, Preprocessing(8))
 OTHER = replace(MODEL, weights="other", weights_hash="1" * 64)
@@ -86,7 +86,7 @@ def test_of_two_models_one_creates_the_collection(nodes: tuple[Path, Path]) -> N
 
 def test_files_reach_the_other_node(nodes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg")
-    from crossmodal.store import postgresql_state
+    from crossmodal.collection import postgresql_state
 
     monkeypatch.setattr(postgresql_state, "EVERY_S", 0.0)
     one = Collection.create(nodes[0], MODEL)
@@ -127,20 +127,102 @@ def test_copies_of_a_collection_that_is_gone_are_removed(
     assert nodes[0].name not in collections(nodes[0].parent)
 
 
-def test_the_model_can_not_be_changed(nodes: tuple[Path, Path]) -> None:
-    made = Collection.create(nodes[0], MODEL)
-    for change in (lambda: made.next_generation(OTHER), made.roll_back):
-        with pytest.raises(StateError, match="is in PostgreSQL, where its model can't be changed"):
-            change()
+# -- generations
 
 
-def test_a_long_name_is_refused(nodes: tuple[Path, Path]) -> None:
-    with pytest.raises(InputError, match="at most 52 characters in PostgreSQL"):
-        Collection.create(nodes[0].parent / ("x" * 53), MODEL)
-    assert Collection.create(nodes[0].parent / ("x" * 52), MODEL).model == MODEL
+def add(collection: Collection, *names: str) -> Collection:
+    with collection.store(writable=True) as store:
+        vector = np.eye(collection.model.dim, dtype=np.float32)[0]
+        store.put([NewDocument(Document(name, "text"), vector) for name in names])
+    return collection
+
+
+def in_store(collection: Collection) -> list[str]:
+    with collection.store() as store:
+        return sorted(store.known(["a", "b", "c"]))
+
+
+def schemas_of(name: str, postgresql: PostgresqlServer) -> list[str]:
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(postgresql.url) as connection:
+        rows = connection.execute("SELECT nspname FROM pg_namespace WHERE strpos(nspname, %s) > 0", [name]).fetchall()
+    return sorted(row[0].partition(name)[2] for row in rows)
+
+
+def test_a_new_generation_becomes_current_on_all_nodes(nodes: tuple[Path, Path]) -> None:
+    first = add(Collection.create(nodes[0], MODEL), "a")
+    made = add(first.next_generation(OTHER), "b")
+    other = Collection.open(nodes[1])
+    assert (other.model, in_store(other)) == (MODEL, ["a"])
+    with other.store(writable=True) as writer:
+        first.becomes_current(made)
+        with pytest.raises(StateError, match=r"another state of this collection in .* is the current one"):
+            writer.put([item("late", 0)])
+    now = Collection.open(nodes[1])
+    assert (now.model, now.generation, in_store(now)) == (OTHER, "generation-2", ["b"])
+    assert now.roll_back() == Collection.open(nodes[1]) == other
+    assert in_store(add(Collection.open(nodes[0]), "c")) == ["a", "c"]
+    with pytest.raises(StateError, match="another state"):
+        add(now, "late")
+    assert Collection.open(nodes[0]).roll_back().model == OTHER
+
+
+def test_a_service_follows_to_the_new_generation(nodes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    from crossmodal.collection import postgresql_state
+
+    monkeypatch.setattr(postgresql_state, "EVERY_S", 0.0)
+    first = Collection.create(nodes[0], MODEL)
+    cache = GenerationCache(str(nodes[1]), lambda collection: collection.model)
+    assert cache.current() == ("", MODEL)
+    first.becomes_current(first.next_generation(OTHER))
+    while cache.current() != ("generation-2", OTHER):
+        pass
+    cache.close()
+
+
+def test_changes_of_another_node_stop_the_change_of_the_model(
+    nodes: tuple[Path, Path], postgresql: PostgresqlServer
+) -> None:
+    first = add(Collection.create(nodes[0], MODEL), "a")
+    made = add(first.next_generation(OTHER), "a")
+    add(Collection.open(nodes[1]), "b")
+    with pytest.raises(StateError, match="were changed while they were encoded again: run the command again"):
+        first.becomes_current(made)
+    assert in_store(add(Collection.open(nodes[0]), "c")) == ["a", "b", "c"]
+    again = add(first.next_generation(OTHER), "a", "b", "c")
+    assert schemas_of(nodes[0].name, postgresql) == ["", "/3"]
+    with pytest.raises(StateError, match=r"no index in|removed by another process"):
+        in_store(made)
+    first.becomes_current(again)
+    assert in_store(Collection.open(nodes[1])) == ["a", "b", "c"]
+
+
+def test_only_the_generation_before_is_kept(nodes: tuple[Path, Path], postgresql: PostgresqlServer) -> None:
+    current = add(Collection.create(nodes[0], MODEL), "a")
+    current.write(MAP, b"map")
+    for model in (OTHER, MODEL, OTHER):
+        made = add(current.next_generation(model), "b")
+        current.becomes_current(made)
+        current = Collection.open(nodes[0])
+        assert Collection.open(nodes[1]).model == model
+    for node in nodes:
+        assert {path.name for path in node.iterdir()} == {"current.json", "generation-3", "generation-4"} | (
+            {"writer.lock"} if (node / "writer.lock").exists() else set()
+        )
+    assert schemas_of(nodes[0].name, postgresql) == ["", "/3", "/4"]
+    assert collections(nodes[1].parent).count(nodes[1].name) == 1
+    add(current, "c")
+    assert in_store(Collection.open(nodes[1])) == ["b", "c"]
 
 
 # -- the link of a workspace
+
+
+def test_a_long_name_is_refused(nodes: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="at most 48 characters in PostgreSQL"):
+        Collection.create(nodes[0].parent / ("x" * 49), MODEL)
+    assert Collection.create(nodes[0].parent / ("x" * 48), MODEL).model == MODEL
 
 
 def test_a_workspace_is_linked_once(tmp_path: Path) -> None:
@@ -184,6 +266,6 @@ def test_a_damaged_link_is_reported(tmp_path: Path) -> None:
 def test_without_psycopg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / LINK).write_text(f'{{"store": "{URL}"}}')
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.delitem(sys.modules, "crossmodal.store.postgresql_state", raising=False)
+    monkeypatch.delitem(sys.modules, "crossmodal.collection.postgresql_state", raising=False)
     with pytest.raises(StateError, match=r"needs psycopg .*: pip install 'psycopg\[binary\]'"):
         Collection.open(tmp_path / "mine")

@@ -46,9 +46,10 @@ CREATE TABLE sequence (
     version       bigint  NOT NULL,  -- of the content: raised by every transaction
     epoch         integer NOT NULL,  -- raised by the first transaction after a promotion, which may have lost commits
     timeline      integer NOT NULL,  -- of the server at the last transaction, by which a promotion is noticed
-    store_id      text    NOT NULL
+    store_id      text    NOT NULL,
+    is_closed     boolean NOT NULL   -- another generation of the collection is the current one
 );
-INSERT INTO sequence VALUES (0, 0, 0, 0, 0, 0, replace(gen_random_uuid()::text, '-', ''));
+INSERT INTO sequence VALUES (0, 0, 0, 0, 0, 0, replace(gen_random_uuid()::text, '-', ''), false);
 
 -- A removal takes a sequence number of its own, so that an index that follows the store hears of it.
 CREATE TABLE removals (

@@ -10,6 +10,13 @@ import json
 from pathlib import Path
 from typing import Protocol
 
+from crossmodal.collection.generations import (
+    next_generation_name,
+    read_current,
+    remove_first,
+    remove_generations,
+    write_current,
+)
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
@@ -37,8 +44,12 @@ class SharedState(Protocol):
         """Calls `pull` in the background if the last time was a second ago; for services, before each request."""
         ...
 
-    def create(self, manifest: bytes) -> None:
-        """Creates the collection; leaves the manifest of one that another node has created in the meantime.
+    def create(self, folder: Path, manifest: bytes) -> None:
+        """Creates a generation; leaves the manifest of one that another node has created in the meantime.
+
+        Args:
+            folder: The folder of the generation, which exists.
+            manifest: The content of its manifest.
 
         Raises:
             StateError: The manifest can't be written.
@@ -62,11 +73,19 @@ class SharedState(Protocol):
         """Opens the store of the generation with this folder."""
         ...
 
-    def check_generations(self) -> None:
-        """Checks that another generation can become the current one.
+    def add_generation(self, current: Path) -> Path:
+        """The folder for a new generation, which is made from the current one; removes interrupted attempts."""
+        ...
+
+    def make_current(self, current: Path, previous: Path) -> None:
+        """Replaces the current generation for all nodes, and removes all but these two.
+
+        Args:
+            current: The folder of the next current generation.
+            previous: The folder of the generation that is current now.
 
         Raises:
-            StateError: It can't.
+            StateError: Another node has changed the documents of `previous` since `current` was added.
         """
         ...
 
@@ -83,9 +102,9 @@ class FolderState:
     def follow(self) -> None:
         """As `SharedState.follow`: there is nothing to copy."""
 
-    def create(self, manifest: bytes) -> None:
+    def create(self, folder: Path, manifest: bytes) -> None:
         """As `SharedState.create`."""
-        self.write(self._root, MANIFEST, manifest)
+        self.write(folder, MANIFEST, manifest)
 
     def write(self, folder: Path, name: str, content: bytes) -> None:
         """As `SharedState.write`."""
@@ -95,8 +114,18 @@ class FolderState:
         """As `SharedState.store`."""
         return DocumentStore(folder, writable=writable)
 
-    def check_generations(self) -> None:
-        """As `SharedState.check_generations`."""
+    def add_generation(self, current: Path) -> Path:
+        """As `SharedState.add_generation`."""
+        name = next_generation_name(self._root)
+        remove_generations(self._root, {current.name, read_current(self._root).get("previous", "")})
+        return self._root / name
+
+    def make_current(self, current: Path, previous: Path) -> None:
+        """As `SharedState.make_current`."""
+        write_current(self._root, current, previous)
+        remove_generations(self._root, {current.name, previous.name})
+        if self._root not in (current, previous):
+            remove_first(self._root)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -122,7 +151,7 @@ def link_workspace(workspace: Path, url: str) -> None:
         InputError: The URL is invalid, or has a password.
         StateError: The workspace has collections in SQLite, or another database; or psycopg is not installed.
     """
-    from crossmodal.store.postgresql_state import checked_url
+    from crossmodal.collection.postgresql_state import checked_url
 
     url = checked_url(url)
     if (linked := linked_url(workspace)) == url:
@@ -164,7 +193,7 @@ def state_of(root: Path) -> SharedState:
     url = linked_url(root.parent)
     if url is None:
         return FolderState(root)
-    from crossmodal.store.postgresql_state import PostgresqlState
+    from crossmodal.collection.postgresql_state import PostgresqlState
 
     return PostgresqlState(root, url)
 
@@ -173,6 +202,6 @@ def shared_names(workspace: Path) -> list[str]:
     """The names of the collections in the database of a linked workspace, in alphabetical order."""
     url = linked_url(workspace)
     assert url is not None
-    from crossmodal.store.postgresql_state import names
+    from crossmodal.collection.postgresql_state import names
 
     return names(url)
