@@ -180,6 +180,9 @@ class Collection:
         """Creates an empty generation beside this one, invisible to readers until `becomes_current`.
 
         Removes the files of an interrupted earlier attempt.
+
+        Raises:
+            StateError: Another process has made another generation the current one.
         """
         folder = self.shared.add_generation(self.folder)
         made = Collection(folder, model, root=self.root, made_with=made_with)
@@ -190,7 +193,8 @@ class Collection:
         """Replaces this generation with `successor`, for all processes that open the collection afterwards.
 
         Raises:
-            StateError: Another node has changed the documents of this generation since `next_generation`.
+            StateError: This generation is no longer current, or another node has changed its documents since
+                `next_generation`.
         """
         self.shared.make_current(successor.folder, self.folder)
 

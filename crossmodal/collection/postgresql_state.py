@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossmodal.collection.generations import CURRENT, generations, is_generation, read_current, remove_generations
+from crossmodal.collection.generations import CURRENT, generations, is_generation, remove_generations
 from crossmodal.collection.shared_state import MANIFEST, SHARED, write_file
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.os_errors import reason
@@ -106,13 +106,14 @@ class PostgresqlState:
     def add_generation(self, current: Path) -> Path:
         """As `SharedState.add_generation`."""
         with self._connected() as connection, connection.transaction():
-            self._pull(connection)
-            kept = {current.name, read_current(self._root).get("previous", "")}
-            numbers = self._numbers(connection)
-            self._drop(connection, kept)
-            made = self._root / f"generation-{max([1, *numbers]) + 1}"
             self._use_schema_of(connection, current)
-            [(version,)] = connection.execute("SELECT version FROM sequence")
+            [(version, is_closed)] = connection.execute("SELECT version, is_closed FROM sequence FOR UPDATE")
+            if is_closed:
+                raise self._is_overtaken()
+            self._use_schema_of(connection, self._root)
+            numbers = self._numbers(connection)
+            self._drop(connection, {current.name, *self._current_names(connection).values()})
+            made = self._root / f"generation-{max([1, *numbers]) + 1}"
         self.store(made, writable=True).close()
         with self._connected() as connection:
             self._use_schema_of(connection, made)
@@ -124,11 +125,13 @@ class PostgresqlState:
         with self._connected() as connection:
             with connection.transaction():
                 self._use_schema_of(connection, previous)
-                query = "UPDATE sequence SET is_closed = true, version = version + 1 RETURNING version - 1"
-                [(version,)] = connection.execute(query)
+                query = "SELECT version FROM sequence WHERE NOT is_closed FOR UPDATE"
+                if (row := connection.execute(query).fetchone()) is None:
+                    raise self._is_overtaken()
+                connection.execute("UPDATE sequence SET is_closed = true, version = version + 1")
                 self._use_schema_of(connection, current)
                 rows = connection.execute("DELETE FROM shared_files WHERE name = %s RETURNING content", [COPIED_FROM])
-                if any(int(content) != version for (content,) in rows):
+                if any(int(content) != row[0] for (content,) in rows):
                     raise StateError(
                         f"the documents of {self._root.name} were changed while they were encoded again: "
                         "run the command again when no other process writes to the collection"
@@ -146,6 +149,9 @@ class PostgresqlState:
                 self._drop(connection, {current.name, previous.name})
             self._pull(connection)
         remove_generations(self._root, {current.name, previous.name})
+
+    def _is_overtaken(self) -> StateError:
+        return StateError(f"another node has made another state of {self._root.name} the current one: start again")
 
     # -- the schemas
 

@@ -74,7 +74,11 @@ class SharedState(Protocol):
         ...
 
     def add_generation(self, current: Path) -> Path:
-        """The folder for a new generation, which is made from the current one; removes interrupted attempts."""
+        """The folder for a new generation, which is made from the current one; removes interrupted attempts.
+
+        Raises:
+            StateError: `current` is no longer the current one.
+        """
         ...
 
     def make_current(self, current: Path, previous: Path) -> None:
@@ -85,7 +89,7 @@ class SharedState(Protocol):
             previous: The folder of the generation that is current now.
 
         Raises:
-            StateError: Another node has changed the documents of `previous` since `current` was added.
+            StateError: `previous` is no longer current, or its documents have changed since `current` was added.
         """
         ...
 
@@ -116,8 +120,11 @@ class FolderState:
 
     def add_generation(self, current: Path) -> Path:
         """As `SharedState.add_generation`."""
+        names = read_current(self._root)
+        if self._root / names.get("current", "") != current:
+            raise StateError(f"another process has made another state of {self._root} the current one: start again")
         name = next_generation_name(self._root)
-        remove_generations(self._root, {current.name, read_current(self._root).get("previous", "")})
+        remove_generations(self._root, names.values())
         return self._root / name
 
     def make_current(self, current: Path, previous: Path) -> None:

@@ -136,6 +136,14 @@ def test_a_new_generation_counts_all_at_once_and_can_be_taken_back(tmp_path: Pat
     assert first.roll_back() == second
 
 
+def test_a_process_that_was_overtaken_makes_no_generation(tmp_path: Path) -> None:
+    first = filled(Collection.create(tmp_path, MODEL), "a")
+    first.becomes_current(filled(first.next_generation(OTHER), "b"))
+    with pytest.raises(StateError, match="the current one: start again"):
+        first.next_generation(MODEL)
+    assert in_store(Collection.open(tmp_path)) == ["b"]
+
+
 def test_only_the_generation_before_is_kept(tmp_path: Path) -> None:
     first = filled(Collection.create(tmp_path, MODEL), "a")
     first.becomes_current(filled(first.next_generation(OTHER), "b"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -176,8 +177,11 @@ def test_a_service_follows_to_the_new_generation(nodes: tuple[Path, Path], monke
     cache = GenerationCache(str(nodes[1]), lambda collection: collection.model)
     assert cache.current() == ("", MODEL)
     first.becomes_current(first.next_generation(OTHER))
-    while cache.current() != ("generation-2", OTHER):
-        pass
+    for _ in range(1_000):
+        if cache.current() == ("generation-2", OTHER):
+            break
+        time.sleep(0.01)
+    assert cache.current() == ("generation-2", OTHER)
     cache.close()
 
 
@@ -196,6 +200,20 @@ def test_changes_of_another_node_stop_the_change_of_the_model(
         in_store(made)
     first.becomes_current(again)
     assert in_store(Collection.open(nodes[1])) == ["a", "b", "c"]
+
+
+def test_a_node_that_was_overtaken_changes_nothing(nodes: tuple[Path, Path]) -> None:
+    first = add(Collection.create(nodes[0], MODEL), "a")
+    late = Collection.open(nodes[1])
+    first.becomes_current(add(first.next_generation(OTHER), "b"))
+    with pytest.raises(StateError, match=r"another node has made another state of .* the current one: start again"):
+        late.next_generation(MODEL)
+    now = Collection.open(nodes[1])
+    made = now.next_generation(MODEL)
+    assert Collection.open(nodes[0]).roll_back() == first
+    with pytest.raises(StateError, match="start again"):
+        now.becomes_current(made)
+    assert in_store(Collection.open(nodes[1])) == ["a"]
 
 
 def test_only_the_generation_before_is_kept(nodes: tuple[Path, Path], postgresql: PostgresqlServer) -> None:
