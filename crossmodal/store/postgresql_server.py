@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
@@ -240,6 +241,8 @@ def name_of(url: str) -> str:
 
     >>> name_of("postgresql://ann:secret@db.example/pictures?sslmode=require")
     'postgresql://ann@db.example/pictures'
+    >>> name_of("postgresql://ann@one,two:5433/pictures?target_session_attrs=read-write")
+    'postgresql://ann@one,two:5433/pictures'
 
     Raises:
         InputError: The URL is not one of PostgreSQL.
@@ -249,8 +252,9 @@ def name_of(url: str) -> str:
     except psycopg.ProgrammingError as error:
         raise InputError("the address of a store is postgresql://USER@HOST/DATABASE") from error
     user = f"{parts['user']}@" if "user" in parts else ""
-    port = f":{parts['port']}" if "port" in parts else ""
-    return f"postgresql://{user}{parts.get('host', '')}{port}/{parts.get('dbname', '')}"
+    hosts = zip_longest(str(parts.get("host", "")).split(","), str(parts.get("port", "")).split(","), fillvalue="")
+    addresses = ",".join(f"{host}:{port}" if port else host for host, port in hosts)
+    return f"postgresql://{user}{addresses}/{parts.get('dbname', '')}"
 
 
 def _format(connection: Connection) -> int:

@@ -16,6 +16,7 @@ from postgresql_server import PostgresqlServer
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.shared_state import CALIBRATION, LINK, MANIFEST, MAP, link_workspace
+from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.index.config import IndexConfig
@@ -58,6 +59,20 @@ def test_what_one_node_indexes_the_other_finds(nodes: tuple[Path, Path]) -> None
     assert not (nodes[0] / "index").exists()
     assert collections(nodes[0].parent) == collections(nodes[1].parent)
     assert nodes[0].name in collections(nodes[1].parent)
+
+
+def test_an_exported_collection_is_imported_into_the_database(nodes: tuple[Path, Path], tmp_path: Path) -> None:
+    local = Collection.create(tmp_path / "local" / "mine", MODEL)
+    with local.store(writable=True) as store:
+        store.put([item("a", 1), item("b", 2)])
+        documents = store.everything(0, 10)
+    export_collection(local, tmp_path / "mine.parquet")
+    result = import_collection(tmp_path / "mine.parquet", nodes[0].parent, nodes[0].name)
+    assert (result.indexed, result.unchanged) == (2, 0)
+    with Collection.open(nodes[1]).store() as store:
+        stored = store.everything(0, 10)
+    assert [made.document for _, made in stored] == [made.document for _, made in documents]
+    assert [made.vector.tolist() for _, made in stored] == [made.vector.tolist() for _, made in documents]
 
 
 def test_another_model_is_refused(nodes: tuple[Path, Path]) -> None:
