@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,11 +131,11 @@ def read_ranges(path: Path) -> dict[str, Range]:
         InputError: The file is missing or damaged.
     """
     try:
-        with np.load(path) as arrays:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
             values = {name: arrays[name].astype(np.float32) for name in arrays.files}
         names = {name.removesuffix("/low") for name in values if name.endswith("/low")}
         return {name: Range(values[f"{name}/low"], values[f"{name}/high"]) for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"the ranges for int8 in {path} are missing or damaged: {error}") from error
 
 
