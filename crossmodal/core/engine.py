@@ -49,14 +49,25 @@ class MadeWith:
 
     `mixes` says whether vectors in another arithmetic rank equally well beside them: always for floating point; for
     int8 if the check of the quantized model shows it.
+
+    Raises:
+        ValueError: The precision is unknown.
     """
 
     precision: Precision = "fp32"
     mixes: bool = True
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"unknown precision {self.precision!r}")
+
     def accepts(self, precision: Precision) -> bool:
         """Whether vectors in a precision may be compared with those of the collection."""
         return precision == self.precision or self.mixes
+
+    def mixes_with(self, other: MadeWith) -> bool:
+        """Whether the vectors of two collections may be in one."""
+        return self.accepts(other.precision) and other.accepts(self.precision)
 
 
 TORCH = Engine()

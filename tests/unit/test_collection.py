@@ -10,6 +10,7 @@ import pytest
 from crossmodal.collection import lifecycle
 from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections
 from crossmodal.collection.generations import generation_mark
+from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.index.config import IndexConfig
@@ -181,6 +182,34 @@ def test_a_damaged_pointer_to_the_generation(tmp_path: Path, content: str) -> No
     (tmp_path / "current.json").write_text(content)
     with pytest.raises(StateError, match="is damaged"):
         Collection.open(tmp_path)
+
+
+def test_the_precision_of_the_vectors_is_in_the_manifest(tmp_path: Path) -> None:
+    int8 = MadeWith("int8", mixes=False)
+    made = Collection.create(tmp_path, MODEL, int8)
+    assert json.loads((tmp_path / MANIFEST).read_text())["made_with"] == {"precision": "int8", "mixes": False}
+    assert Collection.open(tmp_path) == made
+    assert made.made_with == int8
+    assert Collection.create(tmp_path, MODEL, MadeWith("bf16")) == Collection.create(tmp_path, MODEL) == made
+    made.with_index_config(IndexConfig("hnsw-fp16"))
+    assert Collection.open(tmp_path).made_with == int8
+    floats = Collection.open(tmp_path).next_generation(MODEL)
+    floats.store(writable=True).close()
+    made.becomes_current(floats)
+    assert Collection.open(tmp_path).made_with == FLOAT32
+    assert Collection.open(tmp_path).roll_back().made_with == int8
+
+
+def test_a_manifest_without_precision_is_of_float32(tmp_path: Path) -> None:
+    Collection.create(tmp_path, MODEL, MadeWith("int8"))
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    del manifest["made_with"]
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    assert Collection.open(tmp_path).made_with == FLOAT32
+    for unknown in ({"precision": "int4"}, {"bits": 8}, []):
+        (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "made_with": unknown}))
+        with pytest.raises(StateError, match="damaged"):
+            Collection.open(tmp_path)
 
 
 def test_the_kind_of_index_is_in_the_manifest(tmp_path: Path) -> None:

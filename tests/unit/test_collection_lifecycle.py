@@ -11,8 +11,10 @@ import pytest
 from crossmodal.collection import lifecycle
 from crossmodal.collection.calibration import calibrate, has_general_vocabulary, is_up_to_date
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.parquet_file import export
 from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.collection.verification import verify
+from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors, caption_id
 from crossmodal.index.config import IndexConfig
@@ -29,9 +31,9 @@ def vectors(n: int, seed: int = 0) -> Vectors:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def filled(folder: Path, n: int = 6, model: ModelSpec = MODEL) -> Collection:
+def filled(folder: Path, n: int = 6, model: ModelSpec = MODEL, made_with: MadeWith = FLOAT32) -> Collection:
     """n pictures `/p/a/I.jpg` or `/p/b/I.jpg`, in turn, each with two captions."""
-    collection = Collection.create(folder, model)
+    collection = Collection.create(folder, model, made_with)
     items = []
     for i, vector in enumerate(vectors(n)):
         items.append(NewDocument(Document(f"i{i}", "image", uri=f"/p/{'ab'[i % 2]}/{i}.jpg"), vector, b"jpeg"))
@@ -109,6 +111,34 @@ def test_an_export_is_imported_once(tmp_path: Path) -> None:
     Collection.create(tmp_path / "v" / "other", ModelSpec("vse", "x", "b" * 64, DIM, Preprocessing(96)))
     with pytest.raises(StateError, match="was indexed with"):
         import_collection(tmp_path / "c.parquet", tmp_path / "v", "other")
+
+
+def test_an_export_keeps_the_precision_of_its_vectors(tmp_path: Path) -> None:
+    unmixed, mixed = MadeWith("int8", mixes=False), MadeWith("int8")
+    for made_with in (unmixed, mixed):
+        name, file = str(made_with.mixes), tmp_path / f"{made_with.mixes}.parquet"
+        export_collection(filled(tmp_path / "w" / name, made_with=made_with), file)
+        assert import_collection(file, tmp_path / "v").collection.made_with == made_with
+    assert import_collection(tmp_path / "False.parquet", tmp_path / "v", "False").indexed == 0
+    Collection.create(tmp_path / "v" / "float", MODEL)
+    with pytest.raises(StateError, match=r"in int8, which can't be compared with .* in fp32: .*--collection NAME"):
+        import_collection(tmp_path / "False.parquet", tmp_path / "v", "float")
+    assert import_collection(tmp_path / "True.parquet", tmp_path / "v", "float").collection.made_with == MadeWith()
+
+
+@pytest.mark.parametrize("made_with", [{"precision": "int4"}, {"bits": 8}, "int8"])
+def test_an_export_with_an_unknown_precision_is_refused(tmp_path: Path, made_with: object) -> None:
+    with filled(tmp_path / "c").store() as store:
+        manifest = {"model": MODEL.to_dict(), "name": "c", "made_with": made_with}
+        export(store, tmp_path / "c.parquet", manifest, DIM)
+    with pytest.raises(InputError, match="export the collection again"):
+        import_collection(tmp_path / "c.parquet", tmp_path / "v")
+
+
+def test_an_older_export_is_in_float32(tmp_path: Path) -> None:
+    with filled(tmp_path / "c").store() as store:
+        export(store, tmp_path / "c.parquet", {"model": MODEL.to_dict(), "name": "c"}, DIM)
+    assert import_collection(tmp_path / "c.parquet", tmp_path / "v").collection.made_with == FLOAT32
 
 
 def test_a_calibration_is_current_until_a_tenth_has_changed(tmp_path: Path) -> None:
