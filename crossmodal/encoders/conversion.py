@@ -6,13 +6,14 @@ The result is a folder in the cache, which `converted` loads without torch.
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,22 +61,40 @@ def ensure(spec: ModelSpec, precision: Precision, say: Callable[[str], None]) ->
         return found[1]
     folder = converted.folder_in_cache(spec, precision)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(mkdtemp(dir=folder.parent, prefix=".part-"))
+        with _locked(folder):
+            found = converted.find(spec, precision)  # another process may have converted it in the meantime
+            if found is not None:
+                return found[1]
+            say(f"converting {spec} to {precision} for OpenVINO, once")
+            manifest = _made(spec, precision, folder)
     except OSError as error:
-        say(f"{spec} is not converted for OpenVINO, since the cache can't be written: {reason(error, folder.parent)}")
+        say(f"{spec} is not converted for OpenVINO, since its cache can't be written: {reason(error, folder.parent)}")
         return None
+    say(manifest.failure or f"converted: {manifest.agreement}")
+    return manifest
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Waits until no other process converts into a folder, and keeps others from it for the block."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _made(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
+    """Converts into a folder beside `folder`, which then takes its place; the caller holds the lock."""
+    scratch = folder.with_suffix(".part")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    scratch.mkdir()
     try:
-        say(f"converting {spec} to {precision} for OpenVINO, once")
         manifest = write(spec, precision, scratch)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # damaged, else it would have been found
+            shutil.rmtree(folder)
         scratch.rename(folder)
-    except OSError as error:
-        say(f"{spec} could not be converted for OpenVINO: {reason(error, folder)}")
-        return None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    say(manifest.failure or f"converted: {manifest.agreement}")
     return manifest
 
 
@@ -98,15 +117,16 @@ def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
         if precision == "int8":
             for tower, ranges in quantizable(networks, spec.preprocessing, tokens).items():
                 quantize(networks[tower], ranges)
-    except Exception as error:  # the converter raises exceptions of many types
+        for tower, network in networks.items():
+            _save(network, folder / f"{tower}.xml", precision)
+        compiled = {tower: CompiledNetwork(folder / f"{tower}.xml", None) for tower in networks}
+        found = compared(NetworkEncoder(spec, compiled, tokens), reference)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # OpenVINO raises exceptions of many types
         log.debug("conversion failed", exc_info=True)
         failure = f"{spec} can't be converted for OpenVINO and runs in torch: {' '.join(str(error).split())[:200]}"
         return _finished(spec, precision, folder, reference, None, failure)
-    for tower, network in networks.items():
-        _save(network, folder / f"{tower}.xml", precision)
-    paths = {tower: folder / f"{tower}.xml" for tower in networks}
-    encoder = NetworkEncoder(spec, {t: CompiledNetwork(path, None) for t, path in paths.items()}, tokens)
-    found = compared(encoder, reference)
     failure = "" if found.is_close else f"{spec} is not used in {precision}: {found}"
     return _finished(spec, precision, folder, reference, found, failure)
 
@@ -146,7 +166,10 @@ def _text_batches(tokens: Tokens, texts: list[str]) -> Iterator[list[Any]]:
 def _save(network: openvino.Model, path: Path, precision: Precision) -> None:
     from crossmodal.engines.openvino_offline import openvino
 
-    openvino.save_model(network, path, compress_to_fp16=precision == "int8")
+    try:
+        openvino.save_model(network, path, compress_to_fp16=precision == "int8")
+    except RuntimeError as error:
+        raise OSError(f"{path} can't be written: {' '.join(str(error).split())[:200]}") from error
 
 
 def quantize_photos(folder: Path, weights: str) -> Agreement:

@@ -1,8 +1,9 @@
 """Models that run in OpenVINO: the bundled ones, and converted ones in the cache.
 
-A converted model is a folder with a description (`.xml`) and weights (`.bin`) of each tower, and `engine.json`. The
-folders in the cache are named by the hash of the weights, the version of OpenVINO and the precision; `conversion`
-writes them. The `photos` weights need no conversion: their networks are built from the weights (`photo_graph`).
+A converted model is a folder with a description (`.xml`) and weights (`.bin`) of each tower, and `engine.json`. In the
+cache there is a folder for each version of OpenVINO, whose folders are named by a hash of the model's spec and the
+precision; `conversion` writes them. The `photos` weights need no conversion: their networks are built from the weights
+(`photo_graph`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.core.engine import Precision
-from crossmodal.core.errors import StateError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.resources import cache_folder
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.encoders import photos, registry
@@ -56,9 +57,13 @@ class Converted:
 
 
 def folder_in_cache(spec: ModelSpec, precision: Precision) -> Path:
-    """The folder of a converted model in the cache, which may not exist."""
-    parts = (str(FORMAT), spec.family, spec.weights_hash, precision, _openvino_version())
-    return cache_folder() / "engines" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    """The folder of a converted model in the cache, which may not exist.
+
+    Its name depends on the whole spec: the same weights with another layer or preprocessing are another network.
+    """
+    name = json.dumps([FORMAT, spec.to_dict(), precision], sort_keys=True)
+    version = f"openvino-{_openvino_version()}"
+    return cache_folder() / "engines" / version / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def find(spec: ModelSpec, precision: Precision) -> tuple[Path, Converted] | None:
@@ -80,10 +85,16 @@ def find(spec: ModelSpec, precision: Precision) -> tuple[Path, Converted] | None
 
 def is_ready(spec: ModelSpec, precision: Precision) -> bool:
     """Whether `load` can load a model in a precision without converting it first."""
+    return not why_not_ready(spec, precision)
+
+
+def why_not_ready(spec: ModelSpec, precision: Precision) -> str:
+    """Why `load` can't load a model in a precision; empty if it can."""
     if photos_folder(spec) is not None:
-        return precision != "int8" or agreement_of(spec) is not None
+        has_it = precision != "int8" or agreement_of(spec) is not None
+        return "" if has_it else f"{spec} has no ranges for int8: train it again"
     found = find(spec, precision)
-    return found is not None and not found[1].failure
+    return f"{spec} is not converted to {precision} for OpenVINO" if found is None else found[1].failure
 
 
 def agreement_of(spec: ModelSpec) -> Agreement | None:
@@ -115,7 +126,7 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, pre
         return photos.load(spec, of_photos, towers, threads, precision)
     found = find(spec, precision)
     if found is None or found[1].failure:
-        raise StateError(f"{spec} is not converted to {precision}: run `crossmodal download {spec.weights} --compile`")
+        raise StateError(f"{why_not_ready(spec, precision)}: run `crossmodal download {spec.weights} --compile`")
     folder, manifest = found
     towers = tuple(tower for tower in towers if tower in spec.modalities)
     networks = {tower: CompiledNetwork(folder / f"{tower}.xml", threads, precision) for tower in towers}
@@ -133,7 +144,7 @@ def _read(folder: Path) -> Converted | None:
         manifest = Converted(**values, agreement=Agreement(**agreement) if agreement else None)
         if any(sha256(folder / name) != digest for name, digest in manifest.files.items()):
             return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return manifest
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,9 @@ def from_torch(module: nn.Module, example: Tensor, is_fixed_length: bool) -> ope
     Raises:
         Exception: The module has an operation that can't be traced or converted; of many types.
     """
+    # A trace that is wrong for other inputs shows in the comparison with torch. The filter stays, since
+    # `warnings.catch_warnings` is not thread-safe.
+    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
     # The fused attention of torch's fast path can't be traced.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
