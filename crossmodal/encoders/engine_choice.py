@@ -44,7 +44,7 @@ def prepare(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: S
         InputError: As `choose`.
     """
     if _checked(request) == "cpu" and request.backend != "torch" and find_spec("openvino") is not None:
-        _not_ready(spec, _for_collection(request, made_with, say), say)
+        _not_ready(spec, _for_collection(spec, request, made_with, say), say)
 
 
 def choose(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Say) -> Engine:
@@ -62,25 +62,38 @@ def choose(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Sa
     device = _checked(request)
     if device != "cpu":
         precision = _on_device(request, device)
-        _check_mixing(precision, made_with)
+        _check_mixing(spec, precision, made_with)
         return Engine("torch", device, precision)
-    precision = _for_collection(request, made_with, say)
-    if request.backend != "torch" and converted.is_ready(spec.encoder, precision):
+    precision = _for_collection(spec, request, made_with, say)
+    problem = "" if request.backend == "torch" else _problem(spec, precision, made_with)
+    if request.backend != "torch" and not problem:
         return Engine("openvino", device, precision)
+    if request.backend == "openvino" or request.precision == "int8":
+        raise InputError(f"{problem}: remove --engine and --precision")
     if precision == "int8":
-        _check_mixing("fp32", made_with)
+        _check_mixing(spec, "fp32", made_with)
         precision = "fp32"
     return Engine("torch", device, precision)
 
 
-def _for_collection(request: EngineRequest, made_with: MadeWith, say: Say) -> Precision:
+def _problem(spec: ModelSpec, precision: Precision, made_with: MadeWith) -> str:
+    """Why OpenVINO can't make vectors in a precision for a collection; empty if it can."""
+    if problem := converted.why_not_ready(spec.encoder, precision):
+        return problem
+    if precision == "int8" != made_with.precision:
+        agreement = converted.agreement_of(spec.encoder)
+        if agreement is None or not agreement.mixes:
+            return f"vectors of {spec} in int8 can't be compared with those of the collection in {made_with.precision}"
+    return ""
+
+
+def _for_collection(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Say) -> Precision:
     """The precision on the CPU for an existing collection."""
     if request.precision == "auto":
-        if made_with.precision == "int8" and made_with.mixes and not processor.has_fast_int8():
-            return "fp32"
-        return "fp32" if made_with.precision == "fp16" else made_with.precision
+        is_fast = {"int8": processor.has_fast_int8, "bf16": processor.has_fast_bf16}.get(made_with.precision)
+        return made_with.precision if not made_with.mixes or (is_fast is not None and is_fast()) else "fp32"
     precision = _on_cpu(request, say)
-    _check_mixing(precision, made_with)
+    _check_mixing(spec, precision, made_with)
     return precision
 
 
@@ -112,11 +125,12 @@ def _checked(request: EngineRequest) -> str:
     return device
 
 
-def _check_mixing(precision: Precision, made_with: MadeWith) -> None:
+def _check_mixing(spec: ModelSpec, precision: Precision, made_with: MadeWith) -> None:
     if not made_with.accepts(precision):
         raise InputError(
             f"the collection has vectors in {made_with.precision}, which can't be compared with vectors in "
-            f"{precision}: remove --precision and --device, or run `crossmodal reindex --precision {precision}`"
+            f"{precision}: remove --engine, --precision and --device, or run "
+            f"`crossmodal reindex -m {spec.family} --weights {spec.weights} --precision {precision}`"
         )
 
 
