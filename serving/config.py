@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crossmodal.core.engine import AUTOMATIC
 from crossmodal.core.settings import OtherService, Settings
 
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """The configuration of the gateway. The fields from `host` on have the names and meanings of `Settings`.
+    """The configuration of the gateway. The fields from `host` on have the names and meanings of `Settings`, but
+    `engine` is the text of an `EngineRequest`.
 
     `collection` is the folder that is served, `endpoint` is the main endpoint of the Flow, and `writable` says whether
     the Flow can write to the collection.
@@ -27,6 +29,7 @@ class ServiceConfig:
     trust_origin: tuple[str, ...] = ()
     also: tuple[OtherService, ...] = ()
     allow_url_fetch: bool = False
+    engine: str = str(AUTOMATIC)
 
     @classmethod
     def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
@@ -43,6 +46,7 @@ class ServiceConfig:
             trust_origin=settings.trust_origin,
             also=settings.also,
             allow_url_fetch=settings.allow_url_fetch,
+            engine=str(settings.engine),
         )
 
     @property

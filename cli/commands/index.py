@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -60,18 +60,21 @@ def run(options: IndexOptions) -> int:
     """Prints the outcome of every record; returns 1 if nothing was indexed, or with `strict` if a record failed."""
     from cli.index import run as index
     from cli.lifecycle import describe_index
+    from crossmodal.collection.encoder import engine_of
 
+    settings = options.settings()
     collection, report = index(
-        options.settings(),
+        settings,
         by_flow=options.by_flow,
         prune=options.prune,
         confirmed=options.confirmed,
         index_config=options.index_config(),
     )
+    engine = engine_of(collection, settings.engine, lambda _: None)  # indexing has said it
     if options.as_json:
-        say_json(report.to_dict())
+        say_json({**report.to_dict(), "engine": asdict(engine)})
     else:
-        say(with_commands(_model_and_terms(collection.model)), *report.lines())
+        say(with_commands(_model_and_terms(collection.model)), f"engine: {engine}", *report.lines())
         for modality, described in describe_index(collection).items():
             say(f"index: {described['vectors']} {modality} vectors, {described['kind']}: {described['why']}")
         say(f"collection: {collection.root}")

@@ -99,10 +99,11 @@ def _say_ready(settings: Settings, collection: Collection) -> None:
 
 
 def say_listening(settings: Settings, collection: Collection, endpoint: str) -> None:
-    """Prints the model and the addresses of a service that is ready."""
+    """Prints the model, the engine and the addresses of a service that is ready."""
+    from crossmodal.collection.encoder import engine_of
     from serving.jina.ports import in_url
 
-    say(f"model: {collection.model}")
+    say(f"model: {collection.model}", f"engine: {engine_of(collection, settings.engine)}")
     url = f"http://{in_url(settings.host)}:{settings.port}/{endpoint}"
     say(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
 

@@ -7,7 +7,9 @@ from fastapi_offline import FastAPIOffline
 
 from crossmodal import __version__
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.encoder import engine_of
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.engine import EngineRequest
 from crossmodal.images import fetch
 from serving.config import ServiceConfig
 from serving.http.browsing import add_browsing
@@ -44,7 +46,11 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     )
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
-    opened = GenerationCache(str(collection.root), _Opened, lambda generation: generation.store.close())
+    opened = GenerationCache(
+        str(collection.root),
+        lambda generation: _Opened(generation, EngineRequest.parse(config.engine)),
+        lambda generation: generation.store.close(),
+    )
     rules = fetch.DEFAULT_RULES if config.allow_url_fetch else None
     urls = UrlPictures(rules, lambda request: own_pictures(request, opened.current()[1].store))
     legacy = LegacyRoutes(flow, urls)
@@ -75,10 +81,11 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
 
 
 class _Opened:
-    """A generation of the collection, its store, and its vocabulary if it has one."""
+    """A generation of the collection, its store, the engine of its encoders, and its vocabulary if it has one."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, request: EngineRequest) -> None:
         self.collection, self.store = collection, collection.store()
+        self.engine = engine_of(collection, request, lambda _: None)  # the Executors say it
         self.words = None
         if collection.model.has_lexical:
             from serving.http.known_words import Words  # a large import that only sparse collections need

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
@@ -56,7 +57,7 @@ def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], conf
             return JSONResponse({"status": "unavailable", "reason": "; ".join(failed)}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    @app.get("/status", summary="Version, collection and model of the service")
+    @app.get("/status", summary="Version, collection, model and engine of the service")
     def status() -> dict[str, Any]:
         _, now = opened.current()
         counts = now.store.counts()
@@ -67,6 +68,7 @@ def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], conf
             "fetches_urls": config.allow_url_fetch,
             "collection": now.collection.root.name,
             "model": now.collection.model.to_dict(),
+            "engine": asdict(now.engine),
             "images": counts["image"],
             "captions": counts["text"],
         }
