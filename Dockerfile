@@ -27,6 +27,10 @@ WORKDIR /app
 COPY --chown=crossmodal:crossmodal . .
 RUN python app.py -t index && python app.py -t map
 
+# Weights of CLIP to have inside, downloaded and converted for OpenVINO: `--build-arg WEIGHTS=ViT-B-32/laion2b_s34b_b79k`.
+ARG WEIGHTS=
+RUN if [ -n "$WEIGHTS" ]; then python app.py -t download --weights "$WEIGHTS" --compile; fi
+
 EXPOSE 45678 45679
 # /healthz asks every Executor and answers within 10 seconds; anything but 200 raises. No proxy in between.
 HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --retries=3 \

@@ -1,4 +1,4 @@
-"""download: the files of named weights, fetched in advance for offline machines and container images."""
+"""download: named weights, fetched and converted in advance for offline machines and container images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.printing import say_aside
+from crossmodal.core.engine import AUTOMATIC, Engine
 from crossmodal.core.settings import Settings
-from crossmodal.encoders import registry
+from crossmodal.encoders import converted, engine_choice, registry
 from crossmodal.encoders.weights import sha256
+from crossmodal.engines.agreement import Agreement
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,44 @@ class Fetched:
         return {"path": str(self.path), "sha256": self.sha256, "bytes": self.n_bytes}
 
 
-def run(settings: Settings) -> list[Fetched]:
+@dataclass(frozen=True)
+class Downloaded:
+    """The files of a model; and with `compiles` its engine on this machine, and its agreement with float32 in torch."""
+
+    files: list[Fetched]
+    engine: Engine | None = None
+    agreement: Agreement | None = None
+
+
+def run(settings: Settings, *, compiles: bool = False) -> Downloaded:
     """Fetches the files of the weights, and their tokenizer if it is not part of the program.
 
     Files in the cache are not fetched again.
+
+    Args:
+        settings: The family and the weights; by default the family's larger weights.
+        compiles: Whether to convert the model for the engine of a new collection on this machine. Without weights to
+            download, the files are then an empty list.
 
     Raises:
         InputError: Unknown weights, or a family without weights to download.
         StateError: A file can't be fetched.
     """
-    weights = settings.weights or registry.family_of(settings.model).larger_weights or registry.SCENES
-    return [Fetched(path, sha256(path), path.stat().st_size) for path in registry.fetch(settings.model, weights)]
+    family = registry.family_of(settings.model)
+    weights = settings.weights or family.larger_weights or registry.SCENES
+    can_fetch = family.larger_weights is not None and not _is_own(weights)
+    paths = registry.fetch(settings.model, weights) if can_fetch or not compiles else []
+    files = [Fetched(path, sha256(path), path.stat().st_size) for path in paths]
+    if not compiles:
+        return Downloaded(files)
+    spec = registry.resolve(settings.model, weights)
+    made_with = engine_choice.precision_of_new(spec, AUTOMATIC, say_aside)
+    engine_choice.prepare(spec, AUTOMATIC, made_with, say_aside)
+    engine = engine_choice.choose(spec, AUTOMATIC, made_with, say_aside)
+    agreement = converted.agreement_of(spec.encoder, engine.precision) if engine.backend == "openvino" else None
+    return Downloaded(files, engine, agreement)
+
+
+def _is_own(weights: str) -> bool:
+    """Whether weights are files of the user's, or random, and not downloaded by name."""
+    return weights.endswith("/random") or Path(weights).exists() or Path(weights.partition("/")[2]).is_file()

@@ -97,12 +97,12 @@ def why_not_ready(spec: ModelSpec, precision: Precision) -> str:
     return f"{spec} is not converted to {precision} for OpenVINO" if found is None else found[1].failure
 
 
-def agreement_of(spec: ModelSpec) -> Agreement | None:
-    """The agreement of a model in int8 with float32, None if it is not ready in int8."""
+def agreement_of(spec: ModelSpec, precision: Precision = "int8") -> Agreement | None:
+    """The agreement of a model with float32 in torch; None if it was not measured."""
     folder = photos_folder(spec)
     if folder is not None:
-        return photos.int8_agreement(folder, spec)
-    found = find(spec, "int8")
+        return photos.int8_agreement(folder, spec) if precision == "int8" else None
+    found = find(spec, precision)
     return found[1].agreement if found else None
 
 
@@ -126,7 +126,8 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, pre
         return photos.load(spec, of_photos, towers, threads, precision)
     found = find(spec, precision)
     if found is None or found[1].failure:
-        raise StateError(f"{why_not_ready(spec, precision)}: run `crossmodal download {spec.weights} --compile`")
+        command = f"crossmodal download {spec.weights} -m {spec.family} --compile"
+        raise StateError(f"{why_not_ready(spec, precision)}: run `{command}`")
     folder, manifest = found
     towers = tuple(tower for tower in towers if tower in spec.modalities)
     networks = {tower: CompiledNetwork(folder / f"{tower}.xml", threads, precision) for tower in towers}
