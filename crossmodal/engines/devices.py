@@ -37,7 +37,8 @@ def resolve(name: str) -> str:
         reason = "torch is installed without CUDA" if torch.version.cuda is None else "no CUDA device was found"
         raise InputError(f"--device {name}: {reason}: use --device cpu, or install a build of torch for CUDA")
     if number >= n_devices:
-        raise InputError(f"--device {name}: this machine has {n_devices} CUDA devices, counted from 0")
+        known = ", ".join(f"cuda:{number}" for number in range(n_devices))
+        raise InputError(f"--device {name}: this machine has no such device, only {known}")
     return f"cuda:{number}"
 
 
