@@ -32,7 +32,8 @@ class Family:
             that collections have a term index and a caption index beside the vector indexes.
         is_open_vocabulary: Whether its published weights know phrases of all kinds, so that a collection without
             captions can be calibrated with general phrases. Weights for scenes never do.
-        precisions: The arithmetic that its encoders can run in with torch.
+        cpu_precisions: The arithmetic that its encoders can run in with torch on the CPU; on GPUs all families run in
+            fp32, bf16 and fp16.
         bundled: Names of the weights that come with the program, and their folders in `crossmodal/encoders/bundled`.
             Resolving them neither downloads anything nor imports torch.
         default_weights: The weights for photographs, or None if the weights must always be named.
@@ -46,15 +47,11 @@ class Family:
     modalities: tuple[Modality, ...] = ("image", "text")
     has_lexical: bool = False
     is_open_vocabulary: bool = False
-    precisions: tuple[Precision, ...] = ("fp32",)
+    cpu_precisions: tuple[Precision, ...] = ("fp32",)
     bundled: Mapping[str, str] = field(default_factory=dict)
     default_weights: str | None = None
     no_default: str = ""
     larger_weights: str | None = None
-
-    def supports(self, precision: Precision) -> bool:
-        """Whether its encoders can run in this arithmetic with torch."""
-        return precision in self.precisions
 
 
 _ALL = (
@@ -62,7 +59,7 @@ _ALL = (
         "clip",
         "crossmodal.encoders.clip",
         is_open_vocabulary=True,
-        precisions=("fp32", "bf16"),
+        cpu_precisions=("fp32", "bf16"),
         bundled={"scenes": "clip-scenes", "photos": "clip-photos"},
         default_weights="photos",
         larger_weights="ViT-B-32/laion2b_s34b_b79k",

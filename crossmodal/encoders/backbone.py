@@ -26,18 +26,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from safetensors import SafetensorError
 
 from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Preprocessing, Vectors
 from crossmodal.encoders import packages, photos
 from crossmodal.encoders.backbone_features import features_of
 from crossmodal.encoders.backbone_name import BackboneName, read_name, resolved_file
 from crossmodal.encoders.photos_torch import IMAGE_GROUP
-from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
-from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled, unit_rows
+from crossmodal.encoders.pixels import channels_last
+from crossmodal.encoders.torch_encoder import TorchEncoder
+from crossmodal.encoders.weights import check_tensors, check_unchanged, sha256, unfilled
 
 if TYPE_CHECKING:
     from crossmodal.encoders.exportable import TorchTower
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 FAMILY = "timm"
 RANDOM_SEED = 0
 PHOTOS_DIM = 1280
-"""Dimension of the features of the photos weights' image tower, and images per forward pass."""
+"""Dimension of the features of the photos weights' image tower."""
 
 UNREADABLE = (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError, SafetensorError)
 """Errors of reading a file that is not a checkpoint of the model; any other error is a bug."""
@@ -104,9 +104,9 @@ def load(
     threads: int | None = None,
     engine: Engine = TORCH,
 ) -> Backbone:
-    """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`."""
+    """The encoder of a spec made by `resolve`; see `FamilyModule.load`."""
     check_unchanged(spec, weights_hash(spec.weights))
-    return Backbone(spec, towers, threads)
+    return Backbone(spec, towers, threads, engine)
 
 
 def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
@@ -120,41 +120,27 @@ def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
     encoder = Backbone(spec, ("image",), None)
     if encoder.layer:
         raise InputError(f"the layer {encoder.layer} is reached by ending the forward pass early")
-    return {"image": image_tower(encoder.model, encoder.features, spec.preprocessing)}
+    return {"image": image_tower(encoder.model, encoder.image_vectors, spec.preprocessing)}
 
 
-class Backbone:
-    """A timm model, or the image tower of the photos weights, on the CPU in float32."""
+class Backbone(TorchEncoder):
+    """A timm model, or the image tower of the photos weights, in torch."""
 
-    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
+    def __init__(
+        self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine = TORCH
+    ) -> None:
         """Loads the weights of `spec`; `threads` None keeps torch's default."""
-        import torch
-
-        if threads:
-            torch.set_num_threads(threads)
-        self.spec, self.towers = spec, towers
+        super().__init__(spec, towers, threads, engine)
         of_photos = photos.folder_of(spec.weights)
         self.layer = "" if of_photos else read_name(spec.weights).layer
-        self._group = IMAGE_GROUP if of_photos else None
+        self.image_group = IMAGE_GROUP if of_photos else None
         self.model: Any = None
         if "image" in towers:
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()
-            self.model = channels_last(model)
+            self.model = self._place(channels_last(model))
 
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
-        check_pixels(pixels, self.spec.preprocessing.size_px)
-        if len(pixels) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        import torch
-
-        with torch.inference_mode():
-            images = to_tensor(pixels, self.spec.preprocessing)
-            groups = images.split(self._group or len(images))
-            return unit_rows(torch.cat([self.features(group) for group in groups]).numpy())
-
-    def features(self, images: Any) -> Any:
-        """The vectors (n, dim), not normalised, of normalised images (n, 3, size_px, size_px)."""
+    def image_vectors(self, images: Any) -> Any:
+        """As `TorchEncoder.image_vectors`."""
         return features_of(self.model, self.layer, images)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:

@@ -33,7 +33,7 @@ from crossmodal.encoders.clip_names import (
     usual_preprocessing,
     with_tag,
 )
-from crossmodal.encoders.clip_text import check_text_tower, encode_alike, is_causal
+from crossmodal.encoders.clip_text import causal_vectors, check_text_tower, is_causal, without_padding
 from crossmodal.encoders.clip_weights import (
     BUNDLED_FOLDER,
     CONFIG_NAME,
@@ -50,17 +50,16 @@ from crossmodal.encoders.clip_weights import (
 from crossmodal.encoders.hub import tokenizer_folder, weights_file
 from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
-from crossmodal.encoders.two_towers import TwoTowers
-from crossmodal.encoders.weights import check_unchanged, sha256, unit_rows
+from crossmodal.encoders.torch_encoder import TorchEncoder
+from crossmodal.encoders.weights import check_unchanged, sha256
 
 if TYPE_CHECKING:
     from crossmodal.encoders.exportable import TorchTower
     from crossmodal.encoders.network_encoder import Tokens
-    from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 
 FAMILY = "clip"
 TEXT_GROUP = 32
-"""Texts per batch: larger batches waste time on padding, smaller ones on the overhead of a call."""
+"""Texts per batch on the CPU: larger batches waste time on padding, smaller ones on the overhead of a call."""
 
 
 def resolve(weights: str) -> ModelSpec:
@@ -122,16 +121,11 @@ def load(
     """The encoder of a spec made by `resolve`; see `FamilyModule.load`."""
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     folder = photos.folder_of(spec.weights)
-    encoder: ClipEncoder | PhotosTorchEncoder
     if folder:
         from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 
-        encoder = PhotosTorchEncoder(spec, folder, towers, threads)
-    else:
-        encoder = ClipEncoder(spec, towers, threads)
-    if engine.precision == "bf16":
-        encoder.use_bf16()
-    return encoder
+        return PhotosTorchEncoder(spec, folder, towers, threads, engine)
+    return ClipEncoder(spec, towers, threads, engine)
 
 
 def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
@@ -174,27 +168,30 @@ class WholeTokens:
         return np.array(rows, np.int64)
 
 
-class ClipEncoder(TwoTowers):
-    """A CLIP model on the CPU, in float32 unless `use_bf16` is called."""
+class ClipEncoder(TorchEncoder):
+    """A CLIP model in torch."""
 
-    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
+    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> None:
         """Loads `towers` of the weights of `spec`; `threads` None keeps torch's default."""
         from crossmodal.encoders.torchvision_guard import prepare_torchvision
 
         prepare_torchvision()
-        import torch
-
-        if threads:
-            torch.set_num_threads(threads)
-        super().__init__(spec, build(spec.weights).eval())
-        self.towers = towers
-        self._model.visual = channels_last(self._model.visual) if "image" in towers else None
+        super().__init__(spec, towers, threads, engine)
+        model = build(spec.weights).eval()
+        model.visual = channels_last(model.visual) if "image" in towers else None
         if "text" in towers:
-            check_text_tower(self._model)
+            check_text_tower(model)
             self._tokenizer = tokenizer_of(spec.weights)
+            self._is_causal = is_causal(model)
         else:
-            _drop(self._model, "transformer", "token_embedding", "text")
-        _drop(self._model, "text_decoder")  # CoCa's caption decoder
+            _drop(model, "transformer", "token_embedding", "text")
+        _drop(model, "text_decoder")  # CoCa's caption decoder
+        self._model = self._place(model)
+
+    @property
+    def logit_scale(self) -> float:
+        """The learned inverse temperature, which multiplies a cosine."""
+        return float(self._model.logit_scale.detach().exp())
 
     @property
     def logit_bias(self) -> float | None:
@@ -210,10 +207,24 @@ class ClipEncoder(TwoTowers):
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text is truncated at the context length, as in CLIP."""
-        if len(texts) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        with self._torch.inference_mode():
-            return unit_rows(encode_alike(self._model, self._tokenizer(list(texts)), TEXT_GROUP).float().numpy())
+        self._check_has("text")
+        ids: NDArray[np.int64] = self._tokenizer(list(texts)).numpy() if texts else np.empty((0, 1), np.int64)
+        by_length = ids.argmax(axis=1).argsort(kind="stable")
+        order = by_length if len(ids) > TEXT_GROUP else np.arange(len(ids))
+
+        def inputs(part: slice) -> tuple[NDArray[np.int64]]:
+            return (without_padding(ids[order[part]]) if self._is_causal else ids[order[part]],)
+
+        vectors = np.empty((len(ids), self.spec.dim), np.float32)
+        vectors[order] = self._unit_vectors(self._text_vectors, len(ids), inputs, TEXT_GROUP)
+        return vectors
+
+    def image_vectors(self, images: Any) -> Any:
+        """As `TorchEncoder.image_vectors`."""
+        return self._model.encode_image(images)
+
+    def _text_vectors(self, ids: Any) -> Any:
+        return causal_vectors(self._model, ids) if self._is_causal else self._model.encode_text(ids)
 
     def unread(self, text: str) -> str:
         """As `Encoder.unread`."""

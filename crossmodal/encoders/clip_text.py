@@ -52,7 +52,12 @@ def encode_tokens(model: Any, ids: Any) -> Any:
     """
     if not is_causal(model):
         return model.encode_text(ids)
-    return causal_vectors(model, ids[:, : int(ids.argmax(dim=-1).max()) + 1])
+    return causal_vectors(model, without_padding(ids))
+
+
+def without_padding(ids: Any) -> Any:
+    """Token ids (n, length), as an array or tensor, without the columns after the last end token."""
+    return ids[:, : int(ids.argmax(-1).max()) + 1]
 
 
 def causal_vectors(model: Any, ids: Any) -> Any:

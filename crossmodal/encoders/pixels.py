@@ -26,9 +26,20 @@ def to_tensor(pixels: Pixels, preprocessing: Preprocessing) -> Any:
     """
     import torch
 
-    batch = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float().div_(255)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
-    return batch.sub_(mean).div_(std)
+    return normalised(torch.from_numpy(pixels.copy()), *statistics(preprocessing))
+
+
+def statistics(preprocessing: Preprocessing, device: Any = "cpu") -> tuple[Any, Any]:
+    """Mean and std as float32 tensors (1, 3, 1, 1) on a torch device."""
+    import torch
+
+    mean, std = (torch.tensor(values, device=device) for values in (preprocessing.mean, preprocessing.std))
+    return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
+
+
+def normalised(pixels: Any, mean: Any, std: Any) -> Any:
+    """As `to_tensor`, for a tensor of pixels on the device of the statistics."""
+    return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
 
 
 def channels_last(image_tower: Any) -> Any:

@@ -49,7 +49,8 @@ class FamilyModule(Protocol):
     def load(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> Encoder:
         """The encoder of a spec in torch with only these towers in memory; `threads` None keeps torch's default.
 
-        `engine` is one that the `Family` supports. It doesn't affect the length of the vectors, which is 1.
+        On the CPU, `engine` has one of the family's `cpu_precisions`. It doesn't affect the length of the vectors,
+        which is 1.
 
         Raises:
             StateError: The weights on this machine have changed since the spec was made.
@@ -159,9 +160,12 @@ def load(
 
         return converted.load(spec, towers, threads, (engine or OPENVINO).precision)
     engine = engine or _float32(spec)
-    if spec.base is None and not family.supports(engine.precision):
-        supporting = ", ".join(other.name for other in FAMILIES.values() if other.supports(engine.precision))
-        raise InputError(f"--precision {engine.precision} with torch is for {supporting}, not for {spec}: remove it")
+    if spec.base is None and engine.device == "cpu" and engine.precision not in family.cpu_precisions:
+        able = " and ".join(other.name for other in FAMILIES.values() if engine.precision in other.cpu_precisions)
+        raise InputError(
+            f"--precision {engine.precision} with torch on the CPU is for {able or 'no model'}, not for {spec}: "
+            "remove it"
+        )
     return module_of(family).load(spec, towers, threads, engine)
 
 

@@ -15,20 +15,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from crossmodal.core.engine import TORCH, Engine
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Vectors
 from crossmodal.encoders import registry
 from crossmodal.encoders.hash_cache import file_sha256
-from crossmodal.encoders.pixels import channels_last, check_pixels, to_tensor
+from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.reading import unread_part
+from crossmodal.encoders.torch_encoder import TorchEncoder
 from crossmodal.encoders.vocabulary import Vocabulary
 from crossmodal.encoders.vse_config import CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME, read_config
-from crossmodal.encoders.weights import check_unchanged, unit_rows
+from crossmodal.encoders.weights import check_unchanged
 
 if TYPE_CHECKING:
     from crossmodal.encoders.exportable import TorchTower
@@ -65,14 +64,14 @@ def load(
     threads: int | None = None,
     engine: Engine = TORCH,
 ) -> VseEncoder:
-    """The encoder of a spec made by `resolve`, in float32; see `FamilyModule.load`.
+    """The encoder of a spec made by `resolve`; see `FamilyModule.load`.
 
     Raises:
         InputError: The weights are damaged.
         StateError: The weights have changed since the spec was made.
     """
     check_unchanged(spec, _sha256(_files(spec.weights)))
-    return VseEncoder(spec, towers, threads)
+    return VseEncoder(spec, towers, threads, engine)
 
 
 def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
@@ -98,42 +97,28 @@ def tokens(spec: ModelSpec) -> Vocabulary:
     return Vocabulary.load(files[1])
 
 
-class VseEncoder:
-    """A VSE++ model on the CPU, in float32."""
+class VseEncoder(TorchEncoder):
+    """A VSE++ model in torch."""
 
-    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None) -> None:
+    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> None:
         """Loads `towers` of the weights of `spec`; `threads` None keeps torch's default."""
-        import torch
-
-        if threads:
-            torch.set_num_threads(threads)
-        self.spec, self.towers = spec, towers
-        self._torch = torch
+        super().__init__(spec, towers, threads, engine)
         model = _build(spec.weights)
-        self._image_tower = channels_last(model.image_tower) if "image" in towers else None
-        self._text_tower = model.text_tower if "text" in towers else None
+        self._image_tower = self._place(channels_last(model.image_tower)) if "image" in towers else None
+        self._text_tower = self._place(model.text_tower) if "text" in towers else None
         self._vocabulary = model.vocabulary
 
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
-        if self._image_tower is None:
-            raise ValueError("the encoder was loaded without its image tower")
-        check_pixels(pixels, self.spec.preprocessing.size_px)
-        if len(pixels) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        with self._torch.inference_mode():
-            return unit_rows(self._image_tower(to_tensor(pixels, self.spec.preprocessing)).numpy())
+    def image_vectors(self, images: Any) -> Any:
+        """As `TorchEncoder.image_vectors`."""
+        assert self._image_tower is not None
+        return self._image_tower(images)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; unknown words become `<unk>`, and words after the 200th are ignored."""
-        if self._text_tower is None:
-            raise ValueError("the encoder was loaded without its text tower")
-        if len(texts) == 0:
-            return np.empty((0, self.spec.dim), np.float32)
-        ids, lengths = self._vocabulary.encode_batch(texts)
-        with self._torch.inference_mode():
-            vectors = self._text_tower(self._torch.from_numpy(ids), self._torch.from_numpy(lengths))
-            return unit_rows(vectors.numpy())
+        self._check_has("text")
+        assert self._text_tower is not None
+        encode_batch = self._vocabulary.encode_batch
+        return self._unit_vectors(self._text_tower, len(texts), lambda part: encode_batch(texts[part]))
 
     def unread(self, text: str) -> str:
         """As `Encoder.unread`."""

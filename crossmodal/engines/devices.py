@@ -9,6 +9,8 @@ from crossmodal.core.engine import AUTO, Precision
 from crossmodal.core.errors import InputError
 
 NVIDIA = Path("/dev/nvidiactl")
+GPU_BATCH = 256
+"""Most images or texts per batch on a GPU; larger batches are hardly faster."""
 _NAME = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 

@@ -21,8 +21,9 @@ from crossmodal.core.engine import Engine
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Pixels
 from crossmodal.encoders import clip, clip_text, registry
-from crossmodal.encoders.clip import BUNDLED_FOLDER, ClipEncoder, resolve, unit_rows
+from crossmodal.encoders.clip import BUNDLED_FOLDER, ClipEncoder, resolve
 from crossmodal.encoders.torchvision_guard import prepare_torchvision
+from crossmodal.encoders.weights import unit_rows
 from crossmodal.scenes.language import captions
 from crossmodal.scenes.world import make_scene
 
@@ -332,7 +333,9 @@ def test_bf16_gives_almost_the_same_vectors(encoder: ClipEncoder) -> None:
 
 
 def test_another_family_has_no_bf16() -> None:
-    with pytest.raises(InputError, match="--precision bf16 with torch is for clip, not for timm test_resnet/random"):
+    with pytest.raises(
+        InputError, match="--precision bf16 with torch on the CPU is for clip, not for timm test_resnet/random"
+    ):
         registry.load(registry.resolve("timm", "test_resnet/random"), ("image",), engine=Engine("torch", "cpu", "bf16"))
 
 

@@ -114,8 +114,12 @@ def test_a_sparse_model_has_the_modalities_of_its_encoder() -> None:
 
 
 def test_bf16_is_refused_by_a_family_that_does_not_declare_it() -> None:
-    with pytest.raises(InputError, match=r"--precision bf16 with torch is for clip, not for vse scenes"):
+    with pytest.raises(InputError, match=r"--precision bf16 with torch on the CPU is for clip, not for vse scenes"):
         registry.load(registry.resolve("vse", "scenes"), engine=Engine("torch", "cpu", "bf16"))
+    with pytest.raises(
+        InputError, match=r"--precision fp16 with torch on the CPU is for no model, not for clip scenes"
+    ):
+        registry.load(registry.resolve("clip", "scenes"), engine=Engine("torch", "cpu", "fp16"))
 
 
 def test_the_bundled_weights_resolve() -> None:

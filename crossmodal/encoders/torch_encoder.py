@@ -1,0 +1,73 @@
+"""The shared part of all encoders in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crossmodal.core.engine import Engine
+from crossmodal.core.errors import InputError
+from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
+from crossmodal.encoders.pixels import check_pixels, normalised, statistics
+from crossmodal.encoders.weights import unit_rows
+
+if TYPE_CHECKING:
+    from crossmodal.engines.torch_device import Inputs
+
+
+class TorchEncoder:
+    """Encodes images by `image_vectors`, which a subclass defines, on the device and in the precision of an engine."""
+
+    image_group: int | None = None
+    """Images per forward pass on the CPU; None for all."""
+
+    def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> None:
+        """Stores the arguments; `threads` None keeps torch's default."""
+        import torch
+
+        from crossmodal.engines.torch_device import TowerRunner
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.spec, self.towers, self.engine = spec, towers, engine
+        self._runner = TowerRunner(engine, str(spec))
+
+    def image_vectors(self, images: Any) -> Any:
+        """Normalised images (n, 3, size_px, size_px) to vectors (n, dim), not normalised."""
+        raise NotImplementedError
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
+        check_pixels(pixels, self.spec.preprocessing.size_px)
+        self._check_has("image")
+
+        def encode(batch: Any) -> Any:
+            return self.image_vectors(normalised(batch, *self._mean_and_std).to(self._runner.dtype))
+
+        return self._unit_vectors(encode, len(pixels), lambda part: (pixels[part],), self.image_group)
+
+    def _place(self, module: Any) -> Any:
+        """As `TowerRunner.place`; called once for each module of the model."""
+        placed = self._runner.place(module)
+        self._mean_and_std = statistics(self.spec.preprocessing, self._runner.device)
+        return placed
+
+    def _check_has(self, tower: Modality) -> None:
+        if tower not in self.towers:
+            raise ValueError(f"the encoder was loaded without its {tower} tower")
+
+    def _unit_vectors(self, encode: Callable[..., Any], n: int, inputs: Inputs, on_cpu: int | None = None) -> Vectors:
+        """`TowerRunner.run` for n >= 0 items, with normalised rows.
+
+        Raises:
+            InputError: The model overflows in fp16.
+            StateError: As `TowerRunner.run`.
+        """
+        if n == 0:
+            return np.empty((0, self.spec.dim), np.float32)
+        vectors = self._runner.run(encode, n, inputs, on_cpu)
+        if self.engine.precision == "fp16" and not np.isfinite(vectors).all():
+            raise InputError(f"{self.spec} overflows in fp16: use --precision bf16 or fp32")
+        return unit_rows(vectors)
