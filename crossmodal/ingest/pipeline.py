@@ -23,6 +23,8 @@ from crossmodal.core.types import Document, Modality, Vectors
 from crossmodal.encoders import engine_choice
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
+from crossmodal.engines import devices
+from crossmodal.engines.devices import GPU_BATCH
 from crossmodal.images.prepare import Prepared, prepare
 from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
@@ -87,7 +89,7 @@ class Pipeline:
 
         Args:
             collection: The collection; its store is created if it does not exist.
-            batch_size: Pictures that are encoded and committed together.
+            batch_size: Pictures that are encoded and committed together; on a GPU at least `GPU_BATCH`.
             threads: Threads of the encoder; 0 for all cores.
             engine: How the encoder runs.
             say: Called with messages about the choice of the engine, and about a conversion of the model.
@@ -126,17 +128,17 @@ class Pipeline:
             finally:
                 prepared()
 
-        threads = min(CORES, MAX_DECODERS)
-        ahead = self._batch_size + 2 * threads
+        threads, batch_size = min(CORES, MAX_DECODERS), self._on_device(self._batch_size)
+        ahead = batch_size + 2 * threads
         ready = map_ahead(work, pictures, threads=threads, at_most=ahead, size=lambda picture: len(picture.content))
         with closing(ready):
-            for batch in _batches(ready, self._batch_size):
+            for batch in _batches(ready, batch_size):
                 self._add_pictures(batch, done)
 
     def add_captions(self, captions: Iterable[Document], done: Done) -> None:
         """Encodes and commits captions; `done` and the errors are as for `add_pictures`."""
-        captions = iter(captions)
-        while batch := list(islice(captions, CAPTIONS_PER_BATCH)):
+        captions, batch_size = iter(captions), self._on_device(CAPTIONS_PER_BATCH)
+        while batch := list(islice(captions, batch_size)):
             store = self._opened_store()
             results = [Encoded.of(caption, "" if caption.text.strip() else "the text is empty") for caption in batch]
             valid = [(caption, result) for caption, result in zip(batch, results, strict=True) if not result.error]
@@ -179,6 +181,10 @@ class Pipeline:
             follow_store(self._indexes)
         for item in batch:
             done(item.result)
+
+    def _on_device(self, batch_size: int) -> int:
+        """The size of batches on the device of the encoder; at least `GPU_BATCH` on a GPU."""
+        return batch_size if devices.resolve(self._engine.device) == "cpu" else max(batch_size, GPU_BATCH)
 
     def _opened_store(self) -> Store:
         if self._store is None:

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"core", "scenes", "images", "datasets", "encoders", "lexical", "search"},
     "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
-    "ingest": {"core", "images", "store", "encoders", "index", "collection"},
+    "ingest": {"core", "images", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "relevance", "collection"},
     "client": {"core"},
 }
