@@ -82,7 +82,11 @@ def test_a_configuration_states_the_context_length() -> None:
         assert len(tokenizer.encode("word " * 100)) == expected
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"#version\na b\n")[:-9], gzip.compress(b"\xff\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b"#version\na b\n")[:-9], gzip.compress(b"\xff\n")],
+    ids=["empty", "no gzip", "cut short", "no UTF-8"],
+)
 def test_damaged_merges(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bpe.txt.gz").write_bytes(content)
     if content:
