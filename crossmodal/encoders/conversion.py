@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
                 quantize(networks[tower], ranges)
         for tower, network in networks.items():
             _save(network, folder / f"{tower}.xml", precision)
-        compiled = {tower: CompiledNetwork(folder / f"{tower}.xml", None) for tower in networks}
+        compiled = {tower: CompiledNetwork(partial(folder.joinpath, f"{tower}.xml"), None) for tower in networks}
         found = compared(NetworkEncoder(spec, compiled, tokens), reference)
     except (OSError, MemoryError):
         raise

@@ -11,19 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from crossmodal.core.engine import Precision
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.resources import cache_folder
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.encoders import photos, registry
 from crossmodal.encoders.network_encoder import NetworkEncoder
 from crossmodal.encoders.weights import check_unchanged, sha256
 from crossmodal.engines.agreement import Agreement
+from crossmodal.engines.compiled_cache import compiled_file, openvino_folder
 
 FORMAT = 1
 MANIFEST, BUNDLED_NAME = "engine.json", "openvino-int8"
@@ -62,8 +61,7 @@ def folder_in_cache(spec: ModelSpec, precision: Precision) -> Path:
     Its name depends on the whole spec: the same weights with another layer or preprocessing are another network.
     """
     name = json.dumps([FORMAT, spec.to_dict(), precision], sort_keys=True)
-    version = f"openvino-{_openvino_version()}"
-    return cache_folder() / "engines" / version / hashlib.sha256(name.encode()).hexdigest()[:32]
+    return openvino_folder() / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def find(spec: ModelSpec, precision: Precision) -> tuple[Path, Converted] | None:
@@ -130,7 +128,10 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, pre
         raise StateError(f"{why_not_ready(spec, precision)}: run `{command}`")
     folder, manifest = found
     towers = tuple(tower for tower in towers if tower in spec.modalities)
-    networks = {tower: CompiledNetwork(folder / f"{tower}.xml", threads, precision) for tower in towers}
+    networks: dict[Modality, CompiledNetwork] = {}
+    for tower in towers:
+        cache = compiled_file(manifest.files, tower) if precision == "int8" else None
+        networks[tower] = CompiledNetwork(partial(folder.joinpath, f"{tower}.xml"), threads, precision, cache)
     tokens = registry.module_of(registry.family_of(spec.family)).tokens(spec) if "text" in towers else None
     return NetworkEncoder(spec, networks, tokens, manifest.logit_scale, manifest.logit_bias)
 
@@ -148,8 +149,3 @@ def _read(folder: Path) -> Converted | None:
     except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return manifest
-
-
-@lru_cache(maxsize=1)
-def _openvino_version() -> str:
-    return metadata.version("openvino")

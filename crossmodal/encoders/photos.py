@@ -6,10 +6,11 @@ Also loads a folder in the same format, which `-t train -m clip --weights photos
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from crossmodal.encoders.weights import sha256
 from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.engines.agreement import Agreement
 
+if TYPE_CHECKING:
+    from crossmodal.engines.openvino_offline import openvino
+
 FAMILY, NAME = "clip", registry.PHOTOS
 BUNDLED_FOLDER = registry.bundled_folder(FAMILY, NAME)
 CONFIG_NAME, WEIGHTS_NAME, VOCABULARY_NAME = "photos_config.json", "model.safetensors", "vocab.txt"
@@ -31,6 +35,7 @@ INT8_NAME, INT8_MANIFEST = "int8.npz", "int8.json"
 SCALE_SUFFIX = ".row_scale"
 """Suffix of the row scales of a matrix that is stored in 8 bits."""
 
+CODE = Path(__file__).parents[1]
 CONTEXT_LENGTH = 128
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 
@@ -150,25 +155,31 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
     """The tensors in a folder of weights by the names of `photo_model.PhotoModel`, converted to float32 on access."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads the file.
+        """Opens the file; each access reads a tensor.
 
         Raises:
             InputError: The file is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         try:
-            self._stored = load_file(folder / WEIGHTS_NAME)
+            self._file = cast(Any, safe_open(str(folder / WEIGHTS_NAME), "np"))
+            self._names: tuple[str, ...] = tuple(self._file.keys())
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"the weights in {folder} could not be loaded: {WEIGHTS_NAME} can't be read: {error}"
             ) from error
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        tensor: NDArray[np.float32] = self._stored[name].astype(np.float32)
-        if name + SCALE_SUFFIX in self._stored:
-            tensor *= self._stored[name + SCALE_SUFFIX].astype(np.float32)
+        tensor: NDArray[np.float32] = self._read(name).astype(np.float32)
+        if name + SCALE_SUFFIX in self._names:
+            tensor *= self._read(name + SCALE_SUFFIX).astype(np.float32)
+        return tensor
+
+    def _read(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        tensor: NDArray[Any] = self._file.get_tensor(name)
         return tensor
 
     def in_8_bits(self, name: str) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -177,10 +188,10 @@ class StoredWeights(Mapping[str, NDArray[np.float32]]):
         Raises:
             KeyError: The matrix is missing, or not stored in 8 bits.
         """
-        return self._stored[name], self._stored[name + SCALE_SUFFIX].astype(np.float32)
+        return self._read(name), self._read(name + SCALE_SUFFIX).astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self._stored if not name.endswith(SCALE_SUFFIX))
+        return (name for name in self._names if not name.endswith(SCALE_SUFFIX))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -204,22 +215,39 @@ def load(
     """
     from crossmodal.encoders.photo_graph import features_network, image_network, text_network
     from crossmodal.engines.openvino_cpu import CompiledNetwork
-    from crossmodal.engines.quantization import quantize, read_ranges
 
     weights, shape = StoredWeights(folder), read_shape(folder)
     makers = {"image": image_network if spec.family == FAMILY else features_network, "text": text_network}
-    ranges = read_ranges(folder / INT8_NAME) if precision == "int8" else {}
     networks: dict[Modality, CompiledNetwork] = {}
     try:
         for tower in towers:
-            network = makers[tower](weights, shape)
-            quantize(network, ranges)
-            networks[tower] = CompiledNetwork(network, threads, precision)
+            make = partial(makers[tower], weights, shape)
+            if precision == "int8":
+                make = partial(_quantized, make, folder)
+            networks[tower] = CompiledNetwork(make, threads, precision, _cache(spec, folder, tower, precision))
         scale = float(np.exp(weights["logit_scale"]))
     except (KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the weights in {folder} don't match their configuration: {reason}") from error
     return NetworkEncoder(spec, networks, tokens_in(folder) if "text" in towers else None, scale)
+
+
+def _quantized(make: Callable[[], openvino.Model], folder: Path) -> openvino.Model:
+    from crossmodal.engines.quantization import quantize, read_ranges
+
+    network = make()
+    quantize(network, read_ranges(folder / INT8_NAME))
+    return network
+
+
+def _cache(spec: ModelSpec, folder: Path, tower: Modality, precision: Precision) -> Path | None:
+    """The file of a compiled network in int8; its name depends on the code that makes the network, too."""
+    if precision != "int8":
+        return None
+    from crossmodal.engines.compiled_cache import compiled_file
+
+    makers = [sha256(CODE / name) for name in ("encoders/photo_graph.py", "engines/quantization.py")]
+    return compiled_file(spec.family, spec.weights_hash, sha256(folder / INT8_NAME), tower, makers)
 
 
 def tokens_in(folder: Path) -> WordPiece:

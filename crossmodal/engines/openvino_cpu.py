@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.engine import Precision
+from crossmodal.core.files import write_atomically
 from crossmodal.engines.openvino_offline import openvino
+
+log = logging.getLogger(__name__)
+_DIGEST_BYTES = 32
 
 
 class CompiledNetwork:
@@ -18,14 +25,23 @@ class CompiledNetwork:
     Create it in the process that uses it: OpenVINO's threads do not survive a fork.
     """
 
-    def __init__(self, network: openvino.Model | Path, threads: int | None, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        network: Callable[[], openvino.Model | Path],
+        threads: int | None,
+        precision: Precision = "fp32",
+        cache: Path | None = None,
+    ) -> None:
         """Compiles a network.
 
         Args:
-            network: The network, or the path of its description (`.xml`) with its weights beside it.
+            network: Returns the network, or the path of its description (`.xml`) with its weights beside it.
             threads: Number of threads of an inference; None for all cores. Other processes share the cores, so
                 threads are not pinned to them.
             precision: The arithmetic of operations that are not quantized is bfloat16 for `bf16`, else float32.
+            cache: The file of the compiled network, which is read if it exists and is whole, else written. Compiling a
+                quantized network takes four times as long as reading it. Its name must depend on the network and on
+                the processor.
 
         Raises:
             RuntimeError: A file is missing or damaged, or the network can't be compiled.
@@ -38,9 +54,41 @@ class CompiledNetwork:
         }
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
-        self._request = openvino.Core().compile_model(network, "CPU", config).create_infer_request()
+        compiled = _from_cache(cache, config)
+        if compiled is None:
+            compiled = openvino.Core().compile_model(network(), "CPU", config)
+            _write_cache(cache, compiled)
+        self._request = compiled.create_infer_request()
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The output for an input; the lengths of dynamic axes may differ between calls."""
         output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
         return output
+
+
+def _from_cache(cache: Path | None, config: dict[str, Any]) -> Any:
+    """The compiled network in a file; None if there is none that is whole."""
+    try:
+        content = cache.read_bytes() if cache else b""
+    except OSError:
+        return None
+    digest, blob = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(blob).digest() != digest:
+        return None
+    try:
+        return openvino.Core().import_model(blob, "CPU", config)
+    except RuntimeError as error:  # of another version of OpenVINO
+        log.debug("%s is compiled anew: %s", cache, error)
+        return None
+
+
+def _write_cache(cache: Path | None, compiled: Any) -> None:
+    if cache is None:
+        return
+    exported = compiled.export_model()
+    blob = exported if isinstance(exported, bytes) else exported.getvalue()
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, hashlib.sha256(blob).digest() + blob)
+    except OSError as error:
+        log.info("the compiled network is not kept, so the next start takes longer: %s", error)

@@ -107,7 +107,7 @@ def chosen(network: openvino.Model, batches: Iterable[list[Any]]) -> dict[str, R
 
 
 def _outputs(network: openvino.Model, inputs: list[list[Any]]) -> NDArray[np.float32]:
-    run = CompiledNetwork(network, None)
+    run = CompiledNetwork(lambda: network, None)
     vectors = np.concatenate([run(*values).copy() for values in inputs])
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 

@@ -54,7 +54,7 @@ def batches(*shape: int, n: int = 4) -> list[list[Any]]:
 
 
 def outputs(network: openvino.Model, inputs: list[list[Any]]) -> NDArray[np.float32]:
-    found = np.concatenate([CompiledNetwork(network, 1)(*values).copy() for values in inputs])
+    found = np.concatenate([CompiledNetwork(lambda: network, 1)(*values).copy() for values in inputs])
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
 
@@ -127,7 +127,7 @@ def test_zero_has_a_level_of_its_own(low: float, high: float) -> None:
     network = openvino.Model([named(ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1]), "c")], [x], "one")
     quantize(network, {"c": Range(np.float32([low]), np.float32([high]))})  # type: ignore[arg-type]
     values = np.float32([0, low, high]).reshape(3, 1, 1, 1)  # type: ignore[arg-type]
-    found = CompiledNetwork(network, 1)(values).ravel()
+    found = CompiledNetwork(lambda: network, 1)(values).ravel()
     assert found[0] == 0
     np.testing.assert_allclose(found, values.ravel(), atol=(max(high, 0) - min(low, 0)) / 255 + 1e-6)
 

@@ -1,0 +1,67 @@
+"""Compiled networks are kept in the cache, and compiled anew if they are damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossmodal.engines import processor
+from crossmodal.engines.compiled_cache import compiled_file
+from crossmodal.engines.openvino_cpu import CompiledNetwork
+from crossmodal.engines.openvino_offline import openvino, ops
+
+VALUES = np.array([[1, 2, 3]], np.float32)
+
+
+def doubling() -> openvino.Model:
+    x = ops.parameter([-1, 3], openvino.Type.f32)
+    return openvino.Model([ops.multiply(x, ops.constant(np.float32(2)))], [x], "doubling")
+
+
+def never() -> openvino.Model:
+    raise AssertionError("the network is made although its compiled form is in the cache")
+
+
+def doubled(network: CompiledNetwork) -> list[float]:
+    values: list[float] = network(VALUES)[0].tolist()
+    return values
+
+
+def test_a_network_is_made_once(tmp_path: Path) -> None:
+    cache = tmp_path / "made" / "network.blob"
+    assert doubled(CompiledNetwork(doubling, 1, "int8", cache)) == [2, 4, 6]
+    assert doubled(CompiledNetwork(never, 1, "int8", cache)) == [2, 4, 6]
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut short", "empty", "another version"])
+def test_a_damaged_file_is_made_anew(tmp_path: Path, damage: str) -> None:
+    cache = tmp_path / "network.blob"
+    CompiledNetwork(doubling, 1, "int8", cache)
+    whole = cache.read_bytes()
+    if damage == "another version":
+        blob = whole[32:].replace(b"ov=20", b"ov=19", 1)
+        assert blob != whole[32:]
+        cache.write_bytes(hashlib.sha256(blob).digest() + blob)
+    else:
+        changed = bytes([whole[-1] ^ 1])
+        cache.write_bytes({"changed": whole[:-1] + changed, "cut short": whole[:-9], "empty": b""}[damage])
+    assert doubled(CompiledNetwork(doubling, 1, "int8", cache)) == [2, 4, 6]
+    assert doubled(CompiledNetwork(never, 1, "int8", cache)) == [2, 4, 6]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with caplog.at_level("INFO"):
+        network = CompiledNetwork(doubling, 1, "int8", tmp_path / "file" / "network.blob")
+    assert doubled(network) == [2, 4, 6]
+    assert "the next start takes longer" in caplog.text
+
+
+def test_the_name_depends_on_the_network_and_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = compiled_file("hash", "image")
+    assert compiled_file("hash", "image") == one != compiled_file("hash", "text")
+    monkeypatch.setattr(processor, "flags", lambda: frozenset({"another"}))
+    assert compiled_file("hash", "image") != one
