@@ -5,6 +5,7 @@ In a checkout they are folders of the repository's root. A wheel holds them in t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -39,4 +40,7 @@ def cache_folder() -> Path:
     """The folder of files that can be made again, in the user's cache folder; it may be missing or read-only."""
     from platformdirs import user_cache_path
 
-    return user_cache_path(DISTRIBUTION, appauthor=False)
+    try:
+        return user_cache_path(DISTRIBUTION, appauthor=False)
+    except RuntimeError:  # a user without a home folder; this path can be neither read nor made
+        return Path(os.devnull) / DISTRIBUTION
