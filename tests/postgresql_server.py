@@ -37,11 +37,12 @@ class PostgresqlServer:
     def __init__(self, folder_of_binaries: Path, **options: str) -> None:
         self._binaries, self._options = folder_of_binaries, {**OPTIONS, **options}
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
-        self._as_user: dict[str, object] = {}
+        self._as_user: list[str] = []
         if os.getuid() == 0:
             user = next(pwd.getpwnam(name) for name in ("postgres", "nobody") if _exists(name))
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-            self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            # Not subprocess's own `user`, for which it forks this process with all threads of torch and gRPC.
+            self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
         initdb = ["initdb", "-D", "data", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C"]
         self._run(*initdb)
         self.start()
@@ -60,9 +61,9 @@ class PostgresqlServer:
         given = [f"--{name}={value}" for name, value in self._options.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", "data", "-k", self.folder, *given],
-                cwd=self.folder, stdout=log, stderr=log, **self._as_user,
-            )  # type: ignore[call-overload]  # fmt: skip
+                [*self._as_user, self._binaries / "postgres", "-D", "data", "-k", self.folder, *given],
+                cwd=self.folder, stdout=log, stderr=log,
+            )  # fmt: skip
         pid_file, deadline = self.folder / "data" / "postmaster.pid", time.monotonic() + START_LIMIT_S
         while not (pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")):
             assert self._process.poll() is None, (self.folder / "log").read_text()
@@ -82,9 +83,8 @@ class PostgresqlServer:
         shutil.rmtree(self.folder)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self._binaries / program, *arguments], cwd=self.folder, check=True, capture_output=True, **self._as_user
-        )  # type: ignore[call-overload]
+        command = [*self._as_user, self._binaries / program, *arguments]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
 
 def _exists(user: str) -> bool:
