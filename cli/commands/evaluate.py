@@ -93,6 +93,9 @@ def _print(result: dict[str, Any]) -> None:
     from crossmodal.evaluation.tables import tables
 
     say(", ".join(f"{result[name]} {name}" for name in ("images", "captions") if name in result))
+    for of_model in result.get("models", [result]):
+        if "engine" in of_model:
+            say(f"engine of {of_model['model']}: {of_model['engine']}")
     for why, n in result["left_out"].items():
         say(f"left out: {n} {why.replace('_', ' ')}")
     for direction, n in result.get("not_found", {}).items():
