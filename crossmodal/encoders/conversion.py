@@ -112,8 +112,8 @@ def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
 
     module = registry.module_of(registry.family_of(spec.family))
     reference = registry.load(spec, spec.modalities, None, TORCH)
-    tokens = module.tokens(spec) if "text" in spec.modalities else None
     try:
+        tokens = module.tokens(spec) if "text" in spec.modalities else None
         networks = {tower: from_torch(*found) for tower, found in module.networks(spec).items()}
         if precision == "int8":
             for tower, ranges in quantizable(networks, spec.preprocessing, tokens).items():
