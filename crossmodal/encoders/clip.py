@@ -208,14 +208,17 @@ class ClipEncoder(TorchEncoder):
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`; a text is truncated at the context length, as in CLIP."""
         self._check_has("text")
-        ids: NDArray[np.int64] = self._tokenizer(list(texts)).numpy() if texts else np.empty((0, 1), np.int64)
-        by_length = ids.argmax(axis=1).argsort(kind="stable")
-        order = by_length if len(ids) > TEXT_GROUP else np.arange(len(ids))
+        vectors = np.empty((len(texts), self.spec.dim), np.float32)
+        if len(texts) == 0:
+            return vectors
+        tokens = self._tokenizer(list(texts))
+        is_one_batch = len(texts) <= TEXT_GROUP
+        order = np.arange(len(texts)) if is_one_batch else tokens.argmax(dim=-1).argsort().numpy()
+        ids: NDArray[np.int64] = tokens.numpy()[order]
 
         def inputs(part: slice) -> tuple[NDArray[np.int64]]:
-            return (without_padding(ids[order[part]]) if self._is_causal else ids[order[part]],)
+            return (without_padding(ids[part]) if self._is_causal else ids[part],)
 
-        vectors = np.empty((len(ids), self.spec.dim), np.float32)
         vectors[order] = self._unit_vectors(self._text_vectors, len(ids), inputs, TEXT_GROUP)
         return vectors
 

@@ -157,6 +157,13 @@ def test_cut_padding_changes_no_text_encoding(encoder: ClipEncoder) -> None:
         np.testing.assert_allclose(clip_text.encode_alike(encoder._model, ids, 3).numpy(), whole, atol=1e-5)
 
 
+def test_texts_are_encoded_in_the_groups_of_training(encoder: ClipEncoder) -> None:
+    for n in (3, 70):
+        with torch.inference_mode():
+            expected = clip_text.encode_alike(encoder._model, encoder._tokenizer(texts(n)), clip.TEXT_GROUP).numpy()
+        assert np.array_equal(encoder.encode_texts(texts(n)), unit_rows(expected))
+
+
 def test_nothing_to_encode(encoder: ClipEncoder) -> None:
     assert encoder.encode_images(pixels(0)).shape == (0, 512)
     assert encoder.encode_texts([]).shape == (0, 512)
