@@ -100,7 +100,7 @@ def _made(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
 
 
 def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
-    """Converts a model into an existing folder.
+    """Converts a model into an existing folder, in which an earlier conversion is replaced.
 
     Raises:
         OSError: A file can't be written.
@@ -215,6 +215,7 @@ def _photos_agreement(spec: ModelSpec, folder: Path) -> Agreement:
 def _finished(
     spec: ModelSpec, precision: Precision, folder: Path, reference: Encoder, found: Agreement | None, failure: str
 ) -> Converted:
+    (folder / converted.MANIFEST).unlink(missing_ok=True)
     manifest = Converted(
         spec.weights_hash,
         precision,

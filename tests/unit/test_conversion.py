@@ -14,7 +14,7 @@ from architectures import add_architectures
 
 from crossmodal.core.engine import TORCH, Engine, Precision
 from crossmodal.core.errors import StateError
-from crossmodal.core.resources import data_folder
+from crossmodal.core.resources import DISTRIBUTION, data_folder
 from crossmodal.core.types import Modality, ModelSpec, Pixels
 from crossmodal.encoders import conversion, converted, registry
 from crossmodal.encoders.network_encoder import NetworkEncoder
@@ -35,7 +35,7 @@ TEXTS = ["a dog", "", "two cats on a sofa beside a window", "a dog", "one two th
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, a fifth of the toy data, and the architecture `tiny`."""
-    monkeypatch.setattr(converted, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "images").mkdir()
     toy = data_folder("toy-data")
     for path in sorted((toy / "images").iterdir())[::5]:
@@ -45,7 +45,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(conversion, "N_IMAGES", 20)
     monkeypatch.setattr(conversion, "N_TEXTS", 20)
     add_architectures(monkeypatch, tmp_path, {"tiny": TINY})
-    return tmp_path / "cache"
+    return tmp_path / DISTRIBUTION
 
 
 def pixels(spec: ModelSpec, n: int) -> Pixels:
@@ -132,7 +132,7 @@ def test_the_bundled_weights_are_quantized_already(cache: Path) -> None:
         assert manifest.agreement is not None
         assert manifest.agreement.is_close
         assert said == []
-    assert not cache.exists()
+    assert not (cache / "engines").exists()
 
 
 def test_bf16_runs_the_network_of_fp32() -> None:
@@ -191,6 +191,13 @@ def test_a_model_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(said) == 2
     monkeypatch.setattr(conversion, "write", pytest.fail)
     assert made(spec) == (manifest, [])
+
+
+def test_converting_again_into_a_folder_does_not_count_the_manifest(tmp_path: Path) -> None:
+    spec, folder = registry.resolve("timm", TINY_TIMM), tmp_path / "mine"
+    folder.mkdir()
+    for _ in range(2):
+        assert set(conversion.write(spec, "fp32", folder).files) == {"image.bin", "image.xml"}
 
 
 def test_a_damaged_folder_is_made_anew(tmp_path: Path) -> None:
@@ -261,11 +268,9 @@ def test_an_interrupted_conversion_leaves_nothing_that_is_found(monkeypatch: pyt
     assert not killed.exists()
 
 
-def test_processes_that_convert_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+def test_processes_that_convert_at_once_leave_one_whole_folder(cache: Path) -> None:
     code = f"""
-from pathlib import Path
 from crossmodal.encoders import conversion, converted, registry
-converted.cache_folder = lambda: Path({str(tmp_path)!r}) / "shared"
 conversion.N_IMAGES = 20
 spec = registry.resolve("timm", {TINY_TIMM!r})
 said = []
@@ -280,29 +285,26 @@ print(len(said))
     results = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results
     assert sorted(out.strip() for out, _ in results) == ["0", "2"]  # the second waited for the first
-    (version,) = (tmp_path / "shared" / "engines").iterdir()
+    (version,) = (cache / "engines").iterdir()
     assert sorted(path.suffix for path in version.iterdir()) == ["", ".lock"]
 
 
 def test_converting_and_running_opens_no_connection() -> None:
     code = f"""
-import sys, tempfile, time
-from pathlib import Path
+import sys, time
 attempts = []
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         attempts.append((event, arguments))
 sys.addaudithook(watch)
-from crossmodal.encoders import conversion, converted, registry
 from crossmodal.core.engine import Engine
+from crossmodal.encoders import conversion, registry
 import numpy as np
 conversion.N_IMAGES = 20
-with tempfile.TemporaryDirectory() as folder:
-    converted.cache_folder = lambda: Path(folder)
-    spec = registry.resolve("timm", {TINY_TIMM!r})
-    assert conversion.ensure(spec, "fp32", print).failure == ""
-    encoder = registry.load(spec, engine=Engine("openvino"))
-    assert encoder.encode_images(np.zeros((1, 160, 160, 3), np.uint8)).shape == (1, spec.dim)
+spec = registry.resolve("timm", {TINY_TIMM!r})
+assert conversion.ensure(spec, "fp32", print).failure == ""
+encoder = registry.load(spec, engine=Engine("openvino"))
+assert encoder.encode_images(np.zeros((1, 160, 160, 3), np.uint8)).shape == (1, spec.dim)
 time.sleep(1)  # a report would be sent by a thread
 assert not attempts, attempts
 assert sys.modules["openvino_telemetry"] is None
