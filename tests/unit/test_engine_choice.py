@@ -8,8 +8,9 @@ import pytest
 
 from crossmodal.core.engine import AUTOMATIC, FLOAT32, Engine, EngineRequest, MadeWith, Precision
 from crossmodal.core.errors import InputError
+from crossmodal.core.resources import DISTRIBUTION
 from crossmodal.core.types import ModelSpec
-from crossmodal.encoders import conversion, converted, photos, registry
+from crossmodal.encoders import conversion, photos, registry
 from crossmodal.encoders.engine_choice import choose, precision_of_new, prepare
 from crossmodal.engines import agreement, devices, processor
 from crossmodal.engines.agreement import Agreement
@@ -23,7 +24,7 @@ OPENVINO, TORCH = "openvino", "torch"
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine with VNNI, without bf16 and GPUs, and with an empty cache."""
     monkeypatch.setattr(devices, "NVIDIA", tmp_path / "none")
-    monkeypatch.setattr(converted, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     has(monkeypatch, VNNI)
 
 
@@ -202,7 +203,7 @@ def test_int8_that_agrees_too_little_is_refused_with_figures(monkeypatch: pytest
 
 
 def test_without_a_usable_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("not a folder")
+    (tmp_path / DISTRIBUTION).write_text("not a folder")
     spec = registry.resolve("timm", "test_resnet/random")
     said: list[str] = []
     assert precision_of_new(spec, AUTOMATIC, said.append) == FLOAT32
