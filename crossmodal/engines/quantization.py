@@ -120,7 +120,7 @@ def write_ranges(path: Path, ranges: Mapping[str, Range]) -> None:
     """
     arrays = {f"{name}/{end}": getattr(found, end) for name, found in ranges.items() for end in ("low", "high")}
     content = io.BytesIO()
-    np.savez_compressed(content, **{name: values.astype(np.float16) for name, values in arrays.items()})
+    np.savez_compressed(content, **arrays)
     write_atomically(path, content.getvalue())
 
 
