@@ -2,12 +2,14 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from docarray import DocList
 from jina import Executor, requests
 
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.ahead import DECODERS
 from crossmodal.core.errors import PictureError
 from crossmodal.images.prepare import prepare
 from executors.context import unescaped
@@ -20,6 +22,7 @@ class ImageNormalizer(Executor):
     def __init__(self, collection: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.preprocessing = GenerationCache(unescaped(collection), lambda opened: opened.model.preprocessing)
+        self.decoders = ThreadPoolExecutor(DECODERS)
 
     @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
@@ -31,9 +34,13 @@ class ImageNormalizer(Executor):
     @requests(on="/index")
     def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """As `normalize`, and adds a thumbnail; the encoded picture is kept if it has no file."""
-        for doc in valid_docs(docs, "image"):
-            self._normalize(doc, keep=True)
+        # Decoding releases the interpreter's lock; a large photograph takes longer to decode than to encode.
+        list(self.decoders.map(lambda doc: self._normalize(doc, keep=True), valid_docs(docs, "image")))
         return docs
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self.decoders.shutdown()
 
     def _normalize(self, doc: MediaDoc, keep: bool) -> None:
         start = time.perf_counter()

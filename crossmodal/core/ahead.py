@@ -12,6 +12,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CORES = len(os.sched_getaffinity(0))
+DECODERS = min(CORES, 8)
+"""Threads that decode pictures; one of 12 megapixels takes up to 100 MB while it is decoded."""
 MAX_BYTES = 128 << 20
 
 

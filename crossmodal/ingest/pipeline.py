@@ -15,7 +15,7 @@ import numpy as np
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.indexes import every_index
-from crossmodal.core.ahead import CORES, MAX_BYTES, map_ahead
+from crossmodal.core.ahead import DECODERS, MAX_BYTES, map_ahead
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
@@ -35,8 +35,6 @@ from crossmodal.store.records import NewDocument
 
 log = logging.getLogger(__name__)
 
-MAX_DECODERS = 8
-"""Most threads that decode pictures; one of 12 megapixels takes about 100 MB while it is decoded."""
 CAPTIONS_PER_BATCH = 128
 
 
@@ -128,7 +126,7 @@ class Pipeline:
             finally:
                 prepared()
 
-        threads, batch_size = min(CORES, MAX_DECODERS), self._on_device(self._batch_size)
+        threads, batch_size = DECODERS, self._on_device(self._batch_size)
         ahead = batch_size + 2 * threads
         ready = map_ahead(work, pictures, threads=threads, at_most=ahead, size=lambda picture: len(picture.content))
         with closing(ready):
