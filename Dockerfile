@@ -9,11 +9,11 @@ ENV PATH=/venv/bin:$PATH
 # Where the CPU builds of torch and torchvision come from, and nothing else does. Without it, with
 # `--build-arg TORCH_INDEX=`, pip takes PyPI's builds, which bring the CUDA libraries: some gigabytes more.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY requirements.txt .
+COPY requirements.txt requirements-scale.txt ./
 RUN if [ -n "$TORCH_INDEX" ]; then \
         pip install --no-deps --index-url "$TORCH_INDEX" $(grep -E '^(torch|torchvision)==' requirements.txt); \
     fi
-RUN pip install -r requirements.txt
+RUN pip install -r requirements.txt -r requirements-scale.txt
 
 
 FROM python:3.11-slim

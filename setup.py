@@ -6,7 +6,7 @@ Folders of the repository's root that are no Python packages go into `crossmodal
 
 from setuptools import find_packages, setup
 
-FOLDERS = {"flows": "*.yml", "pods": "**/*.yml", "web": "**/*", "data": "toy-data/**/*"}
+FOLDERS = {"flows": "*.yml", "pods": "**/*.yml", "manifests": "*.yaml", "web": "**/*", "data": "toy-data/**/*"}
 
 setup(
     packages=[

@@ -11,7 +11,7 @@ from cli.parameters import Options
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Index and search": ("index", "search", "similar", "captions", "query"),
-    "Serve": ("serve", "serve-index", "keys"),
+    "Serve": ("serve", "serve-index", "keys", "kubernetes"),
     "Collections": (
         "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import", "calibrate",
         "map",

@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGES = ("crossmodal", "executors", "serving", "cli")
-FOLDERS = ("flows", "pods", "web", "data/toy-data")
+FOLDERS = ("flows", "pods", "manifests", "web", "data/toy-data")
 
 
 def names_in(file: str) -> dict[str, str]:
