@@ -1,4 +1,4 @@
-"""The containers of Kubernetes manifests, also as processes of this machine."""
+"""The containers of Kubernetes manifests and of Compose files, in one form, and as processes of this machine."""
 
 from __future__ import annotations
 
@@ -68,3 +68,10 @@ def _of_kubernetes(given: dict[str, Any]) -> Container:
         {name: (reference["name"], reference["key"]) for name, reference in references.items()},
         {mount["mountPath"] for mount in given["volumeMounts"]},
     )
+
+
+def of_compose(service: dict[str, Any]) -> Container:
+    """A service of a Compose file."""
+    paths = [entry.split(":")[1] for entry in service["volumes"]]
+    paths += [entry.partition(":")[0] for entry in service["tmpfs"]]
+    return Container([*service["entrypoint"], *service["command"]], service["environment"], {}, set(paths))

@@ -1,4 +1,4 @@
-"""The manifests of `crossmodal kubernetes` are valid and fit together."""
+"""The manifests of `crossmodal kubernetes` are valid and fit together; docker-compose.scale.yml runs the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from conftest import ROOT
-from containers import containers, described, documents, pods
+from containers import containers, described, documents, of_compose, pods
 
 from cli.main import main
 
@@ -191,6 +192,23 @@ def test_out_and_store_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in (["--out", "x"], ["--store", STORE]):
         done = CliRunner().invoke(main, ["kubernetes", *arguments])
         assert "takes --out FOLDER and --store" in done.stderr
+
+
+def test_compose_runs_the_same(objects: list[dict[str, Any]]) -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.scale.yml").read_text("utf8"))["services"]
+    database = services.pop("database")
+    password = "${POSTGRES_PASSWORD:?choose a password for the database}"
+    assert database["image"].split(":")[1].isdecimal()
+    assert database["environment"] == {"POSTGRES_USER": "crossmodal", "POSTGRES_PASSWORD": password}
+    assert set(services) == {"index", "query-1", "query-2"}
+    for name, service in services.items():
+        expected, found = containers(objects)[name.partition("-")[0]], of_compose(service)
+        assert found.command == expected.command
+        assert found.environment == expected.environment | {"PGPASSWORD": password}
+        assert found.mounts == expected.mounts
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    ports = [services[name]["ports"] for name in ("query-1", "query-2")]
+    assert ports == [["127.0.0.1:45678:45678"], ["127.0.0.1:45680:45678"]]
 
 
 def test_the_image_can_read_a_database() -> None:
