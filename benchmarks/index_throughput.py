@@ -5,7 +5,8 @@
     python benchmarks/index_throughput.py --local --images FOLDER [-n 1000] [--megapixels 12] [--json PATH]
 
 All measurements use the same number of threads and alternate because machines are noisy: encoder, Flow, encoder. The
-encoder alone works on batches that are ready in memory. Names of int8 figures end in `_int8`.
+encoder alone works on batches that are ready in memory. `ratio` compares the Flow with the encoder alone, and
+`ratio_pipeline` with a loop that reads, decodes and encodes the same pictures. Names of int8 figures end in `_int8`.
 
 `--beside` also measures a second model in fp32, alternating with the first, and prints its ratios to the first: of the
 speed of the encoders (`photos_over_vitb32`) and of the index Flows (`photos_over_vitb32_flow`), of the time of a text
@@ -15,7 +16,9 @@ to load both towers after torch is imported. The names contain the two default m
 `--local` instead measures `crossmodal index` with the weights `photos`, from the start of its process to
 the end: `ratio_local` is its speed over that of a process that only reads, decodes and encodes the same pictures, with
 the same threads. The difference is the thumbnails, the store, the indexes and the calibration, which does not depend
-on the number of pictures. `--megapixels` enlarges the pictures.
+on the number of pictures.
+
+`--megapixels` enlarges the pictures.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from common import ROOT, PeakMemory, in_own_process, write_figures
 
 from crossmodal.core.engine import EngineRequest, MadeWith, Precision
 from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import MODALITIES, Modality
 
 BATCH = 32
 TEXT_QUERIES = 40
@@ -51,12 +55,15 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=1, help="replicas of the encoder; they share the threads")
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "int8"])
     parser.add_argument("--local", action="store_true", help="measure `crossmodal index` instead")
-    parser.add_argument("--megapixels", type=float, help="with --local: enlarge the pictures to this size")
+    parser.add_argument("--megapixels", type=float, help="enlarge the pictures to this size")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         files = copy_distinct(arguments.images, Path(scratch) / "images", arguments.n)
+        if arguments.megapixels:
+            for path in files:
+                enlarge(path, arguments.megapixels)
         if arguments.local:
             write_figures(arguments.json, local(files, Path(scratch), arguments))
             return
@@ -77,9 +84,13 @@ def measure(
         in_own_process, plain_loop, files[: arguments.n // 2], arguments.weights, arguments.threads, precision
     )
     before = alone()
+    pipeline = partial(in_own_process, plain_pipeline, files, arguments.weights, arguments.threads, precision)
+    piped = pipeline()
     flow_rate, peak_gb = index_flow(files, workspace, arguments, arguments.weights, precision)
-    plain = (before + alone()) / 2
+    plain, piped = (before + alone()) / 2, (piped + pipeline()) / 2
     return {
+        "pipeline_images_per_s": piped,
+        "ratio_pipeline": flow_rate / piped,
         "plain_images_per_s": plain,
         "images_per_s": flow_rate,
         "ratio": flow_rate / plain,
@@ -89,11 +100,8 @@ def measure(
 
 def local(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """The figures of `crossmodal index` as a process, and of a plain pipeline as a process before and after it."""
-    if arguments.megapixels:
-        for path in files:
-            enlarge(path, arguments.megapixels)
     command = [sys.executable, "-m", "cli.main", "index", files[0].parent, "-w", scratch / "local"]
-    plain = partial(in_own_process, plain_pipeline, files, "photos", arguments.threads)
+    plain = partial(in_own_process, plain_pipeline, files, "photos", arguments.threads, "int8")
     before = seconds(plain)
     with PeakMemory() as memory:
         spent = seconds(
@@ -124,24 +132,23 @@ def enlarge(path: Path, megapixels: float) -> None:
     large.save(path, "JPEG", quality=92)
 
 
-def plain_pipeline(files: list[Path], weights: str, threads: int) -> None:
-    """Reads and decodes pictures in threads, and encodes them in batches."""
+def plain_pipeline(files: list[Path], weights: str, threads: int, precision: Precision) -> float:
+    """Images per second of a loop that reads and decodes pictures in threads and encodes them in batches."""
     import numpy as np
 
     from crossmodal.core.ahead import CORES, map_ahead
-    from crossmodal.encoders import engine_choice, registry
     from crossmodal.images.prepare import prepare
 
-    spec = registry.resolve("clip", weights)
-    made_with = engine_choice.precision_of_new(spec, EngineRequest(), print)
-    encoder = registry.load(spec, ("image",), threads, engine_choice.choose(spec, EngineRequest(), made_with, print))
+    encoder = encoder_in(precision, weights, threads)
 
     def pixels(path: Path) -> np.ndarray:
         return prepare(path.read_bytes(), encoder.spec.preprocessing, with_thumbnail=False).pixels
 
     ready = map_ahead(pixels, files, threads=CORES, at_most=BATCH + 2 * CORES, size=lambda _: 1)
+    start = time.perf_counter()
     while batch := list(islice(ready, BATCH)):
         encoder.encode_images(np.stack(batch))
+    return len(files) / (time.perf_counter() - start)
 
 
 def side_by_side(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> dict[str, float]:
@@ -172,7 +179,7 @@ def load_and_query(weights: str, threads: int) -> tuple[float, float]:
     import torch  # noqa: F401
 
     start = time.perf_counter()
-    encoder = encoder_in("fp32", weights, threads)
+    encoder = encoder_in("fp32", weights, threads, MODALITIES)
     loaded = time.perf_counter() - start
     encoder.encode_texts(["a dog running on grass"])
     spent = []
@@ -183,13 +190,13 @@ def load_and_query(weights: str, threads: int) -> tuple[float, float]:
     return loaded, statistics.median(spent)
 
 
-def encoder_in(precision: Precision, weights: str, threads: int) -> Encoder:
+def encoder_in(precision: Precision, weights: str, threads: int, towers: tuple[Modality, ...] = ("image",)) -> Encoder:
     """The encoder that a collection of this precision uses; it is converted first if necessary."""
     from crossmodal.encoders import engine_choice, registry
 
     spec, made_with = registry.resolve("clip", weights), MadeWith(precision)
     engine_choice.prepare(spec, EngineRequest(), made_with, print)
-    return registry.load(spec, spec.modalities, threads, engine_choice.choose(spec, EngineRequest(), made_with, print))
+    return registry.load(spec, towers, threads, engine_choice.choose(spec, EngineRequest(), made_with, print))
 
 
 def prepared(precision: Precision, weights: str) -> None:
