@@ -252,3 +252,7 @@ class Comparison:
             self._failed.add(program)
         self.failures.append(error)
         print(error, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -44,12 +44,16 @@ def resolve(model: str, weights: str) -> ModelSpec:
 
 
 def precision_of_new(spec: ModelSpec, request: EngineRequest, say: Say) -> MadeWith:
-    """The result of `engine_choice.precision_of_new`, computed in a child process, which may convert the model."""
+    """The result of `engine_choice.precision_of_new`, in a child process unless no conversion can be necessary."""
+    if engine_choice.is_prepared(spec, request, MadeWith("int8", mixes=False)):
+        return engine_choice.precision_of_new(spec, request, say)
     return _in_child(engine_choice.precision_of_new, spec, request, say)
 
 
 def prepare_engine(collection: Collection, settings: Settings) -> None:
-    """Calls `engine_choice.prepare` in a child process."""
+    """Calls `engine_choice.prepare`, in a child process, which may run torch."""
+    if engine_choice.is_prepared(collection.model, settings.engine, collection.made_with):
+        return
     _in_child(engine_choice.prepare, collection.model, settings.engine, collection.made_with, say_aside)
 
 

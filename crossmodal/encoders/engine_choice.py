@@ -43,8 +43,26 @@ def prepare(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: S
     Raises:
         InputError: As `choose`.
     """
-    if _checked(request) == "cpu" and request.backend != "torch" and find_spec("openvino") is not None:
-        _not_ready(spec, _for_collection(spec, request, made_with, say), say)
+    precision = _of_openvino(spec, request, made_with, say)
+    if precision is not None:
+        _not_ready(spec, precision, say)
+
+
+def is_prepared(spec: ModelSpec, request: EngineRequest, made_with: MadeWith) -> bool:
+    """Whether `prepare` has nothing to do.
+
+    Raises:
+        InputError: As `choose`.
+    """
+    precision = _of_openvino(spec, request, made_with, lambda _: None)
+    return precision is None or converted.is_ready(spec.encoder, precision)
+
+
+def _of_openvino(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Say) -> Precision | None:
+    """The precision for a collection in OpenVINO; None if it is not used."""
+    if _checked(request) != "cpu" or request.backend == "torch" or find_spec("openvino") is None:
+        return None
+    return _for_collection(spec, request, made_with, say)
 
 
 def choose(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Say) -> Engine:
