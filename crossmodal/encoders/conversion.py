@@ -23,7 +23,7 @@ from crossmodal.core.engine import TORCH, Precision
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
 from crossmodal.core.resources import data_folder
-from crossmodal.core.types import Modality, ModelSpec, Pixels, Preprocessing
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preprocessing
 from crossmodal.encoders import converted, registry
 from crossmodal.encoders.converted import Converted
 from crossmodal.encoders.network_encoder import IMAGE_GROUP, NetworkEncoder, Tokens, token_groups
@@ -99,8 +99,12 @@ def _made(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
     return manifest
 
 
-def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
+def write(
+    spec: ModelSpec, precision: Precision, folder: Path, quantized: tuple[Modality, ...] = MODALITIES
+) -> Converted:
     """Converts a model into an existing folder, in which an earlier conversion is replaced.
+
+    With int8, only the `quantized` towers are quantized.
 
     Raises:
         OSError: A file can't be written.
@@ -116,7 +120,8 @@ def write(spec: ModelSpec, precision: Precision, folder: Path) -> Converted:
         tokens = module.tokens(spec) if "text" in spec.modalities else None
         networks = {tower: from_torch(*found) for tower, found in module.networks(spec).items()}
         if precision == "int8":
-            for tower, ranges in quantizable(networks, spec.preprocessing, tokens).items():
+            chosen = {tower: network for tower, network in networks.items() if tower in quantized}
+            for tower, ranges in quantizable(chosen, spec.preprocessing, tokens).items():
                 quantize(networks[tower], ranges)
         for tower, network in networks.items():
             _save(network, folder / f"{tower}.xml", precision)
@@ -251,3 +256,23 @@ def _texts() -> tuple[list[str], list[str]]:
     is_probe = np.diff(np.arange(len(captions)) * N_TEXTS // len(captions), prepend=-1) > 0
     chosen, others = ([c for c, yes in zip(captions, is_probe, strict=True) if yes == which] for which in (True, False))
     return chosen, others
+
+
+def write_bundled() -> None:
+    """Writes the files for int8 of all bundled weights: `python -m crossmodal.encoders.conversion`."""
+    from crossmodal.encoders import photos
+
+    print(f"photos: {quantize_photos(photos.BUNDLED_FOLDER, photos.NAME)}")
+    towers: dict[str, tuple[Modality, ...]] = {
+        "clip": ("image",),  # with both in int8, short queries miss their gate (docs/adr/0017-own-quantization.md)
+        "vse": MODALITIES,
+    }
+    for family, quantized in towers.items():
+        folder = registry.bundled_folder(family, registry.SCENES) / converted.BUNDLED_NAME
+        folder.mkdir(exist_ok=True)
+        made = write(registry.resolve(family, registry.SCENES), "int8", folder, quantized)
+        print(f"{family} {registry.SCENES}: {made.agreement}")
+
+
+if __name__ == "__main__":
+    write_bundled()
