@@ -44,8 +44,8 @@ def resolve(model: str, weights: str) -> ModelSpec:
 
 
 def precision_of_new(spec: ModelSpec, request: EngineRequest, say: Say) -> MadeWith:
-    """The result of `engine_choice.precision_of_new`, in a child process unless no conversion can be necessary."""
-    if engine_choice.is_prepared(spec, request, MadeWith("int8", mixes=False)):
+    """The result of `engine_choice.precision_of_new`, in a child process if the model has to be converted."""
+    if engine_choice.new_is_prepared(spec, request):
         return engine_choice.precision_of_new(spec, request, say)
     return _in_child(engine_choice.precision_of_new, spec, request, say)
 

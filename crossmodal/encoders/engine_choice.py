@@ -37,6 +37,17 @@ def precision_of_new(spec: ModelSpec, request: EngineRequest, say: Say) -> MadeW
     return MadeWith("int8", agreement.mixes)
 
 
+def new_is_prepared(spec: ModelSpec, request: EngineRequest) -> bool:
+    """Whether `precision_of_new` has nothing to convert.
+
+    Raises:
+        InputError: As `precision_of_new`, if the request can't be fulfilled by any model.
+    """
+    if _checked(request) != "cpu" or _on_cpu(request, lambda _: None) != "int8":
+        return True
+    return converted.is_ready(spec.encoder, "int8")
+
+
 def prepare(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Say) -> None:
     """Converts the model for the engine that `choose` will choose, unless it is ready; imports torch then.
 

@@ -168,3 +168,12 @@ def test_what_is_bundled_needs_no_conversion(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("engine: openvino on cpu in ")
     assert done.stderr == ""
     assert not list(tmp_path.rglob("engine.json"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_index_flow_makes_a_collection_in_a_named_precision(precision: str, tmp_path: Path) -> None:
+    command = [sys.executable, "app.py", "-t", "index", "-w", tmp_path, "-n", "2", "--precision", precision, "--json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["engine"]["precision"] == precision
+    assert Collection.open(tmp_path / "toy-data").made_with.precision == precision

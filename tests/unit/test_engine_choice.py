@@ -11,7 +11,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.resources import DISTRIBUTION
 from crossmodal.core.types import ModelSpec
 from crossmodal.encoders import conversion, photos, registry
-from crossmodal.encoders.engine_choice import choose, precision_of_new, prepare
+from crossmodal.encoders.engine_choice import choose, new_is_prepared, precision_of_new, prepare
 from crossmodal.engines import agreement, devices, processor
 from crossmodal.engines.agreement import Agreement
 
@@ -238,3 +238,15 @@ def test_requests_are_read_as_they_are_written() -> None:
     request = EngineRequest("openvino", "cuda:1", "bf16")
     assert EngineRequest.parse(str(request)) == request
     assert str(Engine("openvino", "cpu", "int8")) == "openvino on cpu in int8"
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "int8"])
+def test_a_new_collection_of_photos_needs_no_conversion(spec: ModelSpec, precision: Precision) -> None:
+    assert new_is_prepared(spec, EngineRequest(precision=precision))
+
+
+def test_only_int8_converts_for_a_new_collection() -> None:
+    resnet = registry.resolve("timm", "test_resnet/random")
+    assert not new_is_prepared(resnet, AUTOMATIC)
+    assert new_is_prepared(resnet, EngineRequest(precision="fp32"))
+    assert new_is_prepared(resnet, EngineRequest(backend="torch"))
