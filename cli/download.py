@@ -58,9 +58,7 @@ def run(settings: Settings, *, compiles: bool = False) -> Downloaded:
     if not compiles:
         return Downloaded(files)
     spec = registry.resolve(settings.model, weights)
-    made_with = engine_choice.precision_of_new(spec, AUTOMATIC, say_aside)
-    engine_choice.prepare(spec, AUTOMATIC, made_with, say_aside)
-    engine = engine_choice.choose(spec, AUTOMATIC, made_with, say_aside)
+    engine = engine_choice.engine_of_new(spec, AUTOMATIC, say_aside)
     agreement = converted.agreement_of(spec.encoder, engine.precision) if engine.backend == "openvino" else None
     return Downloaded(files, engine, agreement)
 

@@ -83,9 +83,7 @@ def _exactly(
     ]  # all of them before any encoding, so that a wrong name fails early
     of_models, rankings = [], []
     for spec in specs:
-        made_with = engine_choice.precision_of_new(spec, settings.engine, say_aside)
-        engine_choice.prepare(spec, settings.engine, made_with, say_aside)
-        engine = engine_choice.choose(spec, settings.engine, made_with, say_aside)
+        engine = engine_choice.engine_of_new(spec, settings.engine, say_aside)
         encoder = models.load(spec, spec.modalities, settings.threads or None, engine)
         with Meter("pictures", len(subject.records)) as meter:
             figures, ranking = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)

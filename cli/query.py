@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from cli.printing import say_aside
 from crossmodal.collection.collection import Collection, collection_folder
-from crossmodal.collection.encoder import load_encoder
+from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
-from crossmodal.encoders import engine_choice, registry
+from crossmodal.encoders import registry
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.store.where import parse
@@ -128,8 +128,7 @@ def open_search(
         raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
     # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    engine_choice.prepare(collection.model, settings.engine, collection.made_with, say_aside)
-    encoder = load_encoder(collection, (modality,), settings.threads or None, settings.engine, say_aside)
+    encoder = prepared_encoder(collection, (modality,), settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
 
         def search(query: str) -> Answer:

@@ -30,6 +30,18 @@ def load_encoder(
     return registry.load(collection.model, towers, threads, engine_of(collection, request, say))
 
 
+def prepared_encoder(
+    collection: Collection,
+    towers: tuple[Modality, ...],
+    threads: int | None = None,
+    request: EngineRequest = AUTOMATIC,
+    say: Say = log.warning,
+) -> Encoder:
+    """As `load_encoder`, but first converts the model if it has not been converted, which imports torch."""
+    engine_choice.prepare(collection.model, request, collection.made_with, say)
+    return load_encoder(collection, towers, threads, request, say)
+
+
 def engine_of(collection: Collection, request: EngineRequest = AUTOMATIC, say: Say = log.warning) -> Engine:
     """The engine of a collection's encoder on this machine; see `engine_choice.choose`.
 

@@ -105,6 +105,17 @@ def choose(spec: ModelSpec, request: EngineRequest, made_with: MadeWith, say: Sa
     return Engine("torch", device, precision)
 
 
+def engine_of_new(spec: ModelSpec, request: EngineRequest, say: Say) -> Engine:
+    """The engine for a new collection; converts the model for it if necessary, which imports torch.
+
+    Raises:
+        InputError: As `precision_of_new`.
+    """
+    made_with = precision_of_new(spec, request, say)
+    prepare(spec, request, made_with, say)
+    return choose(spec, request, made_with, say)
+
+
 def _problem(spec: ModelSpec, precision: Precision, made_with: MadeWith) -> str:
     """Why OpenVINO can't make vectors in a precision for a collection; empty if it can."""
     if problem := converted.why_not_ready(spec.encoder, precision):

@@ -155,11 +155,11 @@ def load(
         InputError: The family does not support the precision.
     """
     family = family_of(spec.family)
-    if spec.base is None and (engine or _float32(spec)).backend == "openvino":
+    engine = engine or _float32(spec)
+    if spec.base is None and engine.backend == "openvino":
         from crossmodal.encoders import converted
 
-        return converted.load(spec, towers, threads, (engine or OPENVINO).precision)
-    engine = engine or _float32(spec)
+        return converted.load(spec, towers, threads, engine.precision)
     if spec.base is None and engine.device == "cpu" and engine.precision not in family.cpu_precisions:
         able = " and ".join(other.name for other in FAMILIES.values() if engine.precision in other.cpu_precisions)
         raise InputError(

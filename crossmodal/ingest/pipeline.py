@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.encoder import load_encoder
+from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.collection.indexes import every_index
 from crossmodal.core.ahead import DECODERS, MAX_BYTES, map_ahead
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Document, Modality, Vectors
-from crossmodal.encoders import engine_choice
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
 from crossmodal.engines import devices
@@ -196,10 +195,9 @@ class Pipeline:
             self._encoders.clear()
             # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            collection = self._collection
-            engine_choice.prepare(collection.model, self._engine, collection.made_with, self._say)
-            loaded = load_encoder(collection, (modality,), self._threads or None, self._engine, self._say)
-            self._encoders[modality] = loaded
+            self._encoders[modality] = prepared_encoder(
+                self._collection, (modality,), self._threads or None, self._engine, self._say
+            )
         return self._encoders[modality]
 
 

@@ -28,8 +28,7 @@ def test_batches_are_larger_on_a_gpu(
         return np.repeat(VECTOR[None], sizes[-1], axis=0)
 
     encoder = SimpleNamespace(encode_images=encode, encode_texts=encode, unread=lambda _: "", spec=MODEL)
-    monkeypatch.setattr(pipeline, "load_encoder", lambda *_: encoder)
-    monkeypatch.setattr(pipeline.engine_choice, "prepare", lambda *_: None)
+    monkeypatch.setattr(pipeline, "prepared_encoder", lambda *_: encoder)
     monkeypatch.setattr(pipeline.devices, "resolve", lambda _: device)
     (tmp_path / "pictures").mkdir()
     for number in range(40):
