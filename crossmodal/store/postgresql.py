@@ -19,7 +19,7 @@ from crossmodal.store.condition import Condition
 from crossmodal.store.postgresql_files import PostgresqlFiles
 from crossmodal.store.postgresql_server import Connection, Server
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, tags_json
+from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
 from crossmodal.store.where_postgresql import postgresql_sql
 
 _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
@@ -287,12 +287,7 @@ class PostgresqlStore:
             gone = connection.execute(
                 "SELECT key FROM removals WHERE modality = %s AND seq > %s AND seq <= %s", [modality, seq, until]
             ).fetchall()
-        keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
-        vectors = vectors.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
-        removed = np.fromiter((row[0] for row in gone), np.int64, len(gone))
-        vectors = vectors.astype(np.float32, copy=False)
-        return StoreChanges(keys, vectors, removed, until, is_all, forgotten_now, epoch_now)
+        return StoreChanges.of_rows(rows, gone, until, is_all, forgotten_now, epoch_now)
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.vectors_of`."""
@@ -302,14 +297,11 @@ class PostgresqlStore:
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.caption_vectors_of`."""
-        blobs: dict[str, list[bytes]] = {}
         query = (
             "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
             "WHERE image_id = ANY(%s) AND image_id <> '' AND modality = 'text' ORDER BY key"
         )
-        for image_id, vector in self._server.rows(query, [list(image_ids)], binary=True):
-            blobs.setdefault(image_id, []).append(vector)
-        return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
+        return stacked_vectors(self._server.rows(query, [list(image_ids)], binary=True))
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""

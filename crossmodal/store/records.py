@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, Keys, Vectors
@@ -33,6 +36,35 @@ class StoreChanges:
     is_all: bool
     forgotten: int  # removals up to this sequence number may no longer be recorded
     epoch: int = 0  # raised when commits may have been lost
+
+    @classmethod
+    def of_rows(
+        cls,
+        added: Sequence[tuple[int, int, bytes]],
+        removed: Sequence[tuple[int]],
+        last_seq: int,
+        is_all: bool,
+        forgotten: int,
+        epoch: int = 0,
+    ) -> StoreChanges:
+        """The changes in rows of a store.
+
+        A row of `added` is the key, the sequence number and the vector (little-endian float32) of a document; the
+        vectors of all rows may be empty. A row of `removed` is a key. The other arguments are the attributes.
+        """
+        keys = np.fromiter((row[0] for row in added), np.int64, len(added))
+        vectors = np.frombuffer(b"".join(row[2] for row in added), "<f4").astype(np.float32, copy=False)
+        vectors = vectors.reshape(len(added), -1) if added else np.empty((0, 0), np.float32)
+        removed_keys = np.fromiter((row[0] for row in removed), np.int64, len(removed))
+        return cls(keys, vectors, removed_keys, last_seq, is_all, forgotten, epoch)
+
+
+def stacked_vectors(rows: Iterable[tuple[str, bytes]]) -> dict[str, Vectors]:
+    """The vectors (n, dim) of each name, from rows of a name and a vector (little-endian float32), in their order."""
+    blobs: dict[str, list[bytes]] = {}
+    for name, vector in rows:
+        blobs.setdefault(name, []).append(vector)
+    return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
 
 
 def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, tags_json
+from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import sqlite_sql
@@ -296,11 +296,7 @@ class DocumentStore:
             gone = self.database.rows(
                 "SELECT key FROM removals WHERE modality = ? AND seq > ? AND seq <= ?", [modality, seq, until]
             )
-        keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        vectors = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
-        vectors = vectors.reshape(len(rows), -1) if rows else np.empty((0, 0), np.float32)
-        removed = np.fromiter((row[0] for row in gone), np.int64, len(gone))
-        return StoreChanges(keys, vectors.astype(np.float32, copy=False), removed, until, is_all, int(forgotten_now))
+        return StoreChanges.of_rows(rows, gone, until, is_all, int(forgotten_now))
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.vectors_of`."""
@@ -313,16 +309,15 @@ class DocumentStore:
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.caption_vectors_of`."""
-        blobs: dict[str, list[bytes]] = {}
+        rows: list[tuple[str, bytes]] = []
         for chunk in _chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = (
                 "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
                 f"WHERE image_id IN ({marks}) AND image_id <> '' AND modality = 'text' ORDER BY key"
             )
-            for image_id, vector in self.database.rows(query, chunk):
-                blobs.setdefault(image_id, []).append(vector)
-        return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
+            rows += self.database.rows(query, chunk)
+        return stacked_vectors(rows)
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""
