@@ -16,6 +16,7 @@ For a local file and for random weights, images are preprocessed as for most pub
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from crossmodal.encoders.clip_names import (
     usual_preprocessing,
     with_tag,
 )
-from crossmodal.encoders.clip_text import causal_vectors, check_text_tower, is_causal, without_padding
+from crossmodal.encoders.clip_text import check_text_tower, is_causal, text_vectors, without_padding
 from crossmodal.encoders.clip_weights import (
     BUNDLED_FOLDER,
     CONFIG_NAME,
@@ -132,17 +133,17 @@ def networks(spec: ModelSpec) -> dict[Modality, TorchTower]:
     """As `FamilyModule.networks`."""
     import torch
 
-    from crossmodal.encoders.exportable import CausalText, TorchTower, WholeText, image_tower
+    from crossmodal.encoders.exportable import FromIds, TorchTower, image_tower
 
     check_unchanged(spec, resolve(spec.weights).weights_hash)
     model = build(spec.weights).eval()
     check_text_tower(model)
     reader = tokens(spec)
     ids = torch.from_numpy(reader.padded([reader.encode(text) for text in ("a dog", "two cats")]))
-    causal = is_causal(model)
+    text = FromIds(model, partial(text_vectors, model))
     return {
         "image": image_tower(model.visual, model.encode_image, spec.preprocessing),
-        "text": TorchTower(CausalText(model) if causal else WholeText(model), ids, is_fixed_length=not causal),
+        "text": TorchTower(text, ids, is_fixed_length=not is_causal(model)),
     }
 
 
@@ -182,7 +183,6 @@ class ClipEncoder(TorchEncoder):
         if "text" in towers:
             check_text_tower(model)
             self._tokenizer = tokenizer_of(spec.weights)
-            self._is_causal = is_causal(model)
         else:
             _drop(model, "transformer", "token_embedding", "text")
         _drop(model, "text_decoder")  # CoCa's caption decoder
@@ -217,7 +217,7 @@ class ClipEncoder(TorchEncoder):
         ids: NDArray[np.int64] = tokens.numpy()[order]
 
         def inputs(part: slice) -> tuple[NDArray[np.int64]]:
-            return (without_padding(ids[part]) if self._is_causal else ids[part],)
+            return (without_padding(ids[part]) if is_causal(self._model) else ids[part],)
 
         vectors[order] = self._unit_vectors(self._text_vectors, len(ids), inputs, TEXT_GROUP)
         return vectors
@@ -227,7 +227,7 @@ class ClipEncoder(TorchEncoder):
         return self._model.encode_image(images)
 
     def _text_vectors(self, ids: Any) -> Any:
-        return causal_vectors(self._model, ids) if self._is_causal else self._model.encode_text(ids)
+        return text_vectors(self._model, ids)
 
     def unread(self, text: str) -> str:
         """As `Encoder.unread`."""

@@ -50,9 +50,12 @@ def encode_tokens(model: Any, ids: Any) -> Any:
     A causal tower that pools at the end token never attends past it. Dropping the padding raises the throughput of
     ViT-B-32 from 24 to 111 texts per second at length 18 of 77.
     """
-    if not is_causal(model):
-        return model.encode_text(ids)
-    return causal_vectors(model, without_padding(ids))
+    return text_vectors(model, without_padding(ids) if is_causal(model) else ids)
+
+
+def text_vectors(model: Any, ids: Any) -> Any:
+    """The vectors of token ids (n, length); only a model for which `is_causal` is true takes any length."""
+    return causal_vectors(model, ids) if is_causal(model) else model.encode_text(ids)
 
 
 def without_padding(ids: Any) -> Any:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from crossmodal.core.types import Preprocessing
-from crossmodal.encoders.clip_text import causal_vectors
 
 
 class TorchTower(NamedTuple):
@@ -46,32 +45,17 @@ class FromPixels(nn.Module):
         return self._encode((pixels.permute(0, 3, 1, 2).float() - mean) / std)
 
 
-class CausalText(nn.Module):
-    """A causal text tower of CLIP, from token ids (n, length) of any length up to the context length."""
+class FromIds(nn.Module):
+    """A text tower of CLIP from token ids (n, length)."""
 
-    def __init__(self, model: Any) -> None:
-        """Stores an `open_clip.CLIP` for which `clip_text.is_causal` is true."""
+    def __init__(self, tower: nn.Module, encode: Callable[[Tensor], Tensor]) -> None:
+        """Stores the module that owns the weights, and its function from token ids to vectors."""
         super().__init__()
-        self.model = model
+        self.tower, self._encode = tower, encode
 
     def forward(self, ids: Tensor) -> Tensor:
         """Vectors (n, dim), not normalised."""
-        vectors: Tensor = causal_vectors(self.model, ids)
-        return vectors
-
-
-class WholeText(nn.Module):
-    """Another text tower of open_clip, from token ids (n, context length)."""
-
-    def __init__(self, model: Any) -> None:
-        """Stores the model."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Vectors (n, dim), not normalised."""
-        vectors: Tensor = self.model.encode_text(ids)
-        return vectors
+        return self._encode(ids)
 
 
 class RecurrentText(nn.Module):
@@ -90,5 +74,5 @@ class RecurrentText(nn.Module):
         states, _ = self.tower.rnn(self.tower.embed(ids))
         last = (ids != 0).sum(dim=1) - 1
         state = states.gather(1, last.view(-1, 1, 1).expand(-1, 1, states.shape[2]))[:, 0]
-        joint = nn.functional.normalize(state, dim=1)
-        return joint.abs() if self.tower.absolute else joint
+        vectors: Tensor = self.tower.joint(state)
+        return vectors

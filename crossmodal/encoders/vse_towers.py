@@ -110,8 +110,12 @@ class TextTower(nn.Module):
         """
         packed = pack_padded_sequence(self.embed(ids), lengths.cpu(), batch_first=True, enforce_sorted=False)
         _, last = self.rnn(packed)
-        joint = F.normalize(last[0], dim=1)
-        return joint.abs() if self.absolute else joint
+        return self.joint(last[0])
+
+    def joint(self, states: Tensor) -> Tensor:
+        """States (n, joint_dim) of the GRU after the last words to unit vectors."""
+        vectors = F.normalize(states, dim=1)
+        return vectors.abs() if self.absolute else vectors
 
 
 class VseModel(NamedTuple):
