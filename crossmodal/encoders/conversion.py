@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossmodal.core.engine import TORCH, Precision
 from crossmodal.core.files import write_atomically
@@ -243,8 +244,8 @@ def _pictures(preprocessing: Preprocessing) -> tuple[Pixels, Pixels]:
 
     files = sorted((data_folder("toy-data") / "images").iterdir())
     pixels = np.stack([prepare(file.read_bytes(), preprocessing, with_thumbnail=False).pixels for file in files])
-    # Names sort pictures of one source together, so the chosen ones are spread over all.
-    is_probe = np.diff(np.arange(len(files)) * N_IMAGES // len(files), prepend=-1) > 0
+    # Names sort pictures of one source together.
+    is_probe = _spread(len(files), N_IMAGES)
     others = pixels[~is_probe]
     return pixels[is_probe], np.concatenate([others, others[:, :, ::-1]])
 
@@ -253,9 +254,14 @@ def _texts() -> tuple[list[str], list[str]]:
     """The captions of the toy data: `N_TEXTS` of them, spread over all, and the others."""
     with (data_folder("toy-data") / "captions.txt").open(encoding="utf8", newline="") as file:
         captions = [row["caption"] for row in csv.DictReader(file)]
-    is_probe = np.diff(np.arange(len(captions)) * N_TEXTS // len(captions), prepend=-1) > 0
+    is_probe = _spread(len(captions), N_TEXTS)
     chosen, others = ([c for c, yes in zip(captions, is_probe, strict=True) if yes == which] for which in (True, False))
     return chosen, others
+
+
+def _spread(n: int, n_chosen: int) -> NDArray[np.bool_]:
+    """A mask (n,) that chooses items spread evenly over all."""
+    return np.diff(np.arange(n) * n_chosen // n, prepend=-1) > 0
 
 
 def write_bundled() -> None:
