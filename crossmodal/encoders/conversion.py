@@ -27,7 +27,7 @@ from crossmodal.core.resources import data_folder
 from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Pixels, Preprocessing
 from crossmodal.encoders import converted, registry
 from crossmodal.encoders.converted import Converted
-from crossmodal.encoders.network_encoder import IMAGE_GROUP, NetworkEncoder, Tokens, token_groups
+from crossmodal.encoders.network_encoder import AT_MOST, IMAGE_GROUP, NetworkEncoder, Tokens, token_groups
 from crossmodal.encoders.weights import sha256
 from crossmodal.engines.agreement import Agreement, agreement
 
@@ -126,7 +126,10 @@ def write(
                 quantize(networks[tower], ranges)
         for tower, network in networks.items():
             _save(network, folder / f"{tower}.xml", precision)
-        compiled = {tower: CompiledNetwork(partial(folder.joinpath, f"{tower}.xml"), None) for tower in networks}
+        compiled = {
+            tower: CompiledNetwork(partial(folder.joinpath, f"{tower}.xml"), None, at_most=AT_MOST[tower])
+            for tower in networks
+        }
         found = compared(NetworkEncoder(spec, compiled, tokens), reference)
     except (OSError, MemoryError):
         raise

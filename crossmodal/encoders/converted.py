@@ -19,7 +19,7 @@ from crossmodal.core.engine import Precision
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.encoders import photos, registry
-from crossmodal.encoders.network_encoder import NetworkEncoder
+from crossmodal.encoders.network_encoder import AT_MOST, NetworkEncoder
 from crossmodal.encoders.weights import check_unchanged, sha256
 from crossmodal.engines.agreement import Agreement
 from crossmodal.engines.compiled_cache import compiled_file, openvino_folder
@@ -131,7 +131,8 @@ def load(spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, pre
     networks: dict[Modality, CompiledNetwork] = {}
     for tower in towers:
         cache = compiled_file(manifest.files, tower) if precision == "int8" else None
-        networks[tower] = CompiledNetwork(partial(folder.joinpath, f"{tower}.xml"), threads, precision, cache)
+        description = partial(folder.joinpath, f"{tower}.xml")
+        networks[tower] = CompiledNetwork(description, threads, precision, cache, AT_MOST[tower])
     tokens = registry.module_of(registry.family_of(spec.family)).tokens(spec) if "text" in towers else None
     return NetworkEncoder(spec, networks, tokens, manifest.logit_scale, manifest.logit_bias)
 

@@ -15,10 +15,15 @@ from crossmodal.encoders.weights import unit_rows
 
 IMAGE_GROUP, TEXT_GROUP = 8, 32
 """Images and texts, of similar length, per inference; larger groups are not faster and take more memory."""
+AT_MOST: Mapping[Modality, int | None] = {"image": IMAGE_GROUP, "text": None}
+"""The argument of `CompiledNetwork` for each tower; `token_groups` groups the texts."""
 
 
 class Network(Protocol):
-    """A compiled network: (n, size_px, size_px, 3) uint8 or (n, length) int32 token ids to vectors (n, dim) float32."""
+    """A compiled network: (n, size_px, size_px, 3) uint8 or (n, length) int32 token ids to vectors (n, dim) float32.
+
+    There is at least one row; that of images splits long inputs itself.
+    """
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The vectors of the inputs."""
@@ -65,11 +70,9 @@ class NetworkEncoder:
         """As `Encoder.encode_images`."""
         network = self._network("image")
         check_pixels(pixels, self.spec.preprocessing.size_px)
-        vectors = np.empty((len(pixels), self.spec.dim), np.float32)
-        for start in range(0, len(pixels), IMAGE_GROUP):
-            group = slice(start, start + IMAGE_GROUP)
-            vectors[group] = network(np.ascontiguousarray(pixels[group]))
-        return unit_rows(vectors)
+        if not len(pixels):
+            return np.empty((0, self.spec.dim), np.float32)
+        return unit_rows(network(np.ascontiguousarray(pixels)))
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder.encode_texts`."""

@@ -19,7 +19,7 @@ from crossmodal.core.engine import Precision
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Preprocessing
 from crossmodal.encoders import registry
-from crossmodal.encoders.network_encoder import NetworkEncoder
+from crossmodal.encoders.network_encoder import AT_MOST, NetworkEncoder
 from crossmodal.encoders.weights import sha256
 from crossmodal.encoders.wordpiece import WordPiece
 from crossmodal.engines.agreement import Agreement
@@ -224,7 +224,8 @@ def load(
             make = partial(makers[tower], weights, shape)
             if precision == "int8":
                 make = partial(_quantized, make, folder)
-            networks[tower] = CompiledNetwork(make, threads, precision, _cache(spec, folder, tower, precision))
+            cache = _cache(spec, folder, tower, precision)
+            networks[tower] = CompiledNetwork(make, threads, precision, cache, AT_MOST[tower])
         scale = float(np.exp(weights["logit_scale"]))
     except (KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]

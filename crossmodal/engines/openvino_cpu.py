@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.ahead import CORES
 from crossmodal.core.engine import Precision
 from crossmodal.core.files import write_atomically
 from crossmodal.engines.openvino_offline import openvino
 
 log = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
+STREAMS = 4
+"""Most inferences at a time. Two of one thread each take 7 % less processor time than one with two threads."""
 
 
 class CompiledNetwork:
@@ -31,24 +34,27 @@ class CompiledNetwork:
         threads: int | None,
         precision: Precision = "fp32",
         cache: Path | None = None,
+        at_most: int | None = None,
     ) -> None:
         """Compiles a network.
 
         Args:
             network: Returns the network, or the path of its description (`.xml`) with its weights beside it.
-            threads: Number of threads of an inference; None for all cores. Other processes share the cores, so
-                threads are not pinned to them.
+            threads: Number of threads; None for all cores. Other processes share the cores, so threads are not pinned
+                to them.
             precision: The arithmetic of operations that are not quantized is bfloat16 for `bf16`, else float32.
             cache: The file of the compiled network, which is read if it exists and is whole, else written. Compiling a
                 quantized network takes four times as long as reading it. Its name must depend on the network and on
                 the processor.
+            at_most: Most rows of an inference. Longer inputs are split, and up to `STREAMS` inferences run at a time,
+                each with its share of the threads. None computes each input in one inference with all threads.
 
         Raises:
             RuntimeError: A file is missing or damaged, or the network can't be compiled.
         """
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": min(threads or CORES, STREAMS) if at_most else 1,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
@@ -58,12 +64,27 @@ class CompiledNetwork:
         if compiled is None:
             compiled = openvino.Core().compile_model(network(), "CPU", config)
             _write_cache(cache, compiled)
+        self._at_most = at_most
         self._request = compiled.create_infer_request()
+        self._requests = openvino.AsyncInferQueue(compiled, config["NUM_STREAMS"])
+        self._requests.set_callback(_keep)
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The output for an input; the lengths of dynamic axes may differ between calls."""
-        output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
-        return output
+        step = self._at_most or len(values)
+        if len(values) <= step:
+            output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
+            return output
+        outputs: dict[int, NDArray[np.float32]] = {}
+        for start in range(0, len(values), step):
+            self._requests.start_async([values[start : start + step]], (outputs, start), share_inputs=True)
+        self._requests.wait_all()
+        return np.concatenate([outputs[start] for start in sorted(outputs)])
+
+
+def _keep(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> None:
+    outputs, start = place
+    outputs[start] = request.get_output_tensor().data.copy()
 
 
 def _from_cache(cache: Path | None, config: dict[str, Any]) -> Any:

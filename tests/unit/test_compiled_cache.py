@@ -30,6 +30,14 @@ def doubled(network: CompiledNetwork) -> list[float]:
     return values
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_long_inputs_are_split_and_joined_in_order(threads: int) -> None:
+    network = CompiledNetwork(doubling, threads, at_most=8)
+    for n in (1, 8, 9, 203):
+        values = np.random.default_rng(n).random((n, 3), np.float32)
+        np.testing.assert_array_equal(network(values), values * 2)
+
+
 def test_a_network_is_made_once(tmp_path: Path) -> None:
     cache = tmp_path / "made" / "network.blob"
     assert doubled(CompiledNetwork(doubling, 1, "int8", cache)) == [2, 4, 6]
