@@ -60,14 +60,14 @@ def _without_gc() -> Iterator[None]:
 
 
 def prepare_jina() -> None:
-    """Sets the environment variables that Jina reads on import, and imports docarray (which imports torch) and Jina.
+    """Sets the environment variables that Jina reads on import, and imports docarray and Jina.
 
     Call it before any other import of these: Jina creates folders in the home folder on import, and fails if it
     can't.
 
     Executors are started by fork, which shares imported modules and starts a Flow in seconds. This process must not
     have run torch, or a forked Executor hangs in its first OpenMP region until the time limit of the start; importing
-    torch, as docarray does, is safe.
+    torch is safe.
     """
     os.environ.setdefault("JINA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
@@ -86,11 +86,29 @@ def prepare_jina() -> None:
         warnings.filterwarnings("ignore", message="failed to set multiprocessing start_method")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     with _without_gc():
-        import docarray  # noqa: F401
+        with _hidden("torch"):
+            import docarray  # noqa: F401
 
         if "jina" not in sys.modules:
             with temporary_home():
                 import jina  # noqa: F401
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Makes a module that is not imported yet seem not to be installed.
+
+    docarray imports torch where it is installed, for field types that are not used here, and that takes longer than
+    the start of a Flow.
+    """
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # the import system raises ModuleNotFoundError for None
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read_paths: bool) -> dict[str, Any]:

@@ -31,3 +31,13 @@ def test_another_python_is_refused(program: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Python 3.11 is required; this is 3.12.1.")
     assert "Traceback" not in done.stderr
+
+
+def test_a_flow_is_prepared_without_torch() -> None:
+    prepare = "from serving.jina.supervisor import prepare_jina; prepare_jina(); import executors.schema"
+    done = run(MODULES.format(f"import contextlib\n{prepare}"))
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.split())
+    assert {"jina", "docarray"} <= imported
+    assert "torch" not in imported
+    assert run(f"{prepare}; import torch; assert torch.zeros(1).numpy()[0] == 0").returncode == 0
