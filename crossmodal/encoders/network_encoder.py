@@ -15,14 +15,14 @@ from crossmodal.encoders.weights import unit_rows
 
 IMAGE_GROUP, TEXT_GROUP = 8, 32
 """Images and texts, of similar length, per inference; larger groups are not faster and take more memory."""
-AT_MOST: Mapping[Modality, int | None] = {"image": IMAGE_GROUP, "text": None}
-"""The argument of `CompiledNetwork` for each tower; `token_groups` groups the texts."""
+AT_MOST: Mapping[Modality, int] = {"image": IMAGE_GROUP, "text": TEXT_GROUP // 2}
+"""The argument of `CompiledNetwork` for each tower."""
 
 
 class Network(Protocol):
     """A compiled network: (n, size_px, size_px, 3) uint8 or (n, length) int32 token ids to vectors (n, dim) float32.
 
-    There is at least one row; that of images splits long inputs itself.
+    There is at least one row.
     """
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
