@@ -18,7 +18,7 @@ from crossmodal.core.resources import cache_folder
 
 log = logging.getLogger(__name__)
 
-LARGE = 32 << 20
+LARGE = 4 << 20
 """Size in bytes of a file that takes longer to hash than to find in the cache."""
 
 SETTLED_NS = 2_000_000_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from crossmodal.core.files import write_atomically
 from crossmodal.engines.openvino_offline import openvino
 
 log = logging.getLogger(__name__)
-_DIGEST_BYTES = 32
+_HEADER_BYTES = 64
 STREAMS = 4
 """Most inferences at a time. Two of one thread each take 7 % less processor time than one with two threads."""
 
@@ -60,7 +60,7 @@ class CompiledNetwork:
         }
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
-        compiled = _from_cache(cache, config)
+        compiled, self._memory = _from_cache(cache, config)
         if compiled is None:
             compiled = openvino.Core().compile_model(network(), "CPU", config)
             _write_cache(cache, compiled)
@@ -87,20 +87,20 @@ def _keep(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> No
     outputs[start] = request.get_output_tensor().data.copy()
 
 
-def _from_cache(cache: Path | None, config: dict[str, Any]) -> Any:
-    """The compiled network in a file; None if there is none that is whole."""
+def _from_cache(cache: Path | None, config: dict[str, Any]) -> tuple[Any, NDArray[np.uint8] | None]:
+    """The compiled network in a file, and the memory that it may refer to; None if there is none that is whole."""
     try:
-        content = cache.read_bytes() if cache else b""
-    except OSError:
-        return None
-    digest, blob = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    if hashlib.sha256(blob).digest() != digest:
-        return None
+        content = np.memmap(cache, np.uint8, "c") if cache else np.empty(0, np.uint8)
+    except (OSError, ValueError):  # missing, or empty
+        return None, None
+    if bytes(content[:_HEADER_BYTES]) != _header(content[_HEADER_BYTES:].data):
+        return None, None
     try:
-        return openvino.Core().import_model(blob, "CPU", config)
+        blob = openvino.Tensor(content[_HEADER_BYTES:], shared_memory=True)
+        return openvino.Core().import_model(blob, "CPU", config), content
     except RuntimeError as error:  # of another version of OpenVINO
         log.debug("%s is compiled anew: %s", cache, error)
-        return None
+        return None, None
 
 
 def _write_cache(cache: Path | None, compiled: Any) -> None:
@@ -110,6 +110,11 @@ def _write_cache(cache: Path | None, compiled: Any) -> None:
     blob = exported if isinstance(exported, bytes) else exported.getvalue()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, hashlib.sha256(blob).digest() + blob)
+        write_atomically(cache, _header(memoryview(blob)) + blob)
     except OSError as error:
         log.info("the compiled network is not kept, so the next start takes longer: %s", error)
+
+
+def _header(blob: memoryview) -> bytes:
+    """What precedes a compiled network in its file, to recognize a damaged one."""
+    return b"crc32 %08x" % zlib.crc32(blob) + bytes(_HEADER_BYTES - 14)
