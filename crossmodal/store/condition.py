@@ -44,6 +44,18 @@ class IsNull:
 
 
 @dataclass(frozen=True)
+class Near:
+    """Whether the tags `latitude` and `longitude`, in degrees, are at most `km` from a point, along the surface.
+
+    Unknown if one of them is not a number; false if they are beyond 90 and 180 degrees.
+    """
+
+    latitude: float
+    longitude: float
+    km: float
+
+
+@dataclass(frozen=True)
 class Not:
     """Unknown if its part is unknown."""
 
@@ -58,4 +70,4 @@ class Joined:
     parts: tuple[Condition, ...]
 
 
-Condition = Comparison | IsNull | Not | Joined
+Condition = Comparison | IsNull | Near | Not | Joined

@@ -13,6 +13,7 @@ from typing import Any
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
+from crossmodal.store.distance import haversine
 from crossmodal.store.locks import FILE_NAME, take_writer_lock
 from crossmodal.store.sqlite_errors import REFUSED, code_of, explained
 
@@ -88,6 +89,7 @@ class Database:
             name, check_same_thread=False, isolation_level=None, timeout=30.0, uri=name.startswith("file:")
         )
         self._n_opened += 1
+        self._connection.create_function("haversine", 4, haversine, deterministic=True)
 
     def _prepare(self, writable: bool) -> None:
         self._connection.execute("PRAGMA foreign_keys = ON")

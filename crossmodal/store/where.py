@@ -4,16 +4,18 @@ r"""A small language of conditions on documents, parsed into the tree of `crossm
     tags.class in ('dog', "cat") and not (width < 200 or height < 200)
     tags.place.city = 'Oslo' and tags.author is not null
     filename like 'IMG_%' or text contains 'dog'
+    tags.taken >= '2023-07' and near(38.72, -9.14, 20)
 
 The grammar. Keywords are case-insensitive, names of fields and tags are not:
 
     condition  = both, { "or", both } ;
     both       = term, { "and", term } ;
-    term       = "not", term | "(", condition, ")" | comparison ;
+    term       = "not", term | "(", condition, ")" | comparison | near ;
     comparison = field, ( operator, value
                         | "is", [ "not" ], "null"
                         | [ "not" ], "in", "(", value, { ",", value }, ")"
                         | [ "not" ], ( "like" | "contains" ), string ) ;
+    near       = "near", "(", number, ",", number, ",", number, ")" ;
     operator   = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" ;
     field      = "id" | "modality" | "uri" | "mime_type" | "text" | "image_id" | "width" | "height"
                | "filename" | "tags", ".", name, { ".", name } ;
@@ -36,6 +38,9 @@ The meaning of a condition:
 - Strings are compared exactly and ordered by code point. `like` matches the whole string, with `%` for any number
   of characters and `_` for one; `contains` matches any part, with `%` and `_` as ordinary characters. Both ignore
   the case of A to Z only.
+- `near(LATITUDE, LONGITUDE, KM)` is true for documents whose tags `latitude` and `longitude`, in degrees, are at most
+  so many kilometres away, along a great circle. It is unknown without these tags, and false if they are beyond 90 and
+  180 degrees.
 """
 
 from __future__ import annotations
@@ -46,9 +51,9 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, NoReturn
 
 from crossmodal.core.errors import InputError
-from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Not, Operator, Scalar
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Near, Not, Operator, Scalar
 
-__all__ = ["Condition", "parse"]
+__all__ = ["Condition", "parse", "quoted"]
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 50
@@ -89,6 +94,15 @@ def parse(text: str) -> Condition:
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
     return _Parser(text).whole()
+
+
+def quoted(text: str) -> str:
+    """A text as a string of a condition.
+
+    >>> quoted("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
 
 
 class _Token(NamedTuple):
@@ -139,6 +153,8 @@ class _Parser:
 
     def _term(self) -> Condition:
         start = self._now.start
+        if self._take("near"):
+            return self._near()
         if not (opening := self._take("not", "(")):
             return self._comparison()
         self._nesting += 1
@@ -151,6 +167,21 @@ class _Parser:
             self._need(")")
         self._nesting -= 1
         return condition
+
+    def _near(self) -> Condition:
+        self._need("(")
+        latitude = self._number("a latitude from -90 to 90", -90, 90)
+        self._need(",")
+        longitude = self._number("a longitude from -180 to 180", -180, 180)
+        self._need(",")
+        km = self._number("kilometres, at least 0", 0, math.inf)
+        self._need(")")
+        return Near(latitude, longitude, km)
+
+    def _number(self, expected: str, least: float, most: float) -> float:
+        if self._now.kind != "number" or not least <= float(self._now.text) <= most:
+            self._fail(expected)
+        return float(self._value("number")[1])
 
     def _comparison(self) -> Condition:
         field, kinds = self._field()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
-from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Kind, Not, Scalar
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Kind, Near, Not, Scalar
+from crossmodal.store.distance import box_around, haversine_of
 
 _TYPES: dict[Kind, str] = {"number": "numeric", "text": "text", "boolean": "boolean"}
 _JSON_TYPES: dict[Kind, str] = {"number": "number", "text": "string", "boolean": "boolean"}
@@ -29,6 +31,8 @@ def _sql(condition: Condition, values: list[object]) -> str:
         return f"({_comparison(condition, values)})"
     if isinstance(condition, IsNull):
         return f"({_is_null(condition, values)})"
+    if isinstance(condition, Near):
+        return f"({_near(condition, values)})"
     if isinstance(condition, Not):
         return f"(NOT {_sql(condition.part, values)})"
     return f"({f' {condition.word.upper()} '.join(_sql(part, values) for part in condition.parts)})"
@@ -49,6 +53,36 @@ def _comparison(comparison: Comparison, values: list[object]) -> str:
     if comparison.operator == "starts with":
         return f"starts_with({left}, {right})"
     return f"{left} {comparison.operator} {right}"
+
+
+def _near(near: Near, values: list[object]) -> str:
+    """The formula is that of `crossmodal.store.distance.haversine`."""
+
+    def latitude() -> str:
+        return _of_kind(Field("tags", ("latitude",)), "number", values)
+
+    def longitude() -> str:
+        return _of_kind(Field("tags", ("longitude",)), "number", values)
+
+    def bound(value: float) -> str:
+        values.append(value)
+        return "%s::float8"
+
+    def is_between(number: Callable[[], str], low: float, high: float) -> str:
+        left = number()
+        values.extend([_bound(low), _bound(high)])
+        return f"{left} BETWEEN %s::numeric AND %s::numeric"
+
+    box = box_around(near.latitude, near.longitude, near.km)
+    # CASE, because only it is evaluated in order: a number out of the box may be too large for float8.
+    is_unknown = f"{latitude()} IS NULL OR {longitude()} IS NULL"
+    is_in_box = is_between(latitude, box.south, box.north)
+    is_in_box += f" AND ({' OR '.join(is_between(longitude, *ends) for ends in box.longitudes)})"
+    north = f"sin(radians(({latitude()})::float8 - {bound(near.latitude)}) / 2) ^ 2"
+    cosines = f"cos(radians(({latitude()})::float8)) * cos(radians({bound(near.latitude)}))"
+    east = f"sin(radians(({longitude()})::float8 - {bound(near.longitude)}) / 2) ^ 2"
+    is_near = f"{north} + {cosines} * {east} <= {bound(haversine_of(near.km))}"
+    return f"CASE WHEN {is_unknown} THEN NULL WHEN {is_in_box} THEN {is_near} ELSE false END"
 
 
 def _bound(value: Scalar) -> object:

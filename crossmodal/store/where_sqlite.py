@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Not
+from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Near, Not
+from crossmodal.store.distance import box_around, haversine_of
 
 _JSON_TYPES: dict[Kind, str] = {"number": "'integer', 'real'", "text": "'text'", "boolean": "'true', 'false'"}
 
@@ -34,6 +35,8 @@ def _part(condition: Condition) -> _Part:
     if isinstance(condition, IsNull):
         value = _of_any_kind(condition.field)
         return _Part(f"{value.sql} IS {'NOT ' if condition.negated else ''}NULL", value.values)
+    if isinstance(condition, Near):
+        return _near(condition)
     if isinstance(condition, Not):
         part = _in_parentheses(condition.part) if isinstance(condition.part, Joined) else _part(condition.part)
         return _Part(f"NOT {part.sql}", part.values, part.height + 1)
@@ -73,6 +76,24 @@ def _comparison(comparison: Comparison) -> _Part:
     else:
         sql = f"{field.sql} {comparison.operator} ?"
     return _Part(sql, (*field.values, *values))
+
+
+def _near(near: Near) -> _Part:
+    """Calls the function `haversine` of the connection, because not every SQLite has sines."""
+    latitude, longitude = (_of_kind(Field("tags", (name,)), "number") for name in ("latitude", "longitude"))
+    box = box_around(near.latitude, near.longitude, near.km)
+    in_range = f"{longitude.sql} BETWEEN ? AND ?"
+    sql = (
+        f"CASE WHEN {latitude.sql} IS NULL OR {longitude.sql} IS NULL THEN NULL "
+        f"WHEN {latitude.sql} BETWEEN ? AND ? AND ({' OR '.join([in_range] * len(box.longitudes))}) "
+        f"THEN haversine({latitude.sql}, {longitude.sql}, ?, ?) <= ? ELSE 0 END"
+    )
+    ranges = [value for ends in box.longitudes for value in (*longitude.values, *ends)]
+    values = (
+        *latitude.values, *longitude.values, *latitude.values, box.south, box.north, *ranges,
+        *latitude.values, *longitude.values, near.latitude, near.longitude, haversine_of(near.km),
+    )  # fmt: skip
+    return _Part(sql, values, 1)
 
 
 def _of_kind(field: Field, kind: Kind) -> _Part:

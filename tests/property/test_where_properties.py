@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 import string
@@ -17,6 +18,7 @@ from stores import NewStore
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document
+from crossmodal.store.distance import EARTH_KM
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 from crossmodal.store.where import MAX_CHARACTERS, parse
@@ -26,8 +28,8 @@ from crossmodal.store.where_sqlite import sqlite_sql
 Truth = bool | None  # None is unknown
 LETTERS = "aAbB%_'\";-é漢ß 1"
 TAG_NAMES = ["x", "y", "my tag", "é", "a.b", "or", "null", "--'"]
-WORDS = ["and", "or", "not", "in", "like", "contains", "is", "null", "true", "(", ")", ",", "=", "!=", "<", "'a'", "1",
-         "tags.x", 'tags."a b"', "id", "width", "'", '"', "tags.", ".", " ", ";", "\\"]  # fmt: skip
+WORDS = ["and", "or", "not", "near", "in", "like", "contains", "is", "null", "true", "(", ")", ",", "=", "!=", "<",
+         "'a'", "1", "tags.x", 'tags."a b"', "id", "width", "'", '"', "tags.", ".", " ", ";", "\\"]  # fmt: skip
 OPERATORS = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne, "<>": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -48,12 +50,21 @@ scalars = st.one_of(numbers, strings, st.booleans(), st.none())
 tag_values = st.one_of(
     scalars, st.lists(scalars, max_size=2), st.dictionaries(st.sampled_from(TAG_NAMES), scalars, max_size=2)
 )
+places = st.fixed_dictionaries(
+    {},
+    optional={
+        "latitude": st.one_of(st.sampled_from([-90, 0, 90, 59.9]), st.floats(-100, 100), scalars),
+        "longitude": st.one_of(st.sampled_from([-180, 179.9, 180, 0]), st.floats(-200, 200), scalars),
+    },
+)
 documents = st.fixed_dictionaries(
     {
         "modality": st.sampled_from(["image", "text"]),
         "text": strings,
         "width": st.integers(0, 3),
-        "tags": st.dictionaries(st.sampled_from([*TAG_NAMES, "filename"]), tag_values, max_size=4),
+        "tags": st.builds(
+            operator.or_, st.dictionaries(st.sampled_from([*TAG_NAMES, "filename"]), tag_values, max_size=4), places
+        ),
     }
 )
 
@@ -142,7 +153,34 @@ class Joined:
         return None if None in truths else not decisive
 
 
-Tree = Comparison | Not | Joined
+@dataclass(frozen=True)
+class Near:
+    latitude: float
+    longitude: float
+    km: float
+
+    def __str__(self) -> str:
+        return f"near({self.latitude}, {self.longitude}, {self.km})"
+
+    def of(self, document: dict[str, Any]) -> Truth:
+        latitude, longitude = document["tags"].get("latitude"), document["tags"].get("longitude")
+        if {kind(latitude), kind(longitude)} != {"number"}:
+            return None
+        if abs(latitude) > 90 or abs(longitude) > 180:
+            return False
+        here, there = on_sphere(self.latitude, self.longitude), on_sphere(latitude, longitude)
+        return (
+            math.atan2(math.dist(here, there) / 2, math.dist(here, [-x for x in there]) / 2) * 2 * EARTH_KM <= self.km
+        )
+
+
+def on_sphere(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """The unit vector of a point, from which distances need no formula of great circles."""
+    north, east = math.radians(latitude), math.radians(longitude)
+    return math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)
+
+
+Tree = Comparison | Near | Not | Joined
 
 
 def bracketed(part: Tree, kinds: type) -> str:
@@ -173,7 +211,14 @@ text_fields = st.one_of(
 number_fields = st.one_of(st.just(Field(("width",))), tag_fields)
 all_fields = st.one_of(text_fields, number_fields)
 patterns = st.text("aAbB%_é", max_size=4)
+nears = st.builds(
+    Near,
+    st.one_of(st.sampled_from([-90.0, 90.0, 0.0, 59.9]), st.floats(-90, 90)),
+    st.one_of(st.sampled_from([-180.0, 180.0, 179.9, 0.0]), st.floats(-180, 180)),
+    st.floats(0.001, 21_000),
+)
 comparisons = st.one_of(
+    nears,
     st.builds(Comparison, all_fields, st.just("is"), st.none(), st.booleans()),
     st.builds(Comparison, number_fields, st.sampled_from(list(OPERATORS)), numbers),
     st.builds(Comparison, text_fields, st.sampled_from(list(OPERATORS)), strings),
@@ -209,6 +254,18 @@ def found_by(store: Store, text: str, given_documents: list[dict[str, Any]]) -> 
 @settings(max_examples=150, deadline=None)
 def test_a_store_finds_what_python_finds(store: Store, tree: Tree, found: list[dict[str, Any]]) -> None:
     assert found_by(store, str(tree), found) == [n for n, document in enumerate(found) if tree.of(document)], str(tree)
+
+
+@given(nears, st.lists(places.map(lambda tags: {"tags": tags}), min_size=1, max_size=10))
+@example(Near(0.0, 179.99, 20.0), [{"tags": {"latitude": 0, "longitude": -179.99}}])
+@example(Near(89.99, 0.0, 20.0), [{"tags": {"latitude": 89.99, "longitude": 180}}])
+@example(Near(10.0, 20.0, 20_015.2), [{"tags": {"latitude": -10, "longitude": -160}}])
+@settings(max_examples=150, deadline=None)
+def test_what_is_near(store: Store, near: Near, found: list[dict[str, Any]]) -> None:
+    documents = [{"modality": "image", "text": "", "width": 0, **document} for document in found]
+    assert found_by(store, str(near), documents) == [n for n, document in enumerate(documents) if near.of(document)]
+    negated = [n for n, document in enumerate(documents) if near.of(document) is False]
+    assert found_by(store, f"not {near}", documents) == negated
 
 
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join),

@@ -28,12 +28,14 @@ def item(name: str, modality: Modality = "text", **fields: Any) -> NewDocument:
 
 DOCUMENTS = [
     item("dog", "image", width=640, height=480, uri="/pictures/IMG_1.jpg", mime_type="image/jpeg",
-         tags={"filename": "IMG_1.jpg", "year": 2020, "class": "dog", "place": {"city": "Oslo"}, "good": True}),
+         tags={"filename": "IMG_1.jpg", "year": 2020, "class": "dog", "place": {"city": "Oslo"}, "good": True,
+               "latitude": 59.9, "longitude": 10.7}),
     item("cat", "image", width=100, height=480, uri="/pictures/img_2.jpg", mime_type="image/jpeg",
          tags={"filename": "img_2.jpg", "year": 2019.5, "class": "cat", "place": "Oslo", "good": False,
-               "author": None}),
+               "author": None, "latitude": 60.39, "longitude": 5}),
     item("hat", "image", width=640, height=100, uri="/pictures/100%.png", mime_type="image/png",
-         tags={"filename": "100%.png", "year": "2020", "class": "it's", "author": "Ann", "good": 1}),
+         tags={"filename": "100%.png", "year": "2020", "class": "it's", "author": "Ann", "good": 1,
+               "latitude": "59.9", "longitude": 10.7}),
     item("caption", text="A DOG, and 100% happy", image_id="dog", tags={"my tag": "x", "größe": 3, "list": ["dog"]}),
 ]  # fmt: skip
 
@@ -109,6 +111,9 @@ def kept(store: Store, text: str) -> str:
         ("(id = 'dog' or id = 'cat') and width = 100", "cat"),
         ("NOT id = 'dog' AND width = 640", "hat"),
         ("\n\tid = 'nobody'\u00a0Or tags.good = TRUE ", "dog"),
+        ("near(59.91, 10.75, 5)", "dog"),
+        ("NEAR ( 59.91 , +10.75, 400.5 )", "dog cat"),
+        ("not near(59.91, 10.75, 5)", "cat"),
         ("width>-1 and height<+1.5e2 or tags.year=.5", "hat caption"),
     ],
 )  # fmt: skip
@@ -152,6 +157,13 @@ def test_what_is_kept(store: Store, text: str, expected: str) -> None:
         ("id = 'a')", "at character 9: expected and, or, or the end"),
         ("(id = 'a'", r"at character 10: expected \), found the end"),
         ("id = 'a'; drop table documents", "at character 9: expected and, or, or the end, found ';'"),
+        ("near = 1", "at character 6: expected \\(, found '='"),
+        ("near(91, 0, 1)", "at character 6: expected a latitude from -90 to 90, found '91'"),
+        ("near(0, -181, 1)", "at character 9: expected a longitude from -180 to 180, found '-181'"),
+        ("near(0, 0, -1)", "at character 12: expected kilometres, at least 0, found '-1'"),
+        ("near('Oslo', 0, 1)", "at character 6: expected a latitude"),
+        ("near(0, 0)", r"at character 10: expected ,, found '\)'"),
+        ("near(0, 0, 1e999)", "at character 12: the number has more than 64 bits"),
         ("width = 9223372036854775808", "at character 9: the number has more than 64 bits"),
         ("width = 1e999", "at character 9: the number has more than 64 bits"),
         (r'tags."a\b" = 3', "at character 1: the name of a tag can't contain a backslash"),
@@ -212,6 +224,8 @@ def test_the_deepest_nesting_is_no_trouble(store: Store, before: str, after: str
     def nested(depth: int) -> str:
         return before * depth + "id = 'dog'" + after * depth
 
+    by_place = nested(MAX_NESTING).replace("id = 'dog'", "near(0, 180, 9)")
+    assert set(store.keys_where(parse(by_place), "image")) <= set(store.keys("image"))
     assert set(store.keys_where(parse(nested(MAX_NESTING)), "image")) <= set(store.keys("image"))
     for depth in (MAX_NESTING + 1, (MAX_CHARACTERS - 10) // len(before + after)):
         with pytest.raises(InputError, match=r"nested more than 50 deep"):
@@ -249,6 +263,6 @@ def test_json_numbers_of_any_size_compare(open_store: OpenStore) -> None:
 
 def test_every_example_of_the_docstring_is_a_condition() -> None:
     examples = [line.strip() for line in str(where.__doc__).split("The grammar")[0].splitlines()[2:] if line.strip()]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         parse(example)
