@@ -12,6 +12,7 @@ ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "scenes": {"core"},
     "images": {"core"},
+    "metadata": {"core"},
     "store": {"core"},
     "relevance": {"core"},
     "engines": {"core"},
