@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from crossmodal.store.postgresql_files import PostgresqlFiles
 from crossmodal.store.postgresql_server import Connection, Server
 from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
-from crossmodal.store.where_postgresql import postgresql_sql
+from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
 _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
 _TYPES = ["int8", "int8", "text", "text", "text", "text", "text", "int8", "int8", "text", "jsonb"]
@@ -260,6 +261,12 @@ class PostgresqlStore:
     def _keys(self, query: str, values: Sequence[object]) -> Keys:
         rows = self._server.rows(query, values, binary=True)
         return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+
+    def tag_texts(self, modality: Modality, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """As `Store.tag_texts`."""
+        columns, values = zip(*map(text_of_tag, names), strict=True)
+        query = f"SELECT key, {', '.join(columns)} FROM documents WHERE modality = %s ORDER BY key"
+        return self._server.rows(query, [*chain(*values), modality])
 
     def changes_after(
         self,

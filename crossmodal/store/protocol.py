@@ -196,6 +196,10 @@ class Store(Protocol):
         """All keys (n,) of a modality, rising."""
         ...
 
+    def tag_texts(self, modality: Modality, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The key of each document of a modality, rising, and its tags of these names that are texts, else None."""
+        ...
+
     def changes_after(
         self,
         modality: Modality,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
-from crossmodal.store.where_sqlite import sqlite_sql
+from crossmodal.store.where_sqlite import sqlite_sql, text_of_tag
 
 __all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
 
@@ -270,6 +271,12 @@ class DocumentStore:
         """As `Store.keys`."""
         rows = self.database.rows("SELECT key FROM documents WHERE modality = ? ORDER BY key", [modality])
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def tag_texts(self, modality: Modality, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """As `Store.tag_texts`."""
+        columns, values = zip(*map(text_of_tag, names), strict=True)
+        query = f"SELECT key, {', '.join(columns)} FROM documents WHERE modality = ? ORDER BY key"
+        return self.database.rows(query, [*chain(*values), modality])
 
     def changes_after(
         self,

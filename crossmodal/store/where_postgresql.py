@@ -25,6 +25,12 @@ def postgresql_sql(condition: Condition) -> tuple[str, list[object]]:
     return _sql(condition, values), values
 
 
+def text_of_tag(name: str) -> tuple[str, list[object]]:
+    """An expression for the tag if it is a text, else NULL, and the values of its `%s`."""
+    values: list[object] = []
+    return _of_kind(Field("tags", (name,)), "text", values), values
+
+
 def _sql(condition: Condition, values: list[object]) -> str:
     """The SQL of a condition; appends its values."""
     if isinstance(condition, Comparison):

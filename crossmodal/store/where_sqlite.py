@@ -23,6 +23,12 @@ def sqlite_sql(condition: Condition) -> tuple[str, tuple[object, ...]]:
     return f"({part.sql})", part.values
 
 
+def text_of_tag(name: str) -> tuple[str, tuple[object, ...]]:
+    """An expression for the tag if it is a text, else NULL, and the values of its `?`."""
+    part = _of_kind(Field("tags", (name,)), "text")
+    return part.sql, part.values
+
+
 class _Part(NamedTuple):
     sql: str
     values: tuple[object, ...]

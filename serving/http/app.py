@@ -11,6 +11,7 @@ from crossmodal.collection.encoder import engine_of
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import EngineRequest
 from crossmodal.images import fetch
+from crossmodal.search.overview import LatestOverview
 from serving.config import ServiceConfig
 from serving.http.browsing import add_browsing
 from serving.http.catalog import add_catalog
@@ -24,6 +25,7 @@ from serving.http.pages import add_page
 from serving.http.pictures import add_pictures, own_pictures
 from serving.http.search import Searcher
 from serving.http.search_routes import add_encode, add_search
+from serving.http.timeline import add_timeline
 from serving.http.url_pictures import UrlPictures
 from serving.jina.flow_calls import FlowCalls
 from serving.middleware.access_policy import add_access_policy
@@ -63,6 +65,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_encode(router, searcher, opened, urls)
     add_catalog(router, opened, config.also)
     add_browsing(router, opened)
+    add_timeline(router, opened)
     if config.endpoint == "/search":
         add_search(router, searcher, opened, urls, legacy.search)
         add_readiness(router, flow, searcher, opened)
@@ -85,6 +88,7 @@ class _Opened:
 
     def __init__(self, collection: Collection, request: EngineRequest) -> None:
         self.collection, self.store = collection, collection.store()
+        self.overview = LatestOverview(self.store)
         self.engine = engine_of(collection, request, lambda _: None)  # the Executors say it
         self.words = None
         if collection.model.has_lexical:

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
     "ingest": {"core", "images", "store", "engines", "encoders", "index", "collection"},
-    "search": {"core", "images", "encoders", "store", "index", "lexical", "relevance", "collection"},
+    "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
     "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {

@@ -49,6 +49,16 @@ def test_the_vectors_of_the_captions_of_pictures(open_store: OpenStore) -> None:
         assert {own: vectors.tolist() for own, vectors in found.items()} == {"p": [[0, 0, 1, 0], [0, 0, 0, 1]]}
 
 
+def test_the_texts_of_tags(open_store: OpenStore) -> None:
+    with open_store(writable=True) as store:
+        tags = {"a": 1, "b": True, "my tag": "it's", "c": None, "list": ["d"], "deep": {"e": "f"}, "empty": ""}
+        store.put([item("p", "image", tags=tags), item("q", "image"), item("r", tags=tags)])
+        p, q = store.keys("image").tolist()
+        names = ["my tag", "a", "b", "c", "list", "deep", "0", "empty"]
+        expected = [(p, "it's", *[None] * 6, ""), (q, *[None] * 8)]
+        assert store.tag_texts("image", names) == expected
+
+
 def test_thumbnail_and_content_may_be_missing(open_store: OpenStore) -> None:
     with open_store(writable=True) as store:
         store.put([item("a", "image")])

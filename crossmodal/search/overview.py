@@ -1,0 +1,179 @@
+"""All pictures of a store in the orders in which they are browsed: by time, and by folder.
+
+An overview holds a key and a few small numbers for each picture, so that sections, counts and any page of 100,000
+pictures take milliseconds; the documents of a page are read from the store.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.core.types import Keys
+from crossmodal.store.protocol import Store
+from crossmodal.store.where import parse
+
+Order = Literal["newest", "oldest", "folder"]
+Mask = NDArray[np.bool_]
+Facet = Literal["year", "country", "place", "camera", "folder"]
+
+MOST_VALUES = 100
+"""Values of a facet; the others are left out."""
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+NO_DATE = "No date"
+TOP_FOLDER = "Top folder"
+WAIT_FACTOR = 10.0
+"""While the store changes, an overview is used for this many times the duration of reading another."""
+_MAX_MASKS = 16
+_TAGS = ("taken", "country", "place", "camera", "folder", "filename")
+_TAKEN = re.compile(r"\d{4}-(0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d", re.ASCII)
+
+
+class Section(NamedTuple):
+    """Consecutive pictures of one month or one folder; the key is `2023-07` or the folder, and empty without one."""
+
+    key: str
+    title: str
+    n: int
+
+
+class _Column(NamedTuple):
+    values: list[str]
+    codes: NDArray[np.int32]  # (n,) of each picture, -1 without a value
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> _Column:
+        """The column of the values of all pictures, empty for none."""
+        known = {"": -1}
+        codes = [known.setdefault(value, len(known) - 1) for value in values]
+        return cls(list(known)[1:], np.array(codes, np.int32))
+
+    def counts(self, mask: Mask | None) -> list[tuple[str, int]]:
+        """The values of the pictures of a mask with their numbers, most frequent first, then by value."""
+        codes = self.codes if mask is None else self.codes[mask]
+        numbers = np.bincount(codes[codes >= 0], minlength=len(self.values)).tolist()
+        pairs = [(value, n) for value, n in zip(self.values, numbers, strict=True) if n]
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
+
+
+class Overview:
+    """The orders and facets of all pictures, as they were in the store when it was read."""
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Takes rows of the key of a picture, rising, and the texts of its tags `_TAGS`."""
+        self.keys: Keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        columns = {name: [row[i] or "" for row in rows] for i, name in enumerate(_TAGS, 1)}
+        times = [taken[:19] if _TAKEN.match(taken) else "" for taken in columns["taken"]]
+        self._month = _Column.of(time[:7] for time in times)
+        self._facets: dict[Facet, _Column] = {"year": _Column.of(time[:4] for time in times)}
+        self._facets |= {name: _Column.of(columns[name]) for name in get_args(Facet)[1:]}
+        oldest = np.argsort(np.array(times, "S19"), kind="stable").astype(np.int32)
+        n_undated = times.count("")
+        undated, dated = oldest[:n_undated], oldest[n_undated:]
+        self._orders: dict[Order, NDArray[np.int32]] = {
+            "newest": np.concatenate([dated[::-1], undated[::-1]]),
+            "oldest": np.concatenate([dated, undated]),
+            "folder": _by_name(self._facets["folder"], columns["filename"]),
+        }
+
+    @classmethod
+    def read(cls, store: Store) -> Overview:
+        """The overview of the pictures that are in the store now."""
+        return cls(store.tag_texts("image", _TAGS))
+
+    def mask(self, allowed: Keys) -> Mask:
+        """(n,) bool, the pictures with these keys."""
+        return np.isin(self.keys, allowed, assume_unique=True)
+
+    def ordered(self, order: Order, mask: Mask | None = None) -> Keys:
+        """The keys (n,) of the pictures of a mask in an order.
+
+        By time, pictures without a date are last, and pictures of the same second in the order in which they were
+        indexed, or its reverse. By folder, they are ordered by folder and file name.
+        """
+        return self.keys[self._positions(order, mask)]
+
+    def sections(self, order: Order, mask: Mask | None = None) -> list[Section]:
+        """The months or folders of an order; the pictures of a section follow one another in that order."""
+        column = self._facets["folder"] if order == "folder" else self._month
+        codes = column.codes[self._positions(order, mask)]
+        starts = np.flatnonzero(np.diff(codes, prepend=-2)).tolist()
+        ends = [*starts[1:], len(codes)] if starts else []
+        return [
+            _section(order, column.values[codes[start]] if codes[start] >= 0 else "", end - start)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def facets(self, mask: Mask | None = None) -> dict[Facet, list[tuple[str, int]]]:
+        """The `MOST_VALUES` most frequent values of each facet with their numbers of pictures, most frequent first."""
+        return {name: column.counts(mask) for name, column in self._facets.items()}
+
+    def _positions(self, order: Order, mask: Mask | None) -> NDArray[np.int32]:
+        positions = self._orders[order]
+        return positions if mask is None else positions[mask[positions]]
+
+
+class LatestOverview:
+    """The overview of a store, read again after changes; shared by threads.
+
+    While the store keeps changing, an overview is used for `WAIT_FACTOR` times the duration of reading one, so that
+    reading takes at most a tenth of the time.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._lock = threading.Lock()
+        self._overview: Overview | None = None
+        self._masks: dict[str, Mask] = {}
+        self._version, self._used_until = (-1, -1), 0.0
+
+    def current(self, where: str = "") -> tuple[Overview, Mask | None]:
+        """The overview, and its pictures that meet a condition, None for all.
+
+        Raises:
+            InputError: `where` is not a condition.
+        """
+        condition = parse(where) if where else None
+        with self._lock:
+            overview = self._refreshed()
+            if condition is None:
+                return overview, None
+            mask = self._masks.pop(where, None)
+            if mask is None:
+                mask = overview.mask(self._store.keys_where(condition, "image"))
+            self._masks[where] = mask  # the last used one is the last to be dropped
+            if len(self._masks) > _MAX_MASKS:
+                del self._masks[next(iter(self._masks))]
+            return overview, mask
+
+    def _refreshed(self) -> Overview:
+        start, version = self._clock(), self._store.data_version()
+        if self._overview is None or (version != self._version and start >= self._used_until):
+            self._overview, self._masks, self._version = Overview.read(self._store), {}, version
+            end = self._clock()
+            self._used_until = end + WAIT_FACTOR * (end - start)
+        return self._overview
+
+
+def _by_name(folders: _Column, filenames: list[str]) -> NDArray[np.int32]:
+    """The positions by folder, those without one first, and within a folder by file name."""
+    ranks = np.argsort(np.argsort(np.array(folders.values, object)))
+    rank_of = np.append(ranks, -1)  # the code of no folder is -1
+    by_filename = np.array(sorted(range(len(filenames)), key=filenames.__getitem__), np.int32)
+    return by_filename[np.argsort(rank_of[folders.codes[by_filename]], kind="stable")]
+
+
+def _section(order: Order, key: str, n: int) -> Section:
+    if order == "folder":
+        return Section(key, key or TOP_FOLDER, n)
+    year, _, month = key.partition("-")
+    return Section(key, f"{MONTHS[int(month) - 1]} {year}" if key else NO_DATE, n)
