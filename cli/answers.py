@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from cli.options import CollectionOptions, EncoderOptions, JsonOptions, ModelOptions, TopKOptions
-from cli.parameters import FILE, Options, flag, option
+from cli.parameters import FILE, Distance, Options, flag, option
 from cli.printing import cells, new_table, print_table, say, say_json
 from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
+from crossmodal.search.filters import Filters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,24 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
     """Options of a search from the command line."""
 
     where: str | None = option("--where", help="Only documents that meet this condition: tags.year >= 2020.")
+    after: str | None = option(
+        "--after", metavar="TIME", help="Only pictures taken in this year, month or day, or later: 2023, 2023-07-01."
+    )
+    before: str | None = option(
+        "--before", metavar="TIME", help="Only pictures taken before this year, month or day begins."
+    )
+    near: str | None = option("--near", metavar="PLACE", help="Only pictures near a place, or LATITUDE,LONGITUDE.")
+    within_km: float | None = option(
+        "--within", type=Distance(), help="The radius around --near: 500m, 20km.  [default: 20km]"
+    )
+    camera: str | None = option("--camera", help="Only pictures of cameras with this in their name.")
+    folder: str | None = option("--folder", help="Only pictures of this folder in the indexed one, not of subfolders.")
+    order: Literal["relevance", "newest", "oldest"] = option(
+        "--order",
+        type=click.Choice(["relevance", "newest", "oldest"]),
+        default="relevance",
+        help="newest and oldest sort the results that fit: those with a relevance of --min-relevance, or 0.5.",
+    )
     min_relevance: float | None = option(
         "--min-relevance",
         type=click.FloatRange(0, 1),
@@ -34,6 +53,11 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
     )
     plain: bool = flag("--plain", help='Print lines of [rank] score: "uri", the uri as a JSON string.')
     save: Path | None = option("--save", type=FILE, help="Write the results as a picture.")
+
+    @property
+    def filters(self) -> Filters:
+        """The filters of the results."""
+        return Filters(self.where, self.after, self.before, self.near, self.within_km, self.camera, self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +102,11 @@ def answer_queries(
             "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
         )
     from cli.query import open_search, save_sheet
+    from crossmodal.search.query import Page
 
     settings = options.settings()
-    with open_search(
-        settings, modality, target, options.metric, options.where, fusion, options.min_relevance
-    ) as search:
+    page = Page(settings.top_k, min_relevance=options.min_relevance, order=options.order)
+    with open_search(settings, modality, target, page, options.metric, options.filters.condition(), fusion) as search:
         for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
                 answer = search(text)
@@ -127,13 +151,18 @@ def _print_table(answer: Any) -> None:
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
     headings = ("caption", "of") if captions else ("picture", "why" if has_words else "")
-    for heading in ("rank", "score", *headings, "" if answer.fits is None else "relevance"):
+    dates = "taken" if answer.ordered is not None else ""
+    for heading in ("rank", "score", *headings, dates, "" if answer.fits is None else "relevance"):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:
         why = ", ".join(f"{word['word']} {word['weight']:.2f}" for word in hit.why)
         texts = (hit.text, hit.filename) if captions else (hit.uri, why)
         relevance = "" if hit.relevance is None else f"{hit.relevance:.2f}"
-        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *texts, relevance)))
+        day = hit.taken.replace("T", " ") if dates else ""
+        table.add_row(*cells((str(hit.rank), f"{hit.score:.4f}", *texts, day, relevance)))
     print_table(table)
+    if answer.ordered is not None:
+        threshold, candidates, fitting = vars(answer.ordered).values()
+        say(f"{fitting:,} of the {candidates:,} best results fit: their relevance is at least {threshold:g}", err=True)
     if answer.note:
         say(f"note: {answer.note}", err=True)

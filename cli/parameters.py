@@ -8,6 +8,7 @@ long option with underscores.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from inspect import get_annotations
@@ -139,6 +140,19 @@ class OtherServiceType(click.ParamType[OtherService]):
         if not name or not url.startswith(("http://", "https://")) or "," in value:
             self.fail(f"{value!r}: give NAME=URL without a comma, as in photos=http://localhost:45680", param, ctx)
         return OtherService(name, url)
+
+
+class Distance(click.ParamType[float]):
+    """A distance in kilometres, or with a unit: 20km, 500m."""
+
+    name = "distance"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Kilometres."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(km|m|)\s*", str(value), re.ASCII)
+        if match is None:
+            self.fail(f"{value!r} is not a distance; give 20km or 500m", param, ctx)
+        return float(match[1]) / (1_000 if match[2] == "m" else 1)
 
 
 class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):

@@ -19,9 +19,9 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
 from crossmodal.encoders import registry
+from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
-from crossmodal.store.where import parse
 
 if TYPE_CHECKING:
     from crossmodal.search.results import Match
@@ -38,6 +38,7 @@ class Hit:
     text: str
     uri: str
     filename: str
+    taken: str = ""
     why: tuple[dict[str, Any], ...] = ()
 
 
@@ -53,6 +54,7 @@ class Answer:
         fusion: The fusion of words and vectors, empty in a collection without words.
         note: Parts of the query that were not used, empty if all were.
         fits: Whether the best match is relevant: False without matches, None without relevance scores.
+        ordered: What the order by time was made from, None for the order by relevance.
     """
 
     query: str
@@ -62,6 +64,7 @@ class Answer:
     fusion: str = ""
     note: str = ""
     fits: bool | None = None
+    ordered: TimeOrder | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; matches of a search by words have `why`, the words that matched."""
@@ -78,6 +81,8 @@ class Answer:
             values["fusion"] = self.fusion
         if self.fusion or self.note:
             values["note"] = self.note
+        if self.ordered is not None:
+            values["ordered"] = vars(self.ordered)
         return values
 
 
@@ -95,10 +100,10 @@ def open_search(
     settings: Settings,
     modality: Modality,
     target: Modality,
+    page: Page,
     metric: str = "cosine",
-    where: str | None = None,
+    where: str = "",
     fusion: str | None = None,
-    min_relevance: float | None = None,
 ) -> Iterator[SearchFunction]:
     """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
@@ -106,20 +111,17 @@ def open_search(
         settings: The collection, the number of matches, and the options of the encoder.
         modality: Of the queries.
         target: Of the matches.
+        page: The matches to return.
         metric: The kind of score, a key of `METRICS`. The order of the matches is the same for all.
-        where: A condition on the matches.
+        where: A condition on the matches, empty for none.
         fusion: The fusion of words and vectors in a sparse collection; by default the tuned one.
-        min_relevance: The lowest relevance of a match; by default there is no limit.
 
     Raises:
         InputError: A text query or captions with a model that encodes images only, or an invalid condition.
         StateError: There is no index, or it has another model than the one in the settings.
     """
-    options = SearchOptions(
-        settings.top_k, target, where or "", fusion or "", Page(settings.top_k, min_relevance=min_relevance)
-    )
-    if where is not None:
-        parse(where)  # also refuses an empty condition
+    options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion or "", page)
+    options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
     collection = Collection.open(_folder_of(settings))
     check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
@@ -142,7 +144,8 @@ def open_search(
             except InputError as error:
                 raise InputError(f"{query}: {error}") from error
             hits = (_hit(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
-            return Answer(query, modality, target, tuple(hits), results.fusion, results.note, results.fits)
+            note, fits, ordered = results.note, results.fits, results.ordered
+            return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered)
 
         yield search
 
@@ -156,8 +159,9 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
     words = sorted(match.why.items(), key=lambda pair: (-pair[1], pair[0]))
     why = tuple({"word": word, "weight": round(weight, 4)} for word, weight in words)
     filename = str(document.tags.get("filename", ""))
+    shown = round(score(match.score), 4)
     return Hit(
-        rank, round(score(match.score), 4), match.relevance, document.id, document.text, document.uri, filename, why
+        rank, shown, match.relevance, document.id, document.text, document.uri, filename, taken(match.document), why
     )
 
 

@@ -79,7 +79,8 @@ def _fill(doc: MediaDoc, results: SearchResults | InputError, options: SearchOpt
     doc.matches = Matches.construct([_match_doc(match) for match in results.matches])
     doc.fusion, doc.note = results.fusion, joined_notes([doc.note, results.note])
     if options.page is not None:
-        doc.page = {"fits": results.fits, "more": results.more}
+        ordered = {} if results.ordered is None else vars(results.ordered)
+        doc.page = {"fits": results.fits, "more": results.more, "ordered": ordered}
 
 
 def _match_doc(match: Match) -> MatchDoc:

@@ -110,7 +110,7 @@ class MediaDoc(_Doc):
     of the collection whose model encodes it, and `found`, the cosine of each candidate under its `name_of_match`.
     Output: `matches`, or `outcome`; `error` has the reason if the document could not be processed, and every Executor
     passes such a document on unchanged. `note` is information for the client, such as words that were not used.
-    `fusion` is the fusion of a search by words. `page` has the `fits` and `more` of
+    `fusion` is the fusion of a search by words. `page` has the `fits`, `more` and `ordered` of
     `crossmodal.search.results.SearchResults`; only a search with a page fills it.
     """
 

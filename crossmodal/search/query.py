@@ -14,6 +14,7 @@ from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import Condition, parse
 
 Target = Literal["image", "text", "both"]
+Order = Literal["relevance", "newest", "oldest"]
 QueryModality = Literal["image", "text", "vector"]
 DEFAULT_TOP_K = 10
 MAX_AVOIDED = 20
@@ -28,12 +29,14 @@ class Page:
         offset: Number of better matches before the page.
         min_score: Matches with a lower score are removed before the page is cut.
         min_relevance: Matches with a lower relevance are removed before the page is cut.
+        order: `newest` and `oldest` order the matches that fit by the time at which they were taken.
     """
 
     size: int
     offset: int = 0
     min_score: float | None = None
     min_relevance: float | None = None
+    order: Order = "relevance"
 
     @classmethod
     def from_dict(cls, values: Any) -> Page:
@@ -44,9 +47,12 @@ class Page:
         """
         try:
             page = cls(**values)
-            return replace(page, size=int(page.size), offset=int(page.offset))
+            page = replace(page, size=int(page.size), offset=int(page.offset))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("page: expected size, offset, min_score and min_relevance") from error
+            raise InputError("page: expected size, offset, min_score, min_relevance and order") from error
+        if page.order not in get_args(Order):
+            raise InputError(f"page: order {str(page.order)[:40]!r}: expected relevance, newest or oldest")
+        return page
 
 
 @dataclass(frozen=True)

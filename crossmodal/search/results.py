@@ -13,6 +13,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Keys, Vectors
 from crossmodal.relevance.calibration_file import CalibrationFile
 from crossmodal.relevance.rules import Floats, fits
+from crossmodal.search.by_time import TimeOrder, by_time
 from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine
@@ -80,6 +81,7 @@ class SearchResults:
         note: The parts of the query that were not used, empty if all were.
         fits: See `relevance.rules.fits`; None unless the options have a page.
         more: Whether ranked matches follow the page.
+        ordered: What the order by time was made from, None for the order by relevance.
     """
 
     matches: list[Match]
@@ -87,6 +89,7 @@ class SearchResults:
     note: str = ""
     fits: bool | None = None
     more: bool = False
+    ordered: TimeOrder | None = None
 
 
 class ResultRanker:
@@ -157,10 +160,13 @@ class ResultRanker:
         if page is None:
             return SearchResults(matches, ranking.fusion, ranking.note)
         is_fitting = fits([match.relevance for match in matches], page.min_relevance)
+        ordered = None
+        if page.order != "relevance":
+            matches, ordered = by_time(matches, page.order, page.min_relevance)
         kept, more = cut(matches, page)
         pictures = pictures_of(self.store, [match.document for match in kept])
         kept = [replace(match, picture=picture) for match, picture in zip(kept, pictures, strict=True)]
-        return SearchResults(kept, ranking.fusion, ranking.note, is_fitting, more)
+        return SearchResults(kept, ranking.fusion, ranking.note, is_fitting, more, ordered)
 
     def _add_cosines(self, matches: Iterable[Match], vector: Vectors) -> None:
         """Adds the cosine with the query's vector to matches that only words returned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -62,9 +63,7 @@ class SearchService:
         (results,) = self._ranker.results([candidates], query.options)
         if isinstance(results, InputError):
             raise results
-        return SearchResults(
-            results.matches, results.fusion, joined_notes([note, results.note]), results.fits, results.more
-        )
+        return replace(results, note=joined_notes([note, results.note]))
 
     def _retrieved(self, query: Query) -> tuple[Candidates, str]:
         """The candidates of a query, and a note about text that was not encoded."""

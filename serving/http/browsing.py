@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.picture_map import PictureMap, read_map
@@ -13,13 +14,50 @@ from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
 from serving.http.errors import RefusedError
-from serving.http.schemas import CaptionsAnswer, KnownCaption, MapAnswer, MapGroups, ProblemAnswer
+from serving.http.schemas import ProblemAnswer
 from serving.http.search import Opened
 
 MOST_CAPTIONS = 20
 MOST_VALUES = 50
 """A tag with more values than this does not group the pictures."""
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}}}
+
+
+class MapGroups(BaseModel):
+    """The values of a tag of the pictures of a map."""
+
+    values: list[str] = Field(description="the values, the most frequent first")
+    of: list[int] = Field(description="for each picture the index of its value in `values`, or -1")
+
+
+class MapAnswer(BaseModel):
+    """Positions of the pictures, similar ones close together; each list has one entry per picture."""
+
+    collection: str
+    method: Literal["umap", "pca"]
+    outdated: bool = Field(
+        description="whether the collection has changed since; `python app.py -t map` makes a new map"
+    )
+    n: int
+    ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")
+    x: list[float] = Field(description="-1 to 1")
+    y: list[float] = Field(description="-1 to 1, upwards")
+    filenames: list[str]
+    groups: dict[str, MapGroups] = Field(description="groups by tag, for tags with few values")
+
+
+class KnownCaption(BaseModel):
+    """A caption and the id of its picture."""
+
+    id: str
+    text: str
+    image_id: str
+
+
+class CaptionsAnswer(BaseModel):
+    """Random captions with the ids of their pictures."""
+
+    captions: list[KnownCaption]
 
 
 def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
-from crossmodal.search.query import MAX_AVOIDED
+from crossmodal.search.by_time import N_CANDIDATES
+from crossmodal.search.filters import DEFAULT_KM
+from crossmodal.search.query import MAX_AVOIDED, Order
 
 MAX_TEXT = 10_000
 
@@ -42,6 +44,15 @@ class SearchRequest(_StrictRequest):
         0.5, ge=0, le=1, description="with words and a picture: from 0, words only, to 1, the picture only"
     )
     where: str | None = Field(None, description=f"a condition on the results: {WHERE}")
+    after: str | None = Field(None, description="taken in this year, month, day or second, or later: 2023, 2023-07")
+    before: str | None = Field(None, description="taken before this year, month, day or second begins")
+    near: str | None = Field(None, max_length=200, description="a place, or LATITUDE,LONGITUDE")
+    within_km: float | None = Field(None, description=f"the radius around `near`, {DEFAULT_KM:g} by default")
+    camera: str | None = Field(None, max_length=200, description="a part of the camera's name")
+    folder: str | None = Field(None, description="a folder, without its subfolders; empty for the top one")
+    order: Order = Field(
+        "relevance", description=f"`newest` or `oldest` first, of the {N_CANDIDATES:,} best results those that fit"
+    )
     top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="most results of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="number of results of each modality to skip")
     min_score: float | None = Field(None, ge=-1, description="lowest score of a result")
@@ -114,6 +125,8 @@ class Asked(BaseModel):
     like: str | None = None
     mix: float | None = None
     where: str | None = None
+    near: str | None = Field(None, description="the place that was found for `near`")
+    order: Order | None = Field(None, description="absent for the order by relevance")
     target: Literal["image", "text", "both"]
     top_k: int
     offset: int
@@ -122,8 +135,16 @@ class Asked(BaseModel):
     min_relevance: float | None = None
 
 
+class OrderedByTime(BaseModel):
+    """What the order `newest` or `oldest` was made from."""
+
+    threshold: float = Field(description="the lowest relevance of a result that fits: `min_relevance`, or 0.5")
+    candidates: int = Field(description="number of best results that were compared with it")
+    fitting: int = Field(description="number of these that fit; pages follow until all were returned")
+
+
 class SearchAnswer(BaseModel):
-    """The results: pictures first, then captions, each with the highest score first."""
+    """The results: pictures first, then captions, each with the highest score first, or in the `order`."""
 
     model: str
     collection: str
@@ -133,6 +154,7 @@ class SearchAnswer(BaseModel):
     fits: bool | None = Field(
         None, description="whether the best result reaches `min_relevance`, or 0.5; absent if results have no relevance"
     )
+    ordered: OrderedByTime | None = Field(None, description="only with the order `newest` or `oldest`")
     results: list[Result]
     query: Asked
     note: str | None = Field(
@@ -218,43 +240,6 @@ class CollectionsAnswer(BaseModel):
 
     collections: list[CollectionInfo]
     elsewhere: list[OtherCollection]
-
-
-class MapGroups(BaseModel):
-    """The values of a tag of the pictures of a map."""
-
-    values: list[str] = Field(description="the values, the most frequent first")
-    of: list[int] = Field(description="for each picture the index of its value in `values`, or -1")
-
-
-class MapAnswer(BaseModel):
-    """Positions of the pictures, similar ones close together; each list has one entry per picture."""
-
-    collection: str
-    method: Literal["umap", "pca"]
-    outdated: bool = Field(
-        description="whether the collection has changed since; `python app.py -t map` makes a new map"
-    )
-    n: int
-    ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")
-    x: list[float] = Field(description="-1 to 1")
-    y: list[float] = Field(description="-1 to 1, upwards")
-    filenames: list[str]
-    groups: dict[str, MapGroups] = Field(description="groups by tag, for tags with few values")
-
-
-class KnownCaption(BaseModel):
-    """A caption and the id of its picture."""
-
-    id: str
-    text: str
-    image_id: str
-
-
-class CaptionsAnswer(BaseModel):
-    """Random captions with the ids of their pictures."""
-
-    captions: list[KnownCaption]
 
 
 class ModelInfo(BaseModel):

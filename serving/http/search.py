@@ -14,15 +14,17 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 from crossmodal.images.sources import from_data_uri, is_data_uri
+from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
+from crossmodal.search.filters import Filters
 from crossmodal.search.hydration import Picture
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
 from crossmodal.store.protocol import Store
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
 from serving.http.legacy import words
-from serving.http.schemas import Asked, Result, SearchAnswer, SearchRequest, Took, Word
+from serving.http.schemas import Asked, OrderedByTime, Result, SearchAnswer, SearchRequest, Took, Word
 from serving.http.url_pictures import Fetched
 from serving.jina.flow_calls import FlowCalls
 
@@ -60,16 +62,29 @@ def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, co
         if picture is not None:
             raise InputError("image: given twice, as a file and as a data URI")
         picture = picture_of(request.image, "image", fetched)
+    n_needed = request.offset + request.top_k + 1  # one more, to know whether there are further results
     options = SearchOptions(
-        top_k=request.offset + request.top_k + 1,  # one more, to know whether there are further results
+        top_k=n_needed if request.order == "relevance" else N_CANDIDATES,
         target=request.target,
-        where=request.where or "",
+        where=_filters(request).condition(),
         fusion=request.fusion or "",
-        page=Page(request.top_k, request.offset, request.min_score, request.min_relevance),
+        page=Page(request.top_k, request.offset, request.min_score, request.min_relevance, request.order),
     )
     has_captions = "text" in collection.model.modalities
     text, like = request.text or "", request.like or ""
     return read_query(text, request.exclude, picture, like, request.mix, options, has_captions=has_captions)
+
+
+def _filters(request: SearchRequest) -> Filters:
+    return Filters(
+        request.where or None,
+        request.after,
+        request.before,
+        request.near,
+        request.within_km,
+        request.camera,
+        request.folder,
+    )
 
 
 def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
@@ -128,6 +143,7 @@ class Searcher:
             n=len(results),
             more=doc.page["more"],
             fits=doc.page["fits"],
+            ordered=OrderedByTime(**ordered) if (ordered := doc.page["ordered"]) else None,
             results=results,
             query=_echo(request, query, doc.fusion),
             note=doc.note or None,
@@ -239,6 +255,8 @@ def _echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
         like=request.like,
         mix=query.mix if is_mixed else None,
         where=request.where or None,
+        near=point.name or None if (point := _filters(request).point()) else None,
+        order=None if request.order == "relevance" else request.order,
         target=query.options.target or "image",
         top_k=request.top_k,
         offset=request.offset,

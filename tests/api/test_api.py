@@ -88,6 +88,28 @@ def test_relevance_says_whether_anything_fits(query_service: Service) -> None:
     assert ids(kept) == [result["id"] for result in there["results"] if result["relevance"] >= 0.5]
 
 
+def test_what_fits_by_date(query_service: Service) -> None:
+    asked = {"text": CAPTIONS[0][1], "top_k": 5}
+    fitting = ids(found(query_service, **asked, min_relevance=0.5))
+    told = found(query_service, **asked, order="newest")
+    assert ids(told) == fitting  # without dates, they keep their order
+    assert told["ordered"] == {"threshold": 0.5, "candidates": 200, "fitting": len(fitting)}
+    assert told["query"]["order"] == "newest"
+    assert found(query_service, **asked, order="oldest", min_relevance=1)["ordered"]["threshold"] == 1
+    refused = post(query_service, {**asked, "order": "random"})
+    assert refused.status_code == 422
+    assert "order" in refused.json()["detail"]
+
+
+def test_filters_of_dates_and_places(query_service: Service) -> None:
+    told = found(query_service, text="a red heart", near="Oslo", within_km=3, after="2020", folder="a/b")
+    assert (told["n"], told["query"]["near"]) == (0, "Oslo, Norway")
+    assert found(query_service, text="a red heart", folder="", top_k=5)["n"] == 5
+    refused = post(query_service, {"text": "a red heart", "after": "yesterday"})
+    assert refused.status_code == 422
+    assert "after: 'yesterday' is not a time" in refused.json()["detail"]
+
+
 def test_what_is_not_here_is_said_not_to_be(query_service: Service) -> None:
     text = "two large striped yellow moons left of three small black crosses at night"
     told = found(query_service, text=text, top_k=5)

@@ -21,6 +21,7 @@ from cli.wording import in_commands
 VALUES = {
     "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
     "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
+    "order": "newest",
 }  # fmt: skip
 """A valid value of each option that does not take 3."""
 ENVIRONMENT = {
@@ -245,3 +246,16 @@ def test_only_the_task_of_app_indexes_through_a_flow(started: dict[str, Any]) ->
     for main, arguments, by_flow in ((app, ["-t", "index"], True), (crossmodal, ["index"], False)):
         run(main, *arguments)
         assert started["options"].by_flow is by_flow
+
+
+@pytest.mark.parametrize(("text", "km"), [("20km", 20), ("0.5", 0.5), (" 500 m ", 0.5)])
+def test_a_distance(started: dict[str, Any], text: str, km: float) -> None:
+    assert run(crossmodal, "search", "dog", "--near", "Lisbon", "--within", text).exit_code == 0
+    assert started["options"].within_km == km
+
+
+@pytest.mark.parametrize("text", ["20 miles", "-1km", "far", ""])
+def test_no_distance(text: str) -> None:
+    result = run(crossmodal, "search", "dog", "--within", text)
+    assert result.exit_code == 2
+    assert "is not a distance; give 20km or 500m" in result.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document, ModelSpec, Pixels, Vectors
 from crossmodal.lexical.encoder import SparseEncoder
-from crossmodal.relevance.rules import Background, Calibration
-from crossmodal.search.query import MAX_AVOIDED, Page, Query, SearchOptions, read_query
+from crossmodal.relevance.rules import Background, Calibration, Fitted
+from crossmodal.search.by_time import TimeOrder
+from crossmodal.search.query import MAX_AVOIDED, Order, Page, Query, SearchOptions, read_query
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from crossmodal.search.retrieval import check_vector, searched_modalities
 from crossmodal.search.service import SearchService
@@ -197,11 +198,28 @@ def test_text_beyond_the_context_is_noted(service: SearchService) -> None:
         (Query("dog", options=options(fusion="sparse")), "this collection has no words"),
         (Query("dog", options=options(where="width =")), "expected a number"),
         (Query("dog", options=options(page=Page(5, min_relevance=0.5))), "not calibrated"),
+        (Query("dog", options=options(page=Page(5, order="newest"))), "order: newest .*not calibrated"),
     ],
 )
 def test_bad_queries_are_refused(service: SearchService, query: Query, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         service.search(query)
+
+
+def test_the_newest_of_those_that_fit(collection: Collection) -> None:
+    rule = Fitted(1000.0, np.zeros(DIM, np.float32), -500.0)  # the threshold is a cosine of 0.5
+    collection.calibration_path.write_bytes(Calibration("", 0, {("text", "image"): rule}).to_bytes())
+    with collection.store(writable=True) as store:
+        store.update([("cat", {"taken": "2023-07-01T12:00:00"}), ("red-dog", {"taken": "2022-07-01T12:00:00"})])
+    with SearchService(collection, WordEncoder(BASE)) as service:
+        by_order = {
+            order: service.search(Query("dog cat", options=options(page=Page(10, order=order))))
+            for order in get_args(Order)
+        }
+    assert ids(by_order["newest"]) == ["cat", "red-dog"]
+    assert ids(by_order["oldest"]) == ["red-dog", "cat"]
+    assert by_order["newest"].ordered == TimeOrder(0.5, len(PICTURES), 2)
+    assert (len(by_order["relevance"].matches), by_order["relevance"].ordered) == (len(PICTURES), None)
 
 
 def test_relevance_of_a_calibrated_collection(collection: Collection) -> None:
