@@ -33,6 +33,7 @@ class LocalSession:
             threads=settings.threads,
             engine=settings.engine,
             say=say_aside,
+            metadata=settings.metadata,
         )
         self._entered = ExitStack()
 

@@ -261,6 +261,17 @@ class TopKOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocationOptions(Options):
+    """The metadata of pictures that becomes tags."""
+
+    no_gps: bool = flag("--no-gps", help="Leave out where pictures were taken.")
+
+    def settings(self) -> Settings:
+        """The settings, with the choice of metadata."""
+        return replace(super().settings(), metadata="without-gps" if self.no_gps else "all")
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexKindOptions(Options):
     """The kind of vector index."""
 

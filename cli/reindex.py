@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cli.index import folder_of
 from cli.local_session import LocalSession
 from cli.printing import say_aside
@@ -40,7 +42,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
         made_with = precision_of_new(model, settings.engine, say_aside)
         new = old.next_generation(model, made_with).with_index_config(old.index_config)
         job = ReindexJob(old)
-        with LocalSession(settings, new) as session:
+        with LocalSession(replace(settings, metadata="none"), new) as session:  # the documents keep their tags
             session.send_pictures(job.images(), job.done, lambda: job.count("image"))
             if "text" not in model.modalities:
                 job.report.note(str(old.root), f"captions skipped: {model} encodes images only")

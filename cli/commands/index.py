@@ -11,6 +11,7 @@ from cli.options import (
     EncoderOptions,
     IndexKindOptions,
     JsonOptions,
+    LocationOptions,
     ModelOptions,
     NewCollectionOptions,
     ReplicaOptions,
@@ -36,6 +37,7 @@ class IndexOptions(
     IndexKindOptions,
     EncoderOptions,
     RequestOptions,
+    LocationOptions,
     JsonOptions,
 ):
     """Options of `index`."""

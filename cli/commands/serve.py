@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands import Command
-from cli.options import CollectionOptions, ModelOptions, ReplicaOptions, ShardOptions, VocabularyOptions
+from cli.options import (
+    CollectionOptions,
+    LocationOptions,
+    ModelOptions,
+    ReplicaOptions,
+    ShardOptions,
+    VocabularyOptions,
+)
 from cli.parameters import FILE, OtherServiceType, flag, option
 from cli.printing import say
+from crossmodal.core.errors import InputError
 from crossmodal.core.settings import DEFAULT_PORT, OtherService
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions):
+class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions, LocationOptions):
     """Options of a service over HTTP and gRPC."""
 
     host: str = option(
@@ -79,6 +87,8 @@ def run(options: ServeOptions) -> int:
     """Serves until it is stopped."""
     from cli.serve import serve_queries
 
+    if options.no_gps and not options.writable:
+        raise InputError("--no-gps is for pictures that the service indexes: add --writable, or remove it")
     settings = options.settings()
     serve_queries(settings, lambda collection: _say_ready(settings, collection))
     return 0

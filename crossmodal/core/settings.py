@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 
@@ -13,6 +13,9 @@ MAX_OFFSET = 10_000
 MAX_MATCHES = MAX_OFFSET + MAX_TOP_K + 1
 """The most matches a search retrieves: one more than the last page shows, to tell whether there are more."""
 DEFAULT_PORT = 45678
+
+MetadataChoice = Literal["all", "without-gps", "none"]
+"""The metadata of pictures that becomes tags: all, all but the location, or none."""
 
 
 class OtherService(NamedTuple):
@@ -56,3 +59,4 @@ class Settings:
     also: tuple[OtherService, ...] = ()
     writable: bool = False
     allow_url_fetch: bool = False
+    metadata: MetadataChoice = "all"

@@ -7,6 +7,8 @@ import logging
 import re
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,7 +24,18 @@ from crossmodal.images.encoded import EncodedPicture
 from crossmodal.images.libtiff import silence_libtiff
 from crossmodal.images.reduced import ChooseFactor, Reduced
 
-__all__ = ["EXTENSIONS", "FORMATS", "MAX_BYTES", "MAX_PIXELS", "MIME_TYPES", "decode", "read", "to_pixels", "to_rgb"]
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "MIME_TYPES",
+    "decode",
+    "metadata_blocks",
+    "read",
+    "to_pixels",
+    "to_rgb",
+]
 
 FORMATS = {
     "JPEG": ("image/jpeg", ".jpg .jpeg .jpe .jfif .jif .mpo"),
@@ -94,12 +107,20 @@ def decode(content: bytes) -> tuple[Image.Image, str]:
     return read(content)[:2]
 
 
+class MetadataBlocks(NamedTuple):
+    """The EXIF block and the XMP packet of a picture, each empty if it has none; of a TIFF file, EXIF is the file."""
+
+    exif: bytes
+    xmp: bytes
+
+
 class DecodedAtScale(NamedTuple):
-    """As `Decoded`, with a picture that may be reduced."""
+    """As `Decoded`, with a picture that may be reduced, and its metadata."""
 
     reduced: Reduced
     mime_type: str
     notes: tuple[str, ...]
+    blocks: MetadataBlocks
 
 
 def read(content: bytes) -> Decoded:
@@ -119,7 +140,7 @@ def read(content: bytes) -> Decoded:
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
-    (picture, _, _), mime_type, notes = read_at_scale(content, lambda width, height: 1)
+    (picture, _, _), mime_type, notes, _ = read_at_scale(content, lambda width, height: 1)
     return Decoded(picture, mime_type, notes)
 
 
@@ -136,6 +157,22 @@ def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale
     Raises:
         PictureError: As in `read`.
     """
+    with _damage_as_picture_error(content):
+        return _read(content, choose_factor)
+
+
+def metadata_blocks(content: bytes) -> MetadataBlocks:
+    """The metadata of an encoded picture, which is not decoded.
+
+    Raises:
+        PictureError: As in `read`, as far as the start of the file shows it.
+    """
+    with _damage_as_picture_error(content):
+        return _opened(content, strip_metadata(content))[1]
+
+
+@contextmanager
+def _damage_as_picture_error(content: bytes) -> Iterator[None]:
     if not content:
         raise PictureError("the file is empty")
     if len(content) > MAX_BYTES:
@@ -143,7 +180,7 @@ def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale
     _register_formats()
     _ignore_pillows_warnings()
     try:
-        return _read(strip_metadata(content), choose_factor)
+        yield
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -154,13 +191,23 @@ def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale
         raise PictureError(f"damaged or truncated: {error}") from error
 
 
-def _read(encoded: EncodedPicture, choose_factor: ChooseFactor) -> DecodedAtScale:
+def _opened(content: bytes, encoded: EncodedPicture) -> tuple[Image.Image, MetadataBlocks]:
+    """The picture, not decoded, and its metadata."""
     picture: Image.Image = Image.open(io.BytesIO(encoded.content), formats=list(FORMATS))
+    picture.info.update(encoded.info)
+    exif, xmp = picture.info.get("exif"), picture.info.get("xmp")
+    if picture.format == "TIFF":
+        exif = content
+    return picture, MetadataBlocks(*(block if isinstance(block, bytes) else b"" for block in (exif, xmp)))
+
+
+def _read(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
+    encoded = strip_metadata(content)
+    picture, blocks = _opened(content, encoded)
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise PictureError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,} in all: scale it down")
     mime_type = MIME_TYPES[str(picture.format)]
-    picture.info.update(encoded.info)
     key, low = _transparent_colour(encoded)
     factor = choose_factor(width, height)
     if encoded.is_scalable and factor > 1:
@@ -176,7 +223,8 @@ def _read(encoded: EncodedPicture, choose_factor: ChooseFactor) -> DecodedAtScal
     if rgb.size == (width, height) and factor > 1:
         rgb = rgb.reduce(factor)
     upright = Reduced.of(rgb, (width, height), factor).upright(orientation)
-    return DecodedAtScale(upright, mime_type, tuple(note for note in (*encoded.notes, exif_note, profile_note) if note))
+    notes = tuple(note for note in (*encoded.notes, exif_note, profile_note) if note)
+    return DecodedAtScale(upright, mime_type, notes, blocks)
 
 
 def _unidentified(content: bytes) -> str:

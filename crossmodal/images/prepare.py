@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from crossmodal.core.types import Pixels, Preprocessing
 from crossmodal.images.decode import read_at_scale
 from crossmodal.images.geometry import fit, reduction, thumbnail
+from crossmodal.metadata.embedded import Embedded, read_embedded
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Prepared:
         height: Height in pixels of the full, upright picture.
         mime_type: Detected from the content.
         notes: Metadata that was skipped as damaged or too large.
+        embedded: What its EXIF and XMP say about it; empty if it was not requested.
     """
 
     pixels: Pixels
@@ -28,9 +30,12 @@ class Prepared:
     height: int
     mime_type: str
     notes: tuple[str, ...]
+    embedded: Embedded
 
 
-def prepare(content: bytes, preprocessing: Preprocessing, *, with_thumbnail: bool) -> Prepared:
+def prepare(
+    content: bytes, preprocessing: Preprocessing, *, with_thumbnail: bool, with_metadata: bool = False
+) -> Prepared:
     """The picture at the model's input size, and its thumbnail, from one decoding.
 
     A picture that is much larger than both is decoded at 1/2, 1/4 or 1/8 of its size (docs/decoding.md). Can be called
@@ -40,11 +45,15 @@ def prepare(content: bytes, preprocessing: Preprocessing, *, with_thumbnail: boo
         content: The encoded file.
         preprocessing: The geometry of the model's input.
         with_thumbnail: Whether to make a thumbnail, which indexing stores.
+        with_metadata: Whether to read EXIF and XMP.
 
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
-    reduced, mime_type, notes = read_at_scale(content, lambda width, height: reduction(width, height, preprocessing))
+    reduced, mime_type, notes, blocks = read_at_scale(
+        content, lambda width, height: reduction(width, height, preprocessing)
+    )
     width, height = reduced.size
     small = thumbnail(reduced) if with_thumbnail else None
-    return Prepared(fit(reduced, preprocessing), small, width, height, mime_type, notes)
+    embedded = read_embedded(*blocks) if with_metadata else Embedded()
+    return Prepared(fit(reduced, preprocessing), small, width, height, mime_type, (*notes, *embedded.notes), embedded)

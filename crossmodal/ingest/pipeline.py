@@ -19,6 +19,7 @@ from crossmodal.core.ahead import DECODERS, MAX_BYTES, map_ahead
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
+from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Modality, Vectors
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
@@ -29,6 +30,7 @@ from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
 from crossmodal.ingest.commit import commit
 from crossmodal.ingest.job import Done, Pending
+from crossmodal.metadata.tags import with_metadata
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 
@@ -81,6 +83,7 @@ class Pipeline:
         threads: int = 0,
         engine: EngineRequest = AUTOMATIC,
         say: Say = log.warning,
+        metadata: MetadataChoice = "all",
     ) -> None:
         """Stores the arguments; nothing is opened or loaded yet.
 
@@ -90,9 +93,10 @@ class Pipeline:
             threads: Threads of the encoder; 0 for all cores.
             engine: How the encoder runs.
             say: Called with messages about the choice of the engine, and about a conversion of the model.
+            metadata: The metadata of pictures that becomes tags.
         """
         self._collection, self._batch_size = collection, batch_size
-        self._threads, self._engine, self._say = threads, engine, say
+        self._threads, self._engine, self._say, self._metadata = threads, engine, say, metadata
         self._opened = ExitStack()
         self._store: Store | None = None
         self._indexes: list[StoreReplica[Any]] = []
@@ -157,10 +161,16 @@ class Pipeline:
         """A picture after decoding; called in several threads."""
         document = pending.document
         try:
-            made = prepare(pending.content, self._collection.model.preprocessing, with_thumbnail=True)
+            made = prepare(
+                pending.content,
+                self._collection.model.preprocessing,
+                with_thumbnail=True,
+                with_metadata=self._metadata != "none",
+            )
         except PictureError as error:
             return _Ready(Encoded.of(document, str(error)), document)
-        document = replace(document, mime_type=made.mime_type, width=made.width, height=made.height)
+        tags = with_metadata(document.tags, made.embedded, document.uri, self._metadata)
+        document = replace(document, mime_type=made.mime_type, width=made.width, height=made.height, tags=tags)
         result = Encoded.of(document, note="; ".join(made.notes))
         return _Ready(result, document, made, pending.content_without_file)
 

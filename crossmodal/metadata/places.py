@@ -26,8 +26,8 @@ MAX_KM = 100.0
 
 EARTH_RADIUS_KM = 6371.0
 _KM_PER_DEGREE = np.pi * EARTH_RADIUS_KM / 180
-_EXTENT_KM = 0.005
-"""Radius of a place by the root of its population: Paris 7 km, London 15 km, a village of 1,000 0.2 km."""
+_EXTENT = 0.027, 0.4
+"""Factor and exponent of a place's radius in km by its population: London 16 km, Paris 9 km, Reykjavík 3 km."""
 
 _PUNCTUATION = str.maketrans({".": "", "-": " ", "’": "'"})
 
@@ -97,7 +97,7 @@ class _Gazetteer:
     def __init__(self) -> None:
         with np.load(FILE) as stored:
             self._degrees: NDArray[np.float64] = stored["coordinates"] / 1000
-            self._extents_km = _EXTENT_KM * np.sqrt(stored["population"].astype(np.float32))
+            self._extents_km = _EXTENT[0] * stored["population"].astype(np.float32) ** _EXTENT[1]
             self._region_of: NDArray[np.uint16] = stored["region"]
             self._names = _Lines(stored["names"].tobytes())
             regions = stored["regions"].tobytes().decode().split("\n")

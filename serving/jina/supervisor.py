@@ -125,6 +125,7 @@ def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read
         "threads": settings.threads,
         "engine": str(settings.engine),
         "read_paths": read_paths,
+        "metadata": settings.metadata,
         "timeout_ready_ms": int(settings.start_timeout_s * 1000),
         "service": "",
     }

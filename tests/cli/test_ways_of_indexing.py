@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import ROOT, TOY, RunApp
+from photographs import Block, sexagesimal
 from pyarrow import parquet
 
 from crossmodal.collection.collection import Collection
@@ -33,13 +34,24 @@ def crossmodal(*arguments: object) -> subprocess.CompletedProcess[str]:
     return run("from cli.main import main; main()", *arguments)
 
 
+def with_exif(jpeg: bytes) -> bytes:
+    """A JPEG file with the time and the place of its exposure."""
+    block = Block("<")
+    for directory, tag, text in (("exif", 0x9003, "2021:07:04 18:30:05"), ("gps", 1, "N"), ("gps", 3, "E")):
+        block.text(directory, tag, text)
+    block.rationals(2, sexagesimal(48.8584, 0))
+    block.rationals(4, sexagesimal(2.2945, 0))
+    segment = b"Exif\0\0" + block.written()
+    return jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+
+
 def folder_of_files(folder: Path) -> Path:
     """Twenty pictures in two folders, one of them twice, and four that can't be read; captions, one empty, one long."""
     for number, picture in enumerate(PICTURES):
         place = folder / ("even" if number % 2 == 0 else "odd")
         place.mkdir(parents=True, exist_ok=True)
-        (place / picture.name).write_bytes(picture.read_bytes())
-    (folder / "even" / "twin.jpg").write_bytes(PICTURES[0].read_bytes())
+        (place / picture.name).write_bytes(picture.read_bytes() if number else with_exif(picture.read_bytes()))
+    (folder / "even" / "twin.jpg").write_bytes(with_exif(PICTURES[0].read_bytes()))
     (folder / "even" / "damaged.jpg").write_bytes(PICTURES[1].read_bytes()[:900])
     (folder / "odd" / "empty.jpg").touch()
     (folder / "odd" / "loop.jpg").symlink_to(folder / "odd" / "loop.jpg")
@@ -93,6 +105,8 @@ def test_both_ways_leave_the_same_collection(tmp_path: Path, run_app: RunApp, da
     collections = [Collection.open(tmp_path / way / "c") for way in ("here", "flow")]
     assert contents(collections[0]) == contents(collections[1])
     np.testing.assert_allclose(*map(vectors, collections), atol=1e-6)
+    places = {item.document.tags.get("place") for item in everything(collections[0])}
+    assert places == ({None, "Paris"} if data_set.is_dir() else {None})
     assert describe_indexes(collections[0]) == describe_indexes(collections[1])
     pointers = [{path.name for path in collection.index_folder.glob("*.json")} for collection in collections]
     assert pointers[0] == pointers[1] == {"image-0-of-1.json", "text-0-of-1.json"}

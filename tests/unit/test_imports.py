@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "scenes": {"core"},
-    "images": {"core"},
+    "images": {"core", "metadata"},
     "metadata": {"core"},
     "store": {"core"},
     "relevance": {"core"},
@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"core", "scenes", "images", "datasets", "encoders", "lexical", "search"},
     "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
-    "ingest": {"core", "images", "store", "engines", "encoders", "index", "collection"},
+    "ingest": {"core", "images", "metadata", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
     "client": {"core"},
 }

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from docarray import DocList
+from photographs import photographs
 from PIL import Image
 
 from crossmodal.core.types import Preprocessing
+from crossmodal.metadata.tags import LOCATION_TAGS
 from executors import image_normalizer
 from executors.image_normalizer import ImageNormalizer
 from executors.schema import MediaDoc, to_array
@@ -40,6 +42,17 @@ def test_a_note_on_the_file_travels_with_a_picture_that_is_indexed(normalizer: I
     assert "profile" in docs[0].note
     assert (docs[0].error, docs[1].note) == ("", "")
     assert np.array_equal(docs[0].pixels, docs[1].pixels)
+
+
+def test_a_picture_that_is_indexed_gets_the_tags_of_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_normalizer, "GenerationCache", OneGeneration)
+    photograph = next(
+        made for made in photographs() if "latitude" in made.tags and made.tags.get("taken_from") == "exif"
+    )
+    for choice, names in (("all", {"a", *photograph.tags}), ("without-gps", {"a", *photograph.tags} - LOCATION_TAGS)):
+        doc = MediaDoc(modality="image", content=to_array(photograph.content), tags={"a": 1})
+        ImageNormalizer("anywhere", metadata=choice).normalize_to_store(DocList[MediaDoc]([doc]))
+        assert doc.tags == {name: {**photograph.tags, "a": 1}[name] for name in names}
 
 
 def test_a_query_has_no_note_on_its_file(normalizer: ImageNormalizer) -> None:
