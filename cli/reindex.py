@@ -1,4 +1,7 @@
-"""reindex: encodes a collection with another model beside the old state, then switches to the new state at once."""
+"""reindex: encodes a collection with another model beside the old state, then switches to the new state at once.
+
+With `--metadata` it only reads the metadata of the pictures again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import replace
 from cli.index import folder_of
 from cli.local_session import LocalSession
 from cli.printing import say_aside
+from cli.progress import Meter
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.report import Report
@@ -14,6 +18,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.encoders.engine_choice import precision_of_new
+from crossmodal.ingest.metadata import MetadataReport, add_metadata
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.store.locks import writer_lock
 
@@ -51,3 +56,14 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
             calibrate(new, session.encode)
         job.finish(new, without_failures=without_failures)
     return Collection.open(old.root), job.report
+
+
+def read_metadata(settings: Settings) -> MetadataReport:
+    """Adds the tags of their metadata to the pictures of a collection that lack them, without encoding.
+
+    Raises:
+        StateError: Another process writes to the collection.
+    """
+    collection = Collection.open(folder_of(settings))
+    with collection.store(writable=True) as store, Meter("pictures", store.counts()["image"]) as meter:
+        return add_metadata(store, settings.metadata, meter.advance)

@@ -204,3 +204,22 @@ def test_the_map_is_made_once_for_each_state(run_app: RunApp, folder: Path, tmp_
     assert asked(run_app, workspace, "-t", "map") == {"pictures": 5, "method": "pca", "outcome": "made"}
     with Collection.open(workspace / "c").store() as store:  # what scores mean follows from what is left
         assert before.last_seq < calibration(workspace).last_seq == store.last_seq()
+
+
+def test_reindex_metadata_changes_only_tags(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+    (folder / "images" / "0.jpg").rename(folder / "images" / "IMG_20210704_183005.jpg")
+    index(run_app, folder, tmp_path / "w")
+    with Collection.open(tmp_path / "w" / "c").store(writable=True) as store:
+        (key,) = store.ids_where(parse("tags.taken = '2021-07-04T18:30:05' and modality = 'image'"))
+        store.update([(key, {"taken": None, "taken_from": None})])
+    (folder / "images" / "5.jpg").unlink()
+    run = ("-t", "reindex", "--metadata")
+    first = asked(run_app, tmp_path / "w", *run)
+    assert (first["updated"], first["unchanged"]) == (1, 4)
+    assert [Path(failure["path"]).name for failure in first["failures"]] == ["5.jpg"]
+    assert asked(run_app, tmp_path / "w", *run)["updated"] == 0
+    with Collection.open(tmp_path / "w" / "c").store() as store:
+        assert store.ids_where(parse("tags.taken_from = 'filename'")) == [key]
+    for refused in (("--prune",), ("-m", "clip"), ("--weights", "scenes")):
+        assert "--metadata keeps the model" in run_app("-w", tmp_path / "w", *run, *refused).stderr
+    assert "add --metadata" in run_app("-w", tmp_path / "w", "-t", "reindex", "--no-gps").stderr
