@@ -106,7 +106,8 @@ def run(
         raise InputError("--prune needs the whole data set: remove --num_docs and --split")
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
-    records = list(_limited(data_sets.read(settings.data_set, settings.split, settings.columns), settings.num_docs))
+    read = data_sets.read(settings.data_set, settings.split, settings.columns, settings.exclude)
+    records = list(_limited(read, settings.num_docs))
     collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()

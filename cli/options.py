@@ -160,6 +160,18 @@ class SplitOptions(DataSetOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExcludeOptions(Options):
+    """The files of a folder that are left out."""
+
+    exclude: tuple[str, ...] = option(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        help="Leave out files and folders by a pattern of .gitignore, besides those in .crossmodalignore files.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
     """A model by its family and weights."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cli.commands import Command
 from cli.options import (
     EncoderOptions,
+    ExcludeOptions,
     IndexKindOptions,
     JsonOptions,
     LocationOptions,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class IndexOptions(
     SplitOptions,
+    ExcludeOptions,
     NewCollectionOptions,
     ModelOptions,
     VocabularyOptions,

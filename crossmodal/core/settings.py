@@ -39,6 +39,7 @@ class Settings:
     model_named: bool = True
     weights: str | None = None
     vocabulary: Path | None = None
+    exclude: tuple[str, ...] = ()
     num_docs: int | None = None
     request_size: int = 32
     top_k: int = 10

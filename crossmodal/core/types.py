@@ -60,11 +60,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Number of files that a reader skips for one reason, with one of them as an example."""
+    """Number of files or folders that a reader skips for one reason, with one of them as an example.
+
+    `excluded` are their absolute paths if rules of the user leave them out. Pictures that were indexed from these paths
+    count as gone.
+    """
 
     reason: str
     n: int
     example: str
+    excluded: tuple[str, ...] = ()
 
 
 Record = ImageRecord | Failure | Skipped

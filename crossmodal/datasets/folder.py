@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from crossmodal.core.types import Failure, ImageRecord, Record
 from crossmodal.datasets.attribution import ATTRIBUTION, with_credit
 from crossmodal.datasets.captions import READERS, SPLITS, read_captions
 from crossmodal.datasets.columns import Columns
+from crossmodal.datasets.ignore import IgnoreRules
 from crossmodal.datasets.names import PictureNames, difference, fold, listed
 from crossmodal.datasets.selection import Selection, select
 from crossmodal.datasets.table import CaptionTable
@@ -21,7 +22,14 @@ from crossmodal.images.decode import EXTENSIONS
 Records = Iterator[Record]
 
 
-def read_path(path: Path, split: str | None = None, columns: Columns | None = None) -> Records:
+def read_path(
+    path: Path,
+    split: str | None = None,
+    columns: Columns | None = None,
+    exclude: Sequence[str] = (),
+    *,
+    may_be_empty: bool = False,
+) -> Records:
     """The records of a folder or of a caption file.
 
     Args:
@@ -29,16 +37,18 @@ def read_path(path: Path, split: str | None = None, columns: Columns | None = No
             file whose pictures are embedded, in `images/` beside it, or beside it.
         split: The split to read; None for all.
         columns: The caption file's columns, if not the default names.
+        exclude: Patterns of files to leave out, as in a .gitignore file, relative to the folder.
+        may_be_empty: Whether a folder may have no pictures.
 
     Raises:
-        InputError: The path or the split does not exist, or there are no pictures.
+        InputError: The path or the split does not exist, a pattern is invalid, or there are no pictures.
     """
     try:
         if not path.exists():
             raise InputError(f"{path} is neither a data set nor a folder nor a caption file: check the spelling")
         if path.is_dir():
-            return read_folder(path, _caption_file(path), split, columns)
-        return read_folder(path.parent, path, split, columns, only_embedded=True)
+            return read_folder(path, _caption_file(path), split, columns, exclude, may_be_empty=may_be_empty)
+        return read_folder(path.parent, path, split, columns, exclude, only_embedded=True)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from error
 
@@ -53,15 +63,17 @@ def read_folder(
     caption_file: Path | None,
     split: str | None = None,
     columns: Columns | None = None,
+    exclude: Sequence[str] = (),
     *,
     only_embedded: bool = False,
+    may_be_empty: bool = False,
 ) -> Records:
     """The records of `folder`; with a caption file, pictures are searched in `images/` if that exists.
 
     With `only_embedded`, a caption file that embeds all of its pictures is read without searching the folder.
 
     Raises:
-        InputError: The folder or the split does not exist, or there are no pictures.
+        InputError: As `read_path`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist")
@@ -72,9 +84,10 @@ def read_folder(
     if only_embedded and table.pictures and not table.captions:
         selection = Selection(images)
     else:
-        selection = select(images, folder / ATTRIBUTION, *([caption_file, folder / SPLITS] if caption_file else []))
+        beside = [folder / ATTRIBUTION, *([caption_file, folder / SPLITS] if caption_file else [])]
+        selection = select(images, *beside, rules=IgnoreRules(folder, exclude))
         _count_beside(folder, images, selection)
-    if not selection.pictures and not table.captions and not table.pictures:
+    if not selection.pictures and not table.captions and not table.pictures and not may_be_empty:
         raise InputError(_no_pictures(selection, table))
     _require_split(folder, table, split)
     if caption_file is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,32 +42,35 @@ def collection_name(name: str) -> str:
     return f"{slug[:60]}-{sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
 
 
-def read(name: str, split: str | None = None, columns: Iterable[tuple[str, str]] = ()) -> Records:
+def read(
+    name: str, split: str | None = None, columns: Iterable[tuple[str, str]] = (), exclude: Sequence[str] = ()
+) -> Records:
     """The records of a data set.
 
     Args:
         name: `toy-data`, `f8k`, `f30k`, `coco`, `scenes`, or a path.
         split: The split to read; None for all.
         columns: Columns of the caption file, as (`image`, NAME), (`caption`, NAME) and (`split`, NAME).
+        exclude: Patterns of files to leave out, as in a .gitignore file.
 
     Raises:
-        InputError: The data set does not exist; the message says how to get it.
+        InputError: A pattern is invalid, or the data set does not exist; the message says how to get it.
     """
     from crossmodal.datasets.columns import Columns
     from crossmodal.datasets.folder import read_folder, read_path
 
     name = canonical(name)
     if name == "scenes":
-        return read_path(scenes_folder(split or "test"))
+        return read_path(scenes_folder(split or "test"), exclude=exclude)
     if name not in CAPTION_FILES:
-        return read_path(Path(name), split, Columns.of_pairs(columns))
+        return read_path(Path(name), split, Columns.of_pairs(columns), exclude)
     folder = data_folder(name)
     files = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
     if not files:
         is_fetched = name in FETCHED and not is_installed()  # a wheel has no get_data.sh
         how = f"run `./get_data.sh {name}`" if is_fetched else f"put {CAPTION_FILES[name][0]} and images/ there"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
-    return read_folder(folder, files[0], split, Columns.of_pairs(columns))
+    return read_folder(folder, files[0], split, Columns.of_pairs(columns), exclude)
 
 
 def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, Skipped
+from crossmodal.datasets.ignore import IGNORE_FILE, IgnoreRules
 from crossmodal.datasets.text import as_utf8
 from crossmodal.images.decode import EXTENSIONS
 
@@ -34,16 +37,18 @@ class Selection:
     texts: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     _skipped: dict[str, Skipped] = field(default_factory=dict)
+    _excluded: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def skip(self, reason: str, name: str) -> None:
-        """Counts a skipped file or folder."""
-        skipped = self._skipped.get(reason)
-        self._skipped[reason] = replace(skipped, n=skipped.n + 1) if skipped else Skipped(reason, 1, as_utf8(name))
+    def skip(self, reason: str, name: str, *excluded: str) -> None:
+        """Counts a skipped file or folder; `excluded` is its absolute path if a rule of the user leaves it out."""
+        skipped = self._skipped.setdefault(reason, Skipped(reason, 0, as_utf8(name)))
+        self._skipped[reason] = replace(skipped, n=skipped.n + 1)
+        self._excluded[reason] += excluded
 
     @property
     def skipped(self) -> list[Skipped]:
         """The skipped files and folders, sorted by reason."""
-        return [self._skipped[reason] for reason in sorted(self._skipped)]
+        return [replace(self._skipped[r], excluded=tuple(self._excluded[r])) for r in sorted(self._skipped)]
 
     def __str__(self) -> str:
         phrases = [f"{skipped.n} {skipped.reason}" for skipped in self.skipped]
@@ -51,15 +56,16 @@ class Selection:
         return "; ".join(phrases)
 
 
-def select(root: Path, *leave_out: Path) -> Selection:
+def select(root: Path, *leave_out: Path, rules: IgnoreRules | None = None) -> Selection:
     """Selects the files below a folder, recursively.
 
-    Skips hidden and system files and folders, except `root` itself. Does not follow links to folders, which could form
-    a loop.
+    Skips hidden and system files and folders, except `root` itself, and what rules leave out. Does not follow links to
+    folders, which could form a loop. A folder whose rules can't be read is a failure, as one that can't be listed is.
 
     Args:
         root: The folder.
         leave_out: Files to ignore without counting them, such as the caption file.
+        rules: The rules of a folder that is or contains `root`; those of `root` by default.
     """
     selection = Selection(root)
 
@@ -67,16 +73,35 @@ def select(root: Path, *leave_out: Path) -> Selection:
         selection.failures.append(Failure(as_utf8(str(error.filename)), f"the folder can't be read: {error.strerror}"))
 
     left_out = {os.path.abspath(path) for path in leave_out}
-    top = os.path.abspath(root)
+    top, rules = os.path.abspath(root), rules or IgnoreRules(root)
     for parent, folders, files in os.walk(root, onerror=unreadable):
         below = os.path.relpath(parent, root)
         at = "" if below == "." else f"{below}/"
-        folders[:] = sorted(_folders_to_search(selection, parent, at, folders))
-        for name in sorted(files):
-            if os.path.join(top, at, name) not in left_out:
-                _add_file(selection, parent, at, name)
+        folder = os.path.join(top, at).rstrip("/")
+        try:
+            rules.enter(folder)
+        except InputError as error:
+            selection.failures.append(Failure(as_utf8(parent), f"the folder was not searched: {error}"))
+            folders.clear()
+            continue
+        folders[:] = sorted(_included(_folders_to_search(selection, parent, at, folders), selection, rules, folder, at))
+        others = (name for name in sorted(files) if f"{folder}/{name}" not in left_out and name != IGNORE_FILE)
+        for name in _included(others, selection, rules, folder, at, is_folder=False):
+            _add_file(selection, parent, at, name)
     selection.pictures.sort(key=lambda path: path.split("/"))
     return selection
+
+
+def _included(
+    names: Iterable[str], selection: Selection, rules: IgnoreRules, folder: str, at: str, *, is_folder: bool = True
+) -> Iterator[str]:
+    """The entries of a folder that no rule leaves out; counts the others."""
+    for name in names:
+        if source := rules.left_out_by(folder, name, is_folder=is_folder):
+            kind = "folders" if is_folder else "files"
+            selection.skip(f"{kind} left out by {source}", at + name, f"{folder}/{name}")
+        else:
+            yield name
 
 
 def _folders_to_search(selection: Selection, parent: str, at: str, folders: list[str]) -> Iterator[str]:

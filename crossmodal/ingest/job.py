@@ -133,6 +133,7 @@ class IndexJob(StoreReader):
         for look in looks:
             if isinstance(look, Skipped):
                 self.report.skipped.append(look)
+                self.ledger.excluded |= {os.path.realpath(path): look.reason for path in look.excluded}
             elif isinstance(look, Failure):
                 self.ledger.is_complete &= look.modality == "image"
                 self.report.fail(look)

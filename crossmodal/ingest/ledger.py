@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from crossmodal.core.types import ImageRecord
 from crossmodal.store.source_files import SourceFile
@@ -20,6 +21,7 @@ class Ledger:
         pictures: The records of each picture that is in the collection or is being encoded, by image id; the first
             record is encoded, the others are copies.
         listed: The paths of all pictures that the data set lists, readable or not.
+        excluded: The paths of files and folders that rules of the user leave out, with the rules' name.
         is_complete: Whether all captions and containers of the data set could be read.
     """
 
@@ -28,12 +30,19 @@ class Ledger:
     files: dict[str, SourceFile] = field(default_factory=dict)
     pictures: dict[str, list[ImageRecord]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
+    excluded: dict[str, str] = field(default_factory=dict)
     is_complete: bool = True
 
     def picture_in(self, path: str) -> str | None:
         """The id of the picture that is now in a file of the data set, None if the file was not read."""
         file = self.files.get(path)
         return None if file is None else file.image_id
+
+    def why_excluded(self, path: str) -> str:
+        """The name of the rules that leave out a file or a folder above it; empty if none do."""
+        if not self.excluded:
+            return ""
+        return next((self.excluded[p] for p in (path, *map(str, Path(path).parents)) if p in self.excluded), "")
 
     def places_of(self, image_id: str) -> dict[str, ImageRecord]:
         """The records of a picture by path, in the data set's order; a file takes precedence over links to it."""

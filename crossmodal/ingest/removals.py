@@ -52,7 +52,7 @@ def plan_removals(
     """The plan of removals; changes nothing.
 
     A picture is removed if none of its files contains it any more: another picture was read from the file, or, with
-    `prune`, the file is certainly gone.
+    `prune`, the file is certainly gone or left out by a rule of the user.
 
     Args:
         store: The collection's store.
@@ -66,19 +66,23 @@ def plan_removals(
     replaced = {path for path in known.keys() & files.keys() if files[path].image_id != known[path].image_id}
     unlisted = sorted(known.keys() - files.keys() - listed) if prune else []
     present = {file.image_id for file in files.values()}
-    gone, unproven = _checked(unlisted, listed, is_complete=is_complete)
+    excluded = {path: why for path in unlisted if (why := ledger.why_excluded(path))}
+    gone, unproven = _checked((p for p in unlisted if p not in excluded), listed, is_complete=is_complete)
     for reason, paths in unproven.items():
         missing = [path for path in paths if known[path].image_id not in present]
         if missing:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             plan.kept.append(Failure(missing[0] + more, f"kept in the index: {reason}"))
-    plan.forgotten = replaced | gone
+    plan.forgotten = replaced | gone | excluded.keys()
+    reasons = dict.fromkeys(replaced, "the file now contains another picture") | {
+        path: f"it is one of the {why}" for path, why in excluded.items()
+    }
     for path in sorted(plan.forgotten):
         picture = known[path].image_id
         if picture in present or picture in plan.pictures or set(store.files.paths_of(picture)) - plan.forgotten:
             continue
-        plan.pictures[picture] = "the file now contains another picture" if path in replaced else "the file is gone"
-        if path in gone:
+        plan.pictures[picture] = reasons.get(path, "the file is gone")
+        if path not in replaced:
             plan.pruned.add(picture)
     if prune:
         _plan_captions(plan, stale_captions, is_complete=is_complete)

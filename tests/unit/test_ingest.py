@@ -278,3 +278,22 @@ def test_the_captions_of_a_picture_are_read_once_to_reconcile(
     put(folder, {}, {"2.png": "two"})
     assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
     assert sorted(read) == sorted(image_id(encoded(number)) for number in (1, 2))
+
+
+def test_pictures_that_are_left_out_now_go_like_those_whose_files_are_gone(
+    collection: Collection, folder: Path
+) -> None:
+    put(folder, {"1.png": 1, "out/2.png": 2, "out/deep/3.png": 3, "4.png": 4, "out/copy.png": 4})
+    indexed(collection, folder)
+    (folder / ".crossmodalignore").write_text("out/\n")
+    report = indexed(collection, folder)
+    assert report.counts["image"]["removed"] == 0
+    report = indexed(collection, folder, prune=True)
+    assert report.counts["image"]["removed"] == 2
+    assert [note for note in report.notes if note.path.endswith("2.png")] == [
+        Failure(
+            str(folder / "out" / "2.png"),
+            "removed from the index: it is one of the folders left out by .crossmodalignore",
+        )
+    ]
+    assert found(collection, 4)[0].uri == str(folder / "4.png")
