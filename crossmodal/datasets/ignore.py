@@ -61,7 +61,7 @@ class IgnoreRules:
         inherited = self._of_folder.get(above, []) if folder != self._root else []
         path = Path(folder, IGNORE_FILE)
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = path.read_text("utf8").removeprefix("\ufeff").splitlines()
         except FileNotFoundError:
             self._of_folder[folder] = inherited
             return

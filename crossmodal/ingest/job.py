@@ -22,6 +22,7 @@ from crossmodal.images.sources import of_record
 from crossmodal.ingest.ledger import Ledger, path_of
 from crossmodal.ingest.reconcile import reconcile
 from crossmodal.ingest.store_reader import StoreReader
+from crossmodal.store.known_folders import FolderState, folders_above, read_folders, write_folders
 from crossmodal.store.presence import container_of
 from crossmodal.store.source_files import SourceFile
 
@@ -114,7 +115,8 @@ class IndexJob(StoreReader):
         """
         super().__init__(collection)
         self.report = Report()
-        self.ledger = Ledger(source, self.store.files.of_source(source))
+        known_folders = read_folders(collection.folder, source)
+        self.ledger = Ledger(source, self.store.files.of_source(source), known_folders)
         self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []
@@ -149,11 +151,21 @@ class IndexJob(StoreReader):
             return record
         path = path_of(record)
         container = None if record.content is None else container_of(Path(path))
+        folders = self._new_folders(str(container or path))
         file = SourceFile.on_disk(path, str(container or path))
+        if file is not None:
+            self.ledger.folders |= folders
         indexed = self.ledger.known_files.get(path)
         is_same = file is not None and indexed is not None and file.is_like(indexed)
         look = _Look(record, path, file, indexed.image_id if indexed is not None and is_same else "")
         return look if record.content is None else _read(look)  # only this thread reads containers
+
+    def _new_folders(self, path: str) -> dict[str, FolderState]:
+        """The folders above a file that are not in the ledger yet, in their current state."""
+        if os.path.dirname(path) in self.ledger.folders:
+            return {}
+        states = {folder: FolderState.of(folder) for folder in folders_above([path]) - self.ledger.folders.keys()}
+        return {folder: state for folder, state in states.items() if state is not None}
 
     def _pending(self, look: _Look) -> Iterator[Pending]:
         """The record's picture, if it has to be encoded."""
@@ -254,3 +266,7 @@ class IndexJob(StoreReader):
         """Calls `ingest.reconcile.reconcile` with the collection's store open for writing."""
         with self._collection.store(writable=True) as store:
             reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed)
+            source = self.ledger.source
+            folders = self.ledger.folders_of(store.files.of_source(source))
+            if folders != self.ledger.known_folders:
+                write_folders(self._collection.folder, source, folders)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossmodal.core.types import ImageRecord
+from crossmodal.store.known_folders import FolderState, FolderStates, folders_above
 from crossmodal.store.source_files import SourceFile
 
 
@@ -21,17 +23,31 @@ class Ledger:
         pictures: The records of each picture that is in the collection or is being encoded, by image id; the first
             record is encoded, the others are copies.
         listed: The paths of all pictures that the data set lists, readable or not.
+        known_folders: The folders of `known_files` at the time when they were indexed.
+        folders: The current folders of `files`, each as it was before one of its files was found.
         excluded: The paths of files and folders that rules of the user leave out, with the rules' name.
         is_complete: Whether all captions and containers of the data set could be read.
     """
 
     source: str
     known_files: dict[str, SourceFile]
+    known_folders: FolderStates = field(default_factory=dict)
     files: dict[str, SourceFile] = field(default_factory=dict)
+    folders: dict[str, FolderState] = field(default_factory=dict)
     pictures: dict[str, list[ImageRecord]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
     excluded: dict[str, str] = field(default_factory=dict)
     is_complete: bool = True
+
+    def folders_of(self, paths: Iterable[str]) -> dict[str, FolderState]:
+        """The folders of some files as they are now, or as they were last; a mount point stays one."""
+        found: dict[str, FolderState] = {}
+        for folder in folders_above(paths):
+            before = self.known_folders.get(folder)
+            now = self.folders.get(folder, before)
+            if now is not None:
+                found[folder] = before if before is not None and before.is_mount and not now.is_mount else now
+        return found
 
     def picture_in(self, path: str) -> str | None:
         """The id of the picture that is now in a file of the data set, None if the file was not read."""

@@ -62,7 +62,7 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
 
 def _deviations(store: Store, ledger: Ledger) -> _Deviations:
     """Compares each picture of the run, and its captions, with the data set."""
-    disk, deviations = Disk(), _Deviations()
+    disk, deviations = Disk(ledger.known_folders), _Deviations()
 
     def is_of_data_set(uri: str) -> bool:
         """Whether a caption's file is listed by the data set, or was indexed from it and is certainly gone."""

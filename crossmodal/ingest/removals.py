@@ -67,7 +67,8 @@ def plan_removals(
     unlisted = sorted(known.keys() - files.keys() - listed) if prune else []
     present = {file.image_id for file in files.values()}
     excluded = {path: why for path in unlisted if (why := ledger.why_excluded(path))}
-    gone, unproven = _checked((p for p in unlisted if p not in excluded), listed, is_complete=is_complete)
+    rest = (path for path in unlisted if path not in excluded)
+    gone, unproven = _checked(rest, listed, Disk(ledger.known_folders), is_complete=is_complete)
     for reason, paths in unproven.items():
         missing = [path for path in paths if known[path].image_id not in present]
         if missing:
@@ -90,10 +91,10 @@ def plan_removals(
 
 
 def _checked(
-    paths: Iterable[str], listed: AbstractSet[str], *, is_complete: bool
+    paths: Iterable[str], listed: AbstractSet[str], disk: Disk, *, is_complete: bool
 ) -> tuple[set[str], dict[str, list[str]]]:
     """The paths that are certainly gone, and the other paths by the reason why this is uncertain."""
-    disk, gone = Disk(), set()
+    gone: set[str] = set()
     is_read = cache(lambda container: is_complete and any(path.startswith(f"{container}/") for path in listed))
     unproven: dict[str, list[str]] = {}
     for path in paths:

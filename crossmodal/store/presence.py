@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crossmodal.store.known_folders import FolderState, FolderStates
+
 
 @dataclass(frozen=True)
 class Presence:
@@ -23,15 +25,23 @@ class Presence:
 
 
 class Disk:
-    """Checks paths; lists each folder once, so that all checks of one object see the same state."""
+    """Checks paths; lists each folder once, so that all checks of one object see the same state.
 
-    def __init__(self) -> None:
+    `folders` are the states of folders when pictures were indexed from them. A mount point among them that is none now
+    proves nothing; an empty folder is a proof only if it is known to be the same folder.
+    """
+
+    def __init__(self, folders: FolderStates | None = None) -> None:
         self._listings: dict[str, frozenset[str] | str] = {}
+        self._folders = folders or {}
+        mounts = (path for path, state in self._folders.items() if state.is_mount)
+        self._unmounted = [path for path in mounts if not os.path.ismount(path)]
 
     def look_at(self, path: str) -> Presence:
         """The presence of an absolute path; symbolic links are not followed.
 
-        If the nearest folder is empty, the result is `unknown`: it may be the mount point of an unmounted disk.
+        If the nearest folder is empty and not known, the result is `unknown`: it may be the mount point of an unmounted
+        disk.
         """
         if not os.path.isabs(path):
             return Presence("unknown", f"{path!r} is not an absolute path")
@@ -44,6 +54,8 @@ class Disk:
             return Presence("unknown", f"{path} can't be checked: {_reason(error)}")
 
     def _look_above(self, path: str) -> Presence:
+        if mount := next((mount for mount in self._unmounted if path.startswith(f"{mount}/")), ""):
+            return Presence("unknown", f"the disk of {mount} is not mounted")
         name, folder = os.path.basename(path), os.path.dirname(path)
         while True:
             try:
@@ -60,11 +72,16 @@ class Disk:
         names = self._listing(folder)
         if isinstance(names, str):
             return Presence("unknown", f"{folder} can't be listed: {names}")
-        if not names:
+        if not names and not self._is_known(folder):
             return Presence("unknown", f"{folder} is empty; its disk may not be mounted")
         if name in names:
             return Presence("unknown", f"{folder} lists {name}, which can't be opened")
         return Presence("gone")
+
+    def _is_known(self, folder: str) -> bool:
+        """Whether pictures were indexed from this very folder, and not from a disk that was mounted in its place."""
+        state = FolderState.of(folder)
+        return state is not None and state == self._folders.get(folder)
 
     def _listing(self, folder: str) -> frozenset[str] | str:
         """The names in a folder, or the reason why it can't be listed."""

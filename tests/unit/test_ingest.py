@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,17 +97,46 @@ def test_what_can_not_be_looked_at_is_kept_and_named(collection: Collection, fol
     assert str(folder / "a") in " ".join(f"{item.path} {item.reason}" for item in (*report.failures, *report.notes))
 
 
-def test_an_empty_mount_point_is_no_proof(collection: Collection, folder: Path) -> None:
+def test_an_empty_mount_point_is_no_proof(collection: Collection, folder: Path, folder_of_all: Path) -> None:
     put(folder, {"disk/1.png": 1, "disk/sub/2.png": 2, "3.png": 3})
     indexed(collection, folder)
-    for path in ("disk/1.png", "disk/sub/2.png"):
-        (folder / path).unlink()
-    (folder / "disk" / "sub").rmdir()
+    (folder / "disk").rename(folder_of_all / "unmounted")
+    (folder / "disk").mkdir()
     report = indexed(collection, folder, prune=True)
     assert report.counts["image"]["removed"] == 0
     assert any("may not be mounted" in note.reason and "1 more" in note.path for note in report.notes)
     (folder / "disk").rmdir()
     assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 2
+
+
+def test_a_folder_that_was_emptied_keeps_no_pictures(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "a/sub/2.png": 2, "3.png": 3})
+    indexed(collection, folder)
+    (folder / "a" / "1.png").unlink()
+    (folder / "a" / "sub" / "2.png").unlink()
+    (folder / "a" / "sub").rmdir()
+    assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_unmounted_disk_removes_nothing(collection: Collection, folder: Path, beside: bool) -> None:
+    """`beside`: the mount point has a file of its own, or was removed."""
+    disk = folder / "disk"
+    put(folder, {"3.png": 3})
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", disk], capture_output=True).returncode:
+        pytest.skip("may not mount")
+    try:
+        put(folder, {"disk/1.png": 1, "disk/sub/2.png": 2})
+        indexed(collection, folder)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    (disk / "note.md").touch() if beside else disk.rmdir()
+    for _ in range(2):
+        report = indexed(collection, folder, prune=True)
+        assert report.counts["image"]["removed"] == 0
+        assert any(f"{disk} is not mounted" in note.reason for note in report.notes)
 
 
 def test_a_file_that_is_there_but_passed_over_is_kept(collection: Collection, folder: Path) -> None:
