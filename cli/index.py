@@ -111,11 +111,30 @@ def run(
     collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()
-    job = IndexJob(collection, _source(settings.data_set))
+    job = IndexJob(collection, source_name(settings.data_set))
     session = _session(settings, collection, job, by_flow=by_flow)
+    run_job(job, collection, session, settings.data_set, records, prune=prune, confirmed=confirmed)
+    return collection, job.report
+
+
+def run_job(
+    job: IndexJob,
+    collection: Collection,
+    session: Session,
+    data_set: str,
+    records: Sequence[Record],
+    *,
+    prune: bool,
+    confirmed: bool,
+) -> None:
+    """Does a job, with `prune` and `confirmed` as for `run`; its report is also written into the collection's folder.
+
+    Raises:
+        StateError: The session failed, or another process writes to the collection. What is committed stays.
+    """
     try:
         with session:
-            _add(job, collection, session, settings.data_set, records)
+            _add(job, collection, session, data_set, records)
             if not prune and not is_up_to_date(collection):
                 _calibrate(job, collection, session)
         job.release()
@@ -128,7 +147,6 @@ def run(
     finally:
         job.release()
         _write_report(job.report, collection.folder / REPORT_NAME)
-    return collection, job.report
 
 
 def _collection(settings: Settings, *, by_flow: bool) -> Collection:
@@ -191,7 +209,7 @@ def _write_report(report: Report, path: Path) -> None:
         log.warning("the report of this run was not written to %s: %s", path, reason(error, path))
 
 
-def _source(data_set: str) -> str:
+def source_name(data_set: str) -> str:
     """The name that identifies a data set in the collection: its resolved path, or the name of a known set."""
     name = data_sets.canonical(data_set)
     path = Path(name).expanduser()

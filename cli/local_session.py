@@ -19,14 +19,16 @@ from crossmodal.ingest.pipeline import Pipeline
 class LocalSession:
     """Encodes and commits documents in this process.
 
-    Within the context, SIGTERM ends the run as Ctrl-C does: what is committed stays, and the report is written.
+    Within the context, which can be entered again, SIGTERM ends the run as Ctrl-C does: what is committed stays, and
+    the report is written. Encoders stay loaded from one time to the next.
     """
 
     readers = READERS
     """Threads that may read files ahead."""
 
-    def __init__(self, settings: Settings, collection: Collection) -> None:
+    def __init__(self, settings: Settings, collection: Collection, *, shows_progress: bool = True) -> None:
         """Stores the settings; nothing is loaded before it is needed."""
+        self.collection, self.shows_progress = collection, shows_progress
         self._pipeline = Pipeline(
             collection,
             batch_size=settings.request_size,
@@ -38,7 +40,9 @@ class LocalSession:
         self._entered = ExitStack()
 
     def __enter__(self) -> LocalSession:
-        self._entered.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            self._entered.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._entered.enter_context(self._pipeline)
         return self
 
@@ -58,7 +62,7 @@ class LocalSession:
         Raises:
             StateError: As `Pipeline.add_pictures`.
         """
-        with Meter("pictures", total, earlier="pictures decoded") as meter:
+        with Meter("pictures", total, earlier="pictures decoded", is_shown=self.shows_progress) as meter:
 
             def committed(picture: EncodedDocument) -> None:
                 done(picture)
@@ -68,7 +72,7 @@ class LocalSession:
 
     def send_captions(self, captions: Iterator[Document], done: Done, total: Callable[[], int]) -> None:
         """As `send_pictures`, for captions."""
-        with Meter("captions", total) as meter:
+        with Meter("captions", total, is_shown=self.shows_progress) as meter:
 
             def committed(caption: EncodedDocument) -> None:
                 done(caption)

@@ -21,15 +21,16 @@ class Meter:
     Nothing is shown before the first item. Items may be counted in several threads.
     """
 
-    def __init__(self, label: str, total: int | Callable[[], int], *, earlier: str = "") -> None:
+    def __init__(self, label: str, total: int | Callable[[], int], *, earlier: str = "", is_shown: bool = True) -> None:
         """Starts the clock.
 
         Args:
             label: The noun for the items.
             total: The number of items; a function if it becomes smaller while the work goes on.
             earlier: The label of an earlier stage of the items, if there is one.
+            is_shown: Whether to show anything.
         """
-        self._label, self._earlier, self._total = label, earlier, total
+        self._label, self._earlier, self._total, self._is_shown = label, earlier, total, is_shown
         self._done: Counter[str] = Counter()
         self._started = self._printed = time.monotonic()
         self._lock = Lock()
@@ -54,6 +55,8 @@ class Meter:
         self._count(self._earlier, 1)
 
     def _count(self, label: str, n: int) -> None:
+        if not self._is_shown:
+            return
         with self._lock:
             self._done[label] += n
             if sys.stderr.isatty():

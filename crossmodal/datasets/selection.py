@@ -116,6 +116,11 @@ def _folders_to_search(selection: Selection, parent: str, at: str, folders: list
             yield name
 
 
+def is_left_out(name: str) -> bool:
+    """Whether files and folders of a name are left out as hidden or as the system's."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES or bool(_system_folder(name))
+
+
 def _system_folder(name: str) -> str:
     """The name of a system folder, `.Trash-1000` included; empty for any other folder."""
     folded = name.lower()

@@ -42,6 +42,8 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
     """
     deviations = _deviations(store, ledger)
     store.describe(deviations.moved)
+    for document in deviations.moved:
+        report.count(document.modality, "updated")
     _store_embedded(store, deviations.embedded, report)
     stale = deviations.stale_captions if prune else []
     indexed = store.known(file.image_id for file in ledger.files.values())

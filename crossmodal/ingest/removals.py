@@ -16,6 +16,9 @@ from crossmodal.store.source_files import SourceFile
 MAX_UNCONFIRMED = 0.25
 """The largest share of a collection's pictures, or of its captions, that is pruned without confirmation."""
 
+KEPT = "kept in the index"
+"""Begins the notes on unlisted files that may still exist."""
+
 
 @dataclass
 class RemovalPlan:
@@ -73,7 +76,7 @@ def plan_removals(
         missing = [path for path in paths if known[path].image_id not in present]
         if missing:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            plan.kept.append(Failure(missing[0] + more, f"kept in the index: {reason}"))
+            plan.kept.append(Failure(missing[0] + more, f"{KEPT}: {reason}"))
     plan.forgotten = replaced | gone | excluded.keys()
     reasons = dict.fromkeys(replaced, "the file now contains another picture") | {
         path: f"it is one of the {why}" for path, why in excluded.items()
