@@ -44,6 +44,12 @@ class Ranker(Executor):
         """As `rank`, but by vectors only: the text of a health check may have no word that the collection knows."""
         return self._ranked(docs, replace(SearchOptions.from_parameters(parameters), fusion="dense"))
 
+    @requests(on="/follow")
+    def refresh(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Applies new commits to the word indexes, if there are any."""
+        self.rankers.current()[1].refresh()
+        return docs
+
     def _ranked(self, docs: DocList[MediaDoc], options: SearchOptions) -> DocList[MediaDoc]:
         start = time.perf_counter()
         encoded = [doc for doc in docs if not doc.error]

@@ -48,6 +48,13 @@ class VectorIndexer(Executor):
         self._has_followed = True
         return docs
 
+    @requests(on="/follow")
+    def refresh(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Applies new commits without writing a snapshot; called by a service that may only read."""
+        for index in self.indexes.current()[1]:
+            index.refresh()
+        return docs
+
     @requests(on="/snapshot")
     def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Applies new commits and writes a snapshot; called at the end of an indexing run."""

@@ -30,6 +30,7 @@ class ServiceConfig:
     also: tuple[OtherService, ...] = ()
     allow_url_fetch: bool = False
     engine: str = str(AUTOMATIC)
+    max_lag_s: float = 0.0
 
     @classmethod
     def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
@@ -47,6 +48,7 @@ class ServiceConfig:
             also=settings.also,
             allow_url_fetch=settings.allow_url_fetch,
             engine=str(settings.engine),
+            max_lag_s=settings.max_lag_s,
         )
 
     @property

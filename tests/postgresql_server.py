@@ -32,9 +32,12 @@ def binaries() -> Path | None:
 
 
 class PostgresqlServer:
-    """A running server; a process of root runs it as another user, because PostgreSQL refuses root."""
+    """A running server; a process of root runs it as another user, because PostgreSQL refuses root.
 
-    def __init__(self, folder_of_binaries: Path, **options: str) -> None:
+    With a `primary`, it is a standby that follows that server.
+    """
+
+    def __init__(self, folder_of_binaries: Path, primary: PostgresqlServer | None = None, **options: str) -> None:
         self._binaries, self._options = folder_of_binaries, {**OPTIONS, **options}
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._as_user: list[str] = []
@@ -43,8 +46,11 @@ class PostgresqlServer:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             # Not subprocess's own `user`, for which it forks this process with all threads of torch and gRPC.
             self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
-        initdb = ["initdb", "-D", "data", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C"]
-        self._run(*initdb)
+        if primary is None:
+            self._run("initdb", "-D", "data", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C")
+        else:
+            where = ["-h", str(primary.folder), "-U", USER]
+            self._run("pg_basebackup", "-D", "data", "--no-sync", "-R", "-c", "fast", *where)
         self.start()
 
     @property

@@ -74,6 +74,12 @@ class ServeOptions(ServiceOptions, ShardOptions):
     """Options of `serve`."""
 
     writable: bool = flag("--writable", help="Also serve /index, /update and /delete.")
+    max_lag_s: float | None = option(
+        "--max-lag-s",
+        type=click.FloatRange(1),
+        metavar="SECONDS",
+        help="Refuse searches while a commit that is older may be missing.  [default: no limit]",
+    )
     also: tuple[OtherService, ...] = option(
         "--also",
         multiple=True,

@@ -55,6 +55,7 @@ def search(
     collection: str | None = None,
     vectors: bool = False,
     fusion: str | None = None,
+    after_seq: int | None = None,
 ) -> Call[Found]:
     """Searches with words, a picture, a document of the collection, or a combination of these.
 
@@ -73,12 +74,13 @@ def search(
         collection: The expected collection; the request is refused if the service serves another one.
         vectors: Whether results include their vectors.
         fusion: For a sparse collection: `dense`, `sparse`, `bm25`, `rrf` or `weighted:A,B,C`.
+        after_seq: The `seq` of a change that the search must see; it waits a few seconds for it.
     """
     body = {
         "text": text, "image": None if image is None else _data_uri(image), "like": like, "exclude": list(exclude),
         "mix": mix, "where": where, "top_k": top_k, "offset": offset, "min_score": min_score,
         "min_relevance": min_relevance, "target": target, "collection": collection, "vectors": vectors,
-        "fusion": fusion,
+        "fusion": fusion, "after_seq": after_seq,
     }  # fmt: skip
     body = {name: value for name, value in body.items() if value is not None}
     return Call("POST", "/search", responses.parse_found, body)

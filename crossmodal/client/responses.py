@@ -97,11 +97,15 @@ class StoredDocument:
 
 @dataclass(frozen=True)
 class Indexed:
-    """The outcome for an indexed item: `indexed`, `unchanged`, or `failed` with an error."""
+    """The outcome for an indexed item: `indexed`, `unchanged`, or `failed` with an error.
+
+    A search with `after_seq=seq` sees the item, on any node of the collection.
+    """
 
     id: str
     outcome: str
     error: str = ""
+    seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,12 @@ class Status:
 
 @dataclass(frozen=True)
 class Removed:
-    """Numbers of removed documents, and the requested ids that don't exist."""
+    """Numbers of removed documents, the requested ids that don't exist, and the number for `after_seq`."""
 
     images: int
     captions: int
     unknown: list[str]
+    seq: int = 0
 
 
 def parse_found(body: Any) -> Found:
@@ -138,12 +143,12 @@ def parse_vectors(body: Any) -> Vectors:
 
 def parse_indexed(body: Any) -> list[Indexed]:
     """The outcomes of a response to /index."""
-    return [_parse(Indexed, doc) for doc in body["data"]["docs"]]
+    return [_parse(Indexed, {**doc, "seq": body.get("seq", 0)}) for doc in body["data"]["docs"]]
 
 
 def parse_removed(body: Any) -> Removed:
     """The response to /delete."""
-    return Removed(**body["removed"], unknown=body["unknown"])
+    return Removed(**body["removed"], unknown=body["unknown"], seq=body.get("seq", 0))
 
 
 def parse_document(body: Any) -> StoredDocument:

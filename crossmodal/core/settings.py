@@ -61,3 +61,4 @@ class Settings:
     writable: bool = False
     allow_url_fetch: bool = False
     metadata: MetadataChoice = "all"
+    max_lag_s: float = 0.0

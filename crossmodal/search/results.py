@@ -114,6 +114,12 @@ class ResultRanker:
         """Closes the store."""
         self.store.close()
 
+    def refresh(self) -> None:
+        """Applies new commits to the word indexes, which each search by words also does."""
+        if self._words is not None:
+            self._words.indexes.words.refresh()
+            self._words.indexes.captions.refresh()
+
     def results(self, batch: Sequence[Candidates], options: SearchOptions) -> list[SearchResults | InputError]:
         """The results of each query, or the error that refuses it.
 

@@ -26,6 +26,13 @@ from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 _COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
 _TYPES = ["int8", "int8", "text", "text", "text", "text", "text", "int8", "int8", "text", "jsonb"]
 _TABLES = "documents, vectors, thumbnails, pictures, removals, files, sequence"
+_BEHIND = """
+    SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
+        WHEN EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE pg_last_wal_replay_lsn() >=
+            greatest(pg_last_wal_receive_lsn(), latest_end_lsn)) THEN 0
+        ELSE extract(epoch FROM clock_timestamp() - coalesce(pg_last_xact_replay_timestamp(), 'epoch')) END
+"""
+"""`latest_end_lsn`, the end of the sender's log, is NULL without the rights of pg_read_all_stats."""
 _TRIES = 8
 _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -178,6 +185,10 @@ class PostgresqlStore:
     def last_seq(self) -> int:
         """As `Store.last_seq`."""
         return int(self._server.row("SELECT last FROM sequence")[0])
+
+    def behind_s(self) -> float:
+        """As `Store.behind_s`; a standby that receives nothing counts from the last commit that it has."""
+        return float(self._server.row(_BEHIND)[0])
 
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""

@@ -145,6 +145,10 @@ class Store(Protocol):
         """The sequence number of the newest commit, 0 in an empty store."""
         ...
 
+    def behind_s(self) -> float:
+        """The age of the oldest commit that may be missing here, in seconds, at most; 0 unless this is a standby."""
+        ...
+
     def counts(self) -> dict[Modality, int]:
         """The number of documents of each modality."""
         ...

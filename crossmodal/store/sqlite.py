@@ -164,6 +164,10 @@ class DocumentStore:
         """As `Store.last_seq`."""
         return int(self.database.row("SELECT last FROM sequence")[0])
 
+    def behind_s(self) -> float:
+        """As `Store.behind_s`."""
+        return 0.0
+
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""
         rows = dict(self.database.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))

@@ -17,6 +17,7 @@ from serving.http.browsing import add_browsing
 from serving.http.catalog import add_catalog
 from serving.http.documents import add_change_routes, add_refusals
 from serving.http.errors import ProblemRoute, add_error_handlers, legacy_or_problem
+from serving.http.freshness import Freshness
 from serving.http.health import add_health, add_metrics, add_readiness
 from serving.http.legacy_routes import LegacyRoutes
 from serving.http.metrics import CountRequests, Metrics
@@ -39,6 +40,9 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         collection: The collection to serve; pictures and thumbnails are read from its store.
         config: The endpoints, limits and access rules of the service.
         metrics: The metrics that GET /metrics shows.
+
+    Returns:
+        The application; `state.freshness.watch()` must run while it serves searches.
     """
     app = FastAPIOffline(
         title="Cross-modal search",
@@ -55,7 +59,8 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     )
     rules = fetch.DEFAULT_RULES if config.allow_url_fetch else None
     urls = UrlPictures(rules, lambda request: own_pictures(request, opened.current()[1].store))
-    legacy = LegacyRoutes(flow, urls)
+    app.state.freshness = freshness = Freshness(flow, opened, config.max_lag_s)
+    legacy = LegacyRoutes(flow, urls, freshness.last_seq)
     searcher = Searcher(flow, opened)
     if config.writable:
         legacy.add_index(app)
@@ -67,16 +72,17 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_browsing(router, opened)
     add_timeline(router, opened)
     if config.endpoint == "/search":
-        add_search(router, searcher, opened, urls, legacy.search)
-        add_readiness(router, flow, searcher, opened)
+        add_search(router, searcher, opened, urls, legacy.search, freshness)
+        add_readiness(router, flow, searcher, opened, freshness)
+        metrics.watch("lag_seconds", "Age of the oldest commit that the indexes may lack, at most", freshness.bound_s)
     add_metrics(router, opened, metrics)
     app.include_router(router)
     describe_bodies(app)
     if config.writable:
-        add_change_routes(app, flow)
+        add_change_routes(app, flow, freshness.last_seq)
     else:
         add_refusals(app)
-    add_health(app, flow, opened, config)
+    add_health(app, flow, opened, config, freshness)
     add_pictures(app, opened)
     add_page(app)
     app.add_middleware(CountRequests, metrics=metrics)  # added last, so that it sees each request first

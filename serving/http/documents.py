@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from crossmodal.core.errors import InputError
 from crossmodal.store.where import parse
@@ -52,6 +54,7 @@ class DeletionAnswer(BaseModel):
 
     removed: Removed
     unknown: list[str]
+    seq: int = Field(description="give it as `after_seq` to a search, on any node, that must see this change")
 
 
 class UpdateAnswer(BaseModel):
@@ -70,8 +73,14 @@ class Changes(BaseModel):
     data: list[Change] = Field(min_length=1)
 
 
-def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
-    """Adds POST /delete, DELETE /documents/{id} and POST /update."""
+def add_change_routes(app: FastAPI, flow: FlowCalls, last_seq: Callable[[], int]) -> None:
+    """Adds POST /delete, DELETE /documents/{id} and POST /update.
+
+    Args:
+        app: The application.
+        flow: Calls the Flow.
+        last_seq: Returns the sequence number of the newest commit.
+    """
     router = APIRouter(route_class=ProblemRoute)
 
     @router.post("/delete", summary="Remove documents", responses=PROBLEMS)
@@ -80,13 +89,13 @@ def add_change_routes(app: FastAPI, flow: FlowCalls) -> None:
             raise InputError("give either `ids` or `where`")
         if body.where is not None:
             parse(body.where)
-        return _answer(await _delete(flow, body.ids, body.where))
+        return _answer(await _delete(flow, body.ids, body.where), await run_in_threadpool(last_seq))
 
     @router.delete(
         "/documents/{document_id}", summary="Remove a document, a picture with its captions", responses=PROBLEMS
     )
     async def delete_one(document_id: str) -> DeletionAnswer:
-        answer = _answer(await _delete(flow, [document_id], None))
+        answer = _answer(await _delete(flow, [document_id], None), await run_in_threadpool(last_seq))
         if answer.unknown:
             raise RefusedError(404, f"no document {document_id[:80]}")
         return answer
@@ -128,8 +137,8 @@ async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[Me
     return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
 
 
-def _answer(answered: list[MediaDoc]) -> DeletionAnswer:
+def _answer(answered: list[MediaDoc], seq: int) -> DeletionAnswer:
     removed = [doc for doc in answered if doc.outcome == "removed"]
     n_images = sum(doc.modality == "image" for doc in removed)
     unknown = [doc.id for doc in answered if doc.outcome == "unknown" and doc.id != "where"]
-    return DeletionAnswer(removed=Removed(images=n_images, captions=len(removed) - n_images), unknown=unknown)
+    return DeletionAnswer(removed=Removed(images=n_images, captions=len(removed) - n_images), unknown=unknown, seq=seq)

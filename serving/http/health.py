@@ -19,6 +19,7 @@ from crossmodal.core.types import MODALITIES
 from executors.schema import MediaDoc, to_array
 from serving.config import ServiceConfig
 from serving.http.errors import PROBLEMS, problem_of
+from serving.http.freshness import Freshness
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.schemas import ReadyAnswer
 from serving.http.search import Opened, Searcher, picture_doc
@@ -34,7 +35,9 @@ GREY_PNG = bytes.fromhex(
 """A grey picture of 8 x 8 pixels, to check the encoders with."""
 
 
-def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], config: ServiceConfig) -> None:
+def add_health(
+    app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], config: ServiceConfig, freshness: Freshness
+) -> None:
     """Adds GET /healthz and GET /status."""
     picture = to_array(GREY_PNG)
     content: dict[str, Any] = {"application/json": {}}
@@ -71,6 +74,10 @@ def add_health(app: FastAPI, flow: FlowCalls, opened: GenerationCache[Any], conf
             "engine": asdict(now.engine),
             "images": counts["image"],
             "captions": counts["text"],
+            "store": now.store.store_id(),
+            "seq": now.store.last_seq(),
+            "lag_s": freshness.lag_s(),
+            "max_lag_s": config.max_lag_s or None,
         }
 
 
@@ -82,10 +89,13 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def add_readiness(router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: GenerationCache[Any]) -> None:
+def add_readiness(
+    router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: GenerationCache[Any], freshness: Freshness
+) -> None:
     """Adds GET /readyz."""
 
     async def probe() -> ReadyAnswer:
+        freshness.check()
         start = time.perf_counter()
         now = opened.current()[1]
         try:

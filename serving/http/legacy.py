@@ -56,6 +56,7 @@ class Parameters(BaseModel):
         None, pattern="^(image|text|both)$", description="modality of the results of a picture query"
     )
     fusion: str | None = Field(None, max_length=100, description="dense, sparse, bm25, rrf or weighted:A,B,C")
+    after_seq: int | None = Field(None, ge=0, description="wait until the change with this `seq` is searched")
 
 
 class Request(BaseModel):
@@ -84,7 +85,7 @@ class Request(BaseModel):
         Raises:
             InputError: `where` or `fusion` can't be parsed.
         """
-        sent = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None)
+        sent = self.parameters or Parameters(top_k=None, target=None, where=None, fusion=None, after_seq=None)
         options: dict[str, Any] = {
             "top_k": sent.top_k or self.top_k or DEFAULT_TOP_K,
             "target": sent.target or "",
@@ -172,7 +173,14 @@ def _from_data_uri(uri: str) -> bytes:
 
 
 def answer(
-    request: Request, items: list[Item], docs: list[MediaDoc], base_url: str, root: str, *, from_page: bool = False
+    request: Request,
+    items: list[Item],
+    docs: list[MediaDoc],
+    base_url: str,
+    root: str,
+    *,
+    from_page: bool = False,
+    seq: int | None = None,
 ) -> dict[str, Any]:
     """The body of an answer, in the shape for the client that sent the request.
 
@@ -184,15 +192,19 @@ def answer(
         root: `search` or `index`.
         from_page: Whether a browser sent the request. A search without matches is then answered with an error, whose
             description Jina Box shows; without the error it throws an exception and keeps showing "Searching".
+        seq: The sequence number of the newest commit after an index request; for jina.Client, which accepts no other
+            fields, it is among the `parameters`.
     """
+    numbered = {} if seq is None else {"seq": seq}
     status = {"code": "SUCCESS", "description": ""}
     if from_page and root == "search" and not docs[0].matches:
         status = {"code": "ERROR", "description": "Nothing found."}
     if request.is_from_jina_client():
         header = {"requestId": str((request.header or {}).get("requestId", "")), "status": None}
-        return {"header": header, "parameters": request.options, "data": [_plain(doc, base_url) for doc in docs]}
-    listed = [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]
-    return {"status": status, "data": {"docs": listed}, root: {"docs": listed}, "parameters": request.options}
+        plain = [_plain(doc, base_url) for doc in docs]
+        return {"header": header, "parameters": {**request.options, **numbered}, "data": plain}
+    listed = {"docs": [_legacy(item, doc, base_url) for item, doc in zip(items, docs, strict=True)]}
+    return {"status": status, "data": listed, root: listed, "parameters": request.options, **numbered}
 
 
 class Answer(BaseModel):
@@ -202,6 +214,9 @@ class Answer(BaseModel):
 
     data: dict[str, list[Any]] | list[Any]
     parameters: dict[str, Any]
+    seq: int | None = Field(
+        None, description="of /index: give it as `after_seq` to a search, on any node, that must see these documents"
+    )
 
 
 class Failure(BaseModel):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
@@ -30,11 +32,13 @@ class LegacyRoutes:
     Args:
         flow: Calls the Flow.
         urls: Fetches pictures given by URL.
+        last_seq: Returns the sequence number of the newest commit.
     """
 
-    def __init__(self, flow: FlowCalls, urls: UrlPictures) -> None:
+    def __init__(self, flow: FlowCalls, urls: UrlPictures, last_seq: Callable[[], int]) -> None:
         self._flow = flow
         self._urls = urls
+        self._last_seq = last_seq
 
     def add_index(self, app: FastAPI) -> None:
         """Adds POST /index."""
@@ -67,7 +71,7 @@ class LegacyRoutes:
         docs = await self._call_flow(items, body, request, "index")
         if all(doc.error for doc in docs):  # otherwise each document has its own outcome
             raise InputError(_failures(docs))
-        return _response(body, items, docs, request, "index")
+        return _response(body, items, docs, request, "index", await run_in_threadpool(self._last_seq))
 
     async def _call_flow(
         self, items: list[legacy.Item], body: legacy.Request, request: Request, root: Literal["search", "index"]
@@ -82,9 +86,14 @@ def _failures(docs: list[MediaDoc]) -> str:
 
 
 def _response(
-    body: legacy.Request, items: list[legacy.Item], docs: list[MediaDoc], request: Request, root: str
+    body: legacy.Request,
+    items: list[legacy.Item],
+    docs: list[MediaDoc],
+    request: Request,
+    root: str,
+    seq: int | None = None,
 ) -> Response:
     from_page = "origin" in request.headers  # browsers send it with every POST
     base_url = str(request.base_url).rstrip("/")
-    answer = legacy.answer(body, items, docs, base_url, root, from_page=from_page)
+    answer = legacy.answer(body, items, docs, base_url, root, from_page=from_page, seq=seq)
     return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")

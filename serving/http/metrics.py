@@ -40,7 +40,12 @@ class Metrics:
         (gauge.labels(**labels) if labels else gauge).set_function(value)
 
     def answered(self, endpoint: str, n_sent: int, answers: list[MediaDoc], spent_s: float) -> None:
-        """Records a successful call of the Flow and the time of each stage; part of `CallObserver`."""
+        """Records a successful call of the Flow and the time of each stage; part of `CallObserver`.
+
+        Calls without documents, which let the indexes follow the store, are not counted.
+        """
+        if not n_sent:
+            return
         self.batch_documents.labels(endpoint).observe(n_sent)
         self.stage_seconds.labels("flow").observe(spent_s)
         for stage, spent_ms in _stage_times_ms(answers).items():

@@ -1,4 +1,7 @@
-"""The requests and answers of the typed API."""
+"""The requests and answers of the typed API.
+
+The file is longer than 300 lines because it has all shapes of the API.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,9 @@ class SearchRequest(_StrictRequest):
     )
     collection: str | None = Field(None, max_length=200, description="must be the collection that is served")
     vectors: bool = Field(False, description="add the vector of each result")
+    after_seq: int | None = Field(
+        None, ge=0, description="the `seq` of an answer to /index or /delete: wait until this change is searched"
+    )
 
 
 class Took(BaseModel):

@@ -23,6 +23,7 @@ from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.http import legacy
 from serving.http.errors import PROBLEMS, leave_to_legacy
+from serving.http.freshness import Freshness
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
 from serving.http.search import Searcher, picture_doc, picture_of, query_of
 from serving.http.url_pictures import UrlPictures
@@ -35,7 +36,12 @@ _FORM = "multipart/form-data"
 
 
 def add_search(
-    router: APIRouter, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures, legacy_search: Legacy
+    router: APIRouter,
+    searcher: Searcher,
+    opened: GenerationCache[Any],
+    urls: UrlPictures,
+    legacy_search: Legacy,
+    freshness: Freshness,
 ) -> None:
     """Adds POST /search; `legacy_search` answers requests in a legacy shape."""
     shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("SearchRequest", "Request")]
@@ -61,8 +67,11 @@ def add_search(
             body = await _json_of(request)
             if not _is_typed(body):
                 leave_to_legacy(request)
-                return await legacy_search(_validated(legacy.Request, body), request)
+                older = _validated(legacy.Request, body)
+                await freshness.admit(older.parameters.after_seq if older.parameters else None)
+                return await legacy_search(older, request)
             typed, picture = _validated(SearchRequest, body), None
+        await freshness.admit(typed.after_seq)
         collection = opened.current()[1].collection
         async with urls.fetched(request, [typed.image]) as fetched:
             query = await run_in_threadpool(query_of, typed, picture, fetched, collection)

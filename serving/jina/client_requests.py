@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from google.protobuf.message import DecodeError
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, StateError
 from executors.schema import MediaDoc
+from serving.jina.flow_calls import UnavailableError
 from serving.jina.router import Message, Request, Router
 
 
@@ -17,10 +18,13 @@ class ClientRequests:
     Args:
         router: Sends requests through the Flow.
         endpoints: The endpoints of this service, such as `/search`.
+        admit: Returns when a search sees the commit with the given sequence number; raises StateError if it can't.
     """
 
-    def __init__(self, router: Router, endpoints: Collection[str]) -> None:
-        self._router = router
+    def __init__(
+        self, router: Router, endpoints: Collection[str], admit: Callable[[int | None], Awaitable[None]]
+    ) -> None:
+        self._router, self._admit = router, admit
         self.endpoints = frozenset(endpoints)
 
     def parsed(self, message: bytes) -> Message:
@@ -55,8 +59,14 @@ class ClientRequests:
         """The answer to a checked request; an Executor's error is in its status, without the stack trace.
 
         Raises:
-            UnavailableError: An Executor does not respond in time.
+            UnavailableError: An Executor does not respond in time; or a search can't see what it must see.
         """
+        if request.header.exec_endpoint == "/search":
+            given = dict(request.parameters).get("after_seq")
+            try:
+                await self._admit(int(given) if isinstance(given, float) else None)
+            except StateError as error:
+                raise UnavailableError(str(error)) from error
         content, is_error = await self._router.answer(request)
         return without_stacks(content) if is_error else content
 

@@ -41,19 +41,22 @@ class CrossModalGateway(Gateway):
         values = json.loads(unescaped(service))
         self._config = ServiceConfig.from_plain(values["config"])
         self._nodes = from_plain(values["nodes"])
+        self._watch: asyncio.Task[None] | None = None
 
     async def setup_server(self) -> None:
         """Builds the application while the Executors load, waits until they listen, then starts both servers."""
         addresses = json.loads(self.runtime_args.deployments_addresses)
         self._pool = ExecutorPool(addresses, self.runtime_args.timeout_send)
         router = Router(self._nodes, self._pool.send)
-        requests = ClientRequests(router, self._config.endpoints)
         metrics = Metrics()
         flow = BatchedCalls(RoutedCalls(router, metrics))
         app = make_app(flow, Collection.open(Path(self._config.collection)), self._config, metrics)
+        requests = ClientRequests(router, self._config.endpoints, app.state.freshness.admit)
         if not self._config.counts_clients:
             add_websocket(app, requests)
         await all_listen(addresses, self.is_cancel.is_set)
+        if self._config.endpoint == "/search":
+            self._watch = asyncio.create_task(app.state.freshness.watch())
         host = grpc_address(self._config.host, has_keys=bool(self._config.keys))
         http_port, grpc_port = self.ports
         self._grpc = GrpcEndpoint(requests, f"{in_url(host)}:{grpc_port}")
@@ -68,6 +71,8 @@ class CrossModalGateway(Gateway):
     async def shutdown(self) -> None:
         """Stops both servers, then closes the connections to the Executors."""
         await super().shutdown()
+        if self._watch is not None:
+            self._watch.cancel()
         self._http.should_exit = True
         await asyncio.gather(self._http.shutdown(), self._grpc.close())
         await self._pool.close()

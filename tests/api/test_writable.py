@@ -36,9 +36,11 @@ def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
     with started("query_restful", tmp_path, "--writable", "--shards", "2", "--weights", "scenes") as service:
         assert httpx.get(service.url + "/status").json()["writable"] is True
         assert httpx.get(service.url + "/healthz", timeout=30).status_code == 200
-        docs = post(service, "/index", {"data": [picture(1), picture(2), picture(1)]})["data"]["docs"]
+        answer = post(service, "/index", {"data": [picture(1), picture(2), picture(1)]})
+        docs = answer["data"]["docs"]
+        assert answer["seq"] == 2
         assert [doc["outcome"] for doc in docs] == ["indexed"] * 3
-        assert found(service) == {"test-00001.jpg", "test-00002.jpg"}
+        assert found(service, after_seq=2) == {"test-00001.jpg", "test-00002.jpg"}
         assert post(service, "/index", {"data": [picture(1)]})["index"]["docs"][0]["outcome"] == "unchanged"
         caption = {"text": "a thing by itself", "image_id": docs[0]["id"]}
         assert post(service, "/index", {"data": [caption]})["data"]["docs"][0]["outcome"] == "indexed"
@@ -49,7 +51,7 @@ def test_what_was_written_is_found_by_the_next_search(tmp_path: Path) -> None:
         assert told == {"updated": 1, "unknown": []}
         assert found(service, where="tags.year = 2020") == {"test-00002.jpg"}
         told = post(service, "/delete", {"ids": [docs[0]["id"], "nobody"]})
-        assert told == {"removed": {"images": 1, "captions": 1}, "unknown": ["nobody"]}
+        assert told == {"removed": {"images": 1, "captions": 1}, "unknown": ["nobody"], "seq": 5}
         assert found(service) == {"test-00002.jpg"}
         large = {"data": [{"id": docs[1]["id"], "tags": {"bytes": 3_000_000_000}}]}
         assert post(service, "/update", large)["updated"] == 1

@@ -39,7 +39,7 @@ def test_the_writable_flow_is_the_query_flow_with_a_writer_behind_it(context: di
 
 def test_the_endpoints_of_an_executor_are_those_its_class_declares(context: dict[str, Any]) -> None:
     endpoints = {node.name: node.endpoints for node in read_topology(FLOWS / "flow-query.yml", context)}
-    assert endpoints["ranker"] == {"/search", "/health"}
+    assert endpoints["ranker"] == {"/search", "/health", "/follow"}
     assert endpoints["text_encoder"] == {"/index", "/search", "/encode", "/health"}
     assert not any(name.startswith("/default") for declared in endpoints.values() for name in declared)
 
