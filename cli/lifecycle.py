@@ -15,6 +15,7 @@ from crossmodal.collection import lifecycle, verification
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
+from crossmodal.core.slices import WHOLE
 from crossmodal.index.config import IndexConfig
 
 
@@ -33,7 +34,7 @@ def compact(settings: Settings) -> dict[str, int]:
 
 def rebuild(settings: Settings, index_config: IndexConfig | None) -> dict[str, Any]:
     """As `lifecycle.rebuild`: for each index its `vectors`, its `kind`, and `why` it is of that kind."""
-    return _as_json(lifecycle.rebuild(_opened(settings), index_config))
+    return _as_json(lifecycle.rebuild(_opened(settings), index_config, settings.part or WHOLE))
 
 
 def describe_index(collection: Collection) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.completion import complete_collection, complete_weights, default_workspace
-from cli.parameters import FILE, ColumnNames, Options, flag, option
+from cli.parameters import FILE, ColumnNames, Options, SliceType, flag, option
 from crossmodal.core.engine import AUTO, BACKENDS, PRECISIONS, Auto, Backend, EngineRequest, Precision
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import MAX_TOP_K, Settings
 
 if TYPE_CHECKING:
+    from crossmodal.core.slices import Slice
     from crossmodal.index.config import IndexConfig
 
 
@@ -247,6 +248,18 @@ class ShardOptions(Options):
         envvar="JINA_SHARDS",
         default=1,
         help="Shards of the vector indexers of a query Flow.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceOptions(Options):
+    """The slice of a node."""
+
+    part: Slice | None = option(
+        "--slice",
+        type=SliceType(),
+        metavar="I/N",
+        help="Have only this slice of the vectors, as in 2/4: the I-th of N.  [default: all]",
     )
 
 

@@ -155,6 +155,22 @@ class Distance(click.ParamType[float]):
         return float(match[1]) / (1_000 if match[2] == "m" else 1)
 
 
+class SliceType(click.ParamType[Any]):
+    """I/N."""
+
+    name = "slice"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The slice."""
+        from crossmodal.core.errors import InputError
+        from crossmodal.core.slices import Slice  # imports numpy
+
+        try:
+            return value if isinstance(value, Slice) else Slice.parse(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
 class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
     """image=NAME,caption=NAME."""
 

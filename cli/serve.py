@@ -13,6 +13,7 @@ from cli.query import check_model
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
+from crossmodal.core.slices import WHOLE
 from serving.jina.supervisor import running_flow, serve_until_stopped
 
 MAX_RESTARTS, WITHIN_S = 5, 600
@@ -32,6 +33,7 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     is_new = settings.writable and folder.name not in collections(folder.parent)
     collection = open_collection(settings, resolve, precision_of_new) if is_new else Collection.open(folder)
     check_model(collection, settings, resolve)
+    collection.check_slice(settings.part or WHOLE)
     prepare_engine(collection, settings)
     with running_flow("query", collection, settings) as flow:
         ready(collection)

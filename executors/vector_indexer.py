@@ -11,6 +11,7 @@ from jina import Executor, requests
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
+from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.core.types import Modality
 from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
@@ -22,13 +23,14 @@ from executors.schema import MediaDoc, name_of_match
 
 
 class VectorIndexer(Executor):
-    """Searches the image vectors or the caption vectors, or one shard of them.
+    """Searches the image vectors or the caption vectors, or one shard of them, of the slice `part`.
 
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.
     """
 
-    def __init__(self, collection: str, modality: str, **kwargs: Any) -> None:
+    def __init__(self, collection: str, modality: str, part: str = str(WHOLE), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.part = Slice.parse(part)
         self.modality: Modality = "image" if modality == "image" else "text"
         collection = unescaped(collection)
         self.model = Collection.open(Path(collection)).model
@@ -39,7 +41,7 @@ class VectorIndexer(Executor):
 
     def _open(self, opened: Collection) -> tuple[VectorReplica, *tuple[StoreReplica[Any], ...]]:
         """The index that is searched, and other indexes that are kept up to date with it."""
-        return (opened.index(opened.store(), self.modality, self.shard, self.n_shards),)
+        return (opened.index(opened.store(), self.modality, self.shard, self.n_shards, self.part),)
 
     @requests(on=["/index", "/delete", "/update"])
     def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:

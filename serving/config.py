@@ -15,7 +15,7 @@ class ServiceConfig:
     `engine` is the text of an `EngineRequest`.
 
     `collection` is the folder that is served, `endpoint` is the main endpoint of the Flow, and `writable` says whether
-    the Flow can write to the collection.
+    the Flow can write to the collection. `part` is the slice of this node, empty if it has all vectors.
     """
 
     collection: str = ""
@@ -31,6 +31,7 @@ class ServiceConfig:
     allow_url_fetch: bool = False
     engine: str = str(AUTOMATIC)
     max_lag_s: float = 0.0
+    part: str = ""
 
     @classmethod
     def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
@@ -49,6 +50,7 @@ class ServiceConfig:
             allow_url_fetch=settings.allow_url_fetch,
             engine=str(settings.engine),
             max_lag_s=settings.max_lag_s,
+            part=str(settings.part or ""),
         )
 
     @property

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import IndexKindOptions, MaintenanceOptions
+from cli.options import IndexKindOptions, MaintenanceOptions, SliceOptions
 from cli.printing import say_result
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildOptions(MaintenanceOptions, IndexKindOptions):
+class RebuildOptions(MaintenanceOptions, IndexKindOptions, SliceOptions):
     """Options of `rebuild`."""
 
 
@@ -27,5 +27,9 @@ COMMAND = Command(
     RebuildOptions,
     run,
     "Rebuild the indexes of a collection from its store.\n\nNothing is encoded again.",
-    (("", "of the same kind"), ("--index hnsw-fp16", "of another kind, from now on")),
+    (
+        ("", "of the same kind"),
+        ("--index hnsw-fp16", "of another kind, from now on"),
+        ("--slice 2/4", "of the second of four slices, before `serve --slice 2/4`"),
+    ),
 )

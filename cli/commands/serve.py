@@ -15,6 +15,7 @@ from cli.options import (
     ModelOptions,
     ReplicaOptions,
     ShardOptions,
+    SliceOptions,
     VocabularyOptions,
 )
 from cli.parameters import FILE, OtherServiceType, flag, option
@@ -70,7 +71,7 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ServiceOptions, ShardOptions):
+class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
     """Options of `serve`."""
 
     writable: bool = flag("--writable", help="Also serve /index, /update and /delete.")

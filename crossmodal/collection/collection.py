@@ -15,6 +15,7 @@ from crossmodal.collection.shared_state import CALIBRATION, MANIFEST, SharedStat
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.os_errors import reason, why_not_writable
+from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.vector_replica import VectorReplica
@@ -170,9 +171,21 @@ class Collection:
         """Opens the store."""
         return self.shared.store(self.folder, writable=writable)
 
-    def index(self, store: Store, modality: Modality, shard: int = 0, n_shards: int = 1) -> VectorReplica:
-        """Opens the index of a modality; `store` must be open."""
-        return VectorReplica(store, modality, self.index_folder, self.model.dim, shard, n_shards, self.index_config)
+    def index(
+        self, store: Store, modality: Modality, shard: int = 0, n_shards: int = 1, part: Slice = WHOLE
+    ) -> VectorReplica:
+        """Opens the index of a modality, or of one shard and slice of it; `store` must be open."""
+        folder, dim = self.index_folder, self.model.dim
+        return VectorReplica(store, modality, folder, dim, shard, n_shards, self.index_config, part)
+
+    def check_slice(self, part: Slice) -> None:
+        """Checks that a node may have only a slice of the vectors.
+
+        Raises:
+            InputError: The collection has words, which can't be divided: their weights depend on all documents.
+        """
+        if self.model.has_lexical and not part.is_whole:
+            raise InputError(f"--slice {part}: {self.root.name} has words, which can't be divided into slices")
 
     # -- generations
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from crossmodal.collection.collection import Collection
+from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.protocol import Store
 
 
-def every_index(collection: Collection, store: Store) -> dict[str, StoreReplica[Any]]:
-    """The indexes by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
+def every_index(collection: Collection, store: Store, part: Slice = WHOLE) -> dict[str, StoreReplica[Any]]:
+    """The indexes, of one slice, by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
     indexes: dict[str, StoreReplica[Any]] = {
-        "image": collection.index(store, "image"),
-        "text": collection.index(store, "text"),
+        "image": collection.index(store, "image", part=part),
+        "text": collection.index(store, "text", part=part),
     }
     if collection.model.has_lexical:
         from crossmodal.lexical.indexes import WordIndexes

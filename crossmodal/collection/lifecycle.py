@@ -12,8 +12,9 @@ from typing import Any
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.indexes import every_index
 from crossmodal.collection.picture_map import PictureMap, make_map, read_map
-from crossmodal.collection.shared_state import MAP
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.collection.shared_state import MAP, linked_url
+from crossmodal.core.errors import InputError, NotWritableError, StateError
+from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.condition import Comparison, Condition, Field, Joined
@@ -113,16 +114,34 @@ def compact(collection: Collection) -> Compaction:
     return Compaction(store_before, store_after, index_before, _index_bytes(collection))
 
 
-def rebuild(collection: Collection, index_config: IndexConfig | None = None) -> dict[str, IndexDescription]:
+def rebuild(
+    collection: Collection, index_config: IndexConfig | None = None, part: Slice = WHOLE
+) -> dict[str, IndexDescription]:
     """Builds all indexes again from the store, without encoding; returns them by name.
 
     Args:
         collection: The collection.
         index_config: A new index configuration; None for the one in the manifest.
+        part: The slice to build the indexes of.
+
+    Raises:
+        InputError: The collection can't be divided into slices.
+        StateError: Another process writes to the collection, or the folder can't be written to.
     """
+    collection.check_slice(part)
     collection = collection.with_index_config(index_config or collection.index_config)
-    with collection.store(writable=True) as store:
-        return _for_each_index(collection, store, lambda index: index.rebuild())
+    with _store_for_indexes(collection) as store:
+        return _for_each_index(collection, store, lambda index: index.rebuild(), part)
+
+
+def _store_for_indexes(collection: Collection) -> Store:
+    """The store, of which no other process of this machine writes indexes; a standby is only read."""
+    try:
+        return collection.store(writable=True)
+    except NotWritableError:
+        if linked_url(collection.root.parent) is None:
+            raise
+        return collection.store()
 
 
 def describe_indexes(collection: Collection) -> dict[str, IndexDescription]:
@@ -132,10 +151,10 @@ def describe_indexes(collection: Collection) -> dict[str, IndexDescription]:
 
 
 def _for_each_index(
-    collection: Collection, store: Store, action: Callable[[StoreReplica[Any]], None]
+    collection: Collection, store: Store, action: Callable[[StoreReplica[Any]], None], part: Slice = WHOLE
 ) -> dict[str, IndexDescription]:
     descriptions = {}
-    for name, index in every_index(collection, store).items():
+    for name, index in every_index(collection, store, part).items():
         action(index)
         descriptions[name] = IndexDescription(len(index), *index.description())
     return descriptions

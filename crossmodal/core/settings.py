@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
+
+if TYPE_CHECKING:
+    from crossmodal.core.slices import Slice  # which imports numpy
 
 MAX_TOP_K = 1_000
 MAX_OFFSET = 10_000
@@ -62,3 +65,4 @@ class Settings:
     allow_url_fetch: bool = False
     metadata: MetadataChoice = "all"
     max_lag_s: float = 0.0
+    part: Slice | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.core.types import Keys, Modality, Vectors
 from crossmodal.index.choice import KindChoice
 from crossmodal.index.config import IndexConfig
@@ -29,6 +30,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
         shard: int = 0,
         n_shards: int = 1,
         index_config: IndexConfig | None = None,
+        part: Slice = WHOLE,
     ) -> None:
         """Opens the snapshot, if there is a valid one, and replays later commits.
 
@@ -37,13 +39,15 @@ class VectorReplica(StoreReplica[DenseIndex]):
             modality: The modality of the vectors.
             folder: The folder of the snapshots.
             dim: Dimension of the vectors.
-            shard: The index has the keys with `key % n_shards == shard`.
+            shard: The index has the keys of its slice with `key % n_shards == shard`.
             n_shards: Number of indexes that share the vectors.
             index_config: The kind of the next snapshot; None for `auto`.
+            part: The slice of this node.
         """
-        self.dim, self.shard, self.n_shards = dim, shard, n_shards
+        self.dim, self.shard, self.n_shards, self.part = dim, shard, n_shards, part
         self.index_config = index_config or IndexConfig()
-        super().__init__(store, modality, folder, f"{modality}-{shard}-of-{n_shards}")
+        name = modality if part.is_whole else f"{modality}.{part.part}of{part.of}"
+        super().__init__(store, modality, folder, f"{name}-{shard}-of-{n_shards}")
 
     def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
         """As `DenseIndex.search`, including the latest commits."""
@@ -66,7 +70,7 @@ class VectorReplica(StoreReplica[DenseIndex]):
         return DenseIndex(self.dim)
 
     def _add(self, changes: StoreChanges) -> int:
-        in_shard = changes.added % self.n_shards == self.shard
+        in_shard = (changes.added % self.n_shards == self.shard) & self.part.has(changes.added)
         if in_shard.any():
             self.index.add(changes.added[in_shard], changes.vectors[in_shard])
         return int(in_shard.sum())

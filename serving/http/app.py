@@ -61,7 +61,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     urls = UrlPictures(rules, lambda request: own_pictures(request, opened.current()[1].store))
     app.state.freshness = freshness = Freshness(flow, opened, config.max_lag_s)
     legacy = LegacyRoutes(flow, urls, freshness.last_seq)
-    searcher = Searcher(flow, opened)
+    searcher = Searcher(flow, opened, config.part)
     if config.writable:
         legacy.add_index(app)
     if config.endpoint != "/search":
@@ -73,7 +73,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_timeline(router, opened)
     if config.endpoint == "/search":
         add_search(router, searcher, opened, urls, legacy.search, freshness)
-        add_readiness(router, flow, searcher, opened, freshness)
+        add_readiness(router, flow, searcher, opened, freshness, has_slice=bool(config.part))
         metrics.watch("lag_seconds", "Age of the oldest commit that the indexes may lack, at most", freshness.bound_s)
     add_metrics(router, opened, metrics)
     app.include_router(router)

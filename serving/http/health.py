@@ -75,6 +75,7 @@ def add_health(
             "images": counts["image"],
             "captions": counts["text"],
             "store": now.store.store_id(),
+            "slice": config.part or None,
             "seq": now.store.last_seq(),
             "lag_s": freshness.lag_s(),
             "max_lag_s": config.max_lag_s or None,
@@ -90,9 +91,15 @@ def _reason(error: Exception) -> str:
 
 
 def add_readiness(
-    router: APIRouter, flow: FlowCalls, searcher: Searcher, opened: GenerationCache[Any], freshness: Freshness
+    router: APIRouter,
+    flow: FlowCalls,
+    searcher: Searcher,
+    opened: GenerationCache[Any],
+    freshness: Freshness,
+    *,
+    has_slice: bool,
 ) -> None:
-    """Adds GET /readyz."""
+    """Adds GET /readyz; the slice of a small collection may be empty."""
 
     async def probe() -> ReadyAnswer:
         freshness.check()
@@ -107,7 +114,7 @@ def add_readiness(
             raise StateError(f"no answer within {READY_TIMEOUT_S:.0f} s") from error
         except (InputError, RuntimeError) as error:
             raise StateError(f"the probe failed: {error}") from error
-        if answer.error or (not answer.matches and now.store.counts()["image"]):
+        if answer.error or (not answer.matches and not has_slice and now.store.counts()["image"]):
             raise StateError(f"the probe returned no results: {answer.error or 'no matches'}")
         return ReadyAnswer(status="ready", took_ms=round((time.perf_counter() - start) * 1e3, 3))
 

@@ -166,6 +166,10 @@ class SearchAnswer(BaseModel):
     note: str | None = Field(
         None, description="parts of the query that were not used: unknown words, or text beyond the model's limit"
     )
+    slice: str | None = Field(None, description="the slice that was searched, as in `2/4`; absent for all documents")
+    missing: list[str] | None = Field(
+        default=None, description="of a front node: the slices that did not answer, whose documents are missing"
+    )
 
 
 class EncodeRequest(_StrictRequest):

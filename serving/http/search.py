@@ -109,9 +109,11 @@ def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
 class Searcher:
     """Answers queries through a Flow."""
 
-    def __init__(self, flow: FlowCalls, opened: GenerationCache[Any]) -> None:
+    def __init__(self, flow: FlowCalls, opened: GenerationCache[Any], part: str = "") -> None:
+        """Takes what calls the Flow, the open collection, and the slice that is searched, empty for all."""
         self._flow = flow
         self._opened = opened
+        self._part = part
 
     async def answer(self, request: SearchRequest, query: Query) -> SearchAnswer:
         """The answer to a request and its query.
@@ -147,6 +149,7 @@ class Searcher:
             results=results,
             query=_echo(request, query, doc.fusion),
             note=doc.note or None,
+            slice=self._part or None,
         )
 
     async def encoded(self, docs: list[MediaDoc]) -> list[MediaDoc]:

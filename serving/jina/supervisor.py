@@ -23,6 +23,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.core.resources import resource_folder
 from crossmodal.core.settings import Settings
+from crossmodal.core.slices import WHOLE
 from executors.context import escaped
 from serving.config import ServiceConfig
 from serving.jina.folders import temporary_folder, temporary_home
@@ -122,6 +123,7 @@ def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read
         "grpc_port": settings.port + 1,
         "parallel": settings.parallel,
         "shards": settings.shards,
+        "part": str(settings.part or WHOLE),
         "threads": settings.threads,
         "engine": str(settings.engine),
         "read_paths": read_paths,

@@ -59,7 +59,7 @@ def test_what_one_node_writes_the_other_finds(run_app: RunApp, postgresql: Postg
     assert done.stdout.startswith("3 images, "), done.stdout
 
 
-def test_a_query_node_of_a_standby(postgresql: PostgresqlServer, tmp_path: Path) -> None:
+def test_a_query_node_of_a_standby(run_app: RunApp, postgresql: PostgresqlServer, tmp_path: Path) -> None:
     found_binaries = binaries()
     assert found_binaries is not None
     name = ("--collection", "behind")
@@ -69,6 +69,8 @@ def test_a_query_node_of_a_standby(postgresql: PostgresqlServer, tmp_path: Path)
         seq = post(writer, "/index", {"data": [picture(1)]}).json()["seq"]
         standby = PostgresqlServer(found_binaries, primary=postgresql)
         try:
+            done = run_app("-t", "rebuild", "-w", tmp_path / "b", "--store", standby.url, *name)
+            assert done.returncode == 0, done.stderr
             lag = ("--max_lag_s", "2")
             with started("query_restful", tmp_path / "b", "--store", standby.url, *name, *lag) as node:
                 until(node, 200)
