@@ -171,6 +171,24 @@ class SliceType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class UrlsType(click.ParamType[tuple[str, ...]]):
+    """URL,URL,..."""
+
+    name = "urls"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The URLs, each of which is http or https and given once."""
+        if isinstance(value, tuple):
+            return value
+        urls = tuple(url.strip().rstrip("/") for url in str(value).split(","))
+        wrong = [url for url in urls if not url.startswith(("http://", "https://")) or urls.count(url) > 1]
+        if wrong:
+            self.fail(
+                f"{wrong[0]!r}: give different URLs with commas between them, as in http://a:45678,http://b:45678"
+            )
+        return urls
+
+
 class ColumnNames(click.ParamType[tuple[tuple[str, str], ...]]):
     """image=NAME,caption=NAME."""
 

@@ -18,7 +18,7 @@ from cli.options import (
     SliceOptions,
     VocabularyOptions,
 )
-from cli.parameters import FILE, OtherServiceType, flag, option
+from cli.parameters import FILE, Options, OtherServiceType, UrlsType, flag, option
 from cli.printing import say
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import DEFAULT_PORT, OtherService
@@ -81,6 +81,12 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
         metavar="SECONDS",
         help="Refuse searches while a commit that is older may be missing.  [default: no limit]",
     )
+    slices: tuple[str, ...] | None = option(
+        "--slices",
+        type=UrlsType(),
+        metavar="URL,URL,...",
+        help="Be a front node without a collection: search the services at these URLs, each with --slice, as one.",
+    )
     also: tuple[OtherService, ...] = option(
         "--also",
         multiple=True,
@@ -92,6 +98,14 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
 
 def run(options: ServeOptions) -> int:
     """Serves until it is stopped."""
+    if options.slices:
+        from cli.front import serve_front
+
+        if options.writable or options.part or options.max_lag_s or options.also:
+            raise InputError("--slices: a front node has no documents; give --writable and the like to the other nodes")
+        settings = Options.settings(options)  # which needs no workspace
+        serve_front(settings, options.slices, say)
+        return 0
     from cli.serve import serve_queries
 
     if options.no_gps and not options.writable:
@@ -132,6 +146,8 @@ COMMAND = Command(
     (
         ("", "on http://localhost:45678"),
         ("--writable", "also indexes, changes and removes documents"),
+        ("--slice 2/4", "with the second of four slices of the vectors"),
+        ("--slices http://a:45678,http://b:45678", "searches two slices as one"),
         ("--host 0.0.0.0 --keys keys.json --rate 5", "to other machines, with keys and a rate limit"),
     ),
 )

@@ -44,7 +44,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """The response to a search: pictures, then captions, each by descending score."""
+    """The response to a search: pictures, then captions, each by descending score.
+
+    `missing` has the slices whose documents are missing because their nodes do not answer.
+    """
 
     model: str
     collection: str
@@ -55,6 +58,7 @@ class Found:
     query: dict[str, Any]
     note: str = ""
     fits: bool | None = None
+    missing: list[str] = field(default_factory=list)
 
     @property
     def images(self) -> list[Hit]:

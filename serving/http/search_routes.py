@@ -61,21 +61,30 @@ def add_search(
     )
     async def search(request: Request) -> Any:
         """Search by words, a picture, or both. A body with `data` is a legacy request, and gets a legacy answer."""
-        if request.headers.get("content-type", "").lower().startswith(_FORM):
-            typed, picture = await _from_form(request)
-        else:
-            body = await _json_of(request)
-            if not _is_typed(body):
-                leave_to_legacy(request)
-                older = _validated(legacy.Request, body)
-                await freshness.admit(older.parameters.after_seq if older.parameters else None)
-                return await legacy_search(older, request)
-            typed, picture = _validated(SearchRequest, body), None
+        typed, picture = await read_search(request)
+        if isinstance(typed, legacy.Request):
+            await freshness.admit(typed.parameters.after_seq if typed.parameters else None)
+            return await legacy_search(typed, request)
         await freshness.admit(typed.after_seq)
         collection = opened.current()[1].collection
         async with urls.fetched(request, [typed.image]) as fetched:
             query = await run_in_threadpool(query_of, typed, picture, fetched, collection)
             return await searcher.answer(typed, query)
+
+
+async def read_search(request: Request) -> tuple[SearchRequest | legacy.Request, bytes | None]:
+    """The search in the body of a request, in the typed or the legacy shape, and the picture that a form has as a file.
+
+    Raises:
+        InputError, RequestValidationError: It has neither shape.
+    """
+    if request.headers.get("content-type", "").lower().startswith(_FORM):
+        return await _from_form(request)
+    body = await _json_of(request)
+    if _is_typed(body):
+        return _validated(SearchRequest, body), None
+    leave_to_legacy(request)
+    return _validated(legacy.Request, body), None
 
 
 def _is_typed(body: Any) -> bool:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 from jina import Gateway
 
 from crossmodal.collection.collection import Collection
 from executors.context import unescaped
 from serving.config import ServiceConfig
 from serving.http.app import make_app
+from serving.http.listening import uvicorn_config
 from serving.http.metrics import Metrics
 from serving.jina.batching import BatchedCalls
 from serving.jina.client_requests import ClientRequests
@@ -61,7 +61,7 @@ class CrossModalGateway(Gateway):
         http_port, grpc_port = self.ports
         self._grpc = GrpcEndpoint(requests, f"{in_url(host)}:{grpc_port}")
         await self._grpc.start()
-        self._http = HttpServer(_uvicorn_config(app, self._config, http_port))
+        self._http = HttpServer(uvicorn_config(app, self._config, http_port))
         await self._http.start()
 
     async def run_server(self) -> None:
@@ -87,16 +87,3 @@ class HttpServer(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup()
-
-
-def _uvicorn_config(app: FastAPI, config: ServiceConfig, port: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        # "::" means all addresses of both families, for which asyncio expects None.
-        host=None if config.host == "::" else config.host,  # type: ignore[arg-type]
-        port=port,
-        log_level="error",
-        proxy_headers=bool(config.trust_proxy),
-        forwarded_allow_ips=",".join(config.trust_proxy),
-        server_header=False,
-    )

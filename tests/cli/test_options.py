@@ -22,6 +22,7 @@ VALUES = {
     "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
     "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
     "order": "newest",
+    "part": "2/4", "slices": "http://a,http://b",
 }  # fmt: skip
 """A valid value of each option that does not take 3."""
 ENVIRONMENT = {
@@ -75,6 +76,22 @@ def test_each_option_is_used_by_its_task_or_refused(task: str, flag: str, starte
         assert done.exit_code == 2
         assert f"{flag} is not an option of -t {task}; it belongs to -t " in done.output
         assert started == {}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--slice", "5/4", "slice '5/4': expected I/N, as in 2/4"),
+        ("--slices", "http://a,b", "'b': give different URLs"),
+        ("--slices", "http://a,http://a/", "'http://a': give different URLs"),
+        ("--max_lag_s", "0.5", "0.5 is not in the range x>=1"),
+    ],
+)
+def test_options_of_query_nodes(flag: str, value: str, told: str, started: dict[str, Any]) -> None:
+    done = run(app, "-t", "query_restful", flag, value)
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
+    assert started == {}
 
 
 @pytest.mark.parametrize("name", NAMES)

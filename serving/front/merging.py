@@ -1,0 +1,74 @@
+"""Merges the answers of slices to one search into the answer that one index would give."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from crossmodal.core.settings import MAX_TOP_K
+from crossmodal.core.types import MODALITIES
+from crossmodal.search.encoding import joined_notes
+
+Answer = Mapping[str, Any]
+"""A `serving.http.schemas.SearchAnswer` as JSON."""
+
+
+def pages_for(offset: int, top_k: int) -> list[tuple[int, int]]:
+    """The pages (offset, top_k) of each slice that together have its best `offset + top_k` results.
+
+    >>> pages_for(10, 5), pages_for(1500, 20)
+    ([(0, 15)], [(0, 1000), (1000, 520)])
+    """
+    return [(start, min(MAX_TOP_K, offset + top_k - start)) for start in range(0, offset + top_k, MAX_TOP_K)]
+
+
+def in_one(pages: Sequence[Answer]) -> Answer:
+    """The consecutive pages of one slice as one page."""
+    return {**pages[0], "results": [result for page in pages for result in page["results"]], "more": pages[-1]["more"]}
+
+
+def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collection[str]) -> dict[str, Any]:
+    """The answer of all slices.
+
+    Args:
+        answers: Of the slices, at least one, each with its best `offset + top_k` results of each modality.
+        offset: Number of better results of each modality to skip.
+        top_k: Maximum number of results of each modality.
+        missing: The slices without an answer.
+
+    Returns:
+        As one index would answer, except that equal scores may be in another order, and with the fields `missing` and
+        `note` if slices are missing.
+    """
+    results: list[Any] = []
+    more = any(answer["more"] for answer in answers)
+    for modality in MODALITIES:
+        of_slices = ([one for one in answer["results"] if one["modality"] == modality] for answer in answers)
+        ranked = list(heapq.merge(*of_slices, key=lambda result: -float(result["score"])))
+        results += ranked[offset : offset + top_k]
+        more = more or len(ranked) > offset + top_k
+    whole = {name: value for name, value in answers[0].items() if name not in ("slice", "fits", "note")}
+    whole |= {"n": len(results), "more": more, "results": results, "took_ms": _took(answers)}
+    whole["query"] = {**whole["query"], "offset": offset, "top_k": top_k}
+    if (fits := _fits([answer.get("fits") for answer in answers])) is not None:
+        whole["fits"] = fits
+    notes = [answer.get("note") or "" for answer in answers]
+    if missing:
+        whole["missing"] = list(missing)
+        notes.append(f"slice {', '.join(missing)} does not answer: its documents are missing")
+    if note := joined_notes(list(dict.fromkeys(notes))):
+        whole["note"] = note
+    return whole
+
+
+def _fits(of_slices: Sequence[bool | None]) -> bool | None:
+    """As `relevance.rules.fits` of all results: a slice without results has False, one without relevances None."""
+    if True in of_slices:
+        return True
+    return None if None in of_slices else False
+
+
+def _took(answers: Sequence[Answer]) -> dict[str, float]:
+    """The longest time of each step, since slices work at the same time."""
+    return {step: max(answer["took_ms"][step] for answer in answers) for step in answers[0]["took_ms"]}
