@@ -6,25 +6,21 @@ The file is longer than 300 lines because each method is one query over the same
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from psycopg.types.json import Jsonb
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.postgresql_files import PostgresqlFiles
-from crossmodal.store.postgresql_server import Connection, Server
+from crossmodal.store.postgresql_rows import COLUMNS, checked_tags_json, describe, insert
+from crossmodal.store.postgresql_server import Server
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
+from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors
 from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
-_COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
-_TYPES = ["int8", "int8", "text", "text", "text", "text", "text", "int8", "int8", "text", "jsonb"]
 _TABLES = "documents, vectors, thumbnails, pictures, removals, files, sequence"
 _BEHIND = """
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
@@ -34,7 +30,6 @@ _BEHIND = """
 """
 """`latest_end_lsn`, the end of the sender's log, is NULL without the rights of pg_read_all_stats."""
 _TRIES = 8
-_NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class PostgresqlStore:
@@ -93,14 +88,14 @@ class PostgresqlStore:
                 transaction.seq += 1
                 transaction.key += 1
                 new.append((transaction.key, transaction.seq, item))
-            _insert(connection, new)
-            _describe(connection, changed)
+            insert(connection, new)
+            describe(connection, changed)
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
         """As `Store.describe`."""
         with self._server.writing() as transaction:
-            _describe(transaction.connection, documents)
+            describe(transaction.connection, documents)
 
     def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
         """As `Store.update`."""
@@ -116,7 +111,7 @@ class PostgresqlStore:
             transaction.connection.execute(
                 "UPDATE documents SET tags = new.tags::jsonb FROM unnest(%s::text[], %s::text[]) AS new (id, tags) "
                 "WHERE documents.id = new.id",
-                [list(tags), [_tags_json(document_id, value) for document_id, value in tags.items()]],
+                [list(tags), [checked_tags_json(document_id, value) for document_id, value in tags.items()]],
             )
         return [document_id in tags for document_id, _ in patches]
 
@@ -132,7 +127,7 @@ class PostgresqlStore:
         with self._server.writing() as transaction:
             given = list(ids)
             rows = transaction.connection.execute(
-                f"SELECT key, {_COLUMNS} FROM documents WHERE id = ANY(%s) UNION ALL SELECT key, {_COLUMNS} "
+                f"SELECT key, {COLUMNS} FROM documents WHERE id = ANY(%s) UNION ALL SELECT key, {COLUMNS} "
                 "FROM documents WHERE image_id = ANY(%s) AND image_id <> '' AND id <> ALL(%s) ORDER BY key",
                 [given, given, given],
             ).fetchall()
@@ -197,7 +192,7 @@ class PostgresqlStore:
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
         """As `Store.known`."""
-        rows = self._server.rows(f"SELECT {_COLUMNS} FROM documents WHERE id = ANY(%s)", [list(ids)])
+        rows = self._server.rows(f"SELECT {COLUMNS} FROM documents WHERE id = ANY(%s)", [list(ids)])
         return {row[0]: Document(*row) for row in rows}
 
     def without_content(self, ids: Iterable[str]) -> list[str]:
@@ -214,13 +209,13 @@ class PostgresqlStore:
 
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
         """As `Store.by_keys`."""
-        rows = self._server.rows(f"SELECT key, {_COLUMNS} FROM documents WHERE key = ANY(%s::bigint[])", [list(keys)])
+        rows = self._server.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key = ANY(%s::bigint[])", [list(keys)])
         return {row[0]: Document(*row[1:]) for row in rows}
 
     def captions_of(self, image_id: str) -> list[Document]:
         """As `Store.captions_of`."""
         rows = self._server.rows(
-            f"SELECT {_COLUMNS} FROM documents WHERE image_id = %s AND image_id <> '' ORDER BY key", [image_id]
+            f"SELECT {COLUMNS} FROM documents WHERE image_id = %s AND image_id <> '' ORDER BY key", [image_id]
         )
         return [Document(*row) for row in rows]
 
@@ -248,7 +243,7 @@ class PostgresqlStore:
             return []
         drawn = [random.randint(first, last) for _ in range(_TRIES * n)]
         rows = self._server.rows(
-            f"SELECT caption.* FROM unnest(%s::bigint[]) AS drawn (seq) CROSS JOIN LATERAL (SELECT {_COLUMNS} "
+            f"SELECT caption.* FROM unnest(%s::bigint[]) AS drawn (seq) CROSS JOIN LATERAL (SELECT {COLUMNS} "
             "FROM documents WHERE modality = 'text' AND seq >= drawn.seq ORDER BY seq LIMIT 1) AS caption",
             [drawn],
         )
@@ -324,7 +319,7 @@ class PostgresqlStore:
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""
         rows = self._server.rows(
-            f"SELECT key, vector, jpeg, content, {_COLUMNS} FROM documents JOIN vectors USING (key) "
+            f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
             "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > %s ORDER BY key LIMIT %s",
             [after_key, limit],
             binary=True,
@@ -345,55 +340,3 @@ class PostgresqlStore:
     def _blob(self, query: str, image_id: str) -> bytes | None:
         rows = self._server.rows(query, [image_id], binary=True)
         return bytes(rows[0][0]) if rows else None
-
-
-def _insert(connection: Connection, new: Sequence[tuple[int, int, NewDocument]]) -> None:
-    """Inserts documents with their keys, sequence numbers, vectors, thumbnails and encoded pictures."""
-    rows = ((key, seq, *_row(item.document)) for key, seq, item in new)
-    is_json = ((*columns, Jsonb(tags, dumps=str)) for *columns, tags in rows)
-    _copy(connection, f"documents (key, seq, {_COLUMNS})", _TYPES, is_json)
-    blobs = {
-        "vectors": ((key, np.ascontiguousarray(item.vector, dtype="<f4").tobytes()) for key, _, item in new),
-        "thumbnails": ((key, item.thumbnail) for key, _, item in new if item.thumbnail is not None),
-        "pictures": ((key, item.content) for key, _, item in new if item.content is not None),
-    }
-    for table, rows in blobs.items():
-        _copy(connection, table, ["int8", "bytea"], rows)
-
-
-def _copy(connection: Connection, table: str, types: list[str], rows: Iterable[tuple[object, ...]]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
-
-
-def _describe(connection: Connection, documents: Iterable[Document]) -> None:
-    """Updates `uri` and `tags` of existing documents; of several with one id, the last counts."""
-    by_id = {document.id: document for document in documents}
-    rows = [_row(document) for document in by_id.values()]
-    connection.execute(
-        "UPDATE documents SET uri = new.uri, tags = new.tags::jsonb "
-        "FROM unnest(%s::text[], %s::text[], %s::text[]) AS new (id, uri, tags) "
-        "WHERE documents.id = new.id AND (documents.uri <> new.uri OR documents.tags <> new.tags::jsonb)",
-        [[row[0] for row in rows], [row[2] for row in rows], [row[-1] for row in rows]],
-    )
-
-
-def _row(d: Document) -> tuple[object, ...]:
-    """The columns of a document.
-
-    Raises:
-        InputError: Tags contain NaN or Infinity; a text contains U+0000.
-    """
-    texts = (d.id, d.modality, d.uri, d.mime_type, d.text)
-    if any("\0" in text for text in (*texts, d.image_id)):
-        raise InputError(f"{d.id}: PostgreSQL can't store the character U+0000: remove it")
-    return (*texts, d.width, d.height, d.image_id, _tags_json(d.id, d.tags))
-
-
-def _tags_json(document_id: str, tags: dict[str, Any]) -> str:
-    json = tags_json(tags)
-    if _NUL_IN_JSON.search(json):
-        raise InputError(f"{document_id}: PostgreSQL can't store the character U+0000: remove it from the tags")
-    return json
