@@ -1,11 +1,14 @@
-"""export, import: a collection as one Parquet file; results are JSON values."""
+"""export, import, migrate, verify --against: a collection in two places; results are JSON values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cli.index import folder_of
+from crossmodal.collection import comparison, migration
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.core.settings import Settings
@@ -25,3 +28,14 @@ def import_(settings: Settings, path: Path) -> dict[str, Any]:
         "model": str(result.collection.model),
         "collection": str(result.collection.root),
     }
+
+
+def migrate(settings: Settings, place: str, progress: Callable[[int], None]) -> dict[str, Any]:
+    """As `migration.migrate`: the number of `documents`, and how many were `copied` by this run."""
+    return asdict(migration.migrate(Collection.open(folder_of(settings)), place, progress))
+
+
+def compare(settings: Settings, place: str, progress: Callable[[int], None]) -> dict[str, Any]:
+    """As `comparison.compare`: the `problems`, each with its `item` and `reason`."""
+    problems = comparison.compare(Collection.open(folder_of(settings)), place, progress)
+    return {"problems": [asdict(problem) for problem in problems]}

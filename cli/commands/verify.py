@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cli.commands import Command
 from cli.options import MaintenanceOptions
+from cli.parameters import option
 from cli.printing import say_result
 
 
-def run(options: MaintenanceOptions) -> int:
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(MaintenanceOptions):
+    """Options of `verify`."""
+
+    against: str | None = option(
+        "--against",
+        metavar="PLACE",
+        help="Compare with the collection of this name in postgresql://USER@HOST/DATABASE or a workspace instead.",
+    )
+
+
+def run(options: VerifyOptions) -> int:
     """Prints the problems of a collection; returns 1 if there are any."""
     from cli.lifecycle import n_documents, verify
+    from cli.moving import compare
     from cli.progress import Meter
 
     settings = options.settings()
-    with Meter("documents", n_documents(settings)) as meter:
-        result = verify(settings, meter.advance)
+    total = n_documents(settings)
+    with Meter("documents", total) as meter:
+        if options.against:
+            result = compare(settings, options.against, meter.advance)
+            head, noun = f"{total} documents, compared with {options.against}", "differences"
+        else:
+            result = verify(settings, meter.advance)
+            head, noun = f"{result['images']} images, {result['captions']} captions", "problems"
     problems = result["problems"]
-    outcome = f"{len(problems)} problems" if problems else "no problems"
-    lines = [f"{result['images']} images, {result['captions']} captions: {outcome}"]
+    lines = [f"{head}: {len(problems) or 'no'} {noun}"]
     lines += [f"  {problem['item']}: {problem['reason']}" for problem in problems]
     say_result(result, lines, as_json=options.as_json)
     return 1 if problems else 0
 
 
 COMMAND = Command(
-    MaintenanceOptions,
+    VerifyOptions,
     run,
-    "Compare the store of a collection with its indexes and pictures.",
-    (("", "the only collection"), ("--collection pets --json", "for scripts; exits with 1 if there are problems")),
+    "Compare the store of a collection with its indexes and pictures, or with a copy of it.",
+    (
+        ("", "the only collection"),
+        ("--collection pets --json", "for scripts; exits with 1 if there are problems"),
+        ("--against postgresql://ann@db.example/pictures", "name all documents that differ from those of a copy"),
+    ),
 )

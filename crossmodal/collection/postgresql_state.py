@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,15 +52,13 @@ class PostgresqlState:
     A later generation N has the schema `crossmodal_NAME/N`. Each has the files `SHARED` of its generation as rows.
     """
 
-    def __init__(self, root: Path, url: str) -> None:
+    def __init__(self, root: Path, url: str, prefix: str = PREFIX) -> None:
         """Takes the collection's folder, whose name is the collection's, and the database's URL.
 
         Raises:
             InputError: The collection's name is too long.
         """
-        if len(root.name) > MAX_NAME:
-            raise InputError(f"collection {root.name}: a name has at most {MAX_NAME} characters in PostgreSQL")
-        self._root, self._url, self._schema = root, url, PREFIX + root.name
+        self._root, self._url, self._schema = root, url, prefix + checked_name(root.name)
         self._seen: dict[Path, int] = {}
         self._next_s = 0.0
         self._thread: threading.Thread | None = None
@@ -143,12 +141,17 @@ class PostgresqlState:
                 }
                 self._use_schema_of(connection, self._root)
                 connection.execute(_PUT, [CURRENT, json.dumps(names, indent=1).encode()])
-                if self._root not in (current, previous):
-                    connection.execute("TRUNCATE documents, removals CASCADE")
-                    connection.execute("DELETE FROM shared_files WHERE name <> %s", [CURRENT])
-                self._drop(connection, {current.name, previous.name})
+                self.keep_only(connection, names.values())
             self._pull(connection)
         remove_generations(self._root, {current.name, previous.name})
+
+    def keep_only(self, connection: Connection, names: Collection[str]) -> None:
+        """Removes all generations but those with these names, in the transaction of a connection."""
+        if "" not in names:
+            self._use_schema_of(connection, self._root)
+            connection.execute("TRUNCATE documents, removals CASCADE")
+            connection.execute("DELETE FROM shared_files WHERE name <> %s", [CURRENT])
+        self._drop(connection, set(names))
 
     def _is_overtaken(self) -> StateError:
         return StateError(f"another node has made another state of {self._root.name} the current one: start again")
@@ -233,6 +236,17 @@ class PostgresqlState:
 
 def _number(name: str) -> int:
     return int(name.removeprefix("generation-"))
+
+
+def checked_name(name: str) -> str:
+    """The name of a collection, if its schemas can have it.
+
+    Raises:
+        InputError: It is too long.
+    """
+    if len(name) > MAX_NAME:
+        raise InputError(f"collection {name}: a name has at most {MAX_NAME} characters in PostgreSQL")
+    return name
 
 
 def checked_url(url: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, Self
 
 from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
+from crossmodal.store.copying import Copying
 from crossmodal.store.records import NewDocument, StoreChanges
 from crossmodal.store.source_files import SourceFile
 
@@ -56,6 +57,11 @@ class Store(Protocol):
     @property
     def files(self) -> SourceFiles:
         """The files that the pictures were read from."""
+        ...
+
+    @property
+    def copying(self) -> Copying:
+        """Reads and writes rows with their numbers, for exact copies."""
         ...
 
     def close(self) -> None:

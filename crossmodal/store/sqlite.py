@@ -19,6 +19,7 @@ from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
 from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
+from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import sqlite_sql, text_of_tag
@@ -44,6 +45,7 @@ class DocumentStore:
         self.database = Database(folder, writable=writable)
         self.path = self.database.path
         self.files = SqliteFiles(self.database)
+        self.copying = SqliteCopying(self.database)
 
     @property
     def name(self) -> str:
