@@ -1,4 +1,7 @@
-"""Groups of options that several commands share."""
+"""Groups of options that several commands share.
+
+The file is longer than 300 lines because it is a list: one small class for each group.
+"""
 
 from __future__ import annotations
 
