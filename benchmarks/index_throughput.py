@@ -136,7 +136,8 @@ def plain_pipeline(files: list[Path], weights: str, threads: int, precision: Pre
     """Images per second of a loop that reads and decodes pictures in threads and encodes them in batches."""
     import numpy as np
 
-    from crossmodal.core.ahead import CORES, map_ahead
+    from crossmodal.core.ahead import map_ahead
+    from crossmodal.core.machine import CORES
     from crossmodal.images.prepare import prepare
 
     encoder = encoder_in(precision, weights, threads)

@@ -310,7 +310,7 @@ class IndexKindOptions(Options):
         "--index-memory",
         type=click.IntRange(1),
         metavar="MB",
-        help="Memory that `auto` may use.  [default: a quarter of the machine's]",
+        help="Memory that `auto` may use.  [default: a quarter of the machine's, or the container's]",
     )
 
     def index_config(self) -> IndexConfig | None:

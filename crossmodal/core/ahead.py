@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from crossmodal.core.machine import CORES
+
 T = TypeVar("T")
 R = TypeVar("R")
 
-CORES = len(os.sched_getaffinity(0))
 DECODERS = min(CORES, 8)
 """Threads that decode pictures; one of 12 megapixels takes up to 100 MB while it is decoded."""
 MAX_BYTES = 128 << 20

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.core.ahead import CORES
 from crossmodal.core.engine import Precision
 from crossmodal.core.files import write_atomically
+from crossmodal.core.machine import CORES
 from crossmodal.engines.openvino_offline import openvino
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,10 @@ class CompiledNetwork:
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": min(threads or CORES, STREAMS) if at_most else 1,
+            "INFERENCE_NUM_THREADS": threads or CORES,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = threads
         compiled, self._memory = _from_cache(cache, config)
         if compiled is None:
             compiled = openvino.Core().compile_model(network(), "CPU", config)

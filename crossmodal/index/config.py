@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from crossmodal.core.machine import memory_bytes
 from crossmodal.index.choice import KindChoice, choose
 from crossmodal.index.kinds import REPLACED, IndexKind
 
@@ -37,7 +37,7 @@ class IndexConfig:
             return KindChoice(kind, f"the nearest kind to {self.kind}, which is no longer built")
         if self.kind != AUTO:
             return KindChoice(IndexKind.parse(self.kind), "requested by name")
-        memory = self.memory_mb * 2**20 or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+        memory = self.memory_mb * 2**20 or memory_bytes() // 4
         return choose(n, dim, memory, self.recall)
 
     def to_dict(self) -> dict[str, Any]:

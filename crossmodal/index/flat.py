@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.machine import CORES
 from crossmodal.core.types import Vectors
 
 FEW_QUERIES = 20
 """Number of queries from which a search uses FAISS's matrix product on several threads."""
-CORES = len(os.sched_getaffinity(0))
 Rows = NDArray[np.int64]
 
 

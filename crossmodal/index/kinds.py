@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.machine import CORES
 from crossmodal.core.types import Vectors
-from crossmodal.index.flat import CORES, FlatIndex, Rows, faiss_library, set_threads
+from crossmodal.index.flat import FlatIndex, Rows, faiss_library, set_threads
 
 KindName = Literal["flat", "hnsw-fp16", "ivf-pq"]
 REPLACED: dict[str, KindName] = {
