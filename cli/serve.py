@@ -10,6 +10,7 @@ from collections.abc import Callable
 from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import folder_of, open_collection
 from cli.query import check_model
+from cli.watch_process import watched_beside
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
@@ -24,18 +25,20 @@ _RESTARTS = "CROSSMODAL_STARTED_AGAIN"
 def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> None:
     """Serves the query Flow over HTTP and gRPC; `ready` is called once it answers.
 
-    A writable service creates the collection if it does not exist.
+    A service that is writable or watches a folder creates the collection if it does not exist.
 
     Raises:
         StateError: There is no index, it has another model or writer, a port is in use, or the Flow does not start.
     """
     folder = folder_of(settings)
-    is_new = settings.writable and folder.name not in collections(folder.parent)
+    is_new = (settings.writable or settings.watch) and folder.name not in collections(folder.parent)
     collection = open_collection(settings, resolve, precision_of_new) if is_new else Collection.open(folder)
+    if is_new:
+        collection.store(writable=True).close()  # the Flow or the process that watches fills it
     check_model(collection, settings, resolve)
     collection.check_slice(settings.part or WHOLE)
     prepare_engine(collection, settings)
-    with running_flow("query", collection, settings) as flow:
+    with running_flow("query", collection, settings) as flow, watched_beside(collection, settings):
         ready(collection)
         ended = serve_until_stopped(flow)
     _restart_after(ended)

@@ -15,7 +15,8 @@ class ServiceConfig:
     `engine` is the text of an `EngineRequest`.
 
     `collection` is the folder that is served, `endpoint` is the main endpoint of the Flow, and `writable` says whether
-    the Flow can write to the collection. `part` is the slice of this node, empty if it has all vectors.
+    the Flow can write to the collection. `part` is the slice of this node, empty if it has all vectors. `watch` is the
+    folder with which a process beside the Flow keeps the collection in step, empty if there is none.
     """
 
     collection: str = ""
@@ -32,6 +33,7 @@ class ServiceConfig:
     engine: str = str(AUTOMATIC)
     max_lag_s: float = 0.0
     part: str = ""
+    watch: str = ""
 
     @classmethod
     def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
@@ -51,6 +53,7 @@ class ServiceConfig:
             engine=str(settings.engine),
             max_lag_s=settings.max_lag_s,
             part=str(settings.part or ""),
+            watch=str(settings.watch or ""),
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from ingest_world import MODEL
+from ingest_world import FAST_DISK, MODEL
 from PIL import Image
 
 from cli.watch import Watcher
@@ -48,6 +49,9 @@ class CheapEncoder:
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         return self._drawn(len(texts))
 
+    def unread(self, text: str) -> str:
+        return ""
+
     def _drawn(self, n: int) -> Vectors:
         vectors = self._random.normal(size=(n, MODEL.dim)).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -63,6 +67,7 @@ class WatchedFolder:
         self.root, self.base = base / "pictures", base
         self.root.mkdir()
         self.collection = Collection.create(base / "workspace" / "c", MODEL)
+        self.collection.store(writable=True).close()
         self.log: list[str] = []
         self.settings = Settings(data_set=str(self.root), workspace=base / "workspace", collection="c")
 
@@ -114,10 +119,7 @@ class WatchedFolder:
 
     def is_in_step(self) -> bool:
         on_disk = self.on_disk()
-        try:
-            return self.indexed() == on_disk and self.pictures() == set(on_disk.values())
-        except Exception:  # noqa: BLE001 -- there is no store yet
-            return False
+        return self.indexed() == on_disk and self.pictures() == set(on_disk.values())
 
     def wait_until_in_step(self, limit_s: float = 60) -> None:
         wait_until(self.is_in_step, limit_s, lambda: f"{self.difference()}\n" + "\n".join(self.log[-10:]))
@@ -125,6 +127,14 @@ class WatchedFolder:
     def difference(self) -> str:
         indexed, on_disk = self.indexed().items(), self.on_disk().items()
         return f"only indexed: {sorted(indexed - on_disk)}; only on disk: {sorted(on_disk - indexed)}"
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedFolder]:
+    """A watched folder without pictures, on a fast disk, which all users may write to."""
+    with tempfile.TemporaryDirectory(dir=FAST_DISK) as base:
+        Path(base).chmod(0o777)
+        yield WatchedFolder(Path(base), monkeypatch)
 
 
 def wait_until(holds: Callable[[], bool], limit_s: float, explain: Callable[[], str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from cli.options import (
     SliceOptions,
     VocabularyOptions,
 )
-from cli.parameters import FILE, Options, OtherServiceType, UrlsType, flag, option
+from cli.parameters import FILE, FOLDER, Options, OtherServiceType, UrlsType, flag, option
 from cli.printing import say
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import DEFAULT_PORT, OtherService
@@ -87,6 +87,12 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
         metavar="URL,URL,...",
         help="Be a front node without a collection: search the services at these URLs, each with --slice, as one.",
     )
+    watch: Path | None = option(
+        "--watch",
+        type=FOLDER,
+        metavar="FOLDER",
+        help="Also keep the collection in step with a folder, as `watch` does.",
+    )
     also: tuple[OtherService, ...] = option(
         "--also",
         multiple=True,
@@ -95,21 +101,35 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
         help="A service of another collection that the page links to.",
     )
 
+    def settings(self) -> Settings:
+        """The settings; without a name or a data set, the collection is that of the watched folder.
+
+        Raises:
+            InputError: Two parts of the service would write to the collection.
+        """
+        if self.watch is None:
+            return super().settings()
+        if self.writable:
+            raise InputError("--watch and --writable both write to the collection: remove one")
+        if self.collection is None and self.data_set is None:
+            return replace(self, data_set=str(self.watch)).settings()
+        return super().settings()
+
 
 def run(options: ServeOptions) -> int:
     """Serves until it is stopped."""
     if options.slices:
         from cli.front import serve_front
 
-        if options.writable or options.part or options.max_lag_s or options.also:
+        if options.writable or options.part or options.max_lag_s or options.also or options.watch:
             raise InputError("--slices: a front node has no documents; give --writable and the like to the other nodes")
         settings = Options.settings(options)  # which needs no workspace
         serve_front(settings, options.slices, say)
         return 0
     from cli.serve import serve_queries
 
-    if options.no_gps and not options.writable:
-        raise InputError("--no-gps is for pictures that the service indexes: add --writable, or remove it")
+    if options.no_gps and not options.writable and not options.watch:
+        raise InputError("--no-gps is for pictures that the service indexes: add --writable or --watch, or remove it")
     settings = options.settings()
     serve_queries(settings, lambda collection: _say_ready(settings, collection))
     return 0
@@ -148,6 +168,7 @@ COMMAND = Command(
         ("--writable", "also indexes, changes and removes documents"),
         ("--slice 2/4", "with the second of four slices of the vectors"),
         ("--slices http://a:45678,http://b:45678", "searches two slices as one"),
+        ("--watch ~/Pictures", "and indexes what changes in a folder"),
         ("--host 0.0.0.0 --keys keys.json --rate 5", "to other machines, with keys and a rate limit"),
     ),
 )

@@ -10,14 +10,14 @@ from typing import NoReturn
 import click
 
 from cli.commands import Command
-from cli.options import EncoderOptions, ExcludeOptions, ModelOptions, NewCollectionOptions
+from cli.options import EncoderOptions, ExcludeOptions, LocationOptions, ModelOptions, NewCollectionOptions
 from cli.parameters import flag, option
 from cli.printing import say
 from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchOptions(NewCollectionOptions, ExcludeOptions, ModelOptions, EncoderOptions):
+class WatchOptions(NewCollectionOptions, ExcludeOptions, ModelOptions, EncoderOptions, LocationOptions):
     """Options of `watch`."""
 
     data_set: str | None = option(

@@ -62,6 +62,7 @@ class Settings:
     trust_origin: tuple[str, ...] = ()
     also: tuple[OtherService, ...] = ()
     writable: bool = False
+    watch: Path | None = None
     allow_url_fetch: bool = False
     metadata: MetadataChoice = "all"
     max_lag_s: float = 0.0

@@ -93,7 +93,7 @@ class FolderChanges:
                 stop_event=self._stop,
                 rust_timeout=int(CHECK_S * 1000),
                 yield_on_timeout=True,
-                force_polling=self._polling,
+                force_polling=self._polling or None,  # None: as WATCHFILES_FORCE_POLLING says
                 poll_delay_ms=int(POLL_S * 1000),
                 ignore_permission_denied=True,
             ):

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from crossmodal import __version__
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.collection.watch_state import WatchState
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import MODALITIES
 from executors.schema import MediaDoc, to_array
@@ -79,6 +80,7 @@ def add_health(
             "seq": now.store.last_seq(),
             "lag_s": freshness.lag_s(),
             "max_lag_s": config.max_lag_s or None,
+            **({"watch": WatchState.read(now.collection.root, config.watch).to_dict()} if config.watch else {}),
         }
 
 

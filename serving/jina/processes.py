@@ -7,9 +7,10 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
@@ -40,6 +41,12 @@ def _end_with_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_end_with_parent)
+
+
+def ended_with_us(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Starts a program that receives SIGTERM when this process ends, even if it is killed (Linux only)."""
+    with children_end_with_us():
+        return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
 
 
 @contextmanager

@@ -6,24 +6,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from ingest_world import FAST_DISK
-from watch_world import DEBOUNCE_S, RULES, Chance, WatchedFolder, unmounted, wait_until
+from watch_world import DEBOUNCE_S, RULES, Chance, WatchedFolder, unmounted, wait_until, watched
+
+__all__ = ["watched"]
 
 OPERATIONS = int(os.environ.get("WATCH_OPERATIONS", "150"))
 ROUND = 25
 """Operations between two restarts."""
-
-
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedFolder]:
-    with tempfile.TemporaryDirectory(dir=FAST_DISK) as base:
-        yield WatchedFolder(Path(base), monkeypatch)
 
 
 def test_the_index_follows_the_folder_through_restarts(watched: WatchedFolder) -> None:
