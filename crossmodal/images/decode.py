@@ -21,7 +21,9 @@ from crossmodal.images import icc
 from crossmodal.images.colour import to_rgb, to_srgb
 from crossmodal.images.containers import strip_metadata
 from crossmodal.images.encoded import EncodedPicture
+from crossmodal.images.formats import EXTENSIONS, FORMATS, MIME_TYPES
 from crossmodal.images.libtiff import silence_libtiff
+from crossmodal.images.raw import is_raw, open_raw
 from crossmodal.images.reduced import ChooseFactor, Reduced
 
 __all__ = [
@@ -37,26 +39,6 @@ __all__ = [
     "to_rgb",
 ]
 
-FORMATS = {
-    "JPEG": ("image/jpeg", ".jpg .jpeg .jpe .jfif .jif .mpo"),
-    "PNG": ("image/png", ".png .apng"),
-    "WEBP": ("image/webp", ".webp"),
-    "GIF": ("image/gif", ".gif"),
-    "TIFF": ("image/tiff", ".tif .tiff"),
-    "BMP": ("image/bmp", ".bmp"),
-    "DIB": ("image/bmp", ".dib"),
-    "AVIF": ("image/avif", ".avif .avifs"),
-    "HEIF": ("image/heic", ".heic .heif .heics .heifs .hif"),
-}
-"""Supported formats by Pillow's name: MIME type and file name extensions.
-
-The content decides a file's format; the extension only decides whether a folder's file is considered a picture."""
-
-MIME_TYPES = {name: mime_type for name, (mime_type, _) in FORMATS.items()}
-
-EXTENSIONS = frozenset(ending for _, endings in FORMATS.values() for ending in endings.split())
-"""File name extensions of pictures, in lower case."""
-
 # Pillow's plugins raise all of these on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError, RuntimeError, TypeError, KeyError,
@@ -69,6 +51,9 @@ _PILLOWS_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels are rejected before decoding: 100 MP are 400 MB as RGB in Pillow."""
+
+MAX_STRETCH = 0.02
+"""Largest difference of aspect ratios at which the preview of a RAW file is taken for the whole picture."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Largest encoded file that is accepted."""
@@ -158,7 +143,7 @@ def read_at_scale(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale
         PictureError: As in `read`.
     """
     with _damage_as_picture_error(content):
-        return _read(content, choose_factor)
+        return _read_raw(content, choose_factor) if is_raw(content) else _read(content, choose_factor)
 
 
 def metadata_blocks(content: bytes) -> MetadataBlocks:
@@ -168,6 +153,8 @@ def metadata_blocks(content: bytes) -> MetadataBlocks:
         PictureError: As in `read`, as far as the start of the file shows it.
     """
     with _damage_as_picture_error(content):
+        if is_raw(content):
+            return _raw_blocks(content, open_raw(content, MAX_PIXELS, develops=False).preview)
         return _opened(content, strip_metadata(content))[1]
 
 
@@ -225,6 +212,26 @@ def _read(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
     upright = Reduced.of(rgb, (width, height), factor).upright(orientation)
     notes = tuple(note for note in (*encoded.notes, exif_note, profile_note) if note)
     return DecodedAtScale(upright, mime_type, notes, blocks)
+
+
+def _read_raw(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
+    """The preview of a RAW file, otherwise its development; with the size and the metadata of the file."""
+    found = open_raw(content, MAX_PIXELS)
+    if found.developed is None:
+        reduced, _, notes, _ = _read(found.preview, choose_factor)
+    else:
+        reduced, notes = Reduced.of(found.developed, found.developed.size, 1), ()
+    (width, height), (full_width, full_height) = reduced.size, found.size
+    if abs(width * full_height - height * full_width) < MAX_STRETCH * width * full_height:  # otherwise it is cropped
+        reduced = reduced._replace(size=found.size)
+    return DecodedAtScale(reduced, MIME_TYPES["RAW"], notes, _raw_blocks(content, found.preview))
+
+
+def _raw_blocks(content: bytes, preview: bytes) -> MetadataBlocks:
+    """The metadata of a RAW file: its own if it has the structure of TIFF, otherwise that of its preview."""
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        return MetadataBlocks(content, b"")
+    return _opened(preview, strip_metadata(preview))[1] if preview else MetadataBlocks(b"", b"")
 
 
 def _unidentified(content: bytes) -> str:

@@ -227,7 +227,7 @@ def test_splits_of_pictures_that_are_not_here(tmp_path: Path) -> None:
 
 def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path) -> None:
     touch(
-        tmp_path, "a.jpg", "clip.mov", "deep/CLIP.MOV", "raw.cr2", "LICENSE", ".hidden.jpg", "._a.jpg", ".DS_Store",
+        tmp_path, "a.jpg", "clip.mov", "deep/CLIP.MOV", "clip.xyz", "LICENSE", ".hidden.jpg", "._a.jpg", ".DS_Store",
         "Thumbs.db", "notes.txt", ".secret/b.jpg", "@eaDir/a.jpg/thumb.jpg", "deep/@eaDir/x.jpg", ".Trash-1000/d.jpg",
         "$RECYCLE.BIN/e.jpg", "System Volume Information/f.jpg", "LOST+FOUND/g.jpg", "__MACOSX/._a.jpg", "#recycle/h",
         ".thumbnails/i.png",
@@ -235,7 +235,7 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path) -> None:
     assert [*parted(read_path(tmp_path))[0]] == ["a.jpg"]
     assert skipped(tmp_path) == {
         "files ending in .mov": 2,
-        "files ending in .cr2": 1,
+        "files ending in .xyz": 1,
         "files without an extension": 1,
         "files ending in .txt without a picture of that name": 1,
         "hidden files": 1,
