@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from threading import Event
@@ -17,14 +17,14 @@ from crossmodal.core.errors import CrossModalError
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import MODALITIES
+from crossmodal.core.types import MODALITIES, Record
 from crossmodal.datasets.captions import READERS
 from crossmodal.datasets.changes import FolderChanges
 from crossmodal.datasets.folder import read_path
 from crossmodal.datasets.ignore import IGNORE_FILE
 from crossmodal.ingest.job import IndexJob
 from crossmodal.ingest.removals import KEPT
-from crossmodal.ingest.settling import FileState, Settled, Settling, file_state
+from crossmodal.ingest.settling import FileState, Settled, Settling, changed_since, file_state
 
 RETRY_S = 10.0
 """How long after an obstacle (no folder, another writer, a full disk) the folder is looked at again."""
@@ -62,7 +62,7 @@ class Watcher:
         self._changes = FolderChanges(self._folder, stop, polling=polling, besides=[settings.workspace])
         self._session: LocalSession | None = None
         self._settling = Settling()
-        self._done: int | None = None
+        self._done: dict[str, str] | None = None
         self._told: AbstractSet[str] = frozenset()
         self._unread: AbstractSet[str] = frozenset()
         self._state = WatchState(str(self._folder), "starting")
@@ -130,10 +130,12 @@ class Watcher:
                 return ""
             if obstacle := self._obstacle(job):
                 return obstacle
-            if settled.state != self._done:
-                self._index(job, settled)
+            known = job.ledger.known_files
+            todo = settled.records if self._done is None else changed_since(self._done, settled, known)
+            if todo is not None:
+                self._index(job, settled, todo)
                 self._report(job.report, settled, time.monotonic() - started)
-                self._done = settled.state
+                self._done = settled.parts
             if self._state.state == "waiting":
                 self._tell("in step", "nothing has changed")
         finally:
@@ -155,36 +157,37 @@ class Watcher:
         beside = [entry.path for entry in os.scandir(self._folder)]
         return {path: file_state(path) for path in (*beside, *paths) if _is_text(path)}
 
-    def _index(self, job: IndexJob, settled: Settled) -> None:
+    def _index(self, job: IndexJob, settled: Settled, todo: Sequence[Record]) -> None:
         """Commits the differences; takes the lock of the collection only for that."""
-        job.ledger.listed |= settled.unsettled | settled.failed
+        job.ledger.listed |= settled.parts.keys() | settled.unsettled | settled.failed
         if self._session is None or self._session.collection != self._collection:
             is_first = self._done is None
             self._session = LocalSession(self._settings, self._collection, shows_progress=is_first)
         try:
             name = self._settings.data_set
-            run_job(job, self._collection, self._session, name, settled.records, prune=True, confirmed=True)
+            run_job(job, self._collection, self._session, name, todo, prune=True, confirmed=True)
         finally:
             self._session.shows_progress = False
-            self._settling.remember(settled.records, job.report.failures)
+            self._settling.remember(todo, job.report.failures)
 
     def _report(self, report: Report, settled: Settled, took_s: float) -> None:
         """Tells the outcome of a batch in one line, then its new failures and what is kept without a proof."""
-        waiting = f"; {len(settled.unsettled)} still being written" if settled.unsettled else ""
-        counted = [
+        parts = [
             f"{noun}: {', '.join(counts)}"
             for modality, noun in zip(MODALITIES, ("pictures", "captions"), strict=True)
             if (counts := [f"{n} {outcome}" for outcome in _OUTCOMES if (n := report.counts[modality][outcome])])
         ]
         if self._done is None:
-            counted = counted or ["nothing has changed"]
+            parts = parts or ["nothing has changed"]
             left_out = ", ".join(f"{skipped.n} {skipped.reason}" for skipped in report.skipped)
-            waiting += f"; left out: {left_out}" if left_out else ""
+            parts += [f"left out: {left_out}"] if left_out else []
+        if settled.unsettled:
+            parts.append(f"{len(settled.unsettled)} still being written")
         remarks = {f"failed: {item.path}: {item.reason}" for item in report.failures}
         remarks |= {f"{note.path}: {note.reason}" for note in report.notes if note.reason.startswith(KEPT)}
         new = sorted(remarks - self._told)
-        if counted or waiting or new:
-            self._tell("in step", f"{'; '.join(counted)}{waiting} ({took_s:.1f} s)")
+        if parts or new:
+            self._tell("in step", f"{'; '.join(parts or ['nothing has changed'])} ({took_s:.1f} s)")
         for remark in new[:MAX_LISTED]:
             self._say(f"  {remark}")
         if len(new) > MAX_LISTED:

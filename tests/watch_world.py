@@ -117,15 +117,28 @@ class WatchedFolder:
                     found[path] = image_id(Path(path).read_bytes())
         return found
 
+    def captions(self) -> set[tuple[str, str]]:
+        """All indexed captions, each with the id of its picture."""
+        with self.collection.store() as store:
+            documents = [item.document for _, item in store.everything(0, 100_000)]
+        return {(document.text, document.image_id) for document in documents if document.modality == "text"}
+
+    def captions_on_disk(self) -> set[tuple[str, str]]:
+        """The same of the text files beside the pictures of the folder."""
+        pairs = [(Path(path).with_suffix(".txt"), picture) for path, picture in self.on_disk().items()]
+        return {(line, picture) for text, picture in pairs if text.exists() for line in text.read_text().splitlines()}
+
     def is_in_step(self) -> bool:
         on_disk = self.on_disk()
-        return self.indexed() == on_disk and self.pictures() == set(on_disk.values())
+        is_indexed = self.indexed() == on_disk and self.pictures() == set(on_disk.values())
+        return is_indexed and self.captions() == self.captions_on_disk()
 
     def wait_until_in_step(self, limit_s: float = 60) -> None:
         wait_until(self.is_in_step, limit_s, lambda: f"{self.difference()}\n" + "\n".join(self.log[-10:]))
 
     def difference(self) -> str:
-        indexed, on_disk = self.indexed().items(), self.on_disk().items()
+        indexed = {*self.indexed().items(), *self.captions()}
+        on_disk = {*self.on_disk().items(), *self.captions_on_disk()}
         return f"only indexed: {sorted(indexed - on_disk)}; only on disk: {sorted(on_disk - indexed)}"
 
 
@@ -155,16 +168,11 @@ class Chance:
 
     def happen(self) -> None:
         """One operation; counts those that found something to work on."""
-        kinds = (
-            self.create,
-            self.change,
-            self.rename,
-            self.delete,
-            self.move_folder,
-            self.delete_folder,
-            self.leave_out,
-        )
-        [kind] = self.random.choices(kinds, (30, 15, 20, 15, 8, 3, 9))
+        kinds = {
+            self.create: 25, self.copy: 10, self.change: 12, self.rename: 18, self.delete: 12, self.caption: 15,
+            self.move_folder: 8, self.delete_folder: 3, self.leave_out: 7,
+        }  # fmt: skip
+        [kind] = self.random.choices([*kinds], [*kinds.values()])
         self.n_done += kind()
 
     def new(self) -> bytes:
@@ -177,13 +185,30 @@ class Chance:
         return folder / f"{self.random.randrange(60)}{suffix}"
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.root.rglob("*.png") if path.is_file())
+        return sorted(path for path in self.root.rglob("*.png") if not path.name.endswith(".skip.png"))
 
     def folders(self) -> list[Path]:
         return sorted(path for path in self.root.rglob("*") if path.is_dir())
 
     def create(self) -> bool:
         self.place().write_bytes(self.new())
+        return True
+
+    def copy(self) -> bool:
+        if files := self.files():
+            self.place().write_bytes(self.random.choice(files).read_bytes())
+        return bool(files)
+
+    def caption(self) -> bool:
+        """The captions of a picture, or of none any more."""
+        if not (files := self.files()):
+            return False
+        text = self.random.choice(files).with_suffix(".txt")
+        if text.exists() and self.random.random() < 0.3:
+            text.unlink()
+        else:
+            self._number += 1
+            text.write_text("".join(f"caption {self._number} {n}\n" for n in range(self.random.randrange(1, 3))))
         return True
 
     def change(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +49,11 @@ class ImageRecord:
     captions: tuple[str, ...] = ()
     tags: dict[str, Any] = field(default_factory=dict)
     content: Callable[[], bytes] | None = None
+
+    @cached_property
+    def real_path(self) -> str:
+        """The absolute path with symbolic links resolved when it was first asked for, which identifies the file."""
+        return os.path.realpath(self.path)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
 from crossmodal.images.sources import of_record
-from crossmodal.ingest.ledger import Ledger, path_of
+from crossmodal.ingest.ledger import Ledger
 from crossmodal.ingest.reconcile import reconcile
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.known_folders import FolderState, folders_above, read_folders, write_folders
@@ -149,7 +149,7 @@ class IndexJob(StoreReader):
         """
         if not isinstance(record, ImageRecord):
             return record
-        path = path_of(record)
+        path = record.real_path
         container = None if record.content is None else container_of(Path(path))
         folders = self._new_folders(str(container or path))
         file = SourceFile.on_disk(path, str(container or path))
@@ -243,7 +243,7 @@ class IndexJob(StoreReader):
                     continue
                 record = texts[text]
                 self._caption_names[text_id] = record.path.name
-                yield Document(text_id, "text", uri=path_of(record), text=text, image_id=key, tags=record.tags)
+                yield Document(text_id, "text", uri=record.real_path, text=text, image_id=key, tags=record.tags)
 
     def caption_done(self, doc: EncodedDocument) -> None:
         """Records the outcome of an encoded caption."""

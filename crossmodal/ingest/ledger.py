@@ -64,7 +64,7 @@ class Ledger:
         """The records of a picture by path, in the data set's order; a file takes precedence over links to it."""
         places: dict[str, ImageRecord] = {}
         for record in self.pictures[image_id]:
-            path = path_of(record)
+            path = record.real_path
             if path not in places or record.path.name == os.path.basename(path):
                 places[path] = record
         return places
@@ -72,8 +72,3 @@ class Ledger:
     def captions_of(self, image_id: str) -> dict[str, ImageRecord]:
         """The captions of a picture in the data set, each with the last record that has it."""
         return {caption: record for record in self.pictures[image_id] for caption in record.captions}
-
-
-def path_of(record: ImageRecord) -> str:
-    """The absolute path of a record's picture with symbolic links resolved, which identifies its file."""
-    return os.path.realpath(record.path)
