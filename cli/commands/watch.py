@@ -58,7 +58,7 @@ def run(options: WatchOptions) -> int:
 def _interrupt(*_: object) -> NoReturn:
     """Ends the run once; a service that stops may send a second signal."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)  # SIG_IGN would report a signal that is already on its way
     raise KeyboardInterrupt
 
 

@@ -45,6 +45,7 @@ def test_a_signal_ends_it_and_other_commands_write_in_the_meantime(
             )
             assert done.returncode == 0, done.stderr
             os.kill(process.pid, number)
+            os.kill(process.pid, signal.SIGTERM)  # as a service does whose terminal has sent the first one
             assert process.wait(30) == 0
         finally:
             process.kill()
