@@ -12,6 +12,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 START_LIMIT_S = 60
 USER = "tester"
 # A killed process loses nothing that it wrote, so the tests do not wait for the disk.
@@ -70,11 +72,26 @@ class PostgresqlServer:
                 [*self._as_user, self._binaries / "postgres", "-D", "data", "-k", self.folder, *given],
                 cwd=self.folder, stdout=log, stderr=log,
             )  # fmt: skip
-        pid_file, deadline = self.folder / "data" / "postmaster.pid", time.monotonic() + START_LIMIT_S
-        while not (pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")):
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self._is_ready():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        try:
+            words = (self.folder / "data" / "postmaster.pid").read_text().split()
+        except FileNotFoundError:
+            return False
+        return words[:1] == [str(self._process.pid)] and words[-1] == "ready"  # a killed server leaves its file
+
+    def kill(self) -> None:
+        """Kills the main process with SIGKILL, and waits until its other processes have noticed that and ended."""
+        others = psutil.Process(self._process.pid).children()
+        self._process.kill()
+        self._process.wait()
+        _, alive = psutil.wait_procs(others, START_LIMIT_S)
+        assert not alive
 
     def stop(self, *, kill: bool = False) -> None:
         """Stops the server, by `kill` without a checkpoint."""
