@@ -182,18 +182,36 @@ class StoreReplica(ABC, Generic[I]):
     # -- snapshots
 
     def _catch_up(self) -> int:
-        n_changes = forgotten = 0
+        n_changes = forgotten = known = known_epoch = 0
         while True:
             changes = self._changes(forgotten)
             if changes is None:
+                known, known_epoch = self.last_seq, self.epoch
                 self.index, self.last_seq = self._empty(), 0
                 continue
+            if known:
+                self._name_loss(known, changes.epoch != known_epoch)
+                known = 0
             forgotten, self.epoch = changes.forgotten, changes.epoch
             n_changes += self._add(changes) + self.index.remove(changes.removed)
             self.last_seq = changes.last_seq
             if changes.is_all:
                 self._n_unsaved += n_changes
                 return n_changes
+
+    def _name_loss(self, known: int, is_promoted: bool) -> None:
+        """Logs which changes up to the number `known` the store no longer has, if it has lost any."""
+        last = self.store.last_seq()
+        if last < known:
+            lost = f"has lost {known - last} changes, those with the numbers {last + 1} to {known}"
+        elif is_promoted:
+            lost = f"may have lost changes up to the number {known}"
+        else:
+            return  # removals since `known` are no longer recorded
+        log.warning(
+            "%s %s: a standby that lacks them was promoted, or is read. The index of the modality %s starts over; "
+            "index the newest documents again", self.store.name, lost, self.modality,
+        )  # fmt: skip
 
     def _is_overtaken(self) -> bool:
         """Whether this index is far behind a snapshot that another process has written."""

@@ -22,6 +22,14 @@ from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors
 from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
+_ACKNOWLEDGED = """
+    SELECT CASE
+        WHEN pg_is_in_recovery() THEN 'primary decides'
+        WHEN current_setting('synchronous_standby_names') = '' OR value = 'local' THEN 'one machine'
+        WHEN value = 'on' THEN 'remote_flush'
+        ELSE value END
+    FROM current_setting('synchronous_commit') AS value
+"""
 _TABLES = "documents, vectors, thumbnails, pictures, removals, files, sequence"
 _BEHIND = """
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
@@ -186,6 +194,10 @@ class PostgresqlStore:
     def behind_s(self) -> float:
         """As `Store.behind_s`; a standby that receives nothing counts from the last commit that it has."""
         return float(self._server.row(_BEHIND)[0])
+
+    def acknowledged(self) -> str:
+        """As `Store.acknowledged`, for commits of this user."""
+        return str(self._server.row(_ACKNOWLEDGED)[0])
 
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""

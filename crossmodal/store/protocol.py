@@ -155,6 +155,14 @@ class Store(Protocol):
         """The age of the oldest commit that may be missing here, in seconds, at most; 0 unless this is a standby."""
         ...
 
+    def acknowledged(self) -> str:
+        """Where a commit is when `put` returns: `one machine`, or also a synchronous standby.
+
+        `remote_write` is the memory of the standby, `remote_flush` its disk, `remote_apply` also what it answers.
+        `primary decides` if this is a standby itself.
+        """
+        ...
+
     def counts(self) -> dict[Modality, int]:
         """The number of documents of each modality."""
         ...

@@ -170,6 +170,10 @@ class DocumentStore:
         """As `Store.behind_s`."""
         return 0.0
 
+    def acknowledged(self) -> str:
+        """As `Store.acknowledged`."""
+        return "one machine"
+
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""
         rows = dict(self.database.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))

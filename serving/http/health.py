@@ -76,6 +76,7 @@ def add_health(
             "images": counts["image"],
             "captions": counts["text"],
             "store": now.store.store_id(),
+            "acknowledged": now.store.acknowledged(),
             "slice": config.part or None,
             "seq": now.store.last_seq(),
             "lag_s": freshness.lag_s(),

@@ -24,6 +24,7 @@ def test_status_says_what_is_served(query_service: Service) -> None:
     assert (told["images"], told["captions"]) == (200, 1000)
     assert told["model"]["weights"] == "scenes"
     assert told["collection"] == "toy-data"
+    assert told["acknowledged"] == "one machine"
 
 
 def test_health_goes_through_the_encoders(query_service: Service) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -143,11 +144,30 @@ def test_the_node_searches_and_reads_the_pictures(node: httpx.Client, indexed: C
     assert {node.get(f"/images/{match['id']}").raise_for_status().content for match in results} == contents
 
 
+def test_a_connection_that_is_lost_during_a_request_is_replaced(node: httpx.Client, indexed: Cluster) -> None:
+    url, asked = indexed.server.url, {"text": "an animal"}
+    waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(url, password=PASSWORD) as holder, ThreadPoolExecutor() as threads:
+        holder.execute("LOCK TABLE crossmodal_pets.documents")
+        answer = threads.submit(node.post, "/search", json=asked)
+        with psycopg.connect(url, password=PASSWORD, autocommit=True) as connection:
+            while not connection.execute(f"SELECT pid {waiting}").fetchall():
+                assert not answer.done(), answer.result().text
+                time.sleep(0.01)
+            connection.execute(f"SELECT pg_terminate_backend(pid) {waiting}")
+        assert answer.result().status_code == 503
+        assert "the server stopped the request" in answer.result().json()["detail"]
+    assert node.post("/search", json=asked).status_code == 200
+
+
 def test_without_the_database_the_node_lives_and_is_not_ready(node: httpx.Client, indexed: Cluster) -> None:
     indexed.server.stop(kill=True)
     try:
         time.sleep(1.1)  # /readyz answers the same for a second
         assert _status(node, "/readyz") == 503
+        refused = node.post("/search", json={"text": "an animal"})
+        assert refused.status_code == 503
+        assert f"{indexed.server.folder}" in refused.json()["detail"]  # the server is named, and why it does not answer
         assert _status(node, "/") == 200
         assert _status(node, "/healthz") == 503  # so it must not be the liveness probe
     finally:
@@ -156,6 +176,7 @@ def test_without_the_database_the_node_lives_and_is_not_ready(node: httpx.Client
     while _status(node, "/readyz") != 200:
         assert time.monotonic() < deadline, indexed.log("query")
         time.sleep(0.2)
+    assert node.post("/search", json={"text": "an animal"}).status_code == 200
 
 
 def test_the_node_needs_the_password(indexed: Cluster) -> None:

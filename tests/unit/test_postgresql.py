@@ -279,7 +279,7 @@ def test_acknowledged_is_on_the_disk_whatever_the_default(postgresql: Postgresql
 
 
 def test_a_follower_starts_over_after_a_failover_that_lost_commits(
-    own_server: PostgresqlServer, tmp_path: Path
+    own_server: PostgresqlServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The standby is promoted without the last commits of the primary, and assigns their numbers again."""
     with PostgresqlStore(own_server.url, "store", writable=True) as primary:
@@ -304,6 +304,7 @@ def test_a_follower_starts_over_after_a_failover_that_lost_commits(
             PostgresqlStore(own_server.url, "store", writable=True)
         assert index.refresh() > 0  # reads from the standby, where the commits are missing
         assert len(index) == 2
+        assert "has lost 2 changes, those with the numbers 3 to 4: a standby that lacks them" in caplog.text
         with psycopg.connect(own_server.url) as connection:
             connection.execute("SELECT pg_promote()")
         primary.put([item("new 1"), item("new 2"), item("new 3")])
