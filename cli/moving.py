@@ -39,3 +39,8 @@ def compare(settings: Settings, place: str, progress: Callable[[int], None]) -> 
     """As `comparison.compare`: the `problems`, each with its `item` and `reason`."""
     problems = comparison.compare(Collection.open(folder_of(settings)), place, progress)
     return {"problems": [asdict(problem) for problem in problems]}
+
+
+def n_documents(settings: Settings) -> int:
+    """As `comparison.n_documents`."""
+    return comparison.n_documents(Collection.open(folder_of(settings)))

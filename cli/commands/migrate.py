@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cli.commands import Command
-from cli.options import CollectionOptions, JsonOptions
+from cli.options import MaintenanceOptions
 from cli.parameters import option
 from cli.printing import say_result
 from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class MigrateOptions(CollectionOptions, JsonOptions):
+class MigrateOptions(MaintenanceOptions):
     """Options of `migrate`."""
 
     to: str | None = option(
@@ -22,8 +22,7 @@ class MigrateOptions(CollectionOptions, JsonOptions):
 
 def run(options: MigrateOptions) -> int:
     """Prints how many documents were copied."""
-    from cli.lifecycle import n_documents
-    from cli.moving import migrate
+    from cli.moving import migrate, n_documents
     from cli.progress import Meter
 
     if not options.to:
@@ -32,8 +31,12 @@ def run(options: MigrateOptions) -> int:
     with Meter("documents", n_documents(settings)) as meter:
         result = migrate(settings, options.to, meter.advance)
     use = f"--store {options.to} -w NEW_FOLDER" if "://" in options.to else f"-w {options.to}"
-    outcome = f"{result['documents']} documents are in {options.to}, {result['copied']} of them copied by this run"
-    return say_result(result, [outcome, f"to use them: {use}"], as_json=options.as_json)
+    lines = [
+        f"{options.to} has the collection with its {result['documents']} documents",
+        f"copied by this run, with the state before the last reindex: {result['copied']}",
+        f"to use it: {use}",
+    ]
+    return say_result(result, lines, as_json=options.as_json)
 
 
 COMMAND = Command(

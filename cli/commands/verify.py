@@ -23,19 +23,19 @@ class VerifyOptions(MaintenanceOptions):
 
 def run(options: VerifyOptions) -> int:
     """Prints the problems of a collection; returns 1 if there are any."""
-    from cli.lifecycle import n_documents, verify
-    from cli.moving import compare
+    from cli import lifecycle, moving
     from cli.progress import Meter
 
     settings = options.settings()
-    total = n_documents(settings)
-    with Meter("documents", total) as meter:
-        if options.against:
-            result = compare(settings, options.against, meter.advance)
-            head, noun = f"{total} documents, compared with {options.against}", "differences"
-        else:
-            result = verify(settings, meter.advance)
-            head, noun = f"{result['images']} images, {result['captions']} captions", "problems"
+    if options.against:
+        total = moving.n_documents(settings)
+        with Meter("documents", total) as meter:
+            result = moving.compare(settings, options.against, meter.advance)
+        head, noun = f"{total} documents, compared with {options.against}", "differences"
+    else:
+        with Meter("documents", lifecycle.n_documents(settings)) as meter:
+            result = lifecycle.verify(settings, meter.advance)
+        head, noun = f"{result['images']} images, {result['captions']} captions", "problems"
     problems = result["problems"]
     lines = [f"{head}: {len(problems) or 'no'} {noun}"]
     lines += [f"  {problem['item']}: {problem['reason']}" for problem in problems]

@@ -46,6 +46,23 @@ def compare(collection: Collection, place: str, progress: Callable[[int], None])
         return list(differences(collection, other, progress))
 
 
+def states(collection: Collection) -> list[Collection]:
+    """The state before the last `reindex`, if there is one, and the current one."""
+    previous = read_current(collection.root).get("previous")
+    if previous is None or not (collection.root / previous / MANIFEST).exists():
+        return [collection]
+    return [Collection.open_generation(collection.root, previous), collection]
+
+
+def n_documents(collection: Collection) -> int:
+    """The number of documents in all states."""
+    total = 0
+    for state in states(collection):
+        with state.store() as store:
+            total += sum(store.counts().values())
+    return total
+
+
 def differences(one: Collection, other: Collection, progress: Callable[[int], None]) -> Iterator[Problem]:
     """The differences of two copies: of their states, numbers and documents; if they are equal, of search results.
 
@@ -58,12 +75,10 @@ def differences(one: Collection, other: Collection, progress: Callable[[int], No
         yield Problem(one.root.name, f"has {one.model} in {one.made_with.precision} here, {other.model} there")
         return
     is_equal = True
-    for name in sorted({one.generation, *names.values()}):
-        if not (one.root / name / MANIFEST).exists():
-            continue
-        pair = [Collection.open_generation(collection.root, name) for collection in (one, other)]
-        with pair[0].store() as here, pair[1].store() as there:
-            for problem in chain(_in_documents(here, there, progress), _in_files(pair[0].folder, pair[1].folder)):
+    for state in states(one):
+        same = Collection.open_generation(other.root, state.generation)
+        with state.store() as here, same.store() as there:
+            for problem in chain(_in_documents(here, there, progress), _in_files(state.folder, same.folder)):
                 is_equal = False
                 yield problem
     if is_equal:

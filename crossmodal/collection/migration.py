@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossmodal.collection.collection import Collection, collections
-from crossmodal.collection.comparison import differences
+from crossmodal.collection.comparison import differences, states
 from crossmodal.collection.generations import CURRENT, read_current
 from crossmodal.collection.indexes import every_index
 from crossmodal.collection.migration_target import Target, target_in
 from crossmodal.collection.places import workspace_at
-from crossmodal.collection.shared_state import MANIFEST, SHARED, SharedState, linked_url
+from crossmodal.collection.shared_state import SHARED, SharedState, linked_url
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.store.copying import mirror
+from crossmodal.store.locks import check_writable
 
 
 @dataclass(frozen=True)
 class Migration:
-    """The number of documents of a collection, and how many of them this run has written."""
+    """The number of documents of a collection, and how many this run has written in all states."""
 
     documents: int
     copied: int
@@ -42,7 +43,10 @@ def migrate(source: Collection, place: str, progress: Callable[[int], None]) -> 
         InputError: The URL is invalid, has a password, or the collection's name is too long for a database.
         StateError: The place has a collection of this name with other content; the database can't be reached or
             written to; there is not enough room; or another process writes to the collection at the end.
+        NotWritableError: The collection can't be locked, because it is read-only.
     """
+    if linked_url(source.root.parent) is None:
+        check_writable(source.folder)  # for the lock at the end
     with workspace_at(place) as workspace:
         target = target_in(workspace, source.root.name)
         if target.is_taken():
@@ -77,11 +81,12 @@ def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -
     names = read_current(root)
     with target.staged() as (state, made):
         n_copied = 0
-        if (previous := names.get("previous")) is not None and (root / previous / MANIFEST).exists():
-            older = Collection.open_generation(root, previous)
-            with older.store(writable=True) as store, state.store(made / previous, writable=True) as copy:
+        *earlier, _ = states(source)
+        for older in earlier:
+            folder = made / older.generation
+            with older.store(writable=True) as store, state.store(folder, writable=True) as copy:
                 n_copied += mirror(store, copy, progress, is_closed=True)
-            _copy_files(older.folder, state, made / previous)
+            _copy_files(older.folder, state, folder)
         if "" not in _generations(names):
             state.store(made, writable=True).close()  # a database has the names of the states in the first one
         folder = made / source.generation

@@ -43,8 +43,9 @@ def test_the_commands(run_app: RunApp, postgresql: PostgresqlServer, tmp_path: P
     done = run_app("-t", "migrate", *own, "--to", postgresql.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"5 documents are in {postgresql.url}, 5 of them copied by this run",
-        f"to use them: --store {postgresql.url} -w NEW_FOLDER",
+        f"{postgresql.url} has the collection with its 5 documents",
+        "copied by this run, with the state before the last reindex: 5",
+        f"to use it: --store {postgresql.url} -w NEW_FOLDER",
     ]
     done = run_app("-t", "verify", *own, "--against", postgresql.url)
     assert (done.returncode, done.stdout) == (0, f"5 documents, compared with {postgresql.url}: no differences\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from ingest_world import as_somebody
 from postgresql_server import PostgresqlServer
 
 from crossmodal.collection import migration
@@ -22,7 +24,7 @@ from crossmodal.collection.migration import Migration, migrate
 from crossmodal.collection.places import workspace_at
 from crossmodal.collection.random_conditions import random_condition
 from crossmodal.collection.shared_state import CALIBRATION, MAP, link_workspace
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store import copying
@@ -122,6 +124,15 @@ def test_there_and_back_nothing_differs(source: Collection, place: str, tmp_path
     assert collections(tmp_path / "back") == [source.root.name]
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [source.root.name]
     assert any(returned.index_folder.iterdir())
+
+
+def test_from_one_database_to_another(source: Collection, postgresql: PostgresqlServer, tmp_path: Path) -> None:
+    migrate(source, postgresql.url, quietly)
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {source.root.name}")
+    other = postgresql.url_of(database=source.root.name)
+    change(source, postgresql.url, lambda collection: migrate(collection, other, quietly))
+    assert reasons(source, other) == {}
 
 
 def test_numbers_go_on_where_they_were(source: Collection, place: str) -> None:
@@ -393,6 +404,15 @@ def test_places_that_can_not_be_used_are_refused_with_the_reason(
         compare(source, str(tmp_path / "nothing"), quietly)
     with pytest.raises(InputError, match="at most 48 characters"):
         migrate(Collection.create(tmp_path / "source" / ("x" * 49), MODEL), postgresql.url, quietly)
+
+
+def test_a_collection_that_can_not_be_locked_is_not_copied(source: Collection, folder_of_all: Path) -> None:
+    shutil.copytree(source.root, folder_of_all / "c")
+    for path in (folder_of_all / "c").rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o222)
+    with as_somebody(), pytest.raises(NotWritableError, match="can't be written to"):
+        migrate(Collection.open(folder_of_all / "c"), str(folder_of_all / "target"), quietly)
+    assert not (folder_of_all / "target").exists()
 
 
 def test_a_character_that_a_database_can_not_store_is_named(source: Collection, postgresql: PostgresqlServer) -> None:
