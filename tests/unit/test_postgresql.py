@@ -25,6 +25,7 @@ from crossmodal.store.source_files import SourceFile
 psycopg = pytest.importorskip("psycopg", reason="requirements-scale.txt is not installed")
 from crossmodal.store import postgresql_server  # noqa: E402
 from crossmodal.store.postgresql import PostgresqlStore  # noqa: E402
+from crossmodal.store.postgresql_errors import explained  # noqa: E402
 
 DIM = 4
 WRITERS, COMMITS = 4, 15
@@ -209,6 +210,12 @@ def test_a_nul_is_refused(open_postgresql: OpenStore, field: str) -> None:
         with pytest.raises(InputError, match=r"U\+0000"):
             store.document("a\0")
         assert store.put([item("a", tags={"x": r"\u0000"})]) == ["indexed"]
+
+
+def test_a_full_disk_of_the_server_is_told() -> None:
+    told = str(explained("postgresql://db", psycopg.errors.DiskFull("could not extend file: No space left on device")))
+    assert told.startswith("postgresql://db: the server's disk is full (could not extend file")
+    assert told.endswith("run the command again to continue")
 
 
 # -- servers that go away
