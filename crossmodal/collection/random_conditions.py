@@ -35,7 +35,7 @@ def _comparison(rng: Random, document: Document) -> str:
     operator, start = rng.choice(_TEXT_OPERATORS), 0
     if "contains" in operator:
         start = rng.randrange(len(value) + 1)
-    text = value[start : start + MAX_CHARACTERS].replace("'", "''")
+    text = value[start : start + MAX_CHARACTERS].partition("\0")[0].replace("'", "''")
     comparison = f"{name} {operator} '{text}{'%' if operator == 'like' else ''}'"
     return f"not ({comparison})" if rng.random() < 0.2 else comparison
 
@@ -51,5 +51,5 @@ def _tags(path: str, tags: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, (int, float)):
             if abs(value) < _MAX_NUMBER:
                 yield quoted, value
-        elif value is None or (isinstance(value, str) and "\0" not in value):
+        elif value is None or isinstance(value, str):
             yield quoted, value

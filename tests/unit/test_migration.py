@@ -329,7 +329,8 @@ def test_equal_documents_with_other_results_are_named(
 
 def test_random_conditions_are_valid() -> None:
     rng = Random(0)
-    documents = [made.document for made in (item(1), item(2, mime_type="image/png", width=5), caption(N + 1))]
+    made = (item(1), item(2, mime_type="image/png", width=5), caption(N + 1), item(3, text="a\0'b", tags={'"': 1}))
+    documents = [each.document for each in made]
     for _ in range(500):
         parse(random_condition(rng, documents))
 
