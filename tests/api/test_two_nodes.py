@@ -37,14 +37,18 @@ def test_what_one_node_writes_the_other_finds(run_app: RunApp, postgresql: Postg
     with (
         started("query_restful", tmp_path / "a", *store, "--writable", "--weights", "scenes") as writer,
         started("query_restful", tmp_path / "b", *store) as reader,
+        started("query_restful", tmp_path / "d", *store) as other,
     ):
-        assert post(writer, "/index", {"data": [picture(1), picture(2)]}).status_code == 200
-        assert found(reader) == found(writer) == {"test-00001.jpg", "test-00002.jpg"}
+        seq = post(writer, "/index", {"data": [picture(1), picture(2)]}).json()["seq"]
+        assert found(reader, after_seq=seq) == found(other, after_seq=seq) == {"test-00001.jpg", "test-00002.jpg"}
+        assert found(writer) == found(reader)
         data_set = ("-d", str(TOY), "-n", "4", "--weights", "scenes")
         done = run_app("-t", "index", "-w", tmp_path / "c", *store, *data_set)  # while the service writes, too
         assert done.returncode == 0, done.stderr
         assert "images: 2 indexed, 2 unchanged, 0 failed" in done.stdout
-        assert found(reader) == found(writer) == {f"test-0000{n}.jpg" for n in range(4)}
+        assert found(reader) == found(other) == found(writer) == {f"test-0000{n}.jpg" for n in range(4)}
+        answers = [post(node, "/search", {"text": "two hearts", "target": "both"}).json() for node in (reader, other)]
+        assert answers[0]["results"] == answers[1]["results"]
         answer = post(writer, "/index", {"data": [{"text": "a\0b"}]})
         assert answer.status_code == 422, answer.text
         [name] = [n for n in found(reader) if n == "test-00001.jpg"]
