@@ -304,7 +304,10 @@ class IndexKindOptions(Options):
     """The kind of vector index."""
 
     index_kind: str | None = option(
-        "--index", metavar="KIND", help="Kind of index from now on: auto, flat, hnsw-fp16 or ivf-pq.  [default: auto]"
+        "--index",
+        metavar="KIND",
+        help="Kind of index from now on: auto, flat, hnsw-fp16 or ivf-pq; or pgvector, to search in the "
+        "database.  [default: auto]",
     )
     index_memory: int | None = option(
         "--index-memory",

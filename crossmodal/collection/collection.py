@@ -17,10 +17,11 @@ from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.os_errors import reason, why_not_writable
 from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.core.types import Modality, ModelSpec
-from crossmodal.index.config import IndexConfig
+from crossmodal.index.config import PGVECTOR, IndexConfig
+from crossmodal.index.sql_replica import SqlReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.locks import check_writable, writer_lock
-from crossmodal.store.protocol import Store
+from crossmodal.store.protocol import SqlVectors, Store
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -143,12 +144,17 @@ class Collection:
         """The collection with another index configuration, written to the manifest; it applies to the next snapshot.
 
         Raises:
-            InputError: The kind of index is unknown.
+            InputError: The kind of index is unknown, or needs a store in PostgreSQL.
             NotWritableError: The collection can't be written to.
+            StateError: The kind is pgvector, which the database does not have.
         """
         if index_config == self.index_config:
             return self
-        index_config.choice(0, self.model.dim)
+        if index_config.kind == PGVECTOR:
+            with self.store() as store:
+                self._sql_vectors(store).check()
+        else:
+            index_config.choice(0, self.model.dim)
         check_writable(self.folder)
         changed = replace(self, index_config=index_config)
         changed.write(MANIFEST, changed._manifest())
@@ -175,15 +181,28 @@ class Collection:
         self, store: Store, modality: Modality, shard: int = 0, n_shards: int = 1, part: Slice = WHOLE
     ) -> VectorReplica:
         """Opens the index of a modality, or of one shard and slice of it; `store` must be open."""
+        if self.index_config.kind == PGVECTOR:
+            return SqlReplica(store, self._sql_vectors(store), modality, self.model.dim, shard)
         folder, dim = self.index_folder, self.model.dim
         return VectorReplica(store, modality, folder, dim, shard, n_shards, self.index_config, part)
+
+    def _sql_vectors(self, store: Store) -> SqlVectors:
+        if store.sql_vectors is None:
+            raise InputError(
+                "--index pgvector needs the store in PostgreSQL: give --store postgresql://..., "
+                "or run `python app.py -t rebuild --index auto`"
+            )
+        return store.sql_vectors
 
     def check_slice(self, part: Slice) -> None:
         """Checks that a node may have only a slice of the vectors.
 
         Raises:
-            InputError: The collection has words, which can't be divided: their weights depend on all documents.
+            InputError: The collection has words, which can't be divided because their weights depend on all documents;
+                or its vectors are in the database.
         """
+        if self.index_config.kind == PGVECTOR and not part.is_whole:
+            raise InputError(f"--slice {part}: the database has the vectors of {self.root.name} (--index pgvector)")
         if self.model.has_lexical and not part.is_whole:
             raise InputError(f"--slice {part}: {self.root.name} has words, which can't be divided into slices")
 

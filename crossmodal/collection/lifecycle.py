@@ -15,7 +15,7 @@ from crossmodal.collection.picture_map import PictureMap, make_map, read_map
 from crossmodal.collection.shared_state import MAP, linked_url
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.slices import WHOLE, Slice
-from crossmodal.index.config import IndexConfig
+from crossmodal.index.config import PGVECTOR, IndexConfig
 from crossmodal.index.replica import StoreReplica
 from crossmodal.store.condition import Comparison, Condition, Field, Joined
 from crossmodal.store.locks import check_writable
@@ -131,6 +131,8 @@ def rebuild(
     collection.check_slice(part)
     collection = collection.with_index_config(index_config or collection.index_config)
     with _store_for_indexes(collection) as store:
+        if store.sql_vectors is not None and collection.index_config.kind != PGVECTOR:
+            store.sql_vectors.drop()
         return _for_each_index(collection, store, lambda index: index.rebuild(), part)
 
 

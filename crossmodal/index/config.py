@@ -10,6 +10,8 @@ from crossmodal.index.choice import KindChoice, choose
 from crossmodal.index.kinds import REPLACED, IndexKind
 
 AUTO = "auto"
+PGVECTOR = "pgvector"
+"""The kind of a collection whose database searches its vectors."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class IndexConfig:
     """The index configuration of a collection.
 
     Attributes:
-        kind: The name of a kind, or `auto` for the fastest kind that fits into the memory and reaches the recall.
+        kind: The name of a kind, or `auto` for the fastest kind that fits into the memory and reaches the recall;
+            `pgvector` to have no index, because the database searches.
         memory_mb: Memory for `auto`; 0 for a quarter of the machine's.
         recall: Required recall@10 for `auto`, 0 to 1.
     """

@@ -14,6 +14,7 @@ from crossmodal.index.choice import KindChoice
 from crossmodal.index.config import IndexConfig
 from crossmodal.index.dense import DenseIndex
 from crossmodal.index.replica import StoreReplica
+from crossmodal.store.condition import Condition
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import StoreChanges
 
@@ -54,6 +55,11 @@ class VectorReplica(StoreReplica[DenseIndex]):
         self.refresh()
         with self._lock:
             return self.index.search(queries, k, allowed)
+
+    def search_where(self, queries: Vectors, k: int, condition: Condition | None) -> tuple[NDArray[np.float32], Keys]:
+        """As `search`, among the documents that meet the condition."""
+        allowed = None if condition is None else self.store.keys_where(condition, self.modality)
+        return self.search(queries, k, allowed)
 
     def choice(self) -> KindChoice:
         """The kind of index for the current number of vectors, and why."""

@@ -57,7 +57,7 @@ def nearest(index: VectorReplica, queries: Vectors, depth: int, options: SearchO
         depth: Maximum number of documents per query.
         options: The condition, which is evaluated once for all queries.
     """
-    scores, keys = index.search(queries, depth, allowed_keys(index.store, options, index.modality))
+    scores, keys = index.search_where(queries, depth, options.condition)
     return [
         {key: score for key, score in zip(row_keys, row_scores, strict=True) if key >= 0}
         for row_keys, row_scores in zip(keys.tolist(), scores.tolist(), strict=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
+from crossmodal.store.pgvector import PgVectors
 from crossmodal.store.postgresql_copying import PostgresqlCopying
 from crossmodal.store.postgresql_files import PostgresqlFiles
 from crossmodal.store.postgresql_rows import COLUMNS, checked_tags_json, describe, insert
@@ -60,6 +61,7 @@ class PostgresqlStore:
         """
         self._server = Server(url, schema, writable=writable)
         self.files = PostgresqlFiles(self._server)
+        self.sql_vectors = PgVectors(self._server)
         self.copying = PostgresqlCopying(self._server)
 
     @property

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document
+from crossmodal.store.pgvector import insert_vectors
 from crossmodal.store.postgresql_server import Connection
 from crossmodal.store.records import NewDocument, tags_json
 
@@ -32,6 +33,8 @@ def insert(connection: Connection, new: Sequence[tuple[int, int, NewDocument]]) 
     }
     for table, rows in blobs.items():
         _copy(connection, table, ["int8", "bytea"], rows)
+    if new:
+        insert_vectors(connection, ((key, item.document.modality, item.vector) for key, _, item in new))
 
 
 def _copy(connection: Connection, table: str, types: list[str], rows: Iterable[tuple[object, ...]]) -> None:

@@ -46,12 +46,58 @@ class SourceFiles(Protocol):
         ...
 
 
+class SqlVectors(Protocol):
+    """The vectors of a store in tables that its database searches."""
+
+    def check(self) -> None:
+        """Checks that the database can search vectors.
+
+        Raises:
+            StateError: It can't; the message has the next step.
+        """
+        ...
+
+    def is_built(self, modality: Modality) -> bool:
+        """Whether the table of a modality exists; from then on, every commit writes to it."""
+        ...
+
+    def build(self, modality: Modality, dim: int) -> None:
+        """Makes the table from the vectors (dim,) of the store, again if it exists. Writers wait until it is done.
+
+        Raises:
+            StateError: The database can't search vectors, or can't be written to.
+        """
+        ...
+
+    def drop(self) -> None:
+        """Removes the tables, if they exist."""
+        ...
+
+    def count(self, modality: Modality) -> int:
+        """The number of vectors of a modality."""
+        ...
+
+    def nearest(
+        self, modality: Modality, query: Vectors, k: int, condition: Condition | None
+    ) -> list[tuple[int, float]]:
+        """The k nearest documents of a unit vector (dim,), among those that meet the condition: keys and cosines.
+
+        Best first, ties by ascending key. All that meet a condition are found; otherwise the search is approximate.
+        """
+        ...
+
+
 class Store(Protocol):
     """Documents by id, and vectors in the order of their commits."""
 
     @property
     def name(self) -> str:
         """The name of the store in messages: its path or its URL without the password."""
+        ...
+
+    @property
+    def sql_vectors(self) -> SqlVectors | None:
+        """The vectors in SQL, None if this kind of store never has them."""
         ...
 
     @property

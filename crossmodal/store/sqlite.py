@@ -52,6 +52,11 @@ class DocumentStore:
         """As `Store.name`."""
         return str(self.path)
 
+    @property
+    def sql_vectors(self) -> None:
+        """As `Store.sql_vectors`."""
+        return None
+
     def close(self) -> None:
         """As `Store.close`."""
         self.database.close()

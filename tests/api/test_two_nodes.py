@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_what_one_node_writes_the_other_finds(run_app: RunApp, postgresql: Postg
     assert done.returncode == 0, done.stderr
     done = run_app("-t", "verify", "-w", tmp_path / "a", "--collection", NAME)
     assert done.stdout.startswith("3 images, "), done.stdout
+    answers = []
+    query = ("-t", "query-t2i", "two hearts", "--where", "width > 1", "--json")
+    for _ in range(2):
+        asked = run_app(*query, "-w", tmp_path / "b", "--collection", NAME)
+        answers.append([match["id"] for match in json.loads(asked.stdout)["matches"]])
+        done = run_app("-t", "rebuild", "-w", tmp_path / "a", "--collection", NAME, "--index", "pgvector")
+        assert done.returncode == 0, done.stderr
+        assert "image: 3 vectors, pgvector" in done.stdout
+    assert len(answers[0]) == 3
+    assert answers[0] == answers[1]  # the second from the database
 
 
 def test_a_query_node_of_a_standby(run_app: RunApp, postgresql: PostgresqlServer, tmp_path: Path) -> None:
