@@ -19,7 +19,9 @@ EVERY_S = 0.5
 """Pause between two measurements."""
 WAIT_S = 5.0
 """How long a search waits for a commit that it must see."""
-POLL_S = 0.02
+POLL_S = 0.05
+MAX_WAITING = 16
+"""Most searches that wait at the same time, so that numbers which never come do not stop other searches."""
 
 
 class Freshness:
@@ -34,6 +36,7 @@ class Freshness:
         self._flow, self._opened, self.max_lag_s = flow, opened, max_lag_s
         self._current_at: float | None = None
         self._problem = ""
+        self._n_waiting = 0
 
     def last_seq(self) -> int:
         """The sequence number of the newest commit that this node can read."""
@@ -67,13 +70,22 @@ class Freshness:
             StateError: The lag exceeds the limit, or the commit has not arrived in time.
         """
         self.check()
-        if after_seq is None:
+        if after_seq is None or await run_in_threadpool(self.last_seq) >= after_seq:
             return
+        if self._n_waiting >= MAX_WAITING:
+            raise StateError(f"after_seq: {MAX_WAITING} searches wait for commits already: try again")
+        self._n_waiting += 1
+        try:
+            await self._arrived(after_seq)
+        finally:
+            self._n_waiting -= 1
+
+    async def _arrived(self, seq: int) -> None:
         deadline = time.monotonic() + WAIT_S
-        while (last := await run_in_threadpool(self.last_seq)) < after_seq:
+        while (last := await run_in_threadpool(self.last_seq)) < seq:
             if time.monotonic() > deadline:
                 raise StateError(
-                    f"after_seq: number {after_seq} has not arrived within {WAIT_S:g} s, the last one here is {last}: "
+                    f"after_seq: number {seq} has not arrived within {WAIT_S:g} s, the last one here is {last}: "
                     "try again, ask another node, or leave it out if the collection was reindexed or restored since"
                 )
             await asyncio.sleep(POLL_S)

@@ -113,6 +113,20 @@ def test_a_search_waits_for_the_commit_that_it_must_see(store: DocumentStore, mo
         asyncio.run(node.admit(99))
 
 
+def test_few_searches_wait_at_the_same_time(store: DocumentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT_S", 0.2)
+    node = freshness(store)
+
+    async def many() -> list[BaseException | None]:
+        return await asyncio.gather(*(node.admit(5) for _ in range(module.MAX_WAITING + 3)), return_exceptions=True)
+
+    told = [str(outcome) for outcome in asyncio.run(many())]
+    assert sum("16 searches wait for commits already: try again" in reason for reason in told) == 3
+    assert sum("has not arrived" in reason for reason in told) == 16
+    store.put([item(str(n)) for n in range(5)])
+    assert asyncio.run(many()) == [None] * 19
+
+
 # -- behind a standby
 
 
@@ -197,3 +211,36 @@ def _has(server: PostgresqlServer, schema: str) -> bool:
     with psycopg.connect(server.url) as connection:
         query = "SELECT to_regclass(quote_ident(%s) || '.sequence') IS NOT NULL"
         return connection.execute(query, [schema]).fetchone() == (True,)
+
+
+# -- over gRPC and WebSocket
+
+
+def test_a_search_of_a_jina_client_is_admitted_first() -> None:
+    from serving.jina.client_requests import ClientRequests
+    from serving.jina.router import Request
+
+    admitted: list[int | None] = []
+
+    async def admit(after_seq: int | None) -> None:
+        admitted.append(after_seq)
+        if after_seq == 9:
+            raise StateError("number 9 has not arrived")
+
+    class Echo:
+        async def answer(self, request: Any) -> tuple[bytes, bool]:
+            return request.header.exec_endpoint.encode(), False
+
+    echo: Any = Echo()
+    requests = ClientRequests(echo, ("/search", "/index"), admit)
+    for endpoint, parameters in (("/search", {"after_seq": 7}), ("/search", {}), ("/index", {"after_seq": 9})):
+        request = Request()
+        request.header.exec_endpoint = endpoint
+        request.parameters.update(parameters)
+        assert asyncio.run(requests.answer(requests.parsed(request.SerializeToString()))) == endpoint.encode()
+    assert admitted == [7, None]
+    request = Request()
+    request.header.exec_endpoint = "/search"
+    request.parameters.update({"after_seq": 9})
+    with pytest.raises(UnavailableError, match="number 9 has not arrived"):
+        asyncio.run(requests.answer(request))
