@@ -5,6 +5,8 @@ The store is authoritative; indexes are rebuilt from it. Any number of processes
 one writing process) and `crossmodal.store.postgresql` (a server, several writing machines).
 
 Errors of the user or the machine are `StateError` or `InputError`; a store raises other errors only for a bug.
+
+The file is longer than 300 lines because it says what each method of a store does.
 """
 
 from __future__ import annotations

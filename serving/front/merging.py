@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from crossmodal.core.settings import MAX_TOP_K
-from crossmodal.core.types import MODALITIES
+from crossmodal.core.types import MODALITIES, Document
+from crossmodal.search.by_time import taken
 from crossmodal.search.encoding import joined_notes
 
 Answer = Mapping[str, Any]
@@ -38,19 +39,22 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
         missing: The slices without an answer.
 
     Returns:
-        As one index would answer, except that equal scores may be in another order, and with the fields `missing` and
-        `note` if slices are missing.
+        As one index would answer, except that equal scores may be in another order, that an order by time is made from
+        the candidates of each slice, and that `missing` and `note` have the missing slices.
     """
     results: list[Any] = []
     more = any(answer["more"] for answer in answers)
     for modality in MODALITIES:
-        of_slices = ([one for one in answer["results"] if one["modality"] == modality] for answer in answers)
-        ranked = list(heapq.merge(*of_slices, key=lambda result: -float(result["score"])))
+        everything = chain.from_iterable(answer["results"] for answer in answers)
+        ranked = _ranked((one for one in everything if one["modality"] == modality), answers[0]["query"].get("order"))
         results += ranked[offset : offset + top_k]
         more = more or len(ranked) > offset + top_k
     whole = {name: value for name, value in answers[0].items() if name not in ("slice", "fits", "note")}
     whole |= {"n": len(results), "more": more, "results": results, "took_ms": _took(answers)}
     whole["query"] = {**whole["query"], "offset": offset, "top_k": top_k}
+    if ordered := [answer["ordered"] for answer in answers if answer.get("ordered")]:
+        counts = {name: sum(order[name] for order in ordered) for name in ("candidates", "fitting")}
+        whole["ordered"] = {**ordered[0], **counts}
     if (fits := _fits([answer.get("fits") for answer in answers])) is not None:
         whole["fits"] = fits
     notes = [answer.get("note") or "" for answer in answers]
@@ -60,6 +64,17 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     if note := joined_notes(list(dict.fromkeys(notes))):
         whole["note"] = note
     return whole
+
+
+def _ranked(results: Iterable[Any], order: str | None) -> list[Any]:
+    """Results of one modality by score, or as `search.by_time` orders them."""
+    by_score = sorted(results, key=lambda result: -float(result["score"]))
+    if order is None:
+        return by_score
+    times = {one["id"]: taken(Document(one["id"], one["modality"], tags=one["tags"])) for one in by_score}
+    dated = [one for one in by_score if times[one["id"]]]
+    dated.sort(key=lambda one: times[one["id"]], reverse=order == "newest")
+    return dated + [one for one in by_score if not times[one["id"]]]
 
 
 def _fits(of_slices: Sequence[bool | None]) -> bool | None:

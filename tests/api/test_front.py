@@ -52,7 +52,7 @@ def first_id(service: Service) -> str:
 def assert_same(one: Any, whole: Any) -> None:
     """The same results, except for the order of equal scores and for rounding."""
     assert "missing" not in one
-    for name in ("n", "more", "fits", "model", "collection", "query", "note"):
+    for name in ("n", "more", "fits", "ordered", "model", "collection", "query", "note"):
         assert one.get(name) == whole.get(name), name
     scores = [[result["score"] for result in answer["results"]] for answer in (one, whole)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
@@ -79,6 +79,7 @@ def assert_same(one: Any, whole: Any) -> None:
         {"text": "a circle", "target": "both", "top_k": 30, "offset": 170},
         {"text": "a circle", "target": "text", "top_k": 1000},
         {"text": "a bird of prey", "min_score": 2.0},
+        {"text": "two hearts", "order": "newest", "min_relevance": 0.1},
         {"text": "blue", "offset": 2500, "top_k": 100},
     ],
     ids=str,

@@ -64,6 +64,21 @@ def test_results_are_merged_by_modality_and_score() -> None:
     assert page["note"] == "slice 2/2 does not answer: its documents are missing"
 
 
+@pytest.mark.parametrize(("order", "names"), [("newest", "dacbe"), ("oldest", "cadbe")])
+def test_results_are_merged_by_time(order: str, names: str) -> None:
+    def dated(name: str, score: float, time: Any) -> dict[str, Any]:
+        return {**result(name, score), "tags": {"taken": time}}
+
+    query = {"query": {"order": order}}
+    one = answer(1, dated("a", 0.9, "2020-01-01T00:00:00"), dated("b", 0.8, ""), **query)
+    two = answer(2, dated("d", 0.1, "2021"), dated("c", 0.3, "2019"), dated("e", 0.2, 7), **query)
+    for part in (one, two):
+        part["ordered"] = {"threshold": 0.5, "candidates": 10, "fitting": 3}
+    whole = merged([one, two], 0, 10, [])
+    assert "".join(r["id"] for r in whole["results"]) == names
+    assert whole["ordered"] == {"threshold": 0.5, "candidates": 20, "fitting": 6}
+
+
 def test_pages_of_one_slice_are_joined() -> None:
     first, second = answer(1, result("a", 1.0), more=True), answer(1, result("b", 0.5))
     assert [r["id"] for r in in_one([first, second])["results"]] == ["a", "b"]
