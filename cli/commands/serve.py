@@ -138,6 +138,8 @@ def run(options: ServeOptions) -> int:
 def _say_ready(settings: Settings, collection: Collection) -> None:
     from serving.jina.ports import in_url, to_ask
 
+    if settings.part:
+        say(f"slice: {settings.part} of the vectors, for a front node (--slices)")
     say_listening(settings, collection, "search")
     if settings.writable:
         say("writable: POST /index, /update, /delete, and DELETE /documents/ID")

@@ -168,6 +168,13 @@ def test_slices_that_do_not_add_up_are_refused(run_app: RunApp, nodes: list[Serv
         assert told in done.stderr
 
 
+def test_a_front_has_no_documents(run_app: RunApp) -> None:
+    for options in (("--writable",), ("--slice", "1/2"), ("--max-lag-s", "5")):
+        done = run_app("-t", "query_restful", "--slices", "http://127.0.0.1:1", *options)
+        assert done.returncode == 1
+        assert "--slices: a front node has no documents" in done.stderr
+
+
 def test_a_lost_slice_is_said(nodes: list[Service], front: Service, query_service: Service) -> None:
     """The last test of the module, because a service ends."""
     whole = search(query_service, text="a heart", top_k=200)
