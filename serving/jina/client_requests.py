@@ -59,12 +59,15 @@ class ClientRequests:
         """The answer to a checked request; an Executor's error is in its status, without the stack trace.
 
         Raises:
+            InputError: The number of a commit that a search must see is invalid.
             UnavailableError: An Executor does not respond in time; or a search can't see what it must see.
         """
         if request.header.exec_endpoint == "/search":
             given = dict(request.parameters).get("after_seq")
+            if given is not None and not (isinstance(given, float) and 0 <= given < 2**63):
+                raise InputError(f"after_seq: {str(given)[:40]!r} is not a number from 0")
             try:
-                await self._admit(int(given) if isinstance(given, float) else None)
+                await self._admit(None if given is None else int(given))
             except StateError as error:
                 raise UnavailableError(str(error)) from error
         content, is_error = await self._router.answer(request)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from postgresql_server import PostgresqlServer, binaries
 
-from crossmodal.core.errors import StateError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
@@ -244,3 +244,7 @@ def test_a_search_of_a_jina_client_is_admitted_first() -> None:
     request.parameters.update({"after_seq": 9})
     with pytest.raises(UnavailableError, match="number 9 has not arrived"):
         asyncio.run(requests.answer(request))
+    for odd in (float("nan"), float("inf"), -1, "7", {"a": 1}):
+        request.parameters.update({"after_seq": odd})
+        with pytest.raises(InputError, match="is not a number from 0"):
+            asyncio.run(requests.answer(request))
