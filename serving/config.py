@@ -30,6 +30,7 @@ class ServiceConfig:
     trust_origin: tuple[str, ...] = ()
     also: tuple[OtherService, ...] = ()
     allow_url_fetch: bool = False
+    private_location: bool = False
     engine: str = str(AUTOMATIC)
     max_lag_s: float = 0.0
     part: str = ""
@@ -50,6 +51,7 @@ class ServiceConfig:
             trust_origin=settings.trust_origin,
             also=settings.also,
             allow_url_fetch=settings.allow_url_fetch,
+            private_location=settings.private_location,
             engine=str(settings.engine),
             max_lag_s=settings.max_lag_s,
             part=str(settings.part or ""),
@@ -64,9 +66,9 @@ class ServiceConfig:
         return frozenset({"/encode", "/health"} | reads | writes)
 
     @property
-    def counts_clients(self) -> bool:
-        """Whether clients need keys or have a rate limit. WebSocket, which passes neither, is then not offered."""
-        return bool(self.keys or self.rate_per_s)
+    def treats_clients_alike(self) -> bool:
+        """Whether there are neither keys nor a rate limit nor private locations. Only then is WebSocket offered."""
+        return not (self.keys or self.rate_per_s or self.private_location)
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> ServiceConfig:

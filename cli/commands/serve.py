@@ -68,6 +68,9 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
         help="An origin whose pages may send requests, besides the service's own.  [default: any]",
     )
     allow_url_fetch: bool = flag("--allow-url-fetch", help="Fetch pictures that requests give by URL.")
+    private_location: bool = flag(
+        "--private-location", help="Show where pictures were taken only to clients with a key."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,8 @@ def run(options: ServeOptions) -> int:
     if options.slices:
         from cli.front import serve_front
 
-        if options.writable or options.part or options.max_lag_s or options.also or options.watch:
+        of_nodes = (options.writable, options.part, options.max_lag_s, options.also, options.no_gps, options.watch)
+        if any((*of_nodes, options.private_location)):
             raise InputError("--slices: a front node has no documents; give --writable and the like to the other nodes")
         settings = Options.settings(options)  # which needs no workspace
         serve_front(settings, options.slices, say)

@@ -65,5 +65,6 @@ class Settings:
     watch: Path | None = None
     allow_url_fetch: bool = False
     metadata: MetadataChoice = "all"
+    private_location: bool = False
     max_lag_s: float = 0.0
     part: Slice | None = None

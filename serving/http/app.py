@@ -83,7 +83,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     else:
         add_refusals(app)
     add_health(app, flow, opened, config, freshness)
-    add_pictures(app, opened)
+    add_pictures(app, opened, private_location=config.private_location)
     add_page(app)
     app.add_middleware(CountRequests, metrics=metrics)  # added last, so that it sees each request first
     return app

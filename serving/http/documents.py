@@ -15,6 +15,7 @@ from crossmodal.store.where import parse
 from executors.schema import MediaDoc
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
+from serving.http.location import check_condition
 from serving.jina.flow_calls import FlowCalls
 from serving.middleware.problem import Problem, problem_json
 
@@ -84,11 +85,12 @@ def add_change_routes(app: FastAPI, flow: FlowCalls, last_seq: Callable[[], int]
     router = APIRouter(route_class=ProblemRoute)
 
     @router.post("/delete", summary="Remove documents", responses=PROBLEMS)
-    async def delete(body: Deletion) -> DeletionAnswer:
+    async def delete(body: Deletion, request: Request) -> DeletionAnswer:
         if bool(body.ids) == (body.where is not None):
             raise InputError("give either `ids` or `where`")
         if body.where is not None:
             parse(body.where)
+            check_condition(request, body.where)
         return _answer(await _delete(flow, body.ids, body.where), await run_in_threadpool(last_seq))
 
     @router.delete(

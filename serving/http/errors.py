@@ -118,5 +118,5 @@ def add_error_handlers(app: FastAPI) -> None:
     async def failed(request: Request, error: Exception) -> Response:
         return _legacy_failure(request.scope, problem_of(error))
 
-    for kind in (RequestValidationError, InputError, StateError, UnavailableError, Exception):
+    for kind in (RequestValidationError, InputError, StateError, UnavailableError, RefusedError, Exception):
         app.add_exception_handler(kind, failed)

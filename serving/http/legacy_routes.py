@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.http import legacy
+from serving.http.location import check_condition
 from serving.http.url_pictures import UrlPictures
 from serving.jina.flow_calls import FlowCalls
 
@@ -77,6 +78,7 @@ class LegacyRoutes:
         self, items: list[legacy.Item], body: legacy.Request, request: Request, root: Literal["search", "index"]
     ) -> list[MediaDoc]:
         async with self._urls.fetched(request, (item.uri for item in items if item.modality != "text")) as fetched:
+            check_condition(request, body.options.get("where", ""))
             docs = legacy.to_docs(items, for_index=root == "index", fetched=fetched)
             return await self._flow(docs, f"/{root}", body.options)
 

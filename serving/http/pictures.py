@@ -15,17 +15,22 @@ from crossmodal.images.sources import from_file
 from crossmodal.store.protocol import Store
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
+from serving.http.location import without_metadata
 from serving.http.url_pictures import PictureReader
+from serving.middleware.private_location import hides_location
 
 SERVED_TYPES = frozenset(MIME_TYPES.values())
 
 
-def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
-    """Adds GET /images/{id} and GET /thumbnails/{id}."""
+def add_pictures(app: FastAPI, opened: GenerationCache[Any], *, private_location: bool) -> None:
+    """Adds GET /images/{id} and GET /thumbnails/{id}.
+
+    With `private_location`, clients without a key get the picture without metadata, as JPEG.
+    """
     headers = {
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",
-        "Cache-Control": "public, max-age=31536000, immutable",
+        "Cache-Control": f"{'private' if private_location else 'public'}, max-age=31536000, immutable",
     }
 
     image_responses: dict[int | str, dict[str, Any]] = {
@@ -40,8 +45,10 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any]) -> None:
         response_class=Response,
         responses={**PROBLEMS, **image_responses},
     )
-    def image(picture_id: str) -> Response:
+    def image(picture_id: str, request: Request) -> Response:
         document, content = _content_of(opened.current()[1].store, picture_id)
+        if hides_location(request.scope):
+            return Response(without_metadata(content), media_type="image/jpeg", headers=headers)
         return Response(content, media_type=document.mime_type, headers=headers)
 
     thumbnail_responses: dict[int | str, dict[str, Any]] = {

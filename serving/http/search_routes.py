@@ -24,6 +24,7 @@ from executors.schema import MediaDoc
 from serving.http import legacy
 from serving.http.errors import PROBLEMS, leave_to_legacy
 from serving.http.freshness import Freshness
+from serving.http.location import check_condition
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
 from serving.http.search import Searcher, picture_doc, picture_of, query_of
 from serving.http.url_pictures import UrlPictures
@@ -69,6 +70,7 @@ def add_search(
         collection = opened.current()[1].collection
         async with urls.fetched(request, [typed.image]) as fetched:
             query = await run_in_threadpool(query_of, typed, picture, fetched, collection)
+            check_condition(request, query.options.where)
             return await searcher.answer(typed, query)
 
 

@@ -30,7 +30,7 @@ from serving.jina.websocket import add_websocket
 class CrossModalGateway(Gateway):
     """The gateway of every Flow. Jina starts and stops it; this class provides its servers and calls the Executors.
 
-    gRPC has no API keys: if HTTP needs them, gRPC is reachable only from this machine.
+    gRPC has no API keys: if HTTP needs them or hides locations, gRPC is reachable only from this machine.
 
     Args:
         service: JSON with the `config` of the service, and the `nodes` of its Flow.
@@ -52,12 +52,13 @@ class CrossModalGateway(Gateway):
         flow = BatchedCalls(RoutedCalls(router, metrics))
         app = make_app(flow, Collection.open(Path(self._config.collection)), self._config, metrics)
         requests = ClientRequests(router, self._config.endpoints, app.state.freshness.admit)
-        if not self._config.counts_clients:
+        if self._config.treats_clients_alike:
             add_websocket(app, requests)
         await all_listen(addresses, self.is_cancel.is_set)
         if self._config.endpoint == "/search":
             self._watch = asyncio.create_task(app.state.freshness.watch())
-        host = grpc_address(self._config.host, has_keys=bool(self._config.keys))
+        is_restricted = bool(self._config.keys) or self._config.private_location
+        host = grpc_address(self._config.host, is_restricted=is_restricted)
         http_port, grpc_port = self.ports
         self._grpc = GrpcEndpoint(requests, f"{in_url(host)}:{grpc_port}")
         await self._grpc.start()

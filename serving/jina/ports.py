@@ -125,9 +125,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def grpc_address(host: str, *, has_keys: bool) -> str:
-    """The address that gRPC listens on: only reachable from this machine if HTTP needs keys, because gRPC has none."""
-    return LOOPBACK if has_keys and not is_loopback(host) else host
+def grpc_address(host: str, *, is_restricted: bool) -> str:
+    """The address that gRPC listens on: only reachable from this machine if HTTP is restricted, as gRPC has no keys."""
+    return LOOPBACK if is_restricted and not is_loopback(host) else host
 
 
 def service_ports(holders: ExitStack, host: str, port: int) -> None:

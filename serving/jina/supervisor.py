@@ -152,10 +152,11 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         StateError: A port is in use, the YAML is invalid, the store can't be read, or an Executor did not start.
     """
     prepare_jina()
+    is_restricted = settings.keys is not None or settings.private_location
     with ExitStack() as resources:
         for address, port in (
             (settings.host, settings.port),
-            (grpc_address(settings.host, has_keys=settings.keys is not None), settings.port + 1),
+            (grpc_address(settings.host, is_restricted=is_restricted), settings.port + 1),
         ):
             service_ports(resources, address, port)
         # Creates the store if it does not exist, so that the Executors don't race to create it; and reports a store

@@ -9,6 +9,7 @@ Each file has one ASGI middleware. From the outermost to the innermost, with the
     RateLimit          after ApiKeys, because it counts by key
     BodyLimit          reads the whole body, so that slow senders take no slots of ConcurrencyLimit
     ConcurrencyLimit   admits as many requests as the machine can process, and rejects the rest
+    PrivateLocation    after ApiKeys; it changes the answers of routes
 
 A refusal is problem+json (RFC 9457), or the response that `answer` returns for the problem.
 Lifespan scopes pass all middleware, WebSocket all but Addresses.
@@ -19,6 +20,7 @@ from serving.middleware.body import BodyLimit
 from serving.middleware.concurrency import ConcurrencyLimit
 from serving.middleware.headers import SecurityHeaders
 from serving.middleware.keys import ApiKeys, KeyRecord, KeyRing, key_of, new_key, read_keys, write_keys
+from serving.middleware.private_location import PrivateLocation
 from serving.middleware.problem import Answer, Problem, problem_json
 from serving.middleware.rate import RateLimit
 
@@ -30,6 +32,7 @@ __all__ = [
     "ConcurrencyLimit",
     "KeyRecord",
     "KeyRing",
+    "PrivateLocation",
     "Problem",
     "RateLimit",
     "SecurityHeaders",

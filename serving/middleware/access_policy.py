@@ -27,6 +27,8 @@ def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.An
 
     The middleware added last is the outermost.
     """
+    if config.private_location:
+        app.add_middleware(middleware.PrivateLocation, answer=answer)
     app.add_middleware(
         middleware.ConcurrencyLimit, n_at_once=AT_ONCE, n_waiting=WAITING, exempt=_is_health, answer=answer
     )

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import main as program
-from cli.commands import NAMES, load_command
+from cli.commands import NAMES, load_command, serve
 from cli.main import main as crossmodal
 from cli.parameters import click_parameters, values_of
 from cli.shim import TASKS, command_of, task_parameters
 from cli.shim import main as app
 from cli.wording import in_commands
+from crossmodal.core.errors import InputError
 
 VALUES = {
     "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
@@ -92,6 +93,12 @@ def test_options_of_query_nodes(flag: str, value: str, told: str, started: dict[
     assert done.exit_code == 2
     assert told in " ".join(done.output.split())
     assert started == {}
+
+
+@pytest.mark.parametrize("name", ["writable", "no_gps", "private_location"])
+def test_a_front_node_has_no_options_of_nodes_with_documents(name: str) -> None:
+    with pytest.raises(InputError, match="to the other nodes"):
+        serve.run(serve.ServeOptions(slices=("http://a", "http://b"), **{name: True}))
 
 
 @pytest.mark.parametrize("name", NAMES)
