@@ -28,6 +28,8 @@ EARTH_RADIUS_KM = 6371.0
 _KM_PER_DEGREE = np.pi * EARTH_RADIUS_KM / 180
 _EXTENT = 0.027, 0.4
 """Factor and exponent of a place's radius in km by its population: London 16 km, Paris 9 km, Reykjavík 3 km."""
+_LARGEST_KM = 30.0
+"""More than the radius of any place."""
 
 _PUNCTUATION = str.maketrans({".": "", "-": " ", "’": "'"})
 
@@ -82,8 +84,10 @@ def key_of(name: str) -> str:
     >>> key_of("Saint-Étienne"), key_of("D.C.")
     ('saint etienne', 'dc')
     """
-    decomposed = unicodedata.normalize("NFKD", name.casefold()).translate(_PUNCTUATION)
-    return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
+    key = name.casefold()
+    if not key.isascii():
+        key = "".join(letter for letter in unicodedata.normalize("NFKD", key) if not unicodedata.combining(letter))
+    return " ".join(key.translate(_PUNCTUATION).split())
 
 
 @cache
@@ -107,13 +111,16 @@ class _Gazetteer:
         self._points = _unit_vectors(self._degrees[self._northward])
 
     def nearest(self, latitude: float, longitude: float) -> Place | None:
-        reach = MAX_KM / _KM_PER_DEGREE
-        first, last = np.searchsorted(self._latitudes, (latitude - reach, latitude + reach))
         here = _unit_vectors(np.array([[latitude, longitude]]))[0]
-        distances_km = _arc_km(np.linalg.norm(self._points[first:last] - here, axis=1))
-        rows = self._northward[first:last]
-        if not len(rows) or distances_km.min() > MAX_KM:
+        for reach_km in (_LARGEST_KM, MAX_KM):  # the narrower band of latitudes is usually enough
+            reach = reach_km / _KM_PER_DEGREE
+            first, last = np.searchsorted(self._latitudes, (latitude - reach, latitude + reach))
+            distances_km = _arc_km(np.linalg.norm(self._points[first:last] - here, axis=1))
+            if distances_km.min(initial=np.inf) <= reach_km:
+                break
+        else:
             return None
+        rows = self._northward[first:last]
         closest = rows[distances_km.argmin()]
         is_around = (distances_km <= self._extents_km[rows]) & (self._region_of[rows] == self._region_of[closest])
         return self._place(int(rows[is_around].min(initial=closest)))  # the rows are ordered by population
