@@ -61,9 +61,12 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusionOptions(Options):
-    """The fusion of words and vectors."""
+class TextOptions(Options):
+    """How the words of a query are searched."""
 
+    literal: bool = flag(
+        "--literal", help='Search for all words; do not read "July 2023" or "in Lisbon" as a time or a place.'
+    )
     fusion: str | None = option(
         "--fusion", help="Fusion of a sparse collection: dense, sparse, bm25, rrf or weighted:A,B,C."
     )
@@ -83,7 +86,7 @@ class PictureQueryOptions(QueryOptions):
 
 
 def answer_queries(
-    options: QueryOptions, modality: Any, target: Any, query: str | None, fusion: str | None = None
+    options: QueryOptions, modality: Any, target: Any, query: str | None, words: TextOptions | None = None
 ) -> int:
     """Prints the answer to a query, or to each query read from a prompt until an empty line; returns 0.
 
@@ -92,7 +95,7 @@ def answer_queries(
         modality: `text` if the query is words, `image` if it is the path of a picture.
         target: `text` to search captions, `image` to search pictures.
         query: The query; None to read queries from a prompt.
-        fusion: The fusion of words and vectors, in a sparse collection.
+        words: How the words are searched, None if the query is a picture.
 
     Raises:
         InputError: The query is empty or can't be read. At the prompt, the error is printed and the next query read.
@@ -106,7 +109,9 @@ def answer_queries(
 
     settings = options.settings()
     page = Page(settings.top_k, min_relevance=options.min_relevance, order=options.order)
-    with open_search(settings, modality, target, page, options.metric, options.filters.condition(), fusion) as search:
+    where, fusion = options.filters.condition(), words.fusion if words else None
+    reads_phrases = words is not None and not words.literal
+    with open_search(settings, modality, target, page, options.metric, where, fusion, reads_phrases) as search:
         for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
                 answer = search(text)
@@ -135,6 +140,8 @@ def _prompted(label: str) -> Iterator[str]:
 
 
 def _print(answer: Any, options: QueryOptions) -> None:
+    for part in answer.understood if not options.as_json else ():
+        say(f"understood: {_in_words(part)}", err=True)
     if answer.fits is False and not options.as_json:
         nearest = "; these are the nearest" if answer.hits else ""
         say(f"nothing here fits{nearest}", err=options.plain)
@@ -146,12 +153,21 @@ def _print(answer: Any, options: QueryOptions) -> None:
         _print_table(answer)
 
 
+def _in_words(part: Any) -> str:
+    """A phrase that was understood, with what it means."""
+    if part.kind == "date":
+        days = [f"from {part.after}"] if part.after else []
+        days += [f"before {part.before}"] if part.before else []
+        return f'"{part.text}", taken {" and ".join(days)}'
+    return f'"{part.text}", {"" if part.within_km is None else f"{part.within_km:g} km around "}{part.near}'
+
+
 def _print_table(answer: Any) -> None:
     table = new_table(answer.query)
     captions = answer.target == "text"
     has_words = any(hit.why for hit in answer.hits)
     headings = ("caption", "of") if captions else ("picture", "why" if has_words else "")
-    dates = "taken" if answer.ordered is not None else ""
+    dates = "taken" if answer.ordered is not None or answer.understood else ""
     for heading in ("rank", "score", *headings, dates, "" if answer.fits is None else "relevance"):
         table.add_column(heading, overflow="fold")
     for hit in answer.hits:

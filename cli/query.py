@@ -7,7 +7,9 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,15 @@ from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
 from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
+from crossmodal.search.listing import listed
+from crossmodal.search.overview import Overview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
+from crossmodal.search.understanding import Part, Understood, understand
+from crossmodal.store.where import parse
 
 if TYPE_CHECKING:
-    from crossmodal.search.results import Match
+    from crossmodal.search.results import Match, SearchResults
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Answer:
         note: Parts of the query that were not used, empty if all were.
         fits: Whether the best match is relevant: False without matches, None without relevance scores.
         ordered: What the order by time was made from, None for the order by relevance.
+        understood: The dates and places in the text, which were filters.
     """
 
     query: str
@@ -65,6 +72,7 @@ class Answer:
     note: str = ""
     fits: bool | None = None
     ordered: TimeOrder | None = None
+    understood: tuple[Part, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; matches of a search by words have `why`, the words that matched."""
@@ -83,6 +91,8 @@ class Answer:
             values["note"] = self.note
         if self.ordered is not None:
             values["ordered"] = vars(self.ordered)
+        if self.understood:
+            values["understood"] = [part.to_dict() for part in self.understood]
         return values
 
 
@@ -104,6 +114,7 @@ def open_search(
     metric: str = "cosine",
     where: str = "",
     fusion: str | None = None,
+    reads_phrases: bool = False,
 ) -> Iterator[SearchFunction]:
     """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
@@ -115,6 +126,7 @@ def open_search(
         metric: The kind of score, a key of `METRICS`. The order of the matches is the same for all.
         where: A condition on the matches, empty for none.
         fusion: The fusion of words and vectors in a sparse collection; by default the tuned one.
+        reads_phrases: Whether dates and places in the words are filters; see `crossmodal.search.understanding`.
 
     Raises:
         InputError: A text query or captions with a model that encodes images only, or an invalid condition.
@@ -132,11 +144,15 @@ def open_search(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     encoder = prepared_encoder(collection, (modality,), settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
+        known = cache(lambda: Overview.read(service.store))
 
         def search(query: str) -> Answer:
+            understood = Understood(query)
             try:
                 if modality == "text":
-                    results = service.search(Query(query, options=options))
+                    if reads_phrases:
+                        understood = understand(query, date.today(), known)
+                    results = _answered(service, understood, options)
                 else:
                     from crossmodal.images.sources import from_file
 
@@ -145,9 +161,20 @@ def open_search(
                 raise InputError(f"{query}: {error}") from error
             hits = (_hit(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
             note, fits, ordered = results.note, results.fits, results.ordered
-            return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered)
+            return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered, understood.parts)
 
         yield search
+
+
+def _answered(service: SearchService, understood: Understood, options: SearchOptions) -> SearchResults:
+    """The results for the words that remain; without any, the pictures of the time and place by date."""
+    where = " and ".join(part for part in (options.where, understood.condition()) if part)
+    options = replace(options, where=where)
+    if understood.text or not understood.parts or options.page is None:
+        return service.search(Query(understood.text, options=options))
+    overview = Overview.read(service.store)
+    mask = overview.mask(service.store.keys_where(parse(where), "image"))
+    return listed(service.store, overview, mask, options.page)
 
 
 def _folder_of(settings: Settings) -> Path:

@@ -13,9 +13,9 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.query import SearchOptions
-from crossmodal.search.results import Candidates, Match, ResultRanker, SearchResults
+from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from executors.context import unescaped
-from executors.schema import MatchDoc, Matches, MediaDoc, modality_and_key
+from executors.schema import Matches, MediaDoc, match_doc, modality_and_key
 
 
 class Ranker(Executor):
@@ -82,13 +82,8 @@ def _fill(doc: MediaDoc, results: SearchResults | InputError, options: SearchOpt
     if isinstance(results, InputError):
         doc.error = str(results)
         return
-    doc.matches = Matches.construct([_match_doc(match) for match in results.matches])
+    doc.matches = Matches.construct([match_doc(match) for match in results.matches])
     doc.fusion, doc.note = results.fusion, joined_notes([doc.note, results.note])
     if options.page is not None:
         ordered = {} if results.ordered is None else vars(results.ordered)
         doc.page = {"fits": results.fits, "more": results.more, "ordered": ordered}
-
-
-def _match_doc(match: Match) -> MatchDoc:
-    picture = {} if match.picture is None else {**vars(match.picture), "captions": list(match.picture.captions)}
-    return MatchDoc(scores=match.scores, why=match.why, picture=picture, **vars(match.document))

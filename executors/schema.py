@@ -18,6 +18,8 @@ from crossmodal.core.types import MODALITIES, Document
 from executors.codec import read_value, write_value
 
 if TYPE_CHECKING:
+    from crossmodal.search.results import Match
+
     Array = np.ndarray[Any, Any]
 else:
     Array = NdArray  # docarray's type of an array field, which accepts numpy arrays
@@ -177,6 +179,12 @@ def modality_and_key(name: str) -> tuple[str, int]:
 def score_of(match: MatchDoc) -> float:
     """The score that determines the rank of a match."""
     return match.scores["fused"] if "fused" in match.scores else match.scores["cosine"]
+
+
+def match_doc(match: "Match") -> MatchDoc:
+    """A match of a search as a document."""
+    picture = {} if match.picture is None else {**vars(match.picture), "captions": list(match.picture.captions)}
+    return MatchDoc(scores=match.scores, why=match.why, picture=picture, **vars(match.document))
 
 
 def document_of(doc: MediaDoc) -> Document:

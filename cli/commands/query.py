@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.answers import FusionOptions, QueryOptions, answer_queries
+from cli.answers import QueryOptions, TextOptions, answer_queries
 from cli.commands import Command
 from cli.parameters import option
 from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenericQueryOptions(QueryOptions, FusionOptions):
+class GenericQueryOptions(QueryOptions, TextOptions):
     """Options of `query`."""
 
     query_text: str | None = option("--text", help="Search pictures with this text.")
@@ -24,8 +24,8 @@ def run(options: GenericQueryOptions) -> int:
     if (text is None) == (image is None):
         raise InputError("-t query takes one of --text TEXT and --image FILE")
     if image is None:
-        return answer_queries(options, "text", "image", text, options.fusion)
-    return answer_queries(options, "image", "text", image, options.fusion)
+        return answer_queries(options, "text", "image", text, options)
+    return answer_queries(options, "image", "text", image, options)
 
 
 COMMAND = Command(

@@ -60,7 +60,23 @@ def nearest(latitude: float, longitude: float) -> Place | None:
     return _gazetteer().nearest(latitude, longitude)
 
 
-def named(text: str) -> list[Place]:
+class Area(NamedTuple):
+    """A country or one of its regions, with its name in the tags `country` and `region`."""
+
+    name: str
+    is_country: bool
+
+
+def area_named(text: str) -> Area | None:
+    """The country of a name, else the region, None if there is none; compared as by `named`.
+
+    >>> area_named("norway"), area_named("Tuscany")
+    (Area(name='Norway', is_country=True), Area(name='Tuscany', is_country=False))
+    """
+    return _gazetteer().areas.get(key_of(text))
+
+
+def named(text: str, least_inhabitants: int = 0) -> list[Place]:
     """The places of a name, most populous first; case, accents, points and hyphens don't matter.
 
     Places with 15,000 inhabitants or more are also found by their names in other languages. A region, a country or
@@ -69,7 +85,7 @@ def named(text: str) -> list[Place]:
     >>> [place.country for place in named("köln")][:1], [place.region for place in named("Paris, TX")]
     (['Germany'], ['Texas'])
     """
-    return _gazetteer().named(text)
+    return _gazetteer().named(text, least_inhabitants)
 
 
 def distance_km(latitude: float, longitude: float, place: Place) -> float:
@@ -101,7 +117,8 @@ class _Gazetteer:
     def __init__(self) -> None:
         with np.load(FILE) as stored:
             self._degrees: NDArray[np.float64] = stored["coordinates"] / 1000
-            self._extents_km = _EXTENT[0] * stored["population"].astype(np.float32) ** _EXTENT[1]
+            self._population: NDArray[np.uint32] = stored["population"]
+            self._extents_km = _EXTENT[0] * self._population.astype(np.float32) ** _EXTENT[1]
             self._region_of: NDArray[np.uint16] = stored["region"]
             self._names = _Lines(stored["names"].tobytes())
             regions = stored["regions"].tobytes().decode().split("\n")
@@ -125,12 +142,17 @@ class _Gazetteer:
         is_around = (distances_km <= self._extents_km[rows]) & (self._region_of[rows] == self._region_of[closest])
         return self._place(int(rows[is_around].min(initial=closest)))  # the rows are ordered by population
 
-    def named(self, text: str) -> list[Place]:
+    def named(self, text: str, least_inhabitants: int = 0) -> list[Place]:
         rows = self._rows_of(text)
         if not rows and "," in text:
             name, _, area = text.rpartition(",")
             rows = [row for row in self._rows_of(name) if key_of(area) in self._regions[self._region_of[row]].keys]
-        return [self._place(row) for row in rows]
+        return [self._place(row) for row in rows if self._population[row] >= least_inhabitants]
+
+    @cached_property
+    def areas(self) -> dict[str, Area]:
+        regions = {key_of(region.name): Area(region.name, False) for region in self._regions if region.name}
+        return regions | {key_of(region.country): Area(region.country, True) for region in self._regions}
 
     def _rows_of(self, name: str) -> list[int]:
         key = key_of(name).encode("utf8", "ignore")  # lone surrogates match nothing

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from crossmodal.core.errors import InputError
+from crossmodal.metadata.places import Place, key_of, named
 from crossmodal.store.where import parse, quoted
 
 DEFAULT_KM = 20.0
@@ -17,6 +18,7 @@ MAX_KM = 20_100.0
 
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?", re.ASCII)
 _POINT = re.compile(r"\s*([+-]?\d+(?:\.\d*)?)\s*,\s*([+-]?\d+(?:\.\d*)?)\s*", re.ASCII)
+_TOWN = 15_000
 _EARLIEST = "0001-01-01T00:00:00"
 
 
@@ -111,17 +113,31 @@ def point_of(text: str) -> Point:
         if abs(latitude) > 90 or abs(longitude) > 180:
             raise InputError(f"near: {text.strip()} is not LATITUDE,LONGITUDE: -90 to 90, and -180 to 180")
         return Point(latitude, longitude)
-    from crossmodal.metadata.places import named  # reads the gazetteer
-
-    places = named(text)
-    if not places:
+    place = place_named(text)
+    if place is None:
         raise InputError(
             f"near: no place is named {text[:80]!r}; give LATITUDE,LONGITUDE, or for a country a condition such as "
             "tags.country = 'Norway'"
         )
-    place = places[0]
-    name = ", ".join(dict.fromkeys(part for part in (place.name, place.region, place.country) if part))
-    return Point(place.latitude, place.longitude, name)
+    return Point(place.latitude, place.longitude, full_name(place))
+
+
+def place_named(text: str, least_inhabitants: int = 0) -> Place | None:
+    """The most populous place of a name, None without one; a town of that very name is preferred to other languages'.
+
+    >>> place = place_named("venice")
+    >>> place and full_name(place)
+    'Venice, Veneto, Italy'
+    """
+    places = named(text, least_inhabitants)
+    key = key_of(text.partition(",")[0])
+    own = (place for place in named(text, max(_TOWN, least_inhabitants)) if key_of(place.name) == key)
+    return next(own, places[0] if places else None)
+
+
+def full_name(place: Place) -> str:
+    """The name of a place with its region and country."""
+    return ", ".join(dict.fromkeys(part for part in (place.name, place.region, place.country) if part))
 
 
 def _time(text: str, field: str) -> str:

@@ -34,7 +34,7 @@ TOP_FOLDER = "Top folder"
 WAIT_FACTOR = 10.0
 """While the store changes, an overview is used for this many times the duration of reading another."""
 _MAX_MASKS = 16
-_TAGS = ("taken", "country", "place", "camera", "folder", "filename")
+_TAGS = ("taken", "country", "region", "place", "camera", "folder", "filename")
 _TAKEN = re.compile(r"\d{4}-(0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
@@ -76,6 +76,9 @@ class Overview:
         self._month = _Column.of(time[:7] for time in times)
         self._facets: dict[Facet, _Column] = {"year": _Column.of(time[:4] for time in times)}
         self._facets |= {name: _Column.of(columns[name]) for name in get_args(Facet)[1:]}
+        areas = (self._facets["country"].values, _Column.of(columns["region"]).values, self._facets["place"].values)
+        self._names = frozenset(name.casefold() for values in areas for name in values)
+        self.has_dates, self.has_places = bool(self._month.values), bool(self._names)
         oldest = np.argsort(np.array(times, "S19"), kind="stable").astype(np.int32)
         n_undated = times.count("")
         undated, dated = oldest[:n_undated], oldest[n_undated:]
@@ -116,6 +119,10 @@ class Overview:
     def facets(self, mask: Mask | None = None) -> dict[Facet, list[tuple[str, int]]]:
         """The `MOST_VALUES` most frequent values of each facet with their numbers of pictures, most frequent first."""
         return {name: column.counts(mask) for name, column in self._facets.items()}
+
+    def is_named(self, name: str) -> bool:
+        """Whether the country, region or place of some picture has this name, in any case."""
+        return name.casefold() in self._names
 
     def _positions(self, order: Order, mask: Mask | None) -> NDArray[np.int32]:
         positions = self._orders[order]

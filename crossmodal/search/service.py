@@ -18,6 +18,7 @@ from crossmodal.search.encoding import check_wanted_words, encode_query_texts, j
 from crossmodal.search.query import Query
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modalities
+from crossmodal.store.protocol import Store
 
 
 class SearchService:
@@ -47,6 +48,11 @@ class SearchService:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def store(self) -> Store:
+        """The open store of the collection."""
+        return self._ranker.store
 
     def close(self) -> None:
         """Closes the store."""

@@ -3,26 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.settings import OtherService
 from crossmodal.core.types import Document
 from serving.http.errors import PROBLEMS, RefusedError
-from serving.http.schemas import (
-    Caption,
-    CollectionInfo,
-    CollectionsAnswer,
-    ModelInfo,
-    ModelsAnswer,
-    OtherCollection,
-    StoredDocument,
-)
+from serving.http.schemas import Caption, StoredDocument
 from serving.http.search import Opened
 
 N_EXAMPLES = 3
+
+
+class CollectionInfo(BaseModel):
+    """A collection that is served."""
+
+    name: str
+    model: str
+    dim: int
+    images: int
+    captions: int
+    generation: str
+    examples: list[str] = Field(description="some of its captions, as example queries")
+    fusion: str | None = Field(None, description="the default fusion of a sparse collection")
+
+
+class OtherCollection(BaseModel):
+    """A service of another collection."""
+
+    name: str
+    url: str
+
+
+class CollectionsAnswer(BaseModel):
+    """The collection that is served, and the services of other collections that were configured."""
+
+    collections: list[CollectionInfo]
+    elsewhere: list[OtherCollection]
+
+
+class ModelInfo(BaseModel):
+    """A model that is served."""
+
+    name: str
+    family: str
+    weights: str
+    weights_hash: str
+    dim: int
+    size_px: int
+    modalities: list[Literal["image", "text"]]
+
+
+class ModelsAnswer(BaseModel):
+    """The models that are served."""
+
+    models: list[ModelInfo]
 
 
 def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequence[OtherService]) -> None:

@@ -56,6 +56,9 @@ class SearchRequest(_StrictRequest):
     order: Order = Field(
         "relevance", description=f"`newest` or `oldest` first, of the {N_CANDIDATES:,} best results those that fit"
     )
+    understand: bool = Field(
+        False, description="find dates and places in `text`, as described in docs/when-and-where.md"
+    )
     top_k: int = Field(20, ge=1, le=MAX_TOP_K, description="most results of each modality")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="number of results of each modality to skip")
     min_score: float | None = Field(None, ge=-1, description="lowest score of a result")
@@ -149,6 +152,19 @@ class OrderedByTime(BaseModel):
     fitting: int = Field(description="number of these that fit; pages follow until all were returned")
 
 
+class UnderstoodPart(BaseModel):
+    """A phrase of the text that became a filter."""
+
+    kind: Literal["date", "place"]
+    text: str = Field(description="the phrase as it was written")
+    after: str | None = Field(None, description="the first day")
+    before: str | None = Field(None, description="the day after the last")
+    near: str | None = Field(None, description="the full name of the place, or the name of the country or region")
+    latitude: float | None = Field(None, description="absent for a country or region, as are the next two")
+    longitude: float | None = None
+    within_km: float | None = None
+
+
 class SearchAnswer(BaseModel):
     """The results: pictures first, then captions, each with the highest score first, or in the `order`."""
 
@@ -161,6 +177,9 @@ class SearchAnswer(BaseModel):
         None, description="whether the best result reaches `min_relevance`, or 0.5; absent if results have no relevance"
     )
     ordered: OrderedByTime | None = Field(None, description="only with the order `newest` or `oldest`")
+    understood: list[UnderstoodPart] | None = Field(
+        None, description="with `understand`: the dates and places; `query.text` has the words that remain"
+    )
     results: list[Result]
     query: Asked
     note: str | None = Field(
@@ -223,51 +242,6 @@ class StoredDocument(BaseModel):
     words: list[Word] | None = Field(
         default=None, description="the strongest words of a picture, in a sparse collection"
     )
-
-
-class CollectionInfo(BaseModel):
-    """A collection that is served."""
-
-    name: str
-    model: str
-    dim: int
-    images: int
-    captions: int
-    generation: str
-    examples: list[str] = Field(description="some of its captions, as example queries")
-    fusion: str | None = Field(None, description="the default fusion of a sparse collection")
-
-
-class OtherCollection(BaseModel):
-    """A service of another collection."""
-
-    name: str
-    url: str
-
-
-class CollectionsAnswer(BaseModel):
-    """The collection that is served, and the services of other collections that were configured."""
-
-    collections: list[CollectionInfo]
-    elsewhere: list[OtherCollection]
-
-
-class ModelInfo(BaseModel):
-    """A model that is served."""
-
-    name: str
-    family: str
-    weights: str
-    weights_hash: str
-    dim: int
-    size_px: int
-    modalities: list[Literal["image", "text"]]
-
-
-class ModelsAnswer(BaseModel):
-    """The models that are served."""
-
-    models: list[ModelInfo]
 
 
 class ReadyAnswer(BaseModel):

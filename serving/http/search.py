@@ -19,12 +19,14 @@ from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.filters import Filters
 from crossmodal.search.hydration import Picture
+from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
+from crossmodal.search.understanding import Understood
 from crossmodal.store.protocol import Store
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
 from serving.http.legacy import words
-from serving.http.schemas import Asked, OrderedByTime, Result, SearchAnswer, SearchRequest, Took, Word
+from serving.http.schemas import Asked, OrderedByTime, Result, SearchAnswer, SearchRequest, Took, UnderstoodPart, Word
 from serving.http.url_pictures import Fetched
 from serving.jina.flow_calls import FlowCalls
 
@@ -37,13 +39,20 @@ class Opened(Protocol):
 
     collection: Collection
     store: Store
+    overview: LatestOverview
 
     @property
     def words(self) -> Words | None:
         """The words of its pictures, None in a collection without words."""
 
 
-def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, collection: Collection) -> Query:
+def query_of(
+    request: SearchRequest,
+    picture: bytes | None,
+    fetched: Fetched,
+    collection: Collection,
+    understood: Understood | None = None,
+) -> Query:
     """The query of a request.
 
     Args:
@@ -51,6 +60,7 @@ def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, co
         picture: A picture that was sent as a file.
         fetched: The pictures that were given by URL.
         collection: The collection that is served.
+        understood: What was understood of the text.
 
     Raises:
         InputError: An empty query, a picture that can't be read, an invalid condition or fusion, or the name of
@@ -66,13 +76,28 @@ def query_of(request: SearchRequest, picture: bytes | None, fetched: Fetched, co
     options = SearchOptions(
         top_k=n_needed if request.order == "relevance" else N_CANDIDATES,
         target=request.target,
-        where=_filters(request).condition(),
+        where=condition_of(request, understood),
         fusion=request.fusion or "",
         page=Page(request.top_k, request.offset, request.min_score, request.min_relevance, request.order),
     )
     has_captions = "text" in collection.model.modalities
-    text, like = request.text or "", request.like or ""
+    text, like = understood.text if understood else request.text or "", request.like or ""
     return read_query(text, request.exclude, picture, like, request.mix, options, has_captions=has_captions)
+
+
+def parts_of_text(understood: Understood | None) -> list[UnderstoodPart] | None:
+    """The phrases that were understood, for the answer; None if that was not asked for."""
+    return None if understood is None else [UnderstoodPart(**vars(part)) for part in understood.parts]
+
+
+def condition_of(request: SearchRequest, understood: Understood | None) -> str:
+    """The filters of a request and those that were understood, as one condition; empty without any.
+
+    Raises:
+        InputError: A filter is malformed.
+    """
+    parts = [_filters(request).condition(), understood.condition() if understood else ""]
+    return " and ".join(part for part in parts if part)
 
 
 def _filters(request: SearchRequest) -> Filters:
@@ -115,7 +140,7 @@ class Searcher:
         self._opened = opened
         self._part = part
 
-    async def answer(self, request: SearchRequest, query: Query) -> SearchAnswer:
+    async def answer(self, request: SearchRequest, query: Query, understood: Understood | None = None) -> SearchAnswer:
         """The answer to a request and its query.
 
         Raises:
@@ -130,7 +155,7 @@ class Searcher:
         vectors: dict[str, Vectors] = {}
         if request.vectors:
             vectors = await run_in_threadpool(opened.store.vectors_of, [match.id for match in doc.matches])
-        results = [_result(match, vectors.get(match.id)) for match in doc.matches]
+        results = [result_of(match, vectors.get(match.id)) for match in doc.matches]
         spent = doc.timings_ms
         took = Took(
             encode=round(encode_ms + spent.get("normalize", 0.0) + spent.get("encode", 0.0), 3),
@@ -146,8 +171,9 @@ class Searcher:
             more=doc.page["more"],
             fits=doc.page["fits"],
             ordered=OrderedByTime(**ordered) if (ordered := doc.page["ordered"]) else None,
+            understood=parts_of_text(understood),
             results=results,
-            query=_echo(request, query, doc.fusion),
+            query=echo(request, query, doc.fusion),
             note=doc.note or None,
             slice=self._part or None,
         )
@@ -221,7 +247,8 @@ def _encode_ms(docs: list[MediaDoc]) -> float:
     return spent_ms
 
 
-def _result(match: MatchDoc, vector: Vectors | None) -> Result:
+def result_of(match: MatchDoc, vector: Vectors | None) -> Result:
+    """A match in the answer, with its vector if that was asked for."""
     modality: Modality = "image" if match.modality == "image" else "text"
     picture = Picture(**match.picture)
     return Result(
@@ -248,7 +275,7 @@ def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
     return {name: score for name, score in match.scores.items() if name != "fused"}
 
 
-def _echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
+def echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
     """The request as it was interpreted, for the answer."""
     is_mixed = bool(query.text) and (query.picture is not None or bool(query.like))
     return Asked(

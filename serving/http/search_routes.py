@@ -26,8 +26,10 @@ from serving.http.errors import PROBLEMS, leave_to_legacy
 from serving.http.freshness import Freshness
 from serving.http.location import check_condition
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
-from serving.http.search import Searcher, picture_doc, picture_of, query_of
+from serving.http.search import Searcher, condition_of, picture_doc, picture_of, query_of
+from serving.http.understood import is_listing, listing, understood_of
 from serving.http.url_pictures import UrlPictures
+from serving.middleware.private_location import hides_location
 
 T = TypeVar("T", bound=BaseModel)
 Legacy = Callable[[legacy.Request, Request], Awaitable[Response]]
@@ -69,9 +71,13 @@ def add_search(
         await freshness.admit(typed.after_seq)
         collection = opened.current()[1].collection
         async with urls.fetched(request, [typed.image]) as fetched:
-            query = await run_in_threadpool(query_of, typed, picture, fetched, collection)
+            understood = await run_in_threadpool(understood_of, typed, opened, hides_location(request.scope))
+            if understood is not None and is_listing(typed, picture, understood):
+                check_condition(request, condition_of(typed, understood))
+                return await run_in_threadpool(listing, typed, understood, opened)
+            query = await run_in_threadpool(query_of, typed, picture, fetched, collection, understood)
             check_condition(request, query.options.where)
-            return await searcher.answer(typed, query)
+            return await searcher.answer(typed, query, understood)
 
 
 async def read_search(request: Request) -> tuple[SearchRequest | legacy.Request, bytes | None]:

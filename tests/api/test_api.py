@@ -110,6 +110,12 @@ def test_filters_of_dates_and_places(query_service: Service) -> None:
     assert "after: 'yesterday' is not a time" in refused.json()["detail"]
 
 
+def test_without_dates_in_the_collection_a_year_is_a_word(query_service: Service) -> None:
+    told = found(query_service, text="a red heart in Norway 2021", understand=True, top_k=3)
+    assert (told["n"], told["understood"], told["query"]["text"]) == (3, [], "a red heart in Norway 2021")
+    assert "understood" not in found(query_service, text="a red heart in 2021", top_k=3)
+
+
 def test_what_is_not_here_is_said_not_to_be(query_service: Service) -> None:
     text = "two large striped yellow moons left of three small black crosses at night"
     told = found(query_service, text=text, top_k=5)
