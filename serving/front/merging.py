@@ -42,6 +42,8 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
         As one index would answer, except that equal scores may be in another order, that an order by time is made from
         the candidates of each slice, and that `missing` and `note` have the missing slices.
     """
+    if answers[0].get("listed"):  # each slice lists the pictures of all
+        answers = answers[:1]
     results: list[Any] = []
     more = any(answer["more"] for answer in answers)
     for modality in MODALITIES:

@@ -180,6 +180,9 @@ class SearchAnswer(BaseModel):
     understood: list[UnderstoodPart] | None = Field(
         None, description="with `understand`: the dates and places; `query.text` has the words that remain"
     )
+    listed: bool | None = Field(
+        default=None, description="true if only a time or a place was given: its pictures by date, with the score 0"
+    )
     results: list[Result]
     query: Asked
     note: str | None = Field(

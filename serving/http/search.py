@@ -138,7 +138,7 @@ class Searcher:
         """Takes what calls the Flow, the open collection, and the slice that is searched, empty for all."""
         self._flow = flow
         self._opened = opened
-        self._part = part
+        self.part = part
 
     async def answer(self, request: SearchRequest, query: Query, understood: Understood | None = None) -> SearchAnswer:
         """The answer to a request and its query.
@@ -175,7 +175,7 @@ class Searcher:
             results=results,
             query=echo(request, query, doc.fusion),
             note=doc.note or None,
-            slice=self._part or None,
+            slice=self.part or None,
         )
 
     async def encoded(self, docs: list[MediaDoc]) -> list[MediaDoc]:

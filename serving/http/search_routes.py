@@ -74,7 +74,7 @@ def add_search(
             understood = await run_in_threadpool(understood_of, typed, opened, hides_location(request.scope))
             if understood is not None and is_listing(typed, picture, understood):
                 check_condition(request, condition_of(typed, understood))
-                return await run_in_threadpool(listing, typed, understood, opened)
+                return await run_in_threadpool(listing, typed, understood, opened, searcher.part)
             query = await run_in_threadpool(query_of, typed, picture, fetched, collection, understood)
             check_condition(request, query.options.where)
             return await searcher.answer(typed, query, understood)

@@ -47,8 +47,10 @@ def is_listing(request: SearchRequest, picture: bytes | None, understood: Unders
     return not (picture or request.image or request.like or request.exclude)
 
 
-def listing(request: SearchRequest, understood: Understood, opened: GenerationCache[Any]) -> SearchAnswer:
-    """The pictures of the time and place that were understood, by date.
+def listing(
+    request: SearchRequest, understood: Understood, opened: GenerationCache[Any], part: str = ""
+) -> SearchAnswer:
+    """The pictures of the time and place that were understood, by date; of all slices, whatever the `part`.
 
     Raises:
         InputError: A filter is malformed.
@@ -65,7 +67,9 @@ def listing(request: SearchRequest, understood: Understood, opened: GenerationCa
         more=results.more,
         fits=None,
         ordered=None,
+        slice=part or None,
         understood=parts_of_text(understood),
+        listed=True,
         results=[result_of(match_doc(match), None) for match in results.matches],
         query=echo(request, Query(options=SearchOptions(target="image")), ""),
         note=results.note,

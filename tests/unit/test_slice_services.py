@@ -79,6 +79,11 @@ def test_results_are_merged_by_time(order: str, names: str) -> None:
     assert whole["ordered"] == {"threshold": 0.5, "candidates": 20, "fitting": 6}
 
 
+def test_a_list_of_all_slices_is_taken_from_one() -> None:
+    listed = [answer(part, result("a", 0), result("b", 0), listed=True) for part in (1, 2)]
+    assert [r["id"] for r in merged(listed, 1, 5, [])["results"]] == ["b"]
+
+
 def test_pages_of_one_slice_are_joined() -> None:
     first, second = answer(1, result("a", 1.0), more=True), answer(1, result("b", 0.5))
     assert [r["id"] for r in in_one([first, second])["results"]] == ["a", "b"]
