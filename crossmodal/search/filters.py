@@ -128,7 +128,12 @@ def place_named(text: str, least_inhabitants: int = 0) -> Place | None:
     >>> place = place_named("venice")
     >>> place and full_name(place)
     'Venice, Veneto, Italy'
+    >>> place == place_named("Venice, Veneto, Italy")
+    True
     """
+    if text.count(",") > 1:
+        same = (place for place in named(text.partition(",")[0]) if key_of(full_name(place)) == key_of(text))
+        return next(same, None)
     places = named(text, least_inhabitants)
     key = key_of(text.partition(",")[0])
     own = (place for place in named(text, max(_TOWN, least_inhabitants)) if key_of(place.name) == key)
