@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import DRAWN, ROOT, TOY, RunApp
 from PIL import Image
+
+from crossmodal.store.sqlite import DocumentStore
 
 PICTURE = TOY / "images" / "test-00005.jpg"
 CAPTIONS = (TOY / "captions.txt").read_text("utf8").splitlines()
@@ -42,6 +45,50 @@ def test_queries_at_a_prompt_until_an_empty_line(run_app: RunApp, toy_workspace:
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["matches"][0]["filename"] == PICTURE.name
     assert "/no/such/picture.jpg: can't be read" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def dated_workspace(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy data, in which the n-th picture was taken in the n-th minute of 1 July 2023, the first ten in Norway."""
+    workspace = tmp_path_factory.mktemp("dated") / "workspace"
+    shutil.copytree(toy_workspace, workspace)
+    with DocumentStore(workspace / "toy-data", writable=True) as store:
+        pictures = sorted(store.by_keys(store.keys("image").tolist()).values(), key=lambda one: one.tags["filename"])
+        store.update(
+            (one.id, {"taken": f"2023-07-01T{n // 60:02}:{n % 60:02}:00", "country": "Norway" if n < 10 else "Spain"})
+            for n, one in enumerate(pictures)
+        )
+    return workspace
+
+
+def test_a_time_and_a_place_in_the_words(run_app: RunApp, dated_workspace: Path) -> None:
+    done = run_app("-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "stars in Norway, July 2023")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert sorted(hit["filename"] for hit in answer["matches"]) == [f"test-{n:05}.jpg" for n in range(10)]
+    assert [part["text"] for part in answer["understood"]] == ["in Norway", "July 2023"]
+    done = run_app(
+        "-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "--literal", "stars in Norway, July 2023"
+    )
+    assert len(json.loads(done.stdout)["matches"]) == 50
+
+
+def test_pictures_of_a_time_by_date(run_app: RunApp, dated_workspace: Path) -> None:
+    done = run_app("-t", "query-t2i", "-w", dated_workspace, "-k", "2", "--before", "2023-07-01 00:20", "in Spain")
+    assert done.returncode == 0, done.stderr
+    assert 'understood: "in Spain", Spain' in done.stderr
+    assert "no words are left to search for" in done.stderr
+    assert re.findall(r"2023-07-01 [\d:]+", done.stdout) == ["2023-07-01 00:19:00", "2023-07-01 00:18:00"]
+
+
+def test_newest_first_of_what_fits(run_app: RunApp, dated_workspace: Path) -> None:
+    done = run_app("-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "--order", "newest", "hearts")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    times = [hit["taken"] for hit in answer["matches"]]
+    assert times == sorted(times, reverse=True)
+    assert all(hit["relevance"] >= 0.5 for hit in answer["matches"])
+    assert answer["ordered"] == {"threshold": 0.5, "candidates": 200, "fitting": len(times)}
 
 
 def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
