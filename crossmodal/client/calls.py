@@ -17,6 +17,7 @@ from crossmodal.core.types import Vectors
 T = TypeVar("T")
 Picture = bytes | Path
 Target = Literal["image", "text", "both"]
+Order = Literal["relevance", "newest", "oldest"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ def search(
     vectors: bool = False,
     fusion: str | None = None,
     after_seq: int | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    near: str | None = None,
+    within_km: float | None = None,
+    camera: str | None = None,
+    folder: str | None = None,
+    order: Order | None = None,
+    understand: bool | None = None,
 ) -> Call[Found]:
     """Searches with words, a picture, a document of the collection, or a combination of these.
 
@@ -75,12 +84,21 @@ def search(
         vectors: Whether results include their vectors.
         fusion: For a sparse collection: `dense`, `sparse`, `bm25`, `rrf` or `weighted:A,B,C`.
         after_seq: The `seq` of a change that the search must see; it waits a few seconds for it.
+        after: Taken in this year, month, day or second, or later: `2023`, `2023-07`.
+        before: Taken before this year, month, day or second begins.
+        near: The name of a place, or `LATITUDE,LONGITUDE`.
+        within_km: The radius around `near`.
+        camera: A part of the camera's name.
+        folder: The folder of the file in the indexed one.
+        order: `newest` or `oldest` first, of the results that fit; by default the best first.
+        understand: Whether dates and places in `text` are filters.
     """
     body = {
         "text": text, "image": None if image is None else _data_uri(image), "like": like, "exclude": list(exclude),
         "mix": mix, "where": where, "top_k": top_k, "offset": offset, "min_score": min_score,
         "min_relevance": min_relevance, "target": target, "collection": collection, "vectors": vectors,
-        "fusion": fusion, "after_seq": after_seq,
+        "fusion": fusion, "after_seq": after_seq, "after": after, "before": before, "near": near,
+        "within_km": within_km, "camera": camera, "folder": folder, "order": order, "understand": understand,
     }  # fmt: skip
     body = {name: value for name, value in body.items() if value is not None}
     return Call("POST", "/search", responses.parse_found, body)

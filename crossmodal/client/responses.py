@@ -46,7 +46,8 @@ class Hit:
 class Found:
     """The response to a search: pictures, then captions, each by descending score.
 
-    `missing` has the slices whose documents are missing because their nodes do not answer.
+    `missing` has the slices whose documents are missing because their nodes do not answer. `understood` has the dates
+    and places in the text that were filters, and `ordered` how an order by time was made.
     """
 
     model: str
@@ -59,6 +60,8 @@ class Found:
     note: str = ""
     fits: bool | None = None
     missing: list[str] = field(default_factory=list)
+    understood: list[dict[str, Any]] = field(default_factory=list)
+    ordered: dict[str, Any] | None = None
 
     @property
     def images(self) -> list[Hit]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from crossmodal.core.errors import InputError
@@ -132,12 +133,17 @@ def place_named(text: str, least_inhabitants: int = 0) -> Place | None:
     True
     """
     if text.count(",") > 1:
-        same = (place for place in named(text.partition(",")[0]) if key_of(full_name(place)) == key_of(text))
+        same = (place for place in _named(text.partition(",")[0]) if key_of(full_name(place)) == key_of(text))
         return next(same, None)
-    places = named(text, least_inhabitants)
+    places = _named(text, least_inhabitants)
     key = key_of(text.partition(",")[0])
-    own = (place for place in named(text, max(_TOWN, least_inhabitants)) if key_of(place.name) == key)
+    own = (place for place in _named(text, max(_TOWN, least_inhabitants)) if key_of(place.name) == key)
     return next(own, places[0] if places else None)
+
+
+@lru_cache(4_096)
+def _named(text: str, least_inhabitants: int = 0) -> list[Place]:
+    return named(text, least_inhabitants)  # takes milliseconds, and queries are typed letter by letter
 
 
 def full_name(place: Place) -> str:

@@ -60,6 +60,9 @@ _SAID = re.compile(
 )
 _FINAL = re.compile(rf"{START}(?P<name>{_NAME_WORD}(?:\s+{_NAME_WORD}){{0,2}})[\s,.!{TAKEN}]*$", re.IGNORECASE)
 _ENDS = re.compile(rf"{END}|(?=\s+\w+ing\b)", re.IGNORECASE)
+_PREPOSITION = re.compile(
+    r"\s(?:in|at|on|near|by|with|from|during|around|while|under|over|behind|beside)\s", re.IGNORECASE
+)
 IsHere = Callable[[str], bool]
 
 
@@ -119,7 +122,7 @@ def _said(match: re.Match[str], text: str, is_here: IsHere) -> FoundPlace | None
     for word in reversed(words):
         end = start + word.end()
         name = text[start:end]
-        if _ENDS.match(text, end):
+        if _ENDS.match(text, end) and not _PREPOSITION.search(name):
             location = _location(name, is_here, bool(match["the"]), _is_capitalised(name, text[:start] + text[end:]))
             if location is not None:
                 return FoundPlace(match.start(), end, location, _km(match, location))
