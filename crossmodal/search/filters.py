@@ -137,8 +137,10 @@ def place_named(text: str, least_inhabitants: int = 0) -> Place | None:
         return next(same, None)
     places = _named(text, least_inhabitants)
     key = key_of(text.partition(",")[0])
+    if not places or key_of(places[0].name) == key:
+        return places[0] if places else None
     own = (place for place in _named(text, max(_TOWN, least_inhabitants)) if key_of(place.name) == key)
-    return next(own, places[0] if places else None)
+    return next(own, places[0])
 
 
 @lru_cache(4_096)

@@ -17,7 +17,7 @@ WHOLE = rf"(?![\w'’\-/{OPAQUE}])"
 
 _LEFT_ALONE = re.compile(r'"[^"]*"?|(?:^|(?<=\s))-\S+')
 _DANGLING = r"(?:in|at|on|from|of|near|during|around|by|and|the|taken|to)"
-_EDGES = re.compile(rf"^[\s,.;]+|(?:[\s,;]+|(?<![\w'-]){_DANGLING})+$", re.IGNORECASE)
+_EDGES = re.compile(rf"^[\s,.;]+|(?:[\s,;]|(?<![\w'-]){_DANGLING})+$", re.IGNORECASE)
 _GENERIC = re.compile(
     r"(?:(?:all|my|our|the|some|show|find|me|any|of|photos?|pictures?|pics?|images?|shots?|everything|anything)\b\s*)+",
     re.IGNORECASE,

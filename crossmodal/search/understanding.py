@@ -13,6 +13,9 @@ from crossmodal.search.spoken_places import FoundPlace, find_places
 from crossmodal.search.spoken_text import TAKEN, opaque, remaining, take
 from crossmodal.store.where import quoted
 
+MAX_CHARACTERS = 300
+"""A longer text is no query of a few words, and is left alone."""
+
 
 class Known(Protocol):
     """What is known of the pictures of a collection."""
@@ -77,14 +80,15 @@ def understand(text: str, today: date, known: Callable[[], Known]) -> Understood
     """The phrases about time and place of a query, and its other words.
 
     The grammar is in `spoken_dates` and `spoken_places`. Quoted phrases and words to avoid are left alone; so are dates
-    if there are two, or if no picture has a date, and places if no picture has one.
+    if there are two, or if no picture has a date, places if no picture has one, and texts of more than
+    `MAX_CHARACTERS`.
 
     Args:
         text: The words of a query.
         today: The day that "yesterday" is before.
         known: Returns what is known of the collection; called only if it matters.
     """
-    if TAKEN in text:
+    if len(text) > MAX_CHARACTERS or TAKEN in text:
         return Understood(text)
     dates = find_dates(opaque(text), today)
     without_dates = _taken(opaque(text), dates)  # a date also ends the name of a place if it is left alone

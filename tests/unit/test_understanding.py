@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmodal.search.understanding import Understood, understand
+from crossmodal.search.understanding import MAX_CHARACTERS, Understood, understand
 from crossmodal.store.where import parse
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -130,6 +130,13 @@ def test_a_name_alone_needs_pictures_there() -> None:
 def test_dates_depend_on_the_day(today: date, query: str, after: str | None, before: str | None) -> None:
     parts = understood(query, today=today).parts
     assert [(part.after, part.before) for part in parts] == ([(after, before)] if after else [])
+
+
+@pytest.mark.parametrize("piece", ["in ", "in Xy ", "2021 ", ", ", " ", "july ", "from ", "3 ", '"', "-", "the last "])
+def test_long_texts_take_no_time(piece: str) -> None:
+    text = (piece * MAX_CHARACTERS)[:MAX_CHARACTERS]
+    understood(text)
+    assert understood(f"{text}in Norway").parts == ()
 
 
 PIECES = ["in", "near", "the", "last", "this", "july", "may", "2021", "3", "days", "ago", "winter", "Lisbon", "norway",
