@@ -17,7 +17,7 @@ from crossmodal.core.errors import InputError
 class ImportOptions(WorkspaceOptions, JsonOptions):
     """Options of `import`."""
 
-    query: Path | None = option(argument="FILE", type=FOLDER, required=True)
+    query: Path | None = option(argument="PATH", type=FOLDER, required=True)
     collection: str | None = option(
         "--collection", shell_complete=complete_collection, help="Name of the collection.  [default: the exported name]"
     )
@@ -28,7 +28,7 @@ def run(options: ImportOptions) -> int:
     from cli.moving import import_
 
     if options.query is None or not options.query.name:
-        raise InputError("-t import takes the file: python app.py -t import FILE.parquet --collection NAME")
+        raise InputError("-t import takes a file or a folder: python app.py -t import FILE.parquet --collection NAME")
     result = import_(options.settings(), options.query)
     line = f"imported: {result['indexed']} documents; unchanged: {result['unchanged']}"
     lines = [f"model: {result['model']}", line, f"collection: {result['collection']}"]
@@ -38,6 +38,11 @@ def run(options: ImportOptions) -> int:
 COMMAND = Command(
     ImportOptions,
     run,
-    "Import a collection from an exported Parquet file.\n\nNothing is encoded. Importing a file again changes nothing.",
-    (("pets.parquet", "under its exported name"), ("pets.parquet --collection animals", "under another name")),
+    "Import a collection from an exported Parquet file, or from a folder of them.\n\n"
+    "Nothing is encoded. Importing a file again changes nothing.",
+    (
+        ("pets.parquet", "under its exported name"),
+        ("pets.parquet --collection animals", "under another name"),
+        ("parts", "all files of a folder"),
+    ),
 )

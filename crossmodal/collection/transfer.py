@@ -1,10 +1,12 @@
-"""Export and import of a collection as one Parquet file, to move it between machines without encoding again."""
+"""Export and import of a collection as Parquet files, to move it between machines without encoding again."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from crossmodal.collection.collection import Collection, collection_folder
 from crossmodal.collection.indexes import every_index
@@ -30,46 +32,97 @@ def export_collection(collection: Collection, path: Path) -> int:
         InputError: The folder of `path` does not exist.
         StateError: The file can't be written.
     """
-    manifest = {
-        "model": collection.model.to_dict(),
-        "made_with": asdict(collection.made_with),
-        "name": collection.root.name,
-    }
+    manifest = Origin(collection.model, collection.made_with, collection.root.name).to_dict()
     with collection.store() as store:
         return export(store, path, manifest, collection.model.dim)
 
 
-def import_collection(path: Path, workspace: Path, name: str | None = None) -> ImportResult:
-    """Adds an exported file to a collection, which is created if missing; importing it again changes nothing.
+@dataclass(frozen=True)
+class Origin:
+    """What an exported file says of its vectors, and the name of their collection."""
 
-    Args:
-        path: The exported file.
-        workspace: The folder of the collections.
-        name: Name of the collection; None for the name in the file.
+    model: ModelSpec
+    made_with: MadeWith
+    name: str
 
-    Raises:
-        InputError: The file is not an exported collection, or is damaged.
-        StateError: The collection exists and has another model, or vectors in a precision that does not mix with that
-            of the file.
-    """
-    outcomes: Counter[str] = Counter()
-    with ParquetFile(path) as file:
+    @classmethod
+    def of(cls, file: ParquetFile) -> Origin:
+        """The origin of a file's vectors.
+
+        Raises:
+            InputError: The file does not name it.
+        """
         try:
-            model, exported_name = ModelSpec.from_dict(file.manifest["model"]), str(file.manifest["name"])
-            made_with = MadeWith(**file.manifest.get("made_with", {}))
+            model, name = ModelSpec.from_dict(file.manifest["model"]), str(file.manifest["name"])
+            return cls(model, MadeWith(**file.manifest.get("made_with", {})), name)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} does not name the model and precision of its vectors: export the collection again"
+                f"{file.path} does not name the model and precision of its vectors: export the collection again"
             ) from error
-        collection = Collection.create(collection_folder(workspace, name or exported_name), model, made_with)
-        if not made_with.mixes_with(collection.made_with):
-            raise StateError(
-                f"{path} has vectors in {made_with.precision}, which can't be compared with those of {collection.root} "
-                f"in {collection.made_with.precision}: import it into another collection with `--collection NAME`"
-            )
-        with collection.store(writable=True) as store:
-            for items in file.batches(model.dim):
-                outcomes.update(store.put(items))
-            for index in every_index(collection, store).values():
-                index.snapshot()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values for the manifest of a file."""
+        return {"model": self.model.to_dict(), "made_with": asdict(self.made_with), "name": self.name}
+
+
+def import_collection(path: Path, workspace: Path, name: str | None = None) -> ImportResult:
+    """Adds exported files to a collection, which is created if missing; importing them again changes nothing.
+
+    The models and precisions of all files are checked before a document is added.
+
+    Args:
+        path: An exported file, or a folder of files with the ending `.parquet`, which are read in the order of their
+            names.
+        workspace: The folder of the collections.
+        name: Name of the collection; None for the name in the first file.
+
+    Raises:
+        InputError: A file is not an exported collection, or is damaged; or the folder has none, or files of several
+            models.
+        StateError: The collection exists and has another model, or vectors in a precision that does not mix with that
+            of a file.
+    """
+    paths = parts_in(path) if path.is_dir() else [path]
+    if not paths:
+        raise InputError(f"{path} has no files with the ending .parquet: name a folder of exported files")
+    collection = _collection_for(paths, workspace, name)
+    outcomes: Counter[str] = Counter()
+    with collection.store(writable=True) as store:
+        for part in paths:
+            with ParquetFile(part) as file:
+                for items in file.batches(collection.model.dim):
+                    outcomes.update(store.put(items))
+        for index in every_index(collection, store).values():
+            index.snapshot()
     return ImportResult(collection, outcomes["indexed"], outcomes["unchanged"])
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The Parquet files of a folder by name, without hidden ones, which may be incomplete."""
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def _collection_for(paths: Sequence[Path], workspace: Path, name: str | None) -> Collection:
+    """The collection that the files may be added to, created if missing."""
+    origins = [_origin_of(path) for path in paths]
+    first = origins[0]
+    for path, origin in zip(paths, origins, strict=True):
+        if origin.model != first.model:
+            raise InputError(
+                f"{path} has vectors of {origin.model}, {paths[0]} of {first.model}: import them into different "
+                "collections, one file at a time"
+            )
+    collection = Collection.create(collection_folder(workspace, name or first.name), first.model, first.made_with)
+    for path, origin in zip(paths, origins, strict=True):
+        if not origin.made_with.mixes_with(collection.made_with):
+            raise StateError(
+                f"{path} has vectors in {origin.made_with.precision}, which can't be compared with those of "
+                f"{collection.root} in {collection.made_with.precision}: import it into another collection with "
+                "`--collection NAME`"
+            )
+    return collection
+
+
+def _origin_of(path: Path) -> Origin:
+    with ParquetFile(path) as file:
+        return Origin.of(file)
