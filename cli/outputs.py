@@ -11,9 +11,9 @@ from crossmodal.core.os_errors import why_not_writable
 
 OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("save", ("query", "search", "similar", "captions"), False),
-    ("report", ("index", "evaluate"), True),
+    ("report", ("index", "encode", "evaluate"), True),
     ("out", ("export",), False),
-    ("out", ("train", "data"), True),
+    ("out", ("train", "data", "encode"), True),
     ("keys", ("keys",), False),
 )
 """The option with the path, its commands, and whether they create missing parent folders."""
@@ -34,7 +34,7 @@ def check_outputs(command: str, values: Mapping[str, Any]) -> None:
         why = why_not_writable(path, makes_folders=makes_folders)
         if why is None and command in REPLACED:
             why = why_not_writable(path.parent)
-        if why is None and path.is_dir() and command not in ("train", "data"):
+        if why is None and path.is_dir() and command not in ("train", "data", "encode"):
             why = "it is a folder, not a file: choose another name"
         if why is None and option == "save":
             why = _why_not_a_picture(path)

@@ -13,8 +13,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Index and search": ("index", "watch", "search", "similar", "captions", "query"),
     "Serve": ("serve", "serve-index", "keys", "kubernetes"),
     "Collections": (
-        "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "export", "import", "migrate",
-        "calibrate", "map",
+        "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "encode", "export", "import",
+        "migrate", "calibrate", "map",
     ),
     "Models": ("models", "download", "train"),
     "Evaluate": ("evaluate", "analyse", "tune", "data"),

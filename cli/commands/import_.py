@@ -38,11 +38,11 @@ def run(options: ImportOptions) -> int:
 COMMAND = Command(
     ImportOptions,
     run,
-    "Import a collection from an exported Parquet file, or from a folder of them.\n\n"
-    "Nothing is encoded. Importing a file again changes nothing.",
+    "Import a collection from an exported Parquet file, or from a folder of parts.\n\n"
+    "Nothing is encoded. Importing a file again changes nothing. `encode` writes folders of parts.",
     (
         ("pets.parquet", "under its exported name"),
         ("pets.parquet --collection animals", "under another name"),
-        ("parts", "all files of a folder"),
+        ("parts", "all parts that `encode` has written there"),
     ),
 )

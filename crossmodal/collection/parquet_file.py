@@ -17,7 +17,7 @@ Export and import keep one batch in memory, at most 10,000 rows or about 64 MB.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,7 +69,7 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
         raise InputError(f"{path} can't be written: there is no folder {path.parent}")
     try:
         with atomic_writer(path) as file:
-            n_documents = _write(file, _batches(store), manifest, dim)
+            n_documents = write_documents(file, _batches(store), manifest, dim)
         sync_folder(path.parent)
     except OSError as error:
         raise StateError(f"{path} can't be written: {reason(error, path)}") from error
@@ -189,7 +189,18 @@ def _schema(dim: int) -> Any:
     return pa.schema([*columns, pa.field("thumbnail", pa.large_binary()), pa.field("content", pa.large_binary())])
 
 
-def _write(file: Any, batches: Iterator[list[NewDocument]], manifest: dict[str, Any], dim: int) -> int:
+def write_documents(file: Any, batches: Iterable[list[NewDocument]], manifest: dict[str, Any], dim: int) -> int:
+    """Writes documents to an open binary file, one row group per batch; returns their number.
+
+    Args:
+        file: The file.
+        batches: The documents.
+        manifest: The model of the vectors, and further JSON values.
+        dim: Dimension of the vectors.
+
+    Raises:
+        StateError: A vector has another dimension.
+    """
     metadata = {_FORMAT_KEY: str(FORMAT).encode(), _MANIFEST_KEY: _to_json(manifest).encode()}
     schema = _schema(dim).with_metadata(metadata)
     n_documents = 0

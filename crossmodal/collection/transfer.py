@@ -84,7 +84,7 @@ def import_collection(path: Path, workspace: Path, name: str | None = None) -> I
     """
     paths = parts_in(path) if path.is_dir() else [path]
     if not paths:
-        raise InputError(f"{path} has no files with the ending .parquet: name a folder of exported files")
+        raise InputError(f"{path} has no files with the ending .parquet: name a folder that `encode` has written")
     collection = _collection_for(paths, workspace, name)
     outcomes: Counter[str] = Counter()
     with collection.store(writable=True) as store:

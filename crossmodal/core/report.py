@@ -24,6 +24,8 @@ class Report:
     skipped: list[Skipped] = field(default_factory=list)
     refusal: str = ""
     """Why pruning was refused, if it would have removed too many documents; else empty."""
+    outcomes: tuple[str, ...] = OUTCOMES
+    """The outcomes that are reported, in this order."""
 
     def count(self, modality: Modality, outcome: str) -> None:
         """Counts an indexed or unchanged record, or a removed document."""
@@ -45,7 +47,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
-        counts = {_PLURAL[m]: {o: self.counts[m][o] for o in OUTCOMES} for m in MODALITIES}
+        counts = {_PLURAL[m]: {o: self.counts[m][o] for o in self.outcomes} for m in MODALITIES}
         return {
             **counts,
             "removed": {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES},
@@ -66,7 +68,7 @@ class Report:
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report as text lines; each list is cut after `at_most` items, with the number of further ones."""
-        lines = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in OUTCOMES) for m in MODALITIES]
+        lines = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in self.outcomes) for m in MODALITIES]
         if removed := {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES if self.counts[m]["removed"]}:
             lines.append("removed: " + ", ".join(f"{n} {plural}" for plural, n in removed.items()))
         if self.skipped:

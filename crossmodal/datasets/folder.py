@@ -143,7 +143,7 @@ def _with_table(folder: Path, selection: Selection, table: CaptionTable, split: 
         picture_split = splits.pop() if len(splits) == 1 else None
         if split is None or picture_split == split:
             captions = dict.fromkeys(caption for name in names[picture] for caption in table.captions.get(name, ()))
-            yield ImageRecord(selection.root / path, tuple(captions), _tags(path, picture_split))
+            yield ImageRecord(selection.root / path, tuple(captions), location_tags(path, picture_split))
     yield from (picture for picture in table.pictures if split is None or picture.tags.get("split") == split)
     for name, reason in unresolved.items():
         if split is not None and table.splits.get(name) != split:
@@ -175,7 +175,7 @@ def _with_side_files(selection: Selection) -> Records:
                 captions[matches[0]][caption] = None
     yield from selection.skipped
     for path in selection.pictures:
-        yield ImageRecord(selection.root / path, tuple(captions[path]), _tags(path, None))
+        yield ImageRecord(selection.root / path, tuple(captions[path]), location_tags(path))
 
 
 def _by_name(pictures: list[str], *, without_suffix: bool = False) -> dict[str, list[tuple[str, str]]]:
@@ -202,7 +202,8 @@ def _lines(side_file: Path) -> list[str | Unusable]:
     return [*captions_in(lines)] or [Unusable("is empty")]
 
 
-def _tags(path: str, split: str | None) -> dict[str, str]:
+def location_tags(path: str, split: str | None = None) -> dict[str, str]:
+    """The tags of a picture's path relative to its data set: `filename`, `folder` and `split`, as far as known."""
     parent, _, name = path.rpartition("/")
     tags = {"filename": name}
     if parent:

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"core", "scenes", "images", "datasets", "encoders", "lexical", "search"},
     "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
+    "bulk": {"core", "images", "datasets", "metadata", "store", "engines", "encoders", "collection"},
     "ingest": {"core", "images", "metadata", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
     "client": {"core"},

@@ -42,6 +42,13 @@ def test_the_wheel_asks_for_the_direct_requirements_at_locked_versions() -> None
     assert asked["torch"] == "2.13.0"
 
 
+def test_the_extra_scale_is_that_of_its_file() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    text = (ROOT / "requirements-scale.txt").read_text("utf8")
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    assert project["optional-dependencies"]["scale"] == [line for line in lines if line]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel of what is in the checkout, built from a copy so that nothing is left there."""

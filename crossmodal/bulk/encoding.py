@@ -1,0 +1,208 @@
+"""Encodes a part in one process, as `crossmodal.ingest.pipeline` encodes a data set."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from crossmodal import __version__
+from crossmodal.bulk.inputs import Input
+from crossmodal.bulk.object_store import AWS, ObjectStore
+from crossmodal.bulk.parts import EncodedPart, Part, Summary
+from crossmodal.collection.parquet_file import BATCH_ROWS, write_documents
+from crossmodal.collection.transfer import Origin
+from crossmodal.core.ahead import DECODERS, map_ahead
+from crossmodal.core.engine import AUTOMATIC, EngineRequest
+from crossmodal.core.errors import PictureError, StateError
+from crossmodal.core.protocols import Encoder
+from crossmodal.core.types import Document, Failure, Modality, caption_id, image_id
+from crossmodal.encoders import engine_choice, registry
+from crossmodal.encoders.engine_choice import Say
+from crossmodal.encoders.reading import unread_note
+from crossmodal.engines import devices
+from crossmodal.engines.devices import GPU_BATCH
+from crossmodal.images.prepare import Prepared, prepare
+from crossmodal.store.records import NewDocument
+
+log = logging.getLogger(__name__)
+
+BATCH = 32
+"""Pictures that are encoded together on a CPU."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all parts of a run share: the origin of their vectors, the requested engine, and the object store."""
+
+    origin: Origin
+    engine: EngineRequest = AUTOMATIC
+    store: ObjectStore = AWS
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A picture after decoding, or why there is none."""
+
+    source: Input
+    id: str = ""
+    made: Prepared | None = None
+    error: str = ""
+    is_unread: bool = False
+
+
+@dataclass
+class _Results:
+    """The documents of a part and the outcome of its pictures."""
+
+    pictures: dict[str, NewDocument] = field(default_factory=dict)
+    captions: dict[str, Document] = field(default_factory=dict)
+    copies: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[Failure] = field(default_factory=list)
+    is_complete: bool = True
+
+
+class PartEncoder:
+    """Encodes parts one after the other, with pictures decoded in threads ahead; towers are loaded when needed."""
+
+    def __init__(self, work: Work, threads: int = 0, decoders: int = DECODERS, say: Say = log.warning) -> None:
+        """Stores the arguments.
+
+        Args:
+            work: The work.
+            threads: Threads of the encoder; 0 for all cores.
+            decoders: Threads that read and decode pictures.
+            say: Called with messages about the choice of the engine, and about a conversion of the model.
+        """
+        self._work, self._model = work, work.origin.model
+        self._threads, self._decoders, self._say = threads, decoders, say
+        self._encoders: dict[Modality, Encoder] = {}
+
+    def load(self, version: str) -> None:
+        """Loads the tower of images, so that a machine that lacks something is found before it gets a part.
+
+        Raises:
+            StateError: The program on this machine has another version, or other weights.
+        """
+        if version != __version__:
+            raise StateError(f"it has version {__version__} of this program, expected {version}: install the same one")
+        self._encoder("image")
+
+    def encode(self, part: Part) -> EncodedPart:
+        """The file of a part; pictures that can't be read or decoded are in its summary.
+
+        Raises:
+            StateError: The weights on this machine are missing or others.
+        """
+        results = _Results()
+        is_cpu = devices.resolve(self._work.engine.device) == "cpu"
+        batch_size = BATCH if is_cpu else GPU_BATCH
+        ready = map_ahead(
+            self._ready,
+            part.inputs,
+            threads=self._decoders,
+            at_most=batch_size + 2 * self._decoders,
+            size=lambda source: source.size or 1,
+        )
+        with closing(ready):
+            for batch in _batches(ready, batch_size):
+                self._add_pictures(batch, results)
+        texts = self._captions(results)
+        summary = Summary(
+            len(results.pictures),
+            len(texts),
+            results.copies,
+            tuple(results.failures),
+            tuple(results.notes),
+            results.is_complete,
+        )
+        return EncodedPart(self._file([*results.pictures.values(), *texts], summary), summary)
+
+    def _ready(self, source: Input) -> _Ready:
+        """A picture after decoding; called in several threads."""
+        try:
+            content = source.read(self._work.store)
+        except PictureError as error:
+            return _Ready(source, error=str(error), is_unread=True)
+        try:
+            made = prepare(content, self._model.preprocessing, with_thumbnail=True)
+        except PictureError as error:
+            return _Ready(source, error=str(error))
+        return _Ready(source, image_id(content), made)
+
+    def _add_pictures(self, batch: Sequence[_Ready], results: _Results) -> None:
+        valid = [(item, item.made) for item in batch if item.made is not None]
+        if valid:
+            vectors = self._encoder("image").encode_images(np.stack([made.pixels for _, made in valid]))
+            for (item, made), vector in zip(valid, vectors, strict=True):
+                self._add_picture(item, made, vector, results)
+        for item in batch:
+            if item.error:
+                results.is_complete &= not item.is_unread
+                results.failures.append(Failure(item.source.uri, item.error))
+                why = "a caption of a picture that was not encoded"
+                results.failures += [Failure(item.source.uri, why, "text")] * len(item.source.captions)
+
+    def _add_picture(
+        self, item: _Ready, made: Prepared, vector: np.ndarray[tuple[int], np.dtype[np.float32]], results: _Results
+    ) -> None:
+        source, first = item.source, results.pictures.get(item.id)
+        if first is not None:
+            results.copies += 1
+            results.notes.append(Failure(source.uri, f"the same picture as {first.document.uri}"))
+        else:
+            document = Document(
+                item.id, "image", source.uri, made.mime_type, "", made.width, made.height, tags=source.tags
+            )
+            results.pictures[item.id] = NewDocument(document, vector, made.thumbnail)
+            results.notes += [Failure(source.uri, note) for note in made.notes]
+        for text in source.captions:
+            key = caption_id(text, item.id)
+            results.captions[key] = Document(
+                key, "text", source.uri, "text/plain", text, image_id=item.id, tags=source.tags
+            )
+
+    def _captions(self, results: _Results) -> list[NewDocument]:
+        """The captions of a part with their vectors; none if the model encodes images only."""
+        documents = list(results.captions.values())
+        if not documents:
+            return []
+        if "text" not in self._model.modalities:
+            note = f"{len(documents)} captions skipped: {self._model} encodes images only"
+            results.notes.append(Failure(documents[0].uri, note))
+            return []
+        encoder = self._encoder("text")
+        for document in documents:
+            if note := unread_note(encoder, document.text):
+                results.notes.append(Failure(document.uri, f"caption {document.text[:60]!r}: {note}"))
+        vectors = encoder.encode_texts([document.text for document in documents])
+        return [NewDocument(document, vector) for document, vector in zip(documents, vectors, strict=True)]
+
+    def _file(self, items: list[NewDocument], summary: Summary) -> bytes:
+        file = io.BytesIO()
+        groups = (items[start : start + BATCH_ROWS] for start in range(0, len(items), BATCH_ROWS))
+        write_documents(file, groups, {**self._work.origin.to_dict(), **summary.to_dict()}, self._model.dim)
+        return file.getvalue()
+
+    def _encoder(self, modality: Modality) -> Encoder:
+        """The encoder with one tower."""
+        if modality not in self._encoders:
+            # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            origin, request = self._work.origin, self._work.engine
+            engine_choice.prepare(origin.model, request, origin.made_with, self._say)
+            engine = engine_choice.choose(origin.model, request, origin.made_with, self._say)
+            self._encoders[modality] = registry.load(origin.model, (modality,), self._threads or None, engine)
+        return self._encoders[modality]
+
+
+def _batches(items: Iterator[_Ready], at_most: int) -> Iterator[list[_Ready]]:
+    while batch := list(islice(items, at_most)):
+        yield batch

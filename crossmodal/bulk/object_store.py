@@ -1,0 +1,99 @@
+"""Pictures in an object store that speaks S3.
+
+Each machine has its own credentials, in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), in `~/.aws`, or
+from its role in the cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.images.decode import MAX_BYTES
+
+SCHEME = "s3://"
+
+
+class StoredObject(NamedTuple):
+    """An object below a prefix; `name` is relative to it, and `state` changes with the content."""
+
+    url: str
+    name: str
+    size: int
+    state: str
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is the address of an object or a prefix."""
+    return text.startswith(SCHEME)
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """An object store, and how to reach it; `endpoint` is a URL, empty for that of AWS."""
+
+    endpoint: str = ""
+
+    def objects(self, url: str) -> Iterator[StoredObject]:
+        """The objects below a prefix, ordered by their folders and names.
+
+        Raises:
+            InputError: The bucket or the prefix does not exist, or the URL has credentials.
+            StateError: The object store does not answer, or refuses.
+        """
+        from pyarrow import fs
+
+        place = _place(url).rstrip("/")
+        try:
+            found = _file_system(self.endpoint).get_file_info(fs.FileSelector(place, recursive=True))
+        except FileNotFoundError as error:
+            raise InputError(f"{url} does not exist in the object store: check the spelling") from error
+        except OSError as error:
+            raise StateError(f"{url} can't be listed: {error}") from error
+        files = [file for file in found if file.type == fs.FileType.File]
+        for file in sorted(files, key=lambda file: file.path.split("/")):
+            state = f"{file.size}-{file.mtime_ns}"
+            yield StoredObject(f"{SCHEME}{file.path}", file.path[len(place) + 1 :], file.size, state)
+
+    def read(self, url: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            PictureError: It can't be read, or is too large.
+        """
+        try:
+            with _file_system(self.endpoint).open_input_file(_place(url)) as file:
+                if file.size() > MAX_BYTES:
+                    raise PictureError(f"{file.size():,} bytes; the limit is {MAX_BYTES:,}")
+                content: bytes = file.read()
+                return content
+        except FileNotFoundError as error:
+            raise PictureError("can't be read: the object does not exist") from error
+        except OSError as error:
+            raise PictureError(f"can't be read: {error}") from error
+
+
+AWS = ObjectStore()
+
+
+def _place(url: str) -> str:
+    """BUCKET/KEY of a URL."""
+    place = url[len(SCHEME) :]
+    bucket = place.partition("/")[0]
+    if "@" in bucket:
+        raise InputError("a URL with credentials is refused, since documents keep it: set AWS_ACCESS_KEY_ID instead")
+    if not bucket:
+        raise InputError(f"{url} does not name a bucket: expected s3://BUCKET/PREFIX")
+    return place
+
+
+@cache
+def _file_system(endpoint: str) -> Any:
+    """The object store as a file system, opened once in a process."""
+    from pyarrow import fs
+
+    scheme, _, host = endpoint.rpartition("://")
+    return fs.S3FileSystem(endpoint_override=host or None, scheme=scheme or "https")
