@@ -1,4 +1,4 @@
-"""encode: the pictures of a source as Parquet files."""
+"""encode: the pictures of a source as Parquet files, made in this process or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cli.progress import Meter
 from crossmodal.bulk.encoding import PartEncoder, Work
 from crossmodal.bulk.inputs import Input, read_inputs
 from crossmodal.bulk.object_store import ObjectStore, is_url
-from crossmodal.bulk.run import Outcome, check_origin, encode_here, origin_of_parts, run
+from crossmodal.bulk.run import Encode, Outcome, check_origin, encode_here, origin_of_parts, run
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Failure, Skipped
@@ -20,13 +20,16 @@ from crossmodal.encoders import registry as models
 from crossmodal.encoders.engine_choice import choose, precision_of_new
 
 
-def encode(settings: Settings, out: Path, *, part_size: int, s3_endpoint: str = "") -> tuple[Outcome, Origin]:
+def encode(
+    settings: Settings, out: Path, *, part_size: int, cluster: str | None = None, s3_endpoint: str = ""
+) -> tuple[Outcome, Origin]:
     """Encodes the pictures of a source into the parts of a folder, and shows the progress.
 
     Args:
         settings: The source, the model and the engine.
         out: The folder of the parts.
         part_size: Pictures per part, on average.
+        cluster: The address of a Ray cluster; None to encode in this process.
         s3_endpoint: The URL of the object store; empty for that of AWS.
 
     Returns:
@@ -34,7 +37,7 @@ def encode(settings: Settings, out: Path, *, part_size: int, s3_endpoint: str = 
 
     Raises:
         InputError: The source does not exist, or options contradict each other.
-        StateError: The folder has parts of another model.
+        StateError: The folder has parts of another model, or the cluster can't be used.
     """
     store = ObjectStore(s3_endpoint)
     records = list(_limited(read_inputs(settings.data_set, store, settings.split, settings.columns), settings.num_docs))
@@ -45,15 +48,19 @@ def encode(settings: Settings, out: Path, *, part_size: int, s3_endpoint: str = 
     try:
         with Meter("pictures", n_pictures) as meter:
             outcome = run(
-                records,
-                out,
-                encode_here(PartEncoder(work, settings.threads, say=say_aside)),
-                part_size=part_size,
-                progress=meter.advance,
+                records, out, _encode(work, settings.threads, cluster), part_size=part_size, progress=meter.advance
             )
     finally:
         signal.signal(signal.SIGTERM, previous)
     return outcome, origin
+
+
+def _encode(work: Work, threads: int, cluster: str | None) -> Encode:
+    if cluster is None:
+        return encode_here(PartEncoder(work, threads, say=say_aside))
+    from crossmodal.bulk.ray_cluster import encode_on_cluster
+
+    return encode_on_cluster(cluster, work, threads, say_aside)
 
 
 def _origin(settings: Settings, out: Path) -> Origin:

@@ -24,11 +24,16 @@ class EncodeOptions(SplitOptions, ModelOptions, EncoderOptions, JsonOptions):
         type=FOLDER,
         help="Where the parts are written; finished ones are not encoded again.",
     )
+    cluster: str | None = option(
+        "--cluster",
+        metavar="HOST:PORT",
+        help="Encode on the machines of this Ray cluster, which this machine must be part of.  [default: this process]",
+    )
     part_size: int = option(
         "--part-size",
         type=click.IntRange(1, 100_000),
         default=1_000,
-        help="Pictures per part, on average.",
+        help="Pictures per part, on average; a machine that is lost costs two parts.",
     )
     s3_endpoint: str | None = option(
         "--s3-endpoint",
@@ -50,6 +55,7 @@ def run(options: EncodeOptions) -> int:
         options.settings(),
         options.out,
         part_size=options.part_size,
+        cluster=options.cluster,
         s3_endpoint=options.s3_endpoint or "",
     )
     report, counts = outcome.report, outcome.report.counts
@@ -72,7 +78,8 @@ COMMAND = Command(
     "DATA_SET is a data set as for `index`, s3://BUCKET/PREFIX, or a text file with the path or URL of a picture in "
     "each line. A run that was interrupted continues where it stopped.",
     (
-        ("~/Pictures --out parts", "a folder"),
+        ("~/Pictures --out parts", "in this process"),
+        ("/mnt/pictures --out parts --cluster 10.0.0.1:6379", "on a Ray cluster"),
         ("s3://photos/2026 --out parts", "from an object store"),
     ),
 )
