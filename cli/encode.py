@@ -40,7 +40,8 @@ def encode(
         StateError: The folder has parts of another model, or the cluster can't be used.
     """
     store = ObjectStore(s3_endpoint)
-    records = list(_limited(read_inputs(settings.data_set, store, settings.split, settings.columns), settings.num_docs))
+    read = read_inputs(settings.data_set, store, settings.split, settings.columns, settings.exclude)
+    records = list(_limited(read, settings.num_docs))
     origin = _origin(settings, out)
     work = Work(origin, settings.engine, store)
     n_pictures = sum(isinstance(record, Input) for record in records)
@@ -48,7 +49,12 @@ def encode(
     try:
         with Meter("pictures", n_pictures) as meter:
             outcome = run(
-                records, out, _encode(work, settings.threads, cluster), part_size=part_size, progress=meter.advance
+                records,
+                out,
+                _encode(work, settings.threads, cluster),
+                part_size=part_size,
+                metadata=settings.metadata,
+                progress=meter.advance,
             )
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from cli.commands import Command
-from cli.options import EncoderOptions, JsonOptions, ModelOptions, SplitOptions
+from cli.options import EncoderOptions, ExcludeOptions, JsonOptions, LocationOptions, ModelOptions, SplitOptions
 from cli.parameters import FILE, FOLDER, flag, option
 from cli.printing import say, say_json
 from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeOptions(SplitOptions, ModelOptions, EncoderOptions, JsonOptions):
+class EncodeOptions(SplitOptions, ExcludeOptions, ModelOptions, EncoderOptions, LocationOptions, JsonOptions):
     """Options of `encode`."""
 
     out: Path | None = option(

@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from crossmodal.core.ahead import DECODERS, map_ahead
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.protocols import Encoder
+from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Failure, Modality, caption_id, image_id
 from crossmodal.encoders import engine_choice, registry
 from crossmodal.encoders.engine_choice import Say
@@ -29,6 +32,7 @@ from crossmodal.encoders.reading import unread_note
 from crossmodal.engines import devices
 from crossmodal.engines.devices import GPU_BATCH
 from crossmodal.images.prepare import Prepared, prepare
+from crossmodal.metadata.tags import with_metadata
 from crossmodal.store.records import NewDocument
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ class _Ready:
     source: Input
     id: str = ""
     made: Prepared | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     is_unread: bool = False
 
@@ -105,7 +110,7 @@ class PartEncoder:
         is_cpu = devices.resolve(self._work.engine.device) == "cpu"
         batch_size = BATCH if is_cpu else GPU_BATCH
         ready = map_ahead(
-            self._ready,
+            partial(self._ready, part.metadata),
             part.inputs,
             threads=self._decoders,
             at_most=batch_size + 2 * self._decoders,
@@ -125,17 +130,18 @@ class PartEncoder:
         )
         return EncodedPart(self._file([*results.pictures.values(), *texts], summary), summary)
 
-    def _ready(self, source: Input) -> _Ready:
+    def _ready(self, metadata: MetadataChoice, source: Input) -> _Ready:
         """A picture after decoding; called in several threads."""
         try:
             content = source.read(self._work.store)
         except PictureError as error:
             return _Ready(source, error=str(error), is_unread=True)
         try:
-            made = prepare(content, self._model.preprocessing, with_thumbnail=True)
+            made = prepare(content, self._model.preprocessing, with_thumbnail=True, with_metadata=metadata != "none")
         except PictureError as error:
             return _Ready(source, error=str(error))
-        return _Ready(source, image_id(content), made)
+        tags = with_metadata(source.tags, made.embedded, source.uri, metadata)
+        return _Ready(source, image_id(content), made, tags)
 
     def _add_pictures(self, batch: Sequence[_Ready], results: _Results) -> None:
         valid = [(item, item.made) for item in batch if item.made is not None]
@@ -159,7 +165,7 @@ class PartEncoder:
             results.notes.append(Failure(source.uri, f"the same picture as {first.document.uri}"))
         else:
             document = Document(
-                item.id, "image", source.uri, made.mime_type, "", made.width, made.height, tags=source.tags
+                item.id, "image", source.uri, made.mime_type, "", made.width, made.height, tags=item.tags
             )
             results.pictures[item.id] = NewDocument(document, vector, made.thumbnail)
             results.notes += [Failure(source.uri, note) for note in made.notes]

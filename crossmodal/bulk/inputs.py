@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,6 +50,7 @@ def read_inputs(
     store: ObjectStore = AWS,
     split: str | None = None,
     columns: Iterable[tuple[str, str]] = (),
+    exclude: Sequence[str] = (),
 ) -> Inputs:
     """The pictures of a source; none is opened.
 
@@ -59,16 +60,17 @@ def read_inputs(
         store: The object store of a URL.
         split: The split of a data set; None for all.
         columns: Columns of a data set's caption file, as for `registry.read`.
+        exclude: Patterns of a folder's files to leave out, as for `registry.read`.
 
     Raises:
         InputError: The source does not exist, has no pictures, or embeds them in another file.
         StateError: The object store does not answer.
     """
     if is_url(source) or _is_list(Path(source)):
-        if split is not None or columns:
-            raise InputError(f"{source} has no splits and no caption file: remove --split and --columns")
+        if split is not None or columns or exclude:
+            raise InputError(f"{source} is not a folder or caption file: remove --split, --columns and --exclude")
         return _of_object_store(source, store) if is_url(source) else _of_list(Path(source))
-    return map(_of_record, registry.read(source, split, columns))
+    return map(_of_record, registry.read(source, split, columns, exclude))
 
 
 def _of_record(record: ImageRecord | Failure | Skipped) -> Input | Failure | Skipped:

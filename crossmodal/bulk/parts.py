@@ -18,6 +18,7 @@ from crossmodal.collection.parquet_file import ParquetFile
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
+from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Failure
 
 PART_SIZE = 1_000
@@ -27,14 +28,15 @@ _KEY = "encoded"
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures that are encoded into one file."""
+    """Pictures that are encoded into one file, and which of their metadata becomes tags."""
 
     inputs: tuple[Input, ...]
+    metadata: MetadataChoice = "all"
 
     @property
     def name(self) -> str:
         """The file's name: a hash of all that the part is made from, except the model."""
-        digest = hashlib.sha1(usedforsecurity=False)
+        digest = hashlib.sha1(f"{self.metadata}\n".encode(), usedforsecurity=False)
         for item in self.inputs:
             digest.update(json.dumps([item.uri, item.state, item.captions, item.tags], sort_keys=True).encode() + b"\n")
         return f"part-{digest.hexdigest()[:20]}.parquet"
@@ -82,17 +84,17 @@ class EncodedPart:
     summary: Summary
 
 
-def cut(inputs: Iterable[Input], size: int = PART_SIZE) -> Iterator[Part]:
+def cut(inputs: Iterable[Input], size: int = PART_SIZE, metadata: MetadataChoice = "all") -> Iterator[Part]:
     """Parts of about `size` pictures, at most twice as many, in the order of the pictures."""
     part: list[Input] = []
     for item in inputs:
         part.append(item)
         digest = hashlib.sha1(item.uri.encode("utf8", "surrogateescape"), usedforsecurity=False).digest()
         if len(part) == 2 * size or int.from_bytes(digest[:8], "big") % size == 0:
-            yield Part(tuple(part))
+            yield Part(tuple(part), metadata)
             part = []
     if part:
-        yield Part(tuple(part))
+        yield Part(tuple(part), metadata)
 
 
 def write(folder: Path, part: Part, encoded: EncodedPart) -> None:

@@ -13,6 +13,7 @@ from crossmodal.collection.parquet_file import ParquetFile
 from crossmodal.collection.transfer import Origin, parts_in
 from crossmodal.core.errors import StateError
 from crossmodal.core.report import Report
+from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Failure, ModelSpec, Skipped
 
 Encode = Callable[[Iterator[Part]], Iterator[tuple[Part, EncodedPart | str]]]
@@ -59,6 +60,7 @@ def run(
     encode: Encode,
     *,
     part_size: int = PART_SIZE,
+    metadata: MetadataChoice = "all",
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Encodes pictures into the parts of a folder; parts that are finished are not encoded again.
@@ -68,6 +70,7 @@ def run(
         folder: The folder of the parts; it is created if missing.
         encode: Encodes the parts that are not finished.
         part_size: Pictures per part, on average.
+        metadata: The metadata of pictures that becomes tags.
         progress: Called with the number of further pictures that are finished.
 
     Raises:
@@ -75,7 +78,7 @@ def run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = _Run(folder, progress)
-    for part, result in encode(state.unfinished(cut(state.inputs(records), part_size))):
+    for part, result in encode(state.unfinished(cut(state.inputs(records), part_size, metadata))):
         state.finish(part, result)
     state.note_others()
     return state.outcome

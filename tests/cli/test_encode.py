@@ -220,16 +220,8 @@ class Slow(PartEncoder):
 ray_cluster.PartEncoder = Slow
 main(sys.argv[1:])
 """
-    arguments = [
-        "encode",
-        str(folder),
-        *OPTIONS,
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-        "--cluster",
-        cluster.address,
-    ]
+    out = tmp_path / "out"
+    arguments = ["encode", str(folder), *OPTIONS, "--out", str(out), "--json", "--cluster", cluster.address]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

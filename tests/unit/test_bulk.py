@@ -46,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
     drawn = sorted((TOY / "images").glob("*.jpg"))[:N_PICTURES]
     for place, picture in enumerate(drawn):
         shutil.copy(picture, (root / "more" if place % 2 else root) / picture.name)
+    (root / drawn[2].name).rename(root / "IMG_20240131_120000.jpg")
     shutil.copy(drawn[0], root / "zz-copy.jpg")
     (root / "broken.jpg").write_bytes(b"no picture")
     (root / drawn[0].with_suffix(".txt").name).write_text("a red star\na blue circle over a star\n")
@@ -131,6 +132,19 @@ def test_an_added_picture_leaves_other_parts_as_they_are() -> None:
     assert len(parts - more) <= 3
     assert all(len(part.inputs) <= 200 for part in cut(map(Input, names), 100))
     assert [item for part in cut(map(Input, names), 100) for item in part.inputs] == [*map(Input, names)]
+
+
+def test_other_metadata_makes_other_parts(folder: Path, tmp_path: Path, encoder: PartEncoder) -> None:
+    encode(folder, tmp_path / "all", encoder)
+    records = read_inputs(str(folder))
+    run(records, tmp_path / "none", encode_here(encoder), part_size=4, metadata="none")
+    assert not {path.name for path in (tmp_path / "all").iterdir()} & {
+        path.name for path in (tmp_path / "none").iterdir()
+    }
+    for name, taken in (("all", {"taken", "taken_from"}), ("none", set())):
+        found = documents(import_collection(tmp_path / name, tmp_path / "workspace", name).collection)
+        [dated] = [item.document for item in found.values() if "IMG_" in item.document.uri]
+        assert dated.tags.keys() == {"filename", *taken}
 
 
 def test_an_unreadable_picture_is_tried_again(tmp_path: Path, encoder: PartEncoder) -> None:
