@@ -1,48 +1,78 @@
-// The search page: reads the form, queries the service, and shows the results.
+// The page: browses the collection or searches it, as its address says, and shows the pictures in one grid.
 
-import { element } from "./dom.js";
+import { Browse } from "./browse.js";
+import { showCaptions } from "./captions.js";
+import { chipsOf, showChips } from "./chips.js";
+import { element, icon } from "./dom.js";
+import { hideFault, showFault } from "./faults.js";
+import * as form from "./form.js";
+import { Found } from "./found.js";
+import { Grid } from "./grid.js";
 import * as guess from "./guess.js";
-import { close as closeLightbox, openAt } from "./lightbox.js";
-import { find, keep } from "./pictures.js";
-import { addCaptions, addPictures, clear, focusOn, markExpected, titleOf } from "./results.js";
+import { introduce } from "./introduction.js";
+import { close as closeLightbox, only, openAt } from "./lightbox.js";
+import * as panel from "./panel.js";
+import * as selection from "./selection.js";
 import * as service from "./service.js";
-import { NOTHING, fromAddress, isEmpty, isMixed, recent, remember, toAddress } from "./state.js";
+import { NOTHING, filtersOnly, fromAddress, isEmpty, remember, toAddress } from "./state.js";
+import { summaryOf, titleOfSearch, tookOf } from "./summary.js";
+import { tileOf, titleOf } from "./tile.js";
+import { Timeline } from "./timeline.js";
+import { offerUndo } from "./undo.js";
 
-const PAGE = 30;
-const N_CAPTIONS = 12;
+const PAGE = 120;
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
+const ORDERS = { newest: "Newest first", oldest: "Oldest first" };
+const [MARK, WORDS, SCORE] = [30, 28, 22]; // px below a picture
 const byId = (id) => document.getElementById(id);
 
 let state = { ...NOTHING };
-let pictures = []; // the results in the grid
-let hasMore = false;
-let asking = null; // AbortController of the current request
-let previewUrl = "";
-let previewOf = ""; // hash, id or URL of the picture in the preview
+let source = null; // of the grid: a Browse or a Found
+let asking = null; // AbortController of what is shown
+let isSearching = false; // for further results
+let startAt = 0; // place at the top of the window, when the user comes back
+let settling; // timer, until the window has been still for a moment
 
-// -- searching
+const grid = new Grid(byId("grid"), {
+  tile: (picture) => tileOf(picture, source.threshold, selection.isSelected(picture)),
+  head: headOf,
+  moved: () => timeline.move(),
+});
+const timeline = new Timeline(grid);
 
-/** Searches for `state`; `how` changes the history: "push", "replace", or "keep" it. */
-async function go(how = "push") {
+// -- from a state to what is shown
+
+/** Shows a state; `how` changes the history: "push", "replace", or "keep" it. */
+function change(changed, how = "push") {
+  if (how === "push") keepPlace();
+  clearTimeout(settling);
+  startAt = (how === "keep" && history.state?.place) || 0;
+  state = changed;
   if (how !== "keep") history[`${how}State`](null, "", toAddress(state));
+  return go();
+}
+
+/** Shows another state, and offers to come back to this one. */
+function changeWithUndo(changed, text) {
+  const before = state;
+  change(changed);
+  offerUndo(text, () => change(before));
+}
+
+async function go() {
   closeLightbox();
   asking?.abort();
   const mine = (asking = new AbortController());
   hideFault();
-  fill();
+  form.fill(state);
+  showChips(chipsOf(state), removeChip);
+  offerOrders();
   byId("to-map").href = toAddress(state).replace("/", "/map.html");
-  if (isEmpty(state)) return welcome();
+  document.title = isEmpty(state) ? "Cross-modal search" : `${titleOfSearch(state)} – Cross-modal search`;
   remember(state.words);
-  fillRecent();
   wait(true);
   try {
-    const picture = await dropped();
-    if (mine.signal.aborted) return;
-    await showPreview(picture);
-    const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: PAGE }, mine.signal);
-    if (mine.signal.aborted) return;
-    showFirst(told);
-    if (state.guess) await tellRank(told.more, mine.signal);
+    await (isEmpty(state) ? browse(mine.signal) : search(mine.signal));
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
   } finally {
@@ -50,124 +80,99 @@ async function go(how = "push") {
   }
 }
 
-/** Shows the rank of the expected picture of a guess, and marks it in the grid. */
-async function tellRank(isMore, signal) {
-  const rank = await guess.rankOf(state.guess, pictures, state, isMore, signal);
+async function browse(signal) {
+  form.showPreview(state, null, "");
+  const opened = await Browse.open(state, signal, { loaded: () => grid.refresh(), failed: showFault });
   if (signal.aborted) return;
-  guess.expect(state.guess, guess.sayRank(rank));
-  markExpected(state.guess);
-}
-
-/** The picture of the search if it was dropped, pasted or chosen, otherwise null. */
-async function dropped() {
-  if (!state.picture) return null;
-  const found = await find(state.picture);
-  if (found) return found;
-  await showPreview(null);
-  byId("picture-name").textContent = "Unknown picture";
-  throw new service.Fault("This browser no longer has the picture of this search: drop it again.", 404);
-}
-
-async function more() {
-  if (!hasMore || asking) return;
-  const mine = (asking = new AbortController());
-  byId("more").disabled = true;
-  try {
-    const page = { top_k: PAGE, offset: pictures.length, target: "image" };
-    const told = await service.search(state, await dropped(), page, mine.signal);
-    if (mine.signal.aborted) return;
-    const first = pictures.length;
-    const hadFocus = document.activeElement === document.body || document.activeElement === byId("more");
-    addToGrid(told.results, told.more);
-    if (hadFocus && byId("more").dataset.pressed) focusOn(first);
-    say(`${pictures.length} pictures`);
-  } catch (error) {
-    if (!mine.signal.aborted) showFault(error);
-    hasMore = false; // until the user retries
-  } finally {
-    delete byId("more").dataset.pressed;
-    byId("more").disabled = false;
-    if (asking === mine) asking = null;
-  }
-}
-
-// -- showing
-
-const actions = {
-  open: (place) => openAt(pictures, place, { ...actions, closed: focusOn }),
-  openCaption: (caption) => openAt([caption], 0, actions),
-  similar: (result) => change({ ...NOTHING, where: state.where, like: result.image_id || result.id }),
-  filter: (where) => change({ ...state, where }),
-};
-
-function change(changed, how = "push") {
-  state = changed;
-  return go(how);
-}
-
-function showFirst(told) {
-  clear();
-  pictures = [];
-  byId("welcome").hidden = true;
-  const captions = told.results.filter((result) => result.modality === "text").slice(0, N_CAPTIONS);
-  addCaptions(captions, actions);
-  byId("grid").classList.toggle("nine", Boolean(state.guess));
-  addToGrid(told.results.filter((result) => result.modality === "image"), told.more && !state.guess);
-  byId("caption-part").hidden = captions.length === 0;
-  byId("picture-part").hidden = pictures.length === 0;
-  byId("results").classList.toggle("both", captions.length > 0 && pictures.length > 0);
-  say(summaryOf(told, captions.length));
-  const ms = told.took_ms;
-  const parts = [["encode", ms.encode], ["search", ms.search], ["rank", ms.rank], ["total", ms.total]];
-  const spent = parts.map(([name, value]) => `${name} ${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
-  byId("took").textContent = [told.model, ...spent].join(" · ");
-  document.title = `${titleOfSearch()} – Cross-modal search`;
-  window.scrollTo(0, 0);
-}
-
-function addToGrid(results, isMore) {
-  addPictures(results, pictures.length, actions);
-  pictures.push(...results);
-  hasMore = isMore && results.length > 0;
-  byId("more").hidden = !hasMore;
-  // Observe again, so that the next page loads at once if the end is still visible.
-  atEnd.unobserve(byId("more"));
-  if (hasMore) atEnd.observe(byId("more"));
-}
-
-function summaryOf(told, nCaptions) {
-  if (told.n === 0) {
-    return state.where ? "Nothing here fits. The filter may be too narrow." : "Nothing here fits.";
-  }
-  const fits = told.fits === false ? "Nothing here fits well. These are the nearest: " : "";
-  const counted = [`${pictures.length}${hasMore ? " best" : ""} pictures`];
-  if (nCaptions) counted.push(`${nCaptions} captions`);
-  const avoided = told.query.exclude.length ? `, avoiding ${told.query.exclude.join(", ")}` : "";
-  const note = told.note ? ` (${told.note})` : "";
-  return `${fits}${counted.join(" and ")} for ${titleOfSearch()}${avoided}${note}`;
-}
-
-function titleOfSearch() {
-  const parts = [];
-  if (state.words) parts.push(`“${state.words}”`);
-  if (state.picture) parts.push("your picture");
-  if (state.url) parts.push(`the picture at ${state.url}`);
-  if (state.like) parts.push("pictures similar to one");
-  return parts.join(" and ");
-}
-
-function welcome() {
-  wait(false);
-  asking = null;
-  clear();
-  pictures = [];
-  hasMore = false;
-  for (const id of ["caption-part", "picture-part", "more"]) byId(id).hidden = true;
-  byId("welcome").hidden = false;
+  showCaptions([]);
   byId("took").textContent = "";
-  say("");
-  showPreview(null);
-  document.title = "Cross-modal search";
+  show(opened, 0);
+  offerOrders(opened);
+  say(summaryOf(state, opened));
+  showFilters(signal);
+}
+
+async function search(signal) {
+  const picture = await form.dropped(state);
+  if (signal.aborted) return;
+  form.showPreview(state, picture, picture?.name ?? nameOfLike());
+  const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: PAGE }, signal);
+  if (signal.aborted) return;
+  const found = new Found(state, told, () => more(found, signal));
+  found.nCaptions = showCaptions(told.results, found.threshold, (caption) => openAt(only(caption), 0, actions));
+  byId("took").textContent = tookOf(told);
+  showChips(chipsOf(state, told.understood), removeChip);
+  show(found, belowOf(found));
+  say(summaryOf(state, found));
+  if (state.guess) await guess.tellRank(state, found, told.more, signal, grid);
+  showFilters(signal);
+}
+
+function show(opened, below) {
+  source = opened;
+  byId("examples").classList.toggle("away", !isEmpty(state));
+  scrollTo({ top: 0, behavior: "instant" });
+  grid.show(opened, below);
+  if (startAt) grid.reveal(startAt, true);
+}
+
+/** Loads further results. */
+async function more(found, signal) {
+  if (!found.more || isSearching) return;
+  isSearching = true;
+  try {
+    const page = { top_k: PAGE, offset: found.n, target: "image" };
+    const told = await service.search(state, await form.dropped(state), page, signal);
+    if (signal.aborted) return;
+    const nFitting = found.fitting.length;
+    const shift = found.add(told);
+    isSearching = false;
+    grid.grow(nFitting, shift);
+    say(summaryOf(state, found));
+  } catch (error) {
+    if (signal.aborted) return;
+    found.more = false; // until the user tries again
+    showFault(error);
+  } finally {
+    isSearching = false;
+  }
+}
+
+/** px that the texts below each result need. */
+function belowOf(found) {
+  const isDetailed = document.body.classList.contains("detailed");
+  const hasWords = found.pictures.some(({ why }) => why?.length);
+  return (found.hasRelevance ? MARK : 0) + (hasWords ? WORDS : 0) + (isDetailed ? SCORE : 0);
+}
+
+function nameOfLike() {
+  if (!state.like) return state.url;
+  const known = source?.pictures?.find(({ id }) => id === state.like);
+  return `Similar to ${known ? titleOf(known) : "this"}`;
+}
+
+/** A heading of the grid: a month, a folder to walk into, or the line below what fits. */
+function headOf(section) {
+  const isFolder = source.order === "folder" && section.key;
+  const title = isFolder ? element("button", { type: "button", className: "plain" }, icon("folder"), section.title) : section.title;
+  if (isFolder) title.addEventListener("click", () => change({ ...filtersOnly(state), folder: section.key }));
+  const n = element("span", { className: "n" }, section.note ?? section.n.toLocaleString("en"));
+  return element("h2", { className: section.isLine ? "heading line" : "heading" }, title, " ", n);
+}
+
+function showFilters(signal) {
+  const choose = (filter) => change({ ...state, ...filter });
+  panel.showFilters(state, grid.drawn(), signal, choose).catch(showFault);
+}
+
+function removeChip(chip) {
+  changeWithUndo(chip.without, `Removed ${chip.text}.`);
+}
+
+function offerOrders(opened) {
+  const first = isEmpty(state) ? { ...(opened?.hasDates === false ? {} : ORDERS), folder: "By folder" } : { "": "Best first", ...ORDERS };
+  byId("order").replaceChildren(...Object.entries(first).map(([value, text]) => element("option", { value }, text)));
+  byId("order").value = opened?.order ?? (state.order || (isEmpty(state) ? "newest" : ""));
 }
 
 const say = (text) => (byId("summary").textContent = text);
@@ -175,219 +180,119 @@ const say = (text) => (byId("summary").textContent = text);
 function wait(isWaiting) {
   byId("results").setAttribute("aria-busy", String(isWaiting));
   byId("progress").hidden = !isWaiting;
-  if (isWaiting) say("Searching…");
-  else asking = null;
+  if (isWaiting) say(isEmpty(state) ? "Loading…" : "Searching…");
 }
 
-// -- faults
+// -- the pictures
 
-function showFault(error) {
-  if (!(error instanceof service.Fault)) console.error(error);
-  const text = error.message || "Something went wrong.";
-  say("");
-  if (error.status === 401 || error.status === 403) {
-    byId("keys").hidden = false;
-    byId("key").focus();
-  }
-  if (text.startsWith("where: ")) {
-    byId("options").open = true;
-    byId("where-error").textContent = text.slice("where: ".length);
-    byId("where").setAttribute("aria-invalid", "true");
-    byId("where").focus();
-    say("The filter is invalid.");
-    return;
-  }
-  byId("fault-text").textContent = text;
-  byId("fault").hidden = false;
-}
+const actions = {
+  similar: (picture) => change({ ...filtersOnly(state), like: picture.image_id || picture.id }),
+  filter: (where) => change({ ...state, where }),
+};
 
-function hideFault() {
-  byId("fault").hidden = true;
-  byId("where-error").textContent = "";
-  byId("where").removeAttribute("aria-invalid");
-}
+byId("grid").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  const tile = button?.closest(".tile");
+  if (!tile) return;
+  const place = Number(tile.dataset.place);
+  grid.setCurrent(place);
+  if (button.matches(".similar")) actions.similar(source.at(place));
+  else if (button.matches(".select") || selection.isSelecting()) selection.toggle(source, place, event.shiftKey);
+  else openAt(source, place, { ...actions, closed: (at) => grid.focusOn(at) });
+});
 
-// -- the form
-
-/** Writes `state` into the form. */
-function fill() {
-  byId("words").value = state.words;
-  byId("avoid").value = state.avoid;
-  byId("where").value = state.where;
-  byId("url").value = state.url;
-  guess.expect(state.guess);
-  byId("guess").open = Boolean(state.guess) || isEmpty(state);
-  byId("mix").value = state.mix;
-  byId("mix").setAttribute("aria-valuetext", `${Math.round(100 * state.mix)} % picture`);
-  byId("mixing").hidden = !isMixed(state);
-  if (state.avoid || state.where || state.url) byId("options").open = true;
-}
-
-/** The state of the form. */
-function read() {
-  const text = (id) => byId(id).value.trim();
-  const [words, avoid, where, url] = ["words", "avoid", "where", "url"].map(text);
-  const others = url && url !== state.url ? { picture: "", like: "" } : {}; // only one picture at a time: the latest
-  return { ...state, words, avoid, where, url, ...others, mix: Number(byId("mix").value), guess: "" };
-}
-
-async function showPreview(picture) {
-  const of = state.picture || state.like || state.url;
-  byId("picture").hidden = !of;
-  if (of === previewOf) return;
-  previewOf = of;
-  if (previewUrl) URL.revokeObjectURL(previewUrl);
-  previewUrl = picture ? URL.createObjectURL(picture.blob) : "";
-  const preview = byId("picture-preview");
-  if (picture) preview.src = previewUrl;
-  else if (state.like) service.show(preview, `/thumbnails/${encodeURIComponent(state.like)}`);
-  else preview.removeAttribute("src");
-  preview.hidden = Boolean(state.url && !picture); // the page policy forbids pictures of other origins
-  const known = pictures.find((result) => result.id === state.like);
-  const similar = state.like ? `Similar to ${known ? titleOf(known) : "this"}` : state.url;
-  byId("picture-name").textContent = picture?.name ?? similar;
-}
-
-function fillRecent() {
-  byId("recent").replaceChildren(...recent().map((words) => element("option", { value: words })));
-}
-
-/** Searches with a file of the user. */
-async function take(file) {
-  if (!file.type.startsWith("image/")) {
-    showFault(new service.Fault(`${file.name || "The file"} is not a picture.`, 0));
-    return;
-  }
-  const picture = await keep(file);
-  await change({ ...read(), picture, like: "", url: "" });
-}
-
-byId("search").addEventListener("submit", (event) => {
+byId("grid").addEventListener("keydown", (event) => {
+  const place = grid.focused();
+  if (place < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key.toLowerCase();
+  const to = grid.placeOf(event.key, place);
+  if (key === "s") actions.similar(source.at(place));
+  else if (key === "x") selection.toggle(source, place, event.shiftKey);
+  else if (to >= 0) grid.focusOn(to);
+  else return;
   event.preventDefault();
-  change(read());
 });
+
+// -- the page
+
+function showDetails(isOn) {
+  document.body.classList.toggle("detailed", isOn);
+  byId("details").setAttribute("aria-pressed", String(isOn));
+  if (source instanceof Found) grid.relayout(belowOf(source));
+}
+
+/** Remembers in the history where the window is, for when the user comes back. */
+function keepPlace() {
+  if (byId("results").getAttribute("aria-busy") === "true") return; // still shows what was before
+  const place = grid.top() > 0 ? grid.topPlace() : undefined;
+  if (history.state?.place !== place) history.replaceState(place === undefined ? null : { place }, "");
+}
+
+form.listen(
+  (fields, how) => change({ ...form.read(state), ...fields, order: isEmpty(state) ? "" : state.order }, how),
+  (text) => showFault(new service.Fault(text, 0)),
+);
 byId("words").addEventListener("search", () => {
-  if (!byId("words").value && state.words) change(read()); // the clear button of the field
-});
-byId("mix").addEventListener("change", () => change(read(), "replace"));
-byId("file").addEventListener("change", () => {
-  const [file] = byId("file").files;
-  byId("file").value = "";
-  if (file) take(file);
+  if (!byId("words").value && state.words) changeWithUndo({ ...form.read(state), order: "" }, "Search cleared."); // the clear button of the field
 });
 byId("picture-remove").addEventListener("click", () => {
-  change({ ...read(), picture: "", like: "", url: "" });
+  changeWithUndo({ ...form.read(state), picture: "", like: "", url: "" }, "Picture removed.");
   byId("words").focus();
 });
-byId("retry").addEventListener("click", () => go("keep"));
-byId("more").addEventListener("click", () => {
-  byId("more").dataset.pressed = "yes";
-  more();
+byId("order").addEventListener("change", () => change({ ...state, order: byId("order").value }));
+byId("home").addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  change({ ...NOTHING });
 });
+byId("to-filters").addEventListener("click", () => {
+  panel.openFilters(byId("filters").hidden);
+  showFilters(asking.signal);
+});
+byId("details").addEventListener("click", () => showDetails(!document.body.classList.contains("detailed")));
+byId("retry").addEventListener("click", go);
 byId("keys").addEventListener("submit", (event) => {
   event.preventDefault();
   service.useKey(byId("key").value.trim());
   byId("keys").hidden = true;
   begin();
 });
-
-const atEnd = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && more(), {
-  rootMargin: "600px",
-});
-
-// -- drop and paste
-
-document.addEventListener("paste", (event) => {
-  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-  if (!file) return; // text is pasted at the cursor
-  event.preventDefault();
-  take(file);
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  byId("drop-here").hidden = false;
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) byId("drop-here").hidden = true;
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  byId("drop-here").hidden = true;
-  const [file] = event.dataTransfer.files;
-  const dropped = event.dataTransfer.getData("text/uri-list");
-  const ours = dropped.match(/^(.*)\/(?:images|thumbnails)\/(\w+)$/m);
-  const [url] = dropped.match(/^https?:.*$/m) ?? [];
-  if (ours?.[1] === location.origin) change({ ...read(), picture: "", like: ours[2], url: "" });
-  else if (file) take(file);
-  else if (url) change({ ...read(), picture: "", like: "", url });
-  else showFault(new service.Fault("Only pictures can be dropped here.", 0));
-});
-
-// -- the rest
-
+byId("to-keys").addEventListener("click", () => byId("all-keys").showModal());
+byId("keys-close").addEventListener("click", () => byId("all-keys").close());
+byId("guess-others").addEventListener("click", drawCaptions);
 document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest?.("input, dialog");
-  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+  if (event.target.closest?.("input, select, dialog") || event.ctrlKey || event.metaKey) return;
+  if (event.key === "Escape" && selection.isSelecting()) selection.begin(false);
+  else if (event.key === "?") byId("all-keys").showModal();
+  else if (event.key === "/") {
     event.preventDefault();
     byId("words").select();
     byId("words").focus();
   }
 });
-window.addEventListener("popstate", () => change(fromAddress(location.search), "keep"));
-window.addEventListener("online", () => !byId("fault").hidden && go("keep"));
-
-async function introduce() {
-  try {
-    const { collections, elsewhere } = await service.collections();
-    const [first] = collections;
-    const counted = `${first.images.toLocaleString()} pictures, ${first.captions.toLocaleString()} captions`;
-    const name = elsewhere.length ? "" : `${first.name}: `; // the select element shows it
-    byId("about").textContent = `${name}${counted} · ${first.model}`;
-    offer(first, elsewhere);
-    byId("empty").hidden = first.images + first.captions > 0;
-    const examples = first.examples.map((words) => {
-      const button = element("button", { type: "button" }, words);
-      button.addEventListener("click", () => change({ ...NOTHING, words }));
-      return button;
-    });
-    byId("examples").replaceChildren("Try: ", ...examples);
-    byId("examples").hidden = examples.length === 0;
-  } catch (error) {
-    showFault(error);
-  }
-}
-
-/** Offers the collections of other services, if there are any. */
-function offer(ours, elsewhere) {
-  const others = elsewhere.map(({ name, url }) => element("option", { value: url }, name));
-  byId("collection").replaceChildren(element("option", { value: "", selected: true }, ours.name), ...others);
-  byId("collection").hidden = elsewhere.length === 0;
-}
-
-byId("collection").addEventListener("change", () => {
-  const { words, avoid, url } = state; // the parts that are valid for another collection
-  const there = byId("collection").value.replace(/\/$/, "");
-  byId("collection").value = ""; // reset for when the user comes back
-  location.assign(there + toAddress({ ...NOTHING, words, avoid, url }));
+addEventListener("scroll", () => {
+  clearTimeout(settling);
+  settling = setTimeout(keepPlace, 250);
 });
+addEventListener("popstate", () => change(fromAddress(location.search), "keep"));
+addEventListener("online", () => !byId("fault").hidden && go());
 
-/** Draws captions for the guessing game; hides it if that fails, since other requests report the failure. */
+/** Draws captions for the guessing game, which is left out if that fails: other requests report the fault. */
 async function drawCaptions() {
   try {
     await guess.draw((caption) => change({ ...NOTHING, words: caption.text, guess: caption.image_id }));
   } catch (error) {
     if (!(error instanceof service.Fault)) throw error;
-    byId("guess").hidden = true;
+    byId("to-guess").hidden = true;
   }
 }
 
-byId("guess-others").addEventListener("click", drawCaptions);
-
-function begin() {
-  fillRecent();
-  introduce();
-  drawCaptions();
-  return change(fromAddress(location.search), "keep");
+async function begin() {
+  await change(fromAddress(location.search), "keep");
+  await Promise.all([introduce((words) => change({ ...NOTHING, words }), () => state).catch(showFault), drawCaptions()]);
 }
 
+history.scrollRestoration = "manual";
+new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${byId("bar").offsetHeight}px`)).observe(byId("bar"));
+panel.openFilters(matchMedia("(min-width: 64rem)").matches);
 begin();

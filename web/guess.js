@@ -8,16 +8,19 @@ const N_CAPTIONS = 4;
 const N_LOOKED_THROUGH = 1000;
 const byId = (id) => document.getElementById(id);
 
-/** Draws captions; `pick` is called with the chosen one. Hidden if the collection has no captions. */
+/** Draws captions; `pick` is called with the chosen one. The game is hidden if the collection has no captions. */
 export async function draw(pick) {
   const { captions } = await service.randomCaptions(N_CAPTIONS);
   const buttons = captions.map((caption) => {
     const button = element("button", { type: "button" }, caption.text);
-    button.addEventListener("click", () => pick(caption));
+    button.addEventListener("click", () => {
+      byId("guess").close();
+      pick(caption);
+    });
     return element("li", {}, button);
   });
   byId("guesses").replaceChildren(...buttons);
-  byId("guess").hidden = buttons.length === 0;
+  byId("to-guess").hidden = buttons.length === 0;
 }
 
 /** Shows the expected picture with a text. */
@@ -29,8 +32,21 @@ export function expect(id, text = "") {
   picture.dataset.of = id;
 }
 
+/** Tells the rank of the expected picture, and marks it in the grid. */
+export async function tellRank(state, found, isMore, signal, grid) {
+  const rank = await rankOf(state, found.pictures, isMore, signal);
+  if (signal.aborted) return;
+  expect(state.guess, sayRank(rank));
+  const open = rank ? grid.openOf(rank - 1) : null;
+  if (!open) return;
+  open.closest(".tile").classList.add("expected");
+  open.after(element("strong", { className: "flag" }, "expected"));
+  open.setAttribute("aria-label", `The expected picture: ${open.getAttribute("aria-label")}`);
+}
+
 /** The rank of a picture among the shown and following results, 0 if it is not found. */
-export async function rankOf(id, shown, state, isMore, signal) {
+async function rankOf(state, shown, isMore, signal) {
+  const id = state.guess;
   const place = shown.findIndex((result) => result.id === id);
   if (place >= 0 || !isMore) return place + 1;
   const page = { top_k: N_LOOKED_THROUGH, offset: shown.length, target: "image" };
@@ -39,9 +55,12 @@ export async function rankOf(id, shown, state, isMore, signal) {
   return further < 0 ? 0 : shown.length + further + 1;
 }
 
-export const sayRank = (rank) =>
+const sayRank = (rank) =>
   rank === 1
     ? "The picture of this caption came first."
     : rank
       ? `The picture of this caption came at rank ${rank.toLocaleString()}.`
       : "The picture of this caption is not among the first 1,000.";
+
+byId("to-guess").addEventListener("click", () => byId("guess").showModal());
+byId("guess-close").addEventListener("click", () => byId("guess").close());

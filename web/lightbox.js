@@ -1,59 +1,73 @@
 // Shows one picture in full size with its details.
 
 import { element } from "./dom.js";
-import { scoreOf, titleOf, wordOf } from "./results.js";
 import { Fault, document as documentOf, show } from "./service.js";
+import { scoreOf, titleOf, wordOf } from "./tile.js";
 
 const byId = (id) => document.getElementById(id);
+const SWIPE = 50; // px
 const dialog = byId("lightbox");
-let shown = [];
+let shown = null; // the source of the pictures, see grid.js
 let place = 0;
 let actions = {};
 
-/** Opens the lightbox at a position of some results. */
-export function openAt(results, at, given) {
-  [shown, place, actions] = [results, at, given];
+/** Opens the lightbox at a place of a source. */
+export function openAt(source, at, given) {
+  [shown, place, actions] = [source, at, given];
   draw();
   if (!dialog.open) dialog.showModal();
 }
 
+/** A source of a single result. */
+export const only = (result) => ({ n: 1, at: () => result, need: () => {} });
+
 export const close = () => dialog.open && dialog.close();
 
+const idOf = (result) => result.image_id || result.id;
+
 function draw() {
-  const result = shown[place];
+  const result = shown.at(place);
   const large = byId("large");
+  const path = result.image ?? `/images/${encodeURIComponent(result.id)}`;
   byId("lightbox-title").textContent = titleOf(result);
-  large.alt = result.captions[0] || titleOf(result);
-  show(large, result.image);
-  byId("all-captions").replaceChildren(...result.captions.map((text) => element("li", {}, text)));
-  byId("facts").replaceChildren(...facts(result));
-  byId("original").href = result.image;
+  show(large, path);
+  byId("original").href = byId("lightbox-download").href = path;
+  byId("lightbox-download").download = titleOf(result);
   byId("previous").disabled = place === 0;
-  byId("next").disabled = place + 1 >= shown.length;
-  showWords(result.image_id || result.id);
+  byId("next").disabled = place + 1 >= shown.n;
+  byId("strongest").hidden = true;
+  drawTexts(result, result.captions ?? [], result.tags ?? {});
+  complete(result);
 }
 
-/** Shows the strongest words of a picture, if the service has them. */
-async function showWords(id) {
-  byId("strongest").hidden = true;
+function drawTexts(result, captions, tags) {
+  byId("large").alt = captions[0] || titleOf(result);
+  byId("caption-heading").hidden = captions.length === 0;
+  byId("all-captions").replaceChildren(...captions.map((text) => element("li", {}, text)));
+  byId("facts").replaceChildren(...facts(result, tags));
+}
+
+/** Shows what the service knows besides: captions and tags of a picture that was browsed to, and its strongest words. */
+async function complete(result) {
   try {
-    const { words } = await documentOf(id);
-    const result = shown[place];
-    if (!words?.length || id !== (result.image_id || result.id)) return;
-    byId("words-of-it").replaceChildren(...words.map(wordOf));
-    byId("strongest").hidden = false;
+    const { words, captions, tags } = await documentOf(idOf(result));
+    if (!dialog.open || shown.at(place) !== result) return;
+    if (!result.tags) drawTexts(result, captions.map(({ text }) => text), tags);
+    byId("words-of-it").replaceChildren(...(words ?? []).map(wordOf));
+    byId("strongest").hidden = !words?.length;
   } catch (error) {
-    if (!(error instanceof Fault)) throw error; // the lightbox is complete without them
+    if (!(error instanceof Fault)) throw error; // the picture is shown without them
   }
 }
 
-function facts(result) {
-  const rows = [["score", scoreOf(result)]];
-  if (result.relevance !== undefined) rows.push(["relevance", `${Math.round(100 * result.relevance)} %`]);
+function facts(result, tags) {
+  const rows = [];
   if (result.width) rows.push(["size", `${result.width} × ${result.height}`]);
-  rows.push(["id", result.image_id || result.id]);
+  if (result.relevance !== undefined) rows.push(["relevance", `${Math.round(100 * result.relevance)} %`]);
+  if (result.score !== undefined) rows.push(["score", scoreOf(result)]);
+  rows.push(["id", idOf(result)]);
   const told = rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
-  for (const [name, value] of Object.entries(result.tags)) told.push(element("dt", {}, name), tag(name, value));
+  for (const [name, value] of Object.entries(tags)) told.push(element("dt", {}, name), tag(name, value));
   return told;
 }
 
@@ -85,9 +99,12 @@ function conditionOf(name, value) {
   return typeof value === "number" || typeof value === "boolean" ? `${field} = ${value}` : "";
 }
 
-function step(by) {
-  if (!(place + by >= 0 && place + by < shown.length)) return;
-  place += by;
+async function step(by) {
+  const [to, source] = [place + by, shown];
+  if (!(to >= 0 && to < source.n)) return;
+  if (!source.at(to)) await source.need(to, to + 1);
+  if (source !== shown || !source.at(to)?.id) return;
+  place = to;
   draw();
 }
 
@@ -96,7 +113,7 @@ byId("next").addEventListener("click", () => step(1));
 byId("close").addEventListener("click", close);
 byId("lightbox-similar").addEventListener("click", () => {
   close();
-  actions.similar(shown[place]);
+  actions.similar(shown.at(place));
 });
 dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") step(-1);
@@ -104,3 +121,11 @@ dialog.addEventListener("keydown", (event) => {
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
 dialog.addEventListener("close", () => actions.closed?.(place));
+
+let swiped = null; // where a finger was put
+byId("large").addEventListener("touchstart", ({ touches }) => (swiped = touches.length === 1 ? touches[0] : null));
+byId("large").addEventListener("touchend", ({ changedTouches: [end] }) => {
+  const across = swiped ? end.clientX - swiped.clientX : 0;
+  if (Math.abs(across) > SWIPE && Math.abs(end.clientY - swiped.clientY) < Math.abs(across)) step(across < 0 ? 1 : -1);
+  swiped = null;
+});

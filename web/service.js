@@ -1,5 +1,7 @@
 // Requests to the service, and loading of its pictures.
 
+import { filtersOf } from "./state.js";
+
 const KEY = "crossmodal.key";
 let key = sessionStorage.getItem(KEY) || "";
 
@@ -42,6 +44,9 @@ async function answer(path, options = {}) {
 export const collections = () => answer("/collections");
 export const map = () => answer("/map");
 export const document = (id) => answer(`/documents/${encodeURIComponent(id)}`);
+export const sections = (query, signal) => answer(`/browse/sections?${new URLSearchParams(query)}`, { signal });
+export const browse = (query, signal) => answer(`/browse/pictures?${new URLSearchParams(query)}`, { signal });
+export const facets = (query, signal) => answer(`/browse/facets?${new URLSearchParams(query)}`, { signal });
 export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 
 /** Searches; `page` has `target`, `offset` and `top_k`. */
@@ -52,10 +57,19 @@ export function search(state, picture, page, signal) {
   if (state.url) form.set("image", state.url); // fetched by the service, if it allows that
   if (state.like) form.set("like", state.like);
   for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
-  if (state.where) form.set("where", state.where);
+  for (const [name, value] of Object.entries(filtersOf(state))) form.set(name, value);
+  if (state.order) form.set("order", state.order);
+  if (state.words && !state.literal) form.set("understand", true);
   form.set("mix", state.mix);
   for (const [name, value] of Object.entries(page)) form.set(name, value);
   return answer("/search", { method: "POST", body: form, signal });
+}
+
+/** The bytes of a picture. */
+export async function bytes(path) {
+  const response = await fetch(path, { headers: headers() });
+  if (!response.ok) throw new Fault(`The service answered ${response.status} for ${path}`, response.status);
+  return response.blob();
 }
 
 /** Shows a picture of the service; with a key it is fetched by script, since an <img> sends no key. */
@@ -82,9 +96,9 @@ const coming = new IntersectionObserver(
 
 async function fetchInto(img, path) {
   try {
-    const response = await fetch(path, { headers: headers() });
-    if (!response.ok || img.dataset.path !== path) return;
-    const url = URL.createObjectURL(await response.blob());
+    const blob = await bytes(path);
+    if (img.dataset.path !== path) return;
+    const url = URL.createObjectURL(blob);
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.src = url;
   } catch {

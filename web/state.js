@@ -1,36 +1,61 @@
-// Converts the state of a search to a URL and back. A picture is represented by its hash, id or URL.
+// Converts the state of the page to a URL and back. A picture is represented by its hash, id or URL.
 
-export const NOTHING = Object.freeze({ words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "" });
+export const NOTHING = Object.freeze({
+  words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "", order: "", after: "",
+  before: "", near: "", within: "", camera: "", folder: "", country: "", place: "", literal: "",
+}); // prettier-ignore
 
-const NAMES = {
-  words: "q", avoid: "not", where: "where", mix: "mix", picture: "picture", like: "like", url: "url", guess: "guess",
-}; // prettier-ignore
+const SHORT = { words: "q", avoid: "not" };
+const QUERY = ["words", "avoid", "picture", "like", "url", "guess", "literal", "mix"];
+const nameOf = (field) => SHORT[field] ?? field;
 
 /** The state of a URL query such as `?q=two+hearts&mix=0.7`. */
 export function fromAddress(query) {
   const given = new URLSearchParams(query);
   const state = { ...NOTHING };
-  for (const [name, short] of Object.entries(NAMES)) {
-    if (given.has(short)) state[name] = given.get(short);
-  }
+  for (const field of Object.keys(NOTHING)) state[field] = given.get(nameOf(field)) ?? state[field];
   const mix = Number(state.mix);
   state.mix = Number.isFinite(mix) ? Math.min(1, Math.max(0, mix)) : NOTHING.mix;
   return state;
 }
 
-/** The URL of a search, without default values. */
+/** The URL of a state, without default values. */
 export function toAddress(state) {
   const told = new URLSearchParams();
-  for (const [name, short] of Object.entries(NAMES)) {
-    const isTold = name === "mix" ? isMixed(state) && state.mix !== NOTHING.mix : state[name] !== NOTHING[name];
-    if (isTold) told.set(short, state[name]);
+  for (const field of Object.keys(NOTHING)) {
+    const isTold = state[field] !== NOTHING[field] && (field !== "mix" || isMixed(state));
+    if (isTold) told.set(nameOf(field), state[field]);
   }
   const query = told.toString();
   return query ? `/?${query}` : "/";
 }
 
+/** Whether nothing is searched for: the collection is browsed. */
 export const isEmpty = (state) => !state.words && !state.picture && !state.like && !state.url;
 export const isMixed = (state) => Boolean(state.words && (state.picture || state.like || state.url));
+
+/** The state without its query, but with its filters. */
+export function filtersOnly(state) {
+  const cleared = Object.fromEntries(QUERY.map((field) => [field, NOTHING[field]]));
+  return { ...state, ...cleared, order: "" };
+}
+
+/** The filters of a state as parameters of the service. */
+export function filtersOf(state) {
+  const { after, before, near, within: within_km, camera, folder } = state;
+  const conditions = [];
+  if (state.where) conditions.push(`(${state.where})`);
+  for (const name of ["country", "place"]) if (state[name]) conditions.push(`tags.${name} = ${quoted(state[name])}`);
+  if (folder) {
+    // with the folders below: 0 is the character after /
+    const below = `tags.folder >= ${quoted(`${folder}/`)} and tags.folder < ${quoted(`${folder}0`)}`;
+    conditions.push(`(tags.folder = ${quoted(folder)} or ${below})`);
+  }
+  const where = conditions.length === 1 && state.where ? state.where : conditions.join(" and ");
+  return Object.fromEntries(Object.entries({ where, after, before, near, within_km, camera }).filter(([, value]) => value));
+}
+
+const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
 const RECENT = "crossmodal.recent";
 const N_RECENT = 12;
