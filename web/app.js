@@ -294,5 +294,5 @@ async function begin() {
 
 history.scrollRestoration = "manual";
 new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${byId("bar").offsetHeight}px`)).observe(byId("bar"));
-panel.openFilters(matchMedia("(min-width: 64rem)").matches);
+panel.openFilters(matchMedia("(min-width: 64rem)").matches, false);
 begin();

@@ -25,6 +25,7 @@ export class Browse {
       service.sections(query, signal),
       service.browse({ ...query, offset: 0, limit: PAGE }, signal),
     ]);
+    if (sections.length === 1 && !sections[0].key) sections[0].title = ""; // neither dates nor folders: no headings
     return { n, sections: query.order === "folder" ? sections : notTooSmall(sections), pages: new Map([[0, pictures]]), asked: new Map() };
   }
 

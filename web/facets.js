@@ -17,7 +17,7 @@ function ofYear(year) {
   return { after: year, before: nextYear(year) };
 }
 
-/** Shows what can be narrowed further; `folders` are sections, and `choose` is called with the fields of a filter. */
+/** Shows what can be narrowed further, and whether there is anything; `folders` are sections, and `choose` is called with the fields of a filter. */
 export function showFacets(facets, folders, state, choose) {
   const groups = GROUPS.filter(({ name, isSet }) => !isSet(state) && facets[name]?.length);
   const made = groups.map(({ name, title, filter }) => {
@@ -29,6 +29,7 @@ export function showFacets(facets, folders, state, choose) {
   if (below.length) made.push(groupOf("Folder", below, choose, "folder"));
   root.replaceChildren(...made);
   document.getElementById("no-facets").hidden = made.length > 0;
+  return made.length > 0;
 }
 
 /** The folders directly inside a folder, each with the number of all pictures below it. */

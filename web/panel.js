@@ -6,7 +6,11 @@ import { filtersOf } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 
-export function openFilters(isOpen) {
+let isChosen = false; // by the user, or to show a fault
+
+/** Opens or closes the panel; one that nobody has asked for is closed if there is nothing to choose from. */
+export function openFilters(isOpen, isAsked = true) {
+  isChosen = isAsked;
   byId("filters").hidden = !isOpen;
   byId("to-filters").setAttribute("aria-expanded", String(isOpen));
 }
@@ -22,7 +26,8 @@ export async function showFilters(state, ready, signal, choose) {
       service.facets(filters, signal),
       service.sections({ ...filters, order: "folder" }, signal),
     ]);
-    showFacets(facets, sections, state, choose);
+    const hasFacets = showFacets(facets, sections, state, choose);
+    if (!hasFacets && !isChosen) openFilters(false, false);
   } catch (error) {
     if (!signal.aborted) throw error;
   }

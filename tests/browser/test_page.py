@@ -42,6 +42,13 @@ def browsing(page: Page) -> None:
     wait_until(page, "location.search === '' && document.getElementById('summary').textContent === '200 pictures'")
 
 
+def open_options(page: Page) -> None:
+    """Opens what is under "More" in the panel of filters, which closes by itself if there are no facets."""
+    page.wait_for_selector("#filters", state="hidden")
+    page.click("#to-filters")
+    page.click("#options summary")
+
+
 def search(page: Page, words: str) -> None:
     page.fill("#words", words)
     page.press("#words", "Enter")
@@ -116,7 +123,7 @@ def test_words_to_avoid(page: Page) -> None:
     search(page, "a ring -pink")
     by_minus = names(page)[:10]
     assert "avoiding pink" in summary(page)
-    page.click("#options summary")
+    open_options(page)
     page.fill("#avoid", "pink, ")
     search(page, "a ring")
     assert names(page)[:10] == by_minus
@@ -218,7 +225,7 @@ def test_a_tag_becomes_a_filter(page: Page) -> None:
 
 def test_a_filter_and_what_is_wrong_with_it(page: Page) -> None:
     page.seen.may_fail_to_load = True
-    page.click("#options summary")
+    open_options(page)
     page.fill("#where", "filename like 'test-0001%'")
     search(page, "stars")
     assert len(names(page)) == 10
@@ -235,7 +242,7 @@ def test_a_filter_and_what_is_wrong_with_it(page: Page) -> None:
 
 
 def test_nothing_fits(page: Page) -> None:
-    page.click("#options summary")
+    open_options(page)
     page.fill("#where", "width > 5000")
     search(page, "stars")
     assert summary(page).startswith("Nothing here fits.")
@@ -276,7 +283,7 @@ def test_every_search_is_in_the_address_and_back_works(page: Page, browser: Any,
 
 
 def by_address(page: Page, url: str) -> None:
-    page.click("#options summary")
+    open_options(page)
     page.fill("#url", url)
     page.press("#url", "Enter")
 
@@ -566,8 +573,7 @@ def test_a_narrow_screen(page: Page) -> None:
     wait_for_captions(page)
     search(page, "a-very-long-word-" * 20)
     assert fits()
-    page.click("#to-filters")
-    page.click("#options summary")
+    open_options(page)
     assert fits()
     page.click("#grid .open >> nth=0")
     assert fits()
@@ -611,7 +617,7 @@ def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> N
     with_file(page, "drop")
     wait_for_captions(page)
     search(page, "two hearts -red")
-    page.click("#options summary")
+    open_options(page)
     assert axe_violations(page, axe) == []
     page.click("#grid .open >> nth=0")
     assert axe_violations(page, axe) == []
