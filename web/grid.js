@@ -68,7 +68,7 @@ export class Grid {
     const part = this.parts.at(y);
     const held = y > 0 && part ? { top: part.top, place: part.to && !part.rows ? this.topPlace() : -1 } : null;
     const arranged = this.parts.arrange();
-    for (const one of arranged) if (this.built.has(one)) this.fill(one, this.built.get(one));
+    for (const one of this.inOrder(arranged)) if (this.built.has(one)) this.fill(one, this.built.get(one));
     this.place();
     if (!held) return;
     if (held.place >= 0 && part.rows) this.reveal(held.place, true);
@@ -123,12 +123,18 @@ export class Grid {
     for (const [part, node] of this.built) {
       if (!wanted.has(part) && !node.contains(document.activeElement)) this.remove(part);
     }
-    for (const part of wanted) if (!this.built.has(part)) this.build(part);
+    for (const part of this.inOrder([...wanted])) if (!this.built.has(part)) this.build(part);
     clearTimeout(this.settling);
     if (isFast) this.settling = setTimeout(() => this.load(), SETTLED_MS);
     else this.load();
     if (bottom >= this.parts.height) this.source.end();
     this.moved();
+  }
+
+  /** Parts in the order in which their pictures are to be loaded: those above the window last. */
+  inOrder(parts) {
+    const isAbove = (part) => part.top + part.height < this.lastY;
+    return [...parts.filter((part) => !isAbove(part)), ...parts.filter(isAbove)];
   }
 
   load() {
