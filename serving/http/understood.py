@@ -16,7 +16,7 @@ from serving.http.schemas import SearchAnswer, SearchRequest, Took
 from serving.http.search import condition_of, echo, parts_of_text, result_of
 
 
-@dataclass(frozen=True)
+@dataclass
 class _WithoutPlaces:
     """What a client knows that may not know where pictures were taken."""
 
