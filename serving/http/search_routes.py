@@ -71,7 +71,9 @@ def add_search(
         await freshness.admit(typed.after_seq)
         collection = opened.current()[1].collection
         async with urls.fetched(request, [typed.image]) as fetched:
-            understood = await run_in_threadpool(understood_of, typed, opened, hides_location(request.scope))
+            understood = await run_in_threadpool(
+                understood_of, typed, opened, hides_location=hides_location(request.scope)
+            )
             if understood is not None and is_listing(typed, picture, understood):
                 check_condition(request, condition_of(typed, understood))
                 return await run_in_threadpool(listing, typed, understood, opened, searcher.part)

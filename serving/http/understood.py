@@ -28,7 +28,9 @@ class _WithoutPlaces:
         return False
 
 
-def understood_of(request: SearchRequest, opened: GenerationCache[Any], hides_location: bool) -> Understood | None:
+def understood_of(
+    request: SearchRequest, opened: GenerationCache[Any], *, hides_location: bool = False
+) -> Understood | None:
     """What a request's text says about time and place, None if that was not asked for.
 
     Names of places stay words to search for if the client may not know where pictures were taken.

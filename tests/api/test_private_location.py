@@ -44,6 +44,8 @@ def test_without_keys_nobody_sees_locations(tmp_path: Path) -> None:
         for answer in answers:
             assert "taken" in names_in(answer)
             assert names_in(answer).isdisjoint(LOCATION_TAGS)
+        understood = client.post("/search", json={"text": "a star in Tokyo", "understand": True}).json()
+        assert (understood["query"]["text"], understood.get("understood", [])) == ("a star in Tokyo", [])
         for path, body in (
             ("/search", {"text": "a star", **HIDDEN}),
             ("/search", {"text": "a star", "near": "Tokyo"}),

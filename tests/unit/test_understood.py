@@ -56,6 +56,12 @@ def test_the_time_and_the_place_become_conditions(opened: Any) -> None:
     assert understood_of(SearchRequest(text="yesterday"), opened) is None
 
 
+def test_places_stay_words_for_clients_that_may_not_know_them(opened: Any) -> None:
+    understood = understood_of(request("a dog in Norway yesterday"), opened, hides_location=True)
+    assert understood is not None
+    assert (understood.text, [part.kind for part in understood.parts]) == ("a dog in Norway", ["date"])
+
+
 def test_pictures_of_a_time_by_date(opened: Any) -> None:
     asked = request("photos from yesterday", top_k=1)
     understood = understood_of(asked, opened)
