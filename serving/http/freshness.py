@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 0.5
 """Pause between two measurements."""
-WAIT_S = 5.0
+WAIT_S = 3.0
 """How long a search waits for a commit that it must see."""
 POLL_S = 0.05
 MAX_WAITING = 16
