@@ -9,7 +9,7 @@ TAKEN = "\ue000"
 OPAQUE = "\ue001"
 """Stands for each character of a quoted phrase or a word to avoid, which are left alone."""
 
-END = rf"(?=\s*(?:$|[,.;!?{TAKEN}]|(?:in|at|on|near|by|with|from|during|around|while|under|over|behind|beside)\b))"
+END = rf"(?=\s*(?:$|[,.;!?){TAKEN}]|(?:in|at|on|near|by|with|from|during|around|while|under|over|behind|beside)\b))"
 """What follows a phrase that is surely complete: the end, punctuation, another phrase, or a preposition."""
 START = rf"(?<![\w'’\-/{OPAQUE}])"
 WHOLE = rf"(?![\w'’\-/{OPAQUE}])"
@@ -17,7 +17,7 @@ WHOLE = rf"(?![\w'’\-/{OPAQUE}])"
 
 _LEFT_ALONE = re.compile(r'"[^"]*"?|(?:^|(?<=\s))-\S+')
 _DANGLING = r"(?:in|at|on|from|of|near|during|around|by|and|the|taken|to)"
-_EDGES = re.compile(rf"^[\s,.;]+|(?:[\s,;]|(?<![\w'-]){_DANGLING})+$", re.IGNORECASE)
+_EDGES = re.compile(rf"^[\s,.;]+|(?:[\s,;]|(?<![^\s,;]){_DANGLING})+$", re.IGNORECASE)
 _GENERIC = re.compile(
     r"(?:(?:all|my|our|the|some|show|find|me|any|of|photos?|pictures?|pics?|images?|shots?|everything|anything)\b\s*)+",
     re.IGNORECASE,
@@ -47,7 +47,7 @@ def remaining(original: str, marked: str) -> str:
         f"{TAKEN}+", "".join(t if m == TAKEN else o for o, m, t in zip(original, marked, marked, strict=True))
     )
     cut = [re.sub(r"^\s*[,;]\s*", " ", piece) if i else piece for i, piece in enumerate(pieces)]
-    text = " ".join(" ".join(cut).split())
+    text = " ".join(re.sub(r"\(\s*\)", " ", " ".join(cut)).split())
     if text and text != original:
         text = _EDGES.sub("", text)
     return "" if _GENERIC.fullmatch(text) else text
