@@ -78,7 +78,7 @@ def _of_record(record: ImageRecord | Failure | Skipped) -> Input | Failure | Ski
         return record
     if record.content is not None:
         raise InputError(f"{record.path} is embedded in another file: use `python app.py -t index` for this data set")
-    return _local(os.path.realpath(record.path), record.captions, record.tags)
+    return _local(record.real_path, record.captions, record.tags)
 
 
 def _local(path: str, captions: tuple[str, ...], tags: dict[str, Any]) -> Input:
