@@ -29,7 +29,7 @@ function withoutRead(state, understood, one) {
   for (const part of understood.filter((other) => other !== one)) {
     if (part.kind === "date") Object.assign(kept, { after: part.after ?? "", before: part.before ?? "" });
     else if (part.latitude === undefined) kept.where = joined(state.where, inArea(part.near));
-    else Object.assign(kept, { near: shortName(part.near), within: String(part.within_km) });
+    else Object.assign(kept, { near: part.near, within: String(part.within_km) });
   }
   return kept;
 }
@@ -40,12 +40,6 @@ const joined = (where, condition) => (where ? `(${where}) and ${condition}` : co
 function inArea(name) {
   const quoted = `'${name.replaceAll("'", "''")}'`;
   return `(tags.country = ${quoted} or tags.region = ${quoted})`;
-}
-
-/** `Venice, Italy` of "Venice, Veneto, Italy": the service finds a place by its name and one area. */
-function shortName(name) {
-  const parts = name.split(", ");
-  return parts.length > 2 ? `${parts[0]}, ${parts.at(-1)}` : name;
 }
 
 /** Shows chips; `remove` is called with the one whose button is pressed. */
