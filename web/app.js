@@ -162,7 +162,7 @@ function headOf(section) {
 
 function showFilters(signal) {
   const choose = (filter) => change({ ...state, ...filter });
-  panel.showFilters(state, grid.drawn(), signal, choose).catch(showFault);
+  panel.showFilters(state, () => grid.drawn(), signal, choose).catch(showFault);
 }
 
 function removeChip(chip) {

@@ -15,10 +15,10 @@ export function openFilters(isOpen, isAsked = true) {
   byId("to-filters").setAttribute("aria-expanded", String(isOpen));
 }
 
-/** Fills the panel once `ready` is resolved; `choose` is called with the fields of a chosen filter. */
+/** Fills the panel once what `ready` returns is resolved; `choose` is called with the fields of a chosen filter. */
 export async function showFilters(state, ready, signal, choose) {
   if (byId("filters").hidden) return;
-  await ready;
+  await ready();
   if (signal.aborted) return;
   try {
     const filters = filtersOf(state);
