@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +88,6 @@ def named(text: str, least_inhabitants: int = 0) -> list[Place]:
     return _gazetteer().named(text, least_inhabitants)
 
 
-def distance_km(latitude: float, longitude: float, place: Place) -> float:
-    """The length of the great circle from a coordinate in degrees to the centre of a place."""
-    here = _unit_vectors(np.array([[latitude, longitude], [place.latitude, place.longitude]]))
-    return float(_arc_km(np.linalg.norm(here[0] - here[1])))
-
-
 def key_of(name: str) -> str:
     """A name without case, accents, points, hyphens and repeated spaces, for comparisons.
 
@@ -118,29 +112,33 @@ class _Gazetteer:
         with np.load(FILE) as stored:
             self._degrees: NDArray[np.float64] = stored["coordinates"] / 1000
             self._population: NDArray[np.uint32] = stored["population"]
-            self._extents_km = _EXTENT[0] * self._population.astype(np.float32) ** _EXTENT[1]
+            extents_km = _EXTENT[0] * self._population.astype(np.float32) ** _EXTENT[1]
             self._region_of: NDArray[np.uint16] = stored["region"]
             self._names = _Lines(stored["names"].tobytes())
             regions = stored["regions"].tobytes().decode().split("\n")
         self._regions = [_Region(*line.split("\t")) for line in regions]
         self._northward = np.argsort(self._degrees[:, 0], kind="stable")
+        # In this order, for `nearest`; distances are squares of chords of the unit sphere.
         self._latitudes = self._degrees[self._northward, 0]
         self._points = _unit_vectors(self._degrees[self._northward])
+        self._extents = (extents_km[self._northward] / EARTH_RADIUS_KM) ** 2
 
     def nearest(self, latitude: float, longitude: float) -> Place | None:
         here = _unit_vectors(np.array([[latitude, longitude]]))[0]
         for reach_km in (_LARGEST_KM, MAX_KM):  # the narrower band of latitudes is usually enough
             reach = reach_km / _KM_PER_DEGREE
-            first, last = np.searchsorted(self._latitudes, (latitude - reach, latitude + reach))
-            distances_km = _arc_km(np.linalg.norm(self._points[first:last] - here, axis=1))
-            if distances_km.min(initial=np.inf) <= reach_km:
+            first, last = self._latitudes.searchsorted((latitude - reach, latitude + reach))
+            apart = self._points[first:last] - here
+            distances = np.einsum("ij,ij->i", apart, apart)
+            if distances.min(initial=np.inf) <= (reach_km / EARTH_RADIUS_KM) ** 2:
                 break
         else:
             return None
         rows = self._northward[first:last]
-        closest = rows[distances_km.argmin()]
-        is_around = (distances_km <= self._extents_km[rows]) & (self._region_of[rows] == self._region_of[closest])
-        return self._place(int(rows[is_around].min(initial=closest)))  # the rows are ordered by population
+        closest = rows[distances.argmin()]
+        around = rows[distances <= self._extents[first:last]]
+        in_region = around[self._region_of[around] == self._region_of[closest]]
+        return self._place(int(in_region.min(initial=closest)))  # the rows are ordered by population
 
     def named(self, text: str, least_inhabitants: int = 0) -> list[Place]:
         rows = self._rows_of(text)
@@ -210,7 +208,3 @@ def _unit_vectors(degrees: NDArray[np.float64]) -> NDArray[np.float32]:
     latitude, longitude = np.radians(degrees).T
     east, north = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)
     return np.stack([east, north, np.sin(latitude)], axis=1).astype(np.float32)
-
-
-def _arc_km(chord: Any) -> NDArray[np.float32]:
-    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(chord / 2, 1)))

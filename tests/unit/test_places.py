@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossmodal.metadata import build_places, places
-from crossmodal.metadata.places import distance_km, named, nearest
+from crossmodal.metadata.places import named, nearest
 
 PLACES = {
     (48.8584, 2.2945): ("Paris", "Île-de-France", "France"),
@@ -30,7 +30,6 @@ def test_landmarks_are_in_the_place_that_people_would_name(coordinate: tuple[flo
     place = nearest(*coordinate)
     assert place is not None
     assert place[:3] == PLACES[coordinate]
-    assert distance_km(*coordinate, place) < 20
 
 
 @pytest.mark.parametrize("coordinate", [(90.0, 0.0), (-90.0, 0.0), (90.0, 180.0), (0.0, -30.0), (0.0, 0.0)])
