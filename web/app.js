@@ -34,7 +34,7 @@ let startAt = 0; // place at the top of the window, when the user comes back
 let settling; // timer, until the window has been still for a moment
 
 const grid = new Grid(byId("grid"), {
-  tile: (picture) => tileOf(picture, source.threshold, selection.isSelected(picture)),
+  tile: (picture) => tileOf(picture, source.threshold, selection.isSelected(picture), picture.id === state.guess),
   head: headOf,
   moved: () => timeline.move(),
 });
@@ -104,7 +104,7 @@ async function search(signal) {
   showChips(chipsOf(state, told.understood), removeChip);
   show(found, belowOf(found));
   say(summaryOf(state, found));
-  if (state.guess) await guess.tellRank(state, found, told.more, signal, grid);
+  if (state.guess) await guess.tellRank(state, found, told.more, signal);
   showFilters(signal);
 }
 

@@ -32,16 +32,10 @@ export function expect(id, text = "") {
   picture.dataset.of = id;
 }
 
-/** Tells the rank of the expected picture, and marks it in the grid. */
-export async function tellRank(state, found, isMore, signal, grid) {
+/** Tells the rank of the expected picture. */
+export async function tellRank(state, found, isMore, signal) {
   const rank = await rankOf(state, found.pictures, isMore, signal);
-  if (signal.aborted) return;
-  expect(state.guess, sayRank(rank));
-  const open = rank ? grid.openOf(rank - 1) : null;
-  if (!open) return;
-  open.closest(".tile").classList.add("expected");
-  open.after(element("strong", { className: "flag" }, "expected"));
-  open.setAttribute("aria-label", `The expected picture: ${open.getAttribute("aria-label")}`);
+  if (!signal.aborted) expect(state.guess, sayRank(rank));
 }
 
 /** The rank of a picture among the shown and following results, 0 if it is not found. */

@@ -15,8 +15,8 @@ export function fitOf(relevance, threshold) {
   return relevance >= threshold / 2 ? "May fit" : "Unlikely";
 }
 
-/** A tile; `threshold` is the relevance from which a result fits, and `isSelected` whether it is selected. */
-export function tileOf(picture, threshold, isSelected) {
+/** A tile; `threshold` is the relevance from which a result fits, and `isExpected` whether a guess is about it. */
+export function tileOf(picture, threshold, isSelected, isExpected) {
   if (!picture.id) return element("li", { className: "tile" }); // has been removed
   const img = element("img", { decoding: "async", alt: "", draggable: true });
   show(img, thumbnailOf(picture));
@@ -30,6 +30,11 @@ export function tileOf(picture, threshold, isSelected) {
   const tile = element("li", { className: "tile" }, open, select, similar);
   tile.classList.toggle("selected", isSelected);
   tile.dataset.id = picture.id;
+  if (isExpected) {
+    tile.classList.add("expected");
+    open.after(element("strong", { className: "flag" }, "expected"));
+    open.setAttribute("aria-label", `The expected picture: ${open.getAttribute("aria-label")}`);
+  }
   if (picture.score !== undefined) tile.append(belowOf(picture, threshold));
   return tile;
 }
