@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -14,7 +14,9 @@ from cli.parameters import FILE, Distance, Options, flag, option
 from cli.printing import cells, new_table, print_table, say, say_json
 from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
-from crossmodal.search.filters import Filters
+
+if TYPE_CHECKING:
+    from crossmodal.search.filters import Filters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
     @property
     def filters(self) -> Filters:
         """The filters of the results."""
+        from crossmodal.search.filters import Filters  # imports numpy
+
         return Filters(self.where, self.after, self.before, self.near, self.within_km, self.camera, self.folder)
 
 

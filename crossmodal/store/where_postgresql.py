@@ -79,14 +79,21 @@ def _near(near: Near, values: list[object]) -> str:
         values.extend([_bound(low), _bound(high)])
         return f"{left} BETWEEN %s::numeric AND %s::numeric"
 
+    def degrees(number: Callable[[], str]) -> str:
+        # Digits beyond the hundredth are cut, because the squares of smaller numbers underflow, which is an error.
+        return f"round({number()}, 100)::float8"
+
+    def here(value: float) -> str:
+        return bound(round(value, 100))
+
     box = box_around(near.latitude, near.longitude, near.km)
     # CASE, because only it is evaluated in order: a number out of the box may be too large for float8.
     is_unknown = f"{latitude()} IS NULL OR {longitude()} IS NULL"
     is_in_box = is_between(latitude, box.south, box.north)
     is_in_box += f" AND ({' OR '.join(is_between(longitude, *ends) for ends in box.longitudes)})"
-    north = f"sin(radians(({latitude()})::float8 - {bound(near.latitude)}) / 2) ^ 2"
-    cosines = f"cos(radians(({latitude()})::float8)) * cos(radians({bound(near.latitude)}))"
-    east = f"sin(radians(({longitude()})::float8 - {bound(near.longitude)}) / 2) ^ 2"
+    north = f"sin(radians({degrees(latitude)} - {here(near.latitude)}) / 2) ^ 2"
+    cosines = f"cos(radians({degrees(latitude)})) * cos(radians({here(near.latitude)}))"
+    east = f"sin(radians({degrees(longitude)} - {here(near.longitude)}) / 2) ^ 2"
     is_near = f"{north} + {cosines} * {east} <= {bound(haversine_of(near.km))}"
     return f"CASE WHEN {is_unknown} THEN NULL WHEN {is_in_box} THEN {is_near} ELSE false END"
 

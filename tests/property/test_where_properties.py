@@ -259,6 +259,7 @@ def test_a_store_finds_what_python_finds(store: Store, tree: Tree, found: list[d
 @given(nears, st.lists(places.map(lambda tags: {"tags": tags}), min_size=1, max_size=10))
 @example(Near(0.0, 179.99, 20.0), [{"tags": {"latitude": 0, "longitude": -179.99}}])
 @example(Near(89.99, 0.0, 20.0), [{"tags": {"latitude": 89.99, "longitude": 180}}])
+@example(Near(1e-170, 0.0, 20.0), [{"tags": {"latitude": 5e-324, "longitude": 1e-160}}])
 @example(Near(10.0, 20.0, 20_015.2), [{"tags": {"latitude": -10, "longitude": -160}}])
 @settings(max_examples=150, deadline=None)
 def test_what_is_near(store: Store, near: Near, found: list[dict[str, Any]]) -> None:
