@@ -8,7 +8,7 @@ from PIL import Image
 
 from crossmodal.core.types import Pixels, Preprocessing
 from crossmodal.images.decode import to_pixels
-from crossmodal.images.reduced import FACTORS, Reduced
+from crossmodal.images.reduced import Reduced
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -17,8 +17,11 @@ MAX_RESIZED_PIXELS = 16_000_000
 """If the resized picture would be larger, only the crop is resized."""
 
 
-MARGIN = 2
-"""A reduced picture is at least this many times as large as the resized ones; docs/decoding.md has the measurements."""
+MARGINS = {8: 1.5, 4: 2, 2: 2}
+"""By factor, how many times as large as the resized pictures a reduced one is at least; the largest factor first.
+
+docs/decoding.md has the measurements.
+"""
 
 
 def reduction(width: int, height: int, preprocessing: Preprocessing) -> int:
@@ -31,7 +34,7 @@ def reduction(width: int, height: int, preprocessing: Preprocessing) -> int:
     else:
         scale = min(width, height) / max(preprocessing.size_px, preprocessing.resize_px)
     scale = min(scale, max(width, height) / THUMBNAIL_PX)
-    return next((factor for factor in FACTORS if scale >= MARGIN * factor), 1)
+    return next((factor for factor, margin in MARGINS.items() if scale >= margin * factor), 1)
 
 
 def fit(picture: Image.Image | Reduced, preprocessing: Preprocessing) -> Pixels:

@@ -66,15 +66,15 @@ def apart(one: Pixels, other: Pixels) -> tuple[float, int]:
 @pytest.mark.parametrize(
     ("size", "preprocessing", "expected"),
     [
-        ((4000, 3000), MODEL, 4), ((3000, 4000), MODEL, 4), ((4000, 3584), MODEL, 4), ((4096, 3584), MODEL, 8),
+        ((4000, 3000), MODEL, 8), ((3000, 4000), MODEL, 8), ((4000, 2687), MODEL, 4), ((3840, 2688), MODEL, 8),
         ((8000, 6000), MODEL, 8), ((1920, 1080), MODEL, 2), ((640, 480), MODEL, 1), ((1, 1), MODEL, 1),
         ((100_000, 1), MODEL, 1), ((1024, 895), MODEL, 1), ((1024, 896), MODEL, 2), ((1023, 1023), MODEL, 1),
         ((4000, 3000), Preprocessing(384), 2), ((4000, 3000), Preprocessing(224, resize_px=384), 2),
         ((4000, 600), Preprocessing(224, "squash"), 1), ((4096, 600), Preprocessing(224, "longest"), 8),
-        ((4000, 3000), Preprocessing(32), 4),
+        ((4000, 3000), Preprocessing(32), 8), ((3071, 3000), Preprocessing(32), 4),
     ],
 )  # fmt: skip
-def test_the_factor_leaves_twice_what_is_needed(
+def test_the_factor_leaves_more_than_is_needed(
     size: tuple[int, int], preprocessing: Preprocessing, expected: int
 ) -> None:
     assert reduction(*size, preprocessing) == expected
@@ -169,8 +169,8 @@ def test_a_model_sees_twelve_megapixels_as_if_decoded_whole() -> None:
     found = np.stack([prepare(content, spec.preprocessing, with_thumbnail=False).pixels for content in contents])
     expected = np.stack([fit(read(content).picture, spec.preprocessing) for content in contents])
     mean, largest = apart(found, expected)
-    assert mean < 0.5
-    assert largest <= 6
+    assert mean < 0.75
+    assert largest <= 9
     encoder = registry.load(spec, ("image",))
     cosines = (encoder.encode_images(found) * encoder.encode_images(expected)).sum(axis=1)
-    assert cosines.min() > 0.999
+    assert cosines.min() > 0.998
