@@ -8,8 +8,8 @@ years, tags, a small thumbnail each and random vectors, and drives headless Chro
 Figures: `first_screen_ms`, from the navigation of a browser without a cache until every picture in the window is drawn,
 the median of `OPENINGS`, and `first_screen_cold_ms`, the first of all, for which the service reads its collection;
 `blank_tiles`, the most pictures that entered the window without being drawn during `STRETCH_S` of scrolling, over
-stretches at the start, in the middle and near the end, and `frame_p95_ms` of these; `task_N_s`, the seconds of each
-task of `tests/browser/tasks.py`; and `first_results_*_ms`, from Enter until the first result of a search is drawn.
+stretches at the start, in the middle and near the end, each from a window that is drawn, and `frame_p95_ms` of these;
+`task_N_s`, the seconds of each task of `tests/browser/tasks.py`; and `first_results_*_ms`, from Enter until the first result of a search is drawn.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ DRAWN = ROOT / "tests" / "data" / "drawn"
 WINDOW = {"width": 1280, "height": 900}
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 HAS_TILES = "document.querySelectorAll('#grid .tile').length > 0"
+IS_IN_WINDOW = """[...document.querySelectorAll("#grid .block")].some((block) => {
+    const { top, bottom } = block.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+})"""
+"""Whether the grid has followed a jump, which takes it a frame."""
 FIRST_SCREEN = f"""() => new Promise((resolve, reject) => {{
     const isDrawn = {IS_DRAWN};
     const look = () => document.querySelector("#grid .tile") && isDrawn()
@@ -186,7 +191,7 @@ def measure_browsing(browser: Any, url: str) -> dict[str, float]:
     stretches = []
     for share in (0.0, 0.5, 0.9):
         page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share)
-        user.sees(HAS_TILES)
+        user.sees(IS_IN_WINDOW)
         stretches.append(page.evaluate(SCROLL, [STRETCH_S * 1e3, SPEED / 1e3]))
     page.close()
     frames = sorted(frame for stretch in stretches for frame in stretch["frames"])
