@@ -64,7 +64,7 @@ def documents(collection: Collection) -> dict[str, NewDocument]:
 
 def test_import_of_the_parts_is_what_indexing_gives(folder: Path, tmp_path: Path, encoder: PartEncoder) -> None:
     outcome = encode(folder, tmp_path / "parts", encoder)
-    assert outcome.encoded > 2
+    assert outcome.encoded > 1  # where it is cut depends on the paths
     assert outcome.report.counts == {"image": {"encoded": N_PICTURES + 1, "failed": 1}, "text": {"encoded": 2}}
     [failure] = outcome.report.failures
     assert failure.path == str(folder / "broken.jpg")
