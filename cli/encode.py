@@ -10,7 +10,7 @@ from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.bulk.encoding import PartEncoder, Work
 from crossmodal.bulk.inputs import Input, read_inputs
-from crossmodal.bulk.object_store import ObjectStore, is_url
+from crossmodal.bulk.object_store import ObjectStore
 from crossmodal.bulk.run import Encode, Outcome, check_origin, encode_here, origin_of_parts, run
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.settings import Settings
@@ -18,6 +18,7 @@ from crossmodal.core.types import Failure, Skipped
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.encoders.engine_choice import choose, precision_of_new
+from crossmodal.images.sources import is_object_url
 
 
 def encode(
@@ -79,7 +80,7 @@ def _origin(settings: Settings, out: Path) -> Origin:
     spec = models.resolve(family, weights or models.default_weights(family, source))
     if found is None:
         made_with = precision_of_new(spec, settings.engine, say_aside)
-        place = f"/{source.replace('://', '/')}" if is_url(source) else source
+        place = f"/{source.replace('://', '/')}" if is_object_url(source) else source
         return Origin(spec, made_with, data_sets.collection_name(place))
     check_origin(out, found, spec)
     choose(spec, settings.engine, found.made_with, say_aside)  # refuses a precision that does not mix

@@ -57,7 +57,7 @@ def n_documents(settings: Settings) -> int:
 
 
 def verify(settings: Settings, progress: Callable[[int], None]) -> dict[str, Any]:
-    """As `verification.verify`: `images`, `captions`, and `problems`, each with its `item` and `reason`."""
+    """As `verification.verify`: `images`, `captions`, `in_object_store`, and `problems` with `item` and `reason`."""
     return asdict(verification.verify(_opened(settings), progress))
 
 

@@ -38,6 +38,8 @@ def run(options: VerifyOptions) -> int:
         head, noun = f"{result['images']} images, {result['captions']} captions", "problems"
     problems = result["problems"]
     lines = [f"{head}: {len(problems) or 'no'} {noun}"]
+    if n_remote := result.get("in_object_store"):
+        lines.append(f"not checked: the files of {n_remote} pictures, which are in an object store")
     lines += [f"  {problem['item']}: {problem['reason']}" for problem in problems]
     say_result(result, lines, as_json=options.as_json)
     return 1 if problems else 0

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from crossmodal.bulk.object_store import AWS, ObjectStore, is_url
+from crossmodal.bulk.object_store import AWS, ObjectStore
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, ImageRecord, Skipped
 from crossmodal.datasets import registry
 from crossmodal.datasets.folder import location_tags
 from crossmodal.datasets.text import read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_file, is_object_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Input:
         Raises:
             PictureError: The picture can't be read or is too large.
         """
-        return store.read(self.uri) if is_url(self.uri) else from_file(Path(self.uri))
+        return store.read(self.uri) if is_object_url(self.uri) else from_file(Path(self.uri))
 
 
 Inputs = Iterator[Input | Failure | Skipped]
@@ -66,10 +66,10 @@ def read_inputs(
         InputError: The source does not exist, has no pictures, or embeds them in another file.
         StateError: The object store does not answer.
     """
-    if is_url(source) or _is_list(Path(source)):
+    if is_object_url(source) or _is_list(Path(source)):
         if split is not None or columns or exclude:
             raise InputError(f"{source} is not a folder or caption file: remove --split, --columns and --exclude")
-        return _of_object_store(source, store) if is_url(source) else _of_list(Path(source))
+        return _of_object_store(source, store) if is_object_url(source) else _of_list(Path(source))
     return map(_of_record, registry.read(source, split, columns, exclude))
 
 
@@ -108,8 +108,8 @@ def _of_list(path: Path) -> Inputs:
         if not line:
             continue
         name = PurePosixPath(line)
-        tags = location_tags(name.name if name.is_absolute() or is_url(line) else line)
-        if is_url(line):
+        tags = location_tags(name.name if name.is_absolute() or is_object_url(line) else line)
+        if is_object_url(line):
             yield Input(line, tags=tags)
         else:
             yield _local(os.path.realpath(path.parent / line), (), tags)

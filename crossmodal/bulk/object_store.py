@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.images.decode import MAX_BYTES
 
-SCHEME = "s3://"
-
 
 class StoredObject(NamedTuple):
     """An object below a prefix; `name` is relative to it, and `state` changes with the content."""
@@ -24,11 +22,6 @@ class StoredObject(NamedTuple):
     name: str
     size: int
     state: str
-
-
-def is_url(text: str) -> bool:
-    """Whether a text is the address of an object or a prefix."""
-    return text.startswith(SCHEME)
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class ObjectStore:
         files = [file for file in found if file.type == fs.FileType.File]
         for file in sorted(files, key=lambda file: file.path.split("/")):
             state = f"{file.size}-{file.mtime_ns}"
-            yield StoredObject(f"{SCHEME}{file.path}", file.path[len(place) + 1 :], file.size, state)
+            yield StoredObject(f"s3://{file.path}", file.path[len(place) + 1 :], file.size, state)
 
     def read(self, url: str) -> bytes:
         """The bytes of an object.
@@ -81,7 +74,7 @@ AWS = ObjectStore()
 
 def _place(url: str) -> str:
     """BUCKET/KEY of a URL."""
-    place = url[len(SCHEME) :]
+    place = url.removeprefix("s3://")
     bucket = place.partition("/")[0]
     if "@" in bucket:
         raise InputError("a URL with credentials is refused, since documents keep it: set AWS_ACCESS_KEY_ID instead")

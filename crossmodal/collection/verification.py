@@ -13,7 +13,7 @@ from crossmodal.collection.picture_map import read_map
 from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import NotWritableError, PictureError, StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, image_id
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_file, is_object_url
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.presence import Disk
@@ -35,10 +35,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verification:
-    """The numbers of documents of a collection, and its problems."""
+    """The numbers of documents of a collection, and its problems.
+
+    The files of `in_object_store` pictures were not checked, since they are in an object store.
+    """
 
     images: int
     captions: int
+    in_object_store: int
     problems: list[Problem]
 
 
@@ -56,13 +60,11 @@ def verify(collection: Collection, progress: Callable[[int], None]) -> Verificat
     except NotWritableError:
         store = collection.store()
     with store:
-        problems = verify_collection(collection, store, progress)
-        counts = store.counts()
-    return Verification(counts["image"], counts["text"], problems)
+        return verify_collection(collection, store, progress)
 
 
-def verify_collection(collection: Collection, store: Store, progress: Callable[[int], None]) -> list[Problem]:
-    """The problems of a collection: of the database, then of documents, then of indexes and other files.
+def verify_collection(collection: Collection, store: Store, progress: Callable[[int], None]) -> Verification:
+    """As `verify`; the problems are those of the database, then of documents, then of indexes and other files.
 
     Args:
         collection: The collection.
@@ -70,13 +72,14 @@ def verify_collection(collection: Collection, store: Store, progress: Callable[[
         progress: Called with the number of further documents that were checked.
     """
     problems = [Problem(*problem) for problem in store.problems()]
-    after = 0
+    after = n_in_object_store = 0
     while batch := store.everything(after, BATCH):
         after = batch[-1][0]
         known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
         for _, item in batch:
             problems += _document(item, collection.model.dim, set(known))
             problems += _caption_path(item.document, known, store.files)
+            n_in_object_store += _is_in_object_store(item)
         progress(len(batch))
     for modality in MODALITIES:
         problems += _index(collection, store, modality)
@@ -84,7 +87,8 @@ def verify_collection(collection: Collection, store: Store, progress: Callable[[
         from crossmodal.collection.term_verification import problems_of_words
 
         problems += [Problem(*problem) for problem in problems_of_words(collection, store, SAMPLED)]
-    return [*problems, *_files_beside(collection)]
+    counts = store.counts()
+    return Verification(counts["image"], counts["text"], n_in_object_store, [*problems, *_files_beside(collection)])
 
 
 def _files_beside(collection: Collection) -> Iterator[Problem]:
@@ -111,6 +115,8 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
         if document.image_id and document.image_id not in pictures:
             yield Problem(document.id, f"a caption of picture {document.image_id}, which does not exist: delete it")
         return
+    if _is_in_object_store(item):  # needs credentials, and costs a transfer each
+        return
     try:
         content = from_file(Path(document.uri)) if item.content is None else item.content
     except PictureError as error:
@@ -118,6 +124,10 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Probl
         return
     if image_id(content) != document.id:
         yield Problem(document.uri or document.id, "has changed since it was indexed: index the data set again")
+
+
+def _is_in_object_store(item: NewDocument) -> bool:
+    return item.document.modality == "image" and item.content is None and is_object_url(item.document.uri)
 
 
 def _next_step(path: str) -> str:

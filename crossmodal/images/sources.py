@@ -21,6 +21,11 @@ def is_data_uri(uri: str) -> bool:
     return uri[:5].lower() == "data:"
 
 
+def is_object_url(uri: str) -> bool:
+    """Whether a text is the address of an object, or of a prefix, in an object store."""
+    return uri.startswith("s3://")
+
+
 def from_data_uri(uri: str) -> bytes:
     """The bytes of a data URI (RFC 2397).
 

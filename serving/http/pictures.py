@@ -11,7 +11,7 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import Document, image_id
 from crossmodal.images.decode import MIME_TYPES
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_file, is_object_url
 from crossmodal.store.protocol import Store
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
@@ -35,7 +35,10 @@ def add_pictures(app: FastAPI, opened: GenerationCache[Any], *, private_location
 
     image_responses: dict[int | str, dict[str, Any]] = {
         200: {"description": "The picture", "content": {kind: {} for kind in sorted(SERVED_TYPES)}},
-        410: {"description": "The file of the picture is gone or has changed", "content": PROBLEM},
+        410: {
+            "description": "The file of the picture is gone, has changed or is in an object store",
+            "content": PROBLEM,
+        },
     }
     router = APIRouter(route_class=ProblemRoute)
 
@@ -74,7 +77,7 @@ def _content_of(store: Store, picture_id: str) -> tuple[Document, bytes]:
     """The stored document and the file content of a picture.
 
     Raises:
-        RefusedError: There is no such picture (404), or its file is gone or has changed (410).
+        RefusedError: There is no such picture (404), or its file is gone, has changed or is in an object store (410).
     """
     document = store.document(picture_id)
     if document is None or document.modality != "image":
@@ -83,6 +86,10 @@ def _content_of(store: Store, picture_id: str) -> tuple[Document, bytes]:
         raise RefusedError(404, f"picture {picture_id} has a type that is not served")
     content = store.content(picture_id)
     if content is None:
+        if is_object_url(document.uri):
+            raise RefusedError(
+                410, f"picture {picture_id} is in an object store, which is not read here: only its thumbnail is here"
+            )
         try:
             content = from_file(Path(document.uri))
         except PictureError as error:

@@ -39,11 +39,11 @@ def test_everything_is_there(golden: Path, caplog: pytest.LogCaptureFixture) -> 
             scores, keys = index.search(item.vector[None], 1)
             assert scores[0, 0] == pytest.approx(1, abs=1e-4)
             assert store.by_keys(keys[0].tolist())[int(keys[0, 0])] == found
-        told = [problem.item for problem in verify_collection(collection, store, lambda _: None)]
+        told = [problem.item for problem in verify_collection(collection, store, lambda _: None).problems]
         assert told == ([] if golden.name == "format-3" else ["image index", "text index"])
         for modality in ("image", "text"):
             collection.index(store, modality).rebuild()
-        assert verify_collection(collection, store, lambda _: None) == []
+        assert verify_collection(collection, store, lambda _: None).problems == []
 
 
 def test_damaged_files_beside_the_store_are_named(golden: Path) -> None:
@@ -51,7 +51,9 @@ def test_damaged_files_beside_the_store_are_named(golden: Path) -> None:
     collection.calibration_path.write_bytes(b"no calibration")
     (collection.folder / MAP).write_bytes(b"no map")
     with collection.store(writable=True) as store:
-        told = {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
+        told = {
+            problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None).problems
+        }
     assert "-t calibrate" in told[str(collection.calibration_path)]
     assert "-t map" in told[str(collection.folder / MAP)]
 

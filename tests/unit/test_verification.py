@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest_world import MODEL, as_somebody, documents, encoded, indexed
+from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
+from crossmodal.core.types import Document
 from crossmodal.ingest.reindex import ReindexJob
+from crossmodal.store.records import NewDocument
 
 
 @pytest.fixture
@@ -30,7 +32,9 @@ def collection(folder_of_all: Path) -> Collection:
 
 def problems(collection: Collection) -> dict[str, str]:
     with as_somebody(), collection.store(writable=True) as store:
-        return {problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None)}
+        return {
+            problem.item: problem.reason for problem in verify_collection(collection, store, lambda _: None).problems
+        }
 
 
 def test_a_picture_whose_file_is_gone_may_be_pruned(collection: Collection, folder_of_all: Path) -> None:
@@ -51,6 +55,15 @@ def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collect
     assert not any("--prune" in reason or "gone" in reason for reason in found.values())
     assert "mounted" in found[str(folder / "b" / "2.png")]
     assert "make it readable" in found[str(folder / "3.png")]
+
+
+def test_pictures_in_an_object_store_are_counted_and_not_missing(collection: Collection) -> None:
+    url = "s3://photos/4.png"
+    with as_somebody(), collection.store(writable=True) as store:
+        store.put([NewDocument(Document("4" * 40, "image", url, "image/png"), VECTOR, b"a thumbnail")])
+        found = verify_collection(collection, store, lambda _: None)
+        assert (found.images, found.captions, found.in_object_store) == (4, 1, 1)
+        assert url not in {problem.item for problem in found.problems}
 
 
 def test_stale_paths_are_found_and_indexing_mends_them(collection: Collection, folder_of_all: Path) -> None:
