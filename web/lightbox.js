@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { Fault, document as documentOf, show } from "./service.js";
-import { scoreOf, titleOf, wordOf } from "./tile.js";
+import { scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 
 const byId = (id) => document.getElementById(id);
 const SWIPE = 50; // px
@@ -30,6 +30,7 @@ function draw() {
   const large = byId("large");
   const path = result.image ?? `/images/${encodeURIComponent(result.id)}`;
   byId("lightbox-title").textContent = titleOf(result);
+  byId("undrawn").hidden = true;
   show(large, path);
   byId("original").href = byId("lightbox-download").href = path;
   byId("lightbox-download").download = titleOf(result);
@@ -38,6 +39,14 @@ function draw() {
   byId("strongest").hidden = true;
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
+}
+
+/** Shows the thumbnail instead of a picture that the browser can't draw, such as a RAW or HEIC file. */
+function drawThumbnail() {
+  const path = thumbnailOf(shown.at(place));
+  if (byId("large").dataset.path === path) return;
+  byId("undrawn").hidden = false;
+  show(byId("large"), path);
 }
 
 function drawTexts(result, captions, tags) {
@@ -120,6 +129,7 @@ dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowRight") step(1);
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
+byId("large").addEventListener("error", drawThumbnail);
 dialog.addEventListener("close", () => actions.closed?.(place));
 
 let swiped = null; // where a finger was put

@@ -102,6 +102,6 @@ async function fetchInto(img, path) {
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.src = url;
   } catch {
-    // The alternative text is shown instead.
+    if (img.dataset.path === path) img.dispatchEvent(new Event("error")); // as without a key
   }
 }

@@ -196,6 +196,25 @@ def test_find_similar(page: Page) -> None:
     assert second in page.inner_text("#picture-name")
 
 
+@pytest.mark.parametrize("status", [200, 410], ids=["a RAW file", "a lost file"])
+@pytest.mark.parametrize("key", ["", "any"], ids=["without a key", "with a key"])
+def test_the_lightbox_shows_the_thumbnail_of_a_picture_that_cannot_be_drawn(page: Page, status: int, key: str) -> None:
+    page.seen.may_fail_to_load = True
+    page.evaluate("key => import('/web/service.js').then(({ useKey }) => useKey(key))", key)
+    search(page, "two hearts")
+    page.route("**/images/*", lambda route: route.fulfill(status=status, content_type="image/x-dcraw", body="II*"))
+    page.click("#grid .open >> nth=0")
+    page.wait_for_selector("#undrawn", state="visible")
+    wait_until(page, "document.getElementById('large').naturalWidth > 0")
+    assert "/thumbnails/" in page.get_attribute("#large", "data-path")
+    assert "/images/" in page.get_attribute("#lightbox-download", "href")
+    page.unroute("**/images/*")
+    page.click("#next")
+    page.wait_for_selector("#undrawn", state="hidden")
+    wait_until(page, "document.getElementById('large').naturalWidth === 256")
+    assert "/images/" in page.get_attribute("#large", "data-path")
+
+
 def test_the_lightbox(page: Page) -> None:
     search(page, "two hearts")
     first, second = names(page)[:2]
