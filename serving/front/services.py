@@ -21,8 +21,8 @@ ANSWER_S = 10.0
 """Time limit for a search of a slice; it is missing from the answer afterwards."""
 STATUS_S = 3.0
 CONNECT_S = 2.0
-REFUSALS = frozenset({400, 404, 422})
-"""The statuses of a request that each slice refuses for the same reason."""
+REFUSALS = frozenset({400, 403, 404, 422})
+"""The statuses of a request that each slice refuses for the same reason; 403 of a search for a hidden location."""
 _PASSED_ON = ("accept", "content-type")
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server"})
 

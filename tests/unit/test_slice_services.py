@@ -195,6 +195,15 @@ def test_a_reindex_in_progress_is_refused() -> None:
     assert "different collections or models" in told.json()["detail"]
 
 
+def test_a_search_for_a_location_that_the_slices_hide_is_refused_as_they_refuse_it() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(403, json={"detail": "only with a key"})
+
+    with front(refuse, refuse) as client:
+        told = client.post("/search", json={"text": "x", "near": "Oslo"})
+    assert (told.status_code, told.json()) == (403, {"detail": "only with a key"})
+
+
 def test_other_requests_go_to_a_service_that_answers() -> None:
     def gone(_: httpx.Request) -> httpx.Response:
         return httpx.Response(500)
