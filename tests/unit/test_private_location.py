@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from photographs import FORMATS, photographs
+from photographs import FORMATS, encoded, photographs
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,7 +17,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from crossmodal.core.types import Preprocessing
 from crossmodal.images.decode import decode, metadata_blocks
+from crossmodal.images.prepare import prepare
 from crossmodal.metadata.embedded import read_embedded
 from crossmodal.store.where import parse
 from serving.http.location import without_metadata
@@ -119,3 +121,12 @@ def test_a_picture_without_metadata_is_upright_and_has_none(kind: int) -> None:
     opened = Image.open(io.BytesIO(shown))
     assert (opened.format, opened.size) == ("JPEG", decode(content)[0].size)
     assert opened.info.keys().isdisjoint({"exif", "xmp", "comment", "icc_profile", "photoshop"})
+
+
+@pytest.mark.parametrize("kind", range(len(FORMATS)), ids=FORMATS)
+def test_a_thumbnail_has_no_metadata(kind: int) -> None:
+    content = next(made.content for made in photographs()[kind :: len(FORMATS)] if "latitude" in made.tags)
+    thumbnail = prepare(content, Preprocessing(32), with_thumbnail=True).thumbnail
+    assert thumbnail is not None
+    assert metadata_blocks(thumbnail) == metadata_blocks(encoded("JPEG", b"", b""))
+    assert Image.open(io.BytesIO(thumbnail)).info.keys().isdisjoint({"exif", "xmp", "comment", "icc_profile"})
