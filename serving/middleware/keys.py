@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_writer
@@ -146,6 +146,7 @@ def key_of(scope: Scope) -> KeyRecord | None:
 class ApiKeys:
     """Checks the API key of requests that need one: 401 without a valid key, 403 if the key lacks the access.
 
+    Answers to them are `Cache-Control: private`, so that no shared cache gives them to clients without a key.
     A key is sent as `Authorization: Bearer KEY` or `X-API-Key: KEY`, never in the URL, because URLs are logged.
 
     Args:
@@ -166,14 +167,14 @@ class ApiKeys:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        problem = self._problem(scope)
-        if problem is None:
-            await self.app(scope, receive, send)
-        else:
+        needed = self._needs(scope)
+        if problem := self._problem(scope, needed):
             await refuse(self._answer, problem, scope, receive, send)
+        else:
+            await self.app(scope, receive, _privately(send) if needed else send)
 
-    def _problem(self, scope: Scope) -> Problem | None:
-        needed, key = self._needs(scope), _presented(Headers(scope=scope))
+    def _problem(self, scope: Scope, needed: Access | None) -> Problem | None:
+        key = _presented(Headers(scope=scope))
         try:
             record = self._ring.find(key) if key else None
         except StateError as error:
@@ -194,6 +195,19 @@ class ApiKeys:
             return Problem(401, detail, {"WWW-Authenticate": _challenge("invalid_token" if key else "")})
         challenge = f'{_challenge("insufficient_scope")}, scope="{needed}"'
         return Problem(403, f"the key does not allow {needed} access", {"WWW-Authenticate": challenge})
+
+
+def _privately(send: Send) -> Send:
+    """Sends answers that shared caches don't store."""
+
+    async def send_privately(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            headers["Cache-Control"] = headers.get("Cache-Control", "private").replace("public", "private")
+        await send(message)
+
+    return send_privately
 
 
 def _presented(headers: Headers) -> str:

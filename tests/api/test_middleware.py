@@ -281,6 +281,22 @@ def test_keys_and_what_they_are_good_for(keys_file: Path) -> None:
             assert client.get(path, headers={"X-API-Key": reading}).json() == reading.split("_")[1]
 
 
+def test_shared_caches_do_not_store_what_needs_a_key(keys_file: Path) -> None:
+    async def cached(scope: Scope, receive: Any, send: Any) -> None:
+        given = dict(Request(scope).query_params)
+        await JSONResponse(None, headers={"Cache-Control": given["told"]} if given else {})(scope, receive, send)
+
+    key, _ = made(keys_file)
+    with (
+        serving(middleware.ApiKeys(cached, middleware.KeyRing(keys_file), needs)) as url,
+        httpx.Client(verify=False, base_url=url, headers={"X-API-Key": key}) as client,
+    ):
+        assert client.get("/images/a?told=public, max-age=9").headers["cache-control"] == "private, max-age=9"
+        assert client.get("/map?told=no-cache").headers["cache-control"] == "no-cache"
+        assert client.get("/search").headers["cache-control"] == "private"
+        assert client.get("/?told=public, max-age=9").headers["cache-control"] == "public, max-age=9"
+
+
 def test_keys_that_are_none(keys_file: Path) -> None:
     reading, writing = made(keys_file)
     mixed = "_".join([*writing.split("_")[:2], reading.split("_", 2)[2]])
