@@ -66,13 +66,16 @@ def _deviations(store: Store, ledger: Ledger) -> _Deviations:
     """Compares each picture of the run, and its captions, with the data set."""
     disk, deviations = Disk(ledger.known_folders), _Deviations()
 
+    def is_gone(uri: str) -> bool:
+        return disk.look_at(uri).state == "gone"
+
     def is_of_data_set(uri: str) -> bool:
         """Whether a caption's file is listed by the data set, or was indexed from it and is certainly gone."""
-        return uri in ledger.listed or (uri in ledger.known_files and disk.look_at(uri).state == "gone")
+        return uri in ledger.listed or (uri in ledger.known_files and is_gone(uri))
 
     for key, picture in store.known(ledger.pictures).items():
         places, captions = ledger.places_of(key), store.captions_of(key)
-        moved = list(follow(picture, captions, places, ledger.picture_in))
+        moved = list(follow(picture, captions, places, ledger.picture_in, is_gone))
         deviations.moved += moved
         record = places.get(moved[0].uri if moved and moved[0].id == key else picture.uri)
         if record is not None and record.content is not None:

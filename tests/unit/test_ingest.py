@@ -226,7 +226,8 @@ def test_captions_beside_a_picture_that_can_not_be_looked_at_stay(collection: Co
     (folder / "b" / "1.txt").write_text("told beside it")
     indexed(collection, folder)
     (folder / "b").chmod(0o000)
-    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 0
+    for _ in range(2):
+        assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 0
     (folder / "b").chmod(0o755)
     assert [caption.text for caption in found(collection, 1)[1]] == ["told beside it"]
 
