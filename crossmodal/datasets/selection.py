@@ -99,9 +99,15 @@ def _included(
     for name in names:
         if source := rules.left_out_by(folder, name, is_folder=is_folder):
             kind = "folders" if is_folder else "files"
-            selection.skip(f"{kind} left out by {source}", at + name, f"{folder}/{name}")
+            excluded = [] if _is_linked_inside(f"{folder}/{name}", selection.root) else [f"{folder}/{name}"]
+            selection.skip(f"{kind} left out by {source}", at + name, *excluded)
         else:
             yield name
+
+
+def _is_linked_inside(path: str, root: Path) -> bool:
+    """Whether a path is a link to a file below a folder; leaving out the link does not leave out that file."""
+    return os.path.islink(path) and os.path.realpath(path).startswith(f"{os.path.realpath(root)}/")
 
 
 def _folders_to_search(selection: Selection, parent: str, at: str, folders: list[str]) -> Iterator[str]:

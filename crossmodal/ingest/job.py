@@ -265,8 +265,8 @@ class IndexJob(StoreReader):
     def reconcile(self, *, prune: bool, confirmed: bool = False) -> None:
         """Calls `ingest.reconcile.reconcile` with the collection's store open for writing."""
         with self._collection.store(writable=True) as store:
-            reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed)
-            source = self.ledger.source
-            folders = self.ledger.folders_of(store.files.of_source(source))
+            # Before the files: those of an unrecorded mount point would count as gone when it is unmounted.
+            folders = self.ledger.folders_of(self.ledger.known_files.keys() | self.ledger.files.keys())
             if folders != self.ledger.known_folders:
-                write_folders(self._collection.folder, source, folders)
+                write_folders(self._collection.folder, self.ledger.source, folders)
+            reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed)

@@ -70,8 +70,10 @@ def _deviations(store: Store, ledger: Ledger) -> _Deviations:
         return disk.look_at(uri).state == "gone"
 
     def is_of_data_set(uri: str) -> bool:
-        """Whether a caption's file is listed by the data set, or was indexed from it and is certainly gone."""
-        return uri in ledger.listed or (uri in ledger.known_files and is_gone(uri))
+        """Whether a caption's file was read in this run, or was indexed from the data set and is certainly gone."""
+        if (picture := ledger.picture_in(uri)) is not None:
+            return picture in ledger.pictures  # not if it could not be decoded
+        return uri in ledger.known_files and is_gone(uri)
 
     for key, picture in store.known(ledger.pictures).items():
         places, captions = ledger.places_of(key), store.captions_of(key)

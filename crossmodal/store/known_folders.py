@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from crossmodal.core.errors import StateError
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
-
-log = logging.getLogger(__name__)
 
 FILE_NAME = "folders.json"
 
@@ -46,26 +44,37 @@ def folders_above(paths: Iterable[str]) -> set[str]:
 
 
 def read_folders(collection: Path, source: str) -> dict[str, FolderState]:
-    """The folders of a data set at the time when it was last indexed; without any if they are not recorded."""
-    return {path: FolderState(*state) for path, state in _read(collection).get(source, {}).items()}
+    """The folders of a data set at the time when it was last indexed; without any if they are not recorded.
+
+    Raises:
+        StateError: The record can't be read; without it, pictures of an unmounted disk may count as gone.
+    """
+    return _read(collection).get(source, {})
 
 
 def write_folders(collection: Path, source: str, folders: FolderStates) -> None:
-    """Records the folders of a data set; a failure is logged, and leaves the earlier ones."""
-    path = collection / FILE_NAME
-    try:
-        write_atomically(path, json.dumps({**_read(collection), source: folders}).encode())
-    except OSError as error:
-        log.warning("the folders of this run were not written to %s: %s", path, reason(error, path))
+    """Records the folders of a data set.
+
+    Raises:
+        OSError: They can't be written.
+        StateError: The record of other data sets can't be read.
+    """
+    write_atomically(collection / FILE_NAME, json.dumps({**_read(collection), source: folders}).encode())
 
 
-def _read(collection: Path) -> dict[str, dict[str, tuple[int, bool]]]:
+def _read(collection: Path) -> dict[str, dict[str, FolderState]]:
     path = collection / FILE_NAME
     try:
-        by_source: dict[str, dict[str, tuple[int, bool]]] = json.loads(path.read_bytes())
+        by_source = json.loads(path.read_bytes())
+        return {
+            source: {folder: FolderState(*state) for folder, state in folders.items()}
+            for source, folders in by_source.items()
+        }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        log.warning("%s is written anew, since it can't be read: %s", path, error)
-        return {}
-    return by_source
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        cause = reason(error, path) if isinstance(error, OSError) else f"it is damaged ({error})"
+        raise StateError(
+            f"{path} can't be read: {cause}. It records where disks were mounted; if it can't be restored, mount them "
+            "all, remove it, and index again"
+        ) from error

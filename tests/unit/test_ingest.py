@@ -11,8 +11,10 @@ import pytest
 from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, encoded_document, indexed
 
 from crossmodal.collection.collection import Collection
+from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.ingest.job import IndexJob
+from crossmodal.store.known_folders import FILE_NAME, read_folders
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
 
@@ -29,6 +31,10 @@ def collection(folder_of_all: Path, folder: Path) -> Collection:
         made = Collection.create(folder_of_all / "c", MODEL)
         made.store(writable=True).close()
     return made
+
+
+def crash(*_: object, **__: object) -> None:
+    raise RuntimeError("ended")
 
 
 def put(folder: Path, pictures: dict[str, int], captions: dict[str, str] | None = None) -> None:
@@ -329,3 +335,53 @@ def test_pictures_that_are_left_out_now_go_like_those_whose_files_are_gone(
         )
     ]
     assert found(collection, 4)[0].uri == str(folder / "4.png")
+
+
+def test_a_link_that_is_left_out_does_not_take_its_picture_along(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "2.png": 2})
+    (folder / "best").mkdir()
+    (folder / "best" / "link.png").symlink_to(folder / "a" / "1.png")
+    indexed(collection, folder)
+    (folder / ".crossmodalignore").write_text("best/*\n")
+    (folder / "a").chmod(0o000)
+    assert indexed(collection, folder, prune=True).counts["image"]["removed"] == 0
+    (folder / "a").chmod(0o755)
+
+
+def test_captions_beside_a_picture_that_is_damaged_now_stay(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1, "2.png": 1})
+    (folder / "2.txt").write_text("told beside it")
+    indexed(collection, folder)
+    (folder / "2.png").write_bytes(b"")
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 0
+    put(folder, {"2.png": 2})
+    assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
+
+
+def test_a_run_that_ends_early_has_recorded_its_mount_points(
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, {"a/1.png": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("crossmodal.ingest.reconcile.plan_removals", crash)
+        with pytest.raises(RuntimeError):
+            indexed(collection, folder)
+    assert str(folder / "a") in read_folders(collection.folder, str(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"x": 1}', b'{"x": {"/a": [1]}}'])
+def test_damaged_records_of_folders_are_an_error(collection: Collection, folder: Path, content: bytes) -> None:
+    put(folder, {"1.png": 1})
+    (collection.folder / FILE_NAME).write_bytes(content)
+    with pytest.raises(StateError, match="can't be read"):
+        indexed(collection, folder)
+
+
+def test_folders_that_can_not_be_recorded_stop_the_run(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1})
+    temporary = collection.folder / f".{FILE_NAME}.{os.getpid()}.tmp"
+    temporary.mkdir()
+    with pytest.raises(IsADirectoryError):
+        indexed(collection, folder)
+    with collection.store() as store:
+        assert not store.files.of_source(str(folder))
