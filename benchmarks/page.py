@@ -9,7 +9,8 @@ Figures: `first_screen_ms`, from the navigation of a browser without a cache unt
 the median of `OPENINGS`, and `first_screen_cold_ms`, the first of all, for which the service reads its collection;
 `blank_tiles`, the most pictures that entered the window without being drawn during `STRETCH_S` of scrolling, over
 stretches at the start, in the middle and near the end, each from a window that is drawn, and `frame_p95_ms` of these;
-`task_N_s`, the seconds of each task of `tests/browser/tasks.py`; and `first_results_*_ms`, from Enter until the first result of a search is drawn.
+`task_N_s`, the seconds of each task of `tests/browser/tasks.py`; and `first_results_*_ms`, from Enter until the first
+result of a search is drawn.
 """
 
 from __future__ import annotations

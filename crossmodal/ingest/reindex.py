@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossmodal.collection.collection import Collection
@@ -14,6 +14,7 @@ from crossmodal.core.types import Document, Failure, Modality, image_id
 from crossmodal.images.sources import from_file
 from crossmodal.ingest.job import READ_AHEAD, READERS, EncodedDocument, Pending
 from crossmodal.ingest.store_reader import StoreReader
+from crossmodal.store.known_folders import all_folders, copy_folders
 from crossmodal.store.presence import Disk
 from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
@@ -33,6 +34,7 @@ class ReindexJob(StoreReader):
         self.report = Report()
         self.n_unproven = 0
         """Number of pictures that could not be read, but whose files may still exist."""
+        self._known_folders = all_folders(collection.folder)
 
     def count(self, modality: Modality) -> int:
         """The number of documents of a modality."""
@@ -41,7 +43,9 @@ class ReindexJob(StoreReader):
     def images(self) -> Iterator[Pending]:
         """The pictures that can still be read; reports the others as failures."""
         documents = self._documents("image")
-        for item in map_ahead(_read, documents, threads=READERS, at_most=READ_AHEAD, size=_size):
+        disk = Disk(self._known_folders)
+        for read in map_ahead(lambda it: _read(it, disk), documents, threads=READERS, at_most=READ_AHEAD, size=_size):
+            item = self._of_copy(read, disk) if isinstance(read, _Fault) else read
             if isinstance(item, Pending):
                 yield item
             else:
@@ -52,6 +56,17 @@ class ReindexJob(StoreReader):
         """The captions."""
         for item in self._documents("text"):
             yield item.document
+
+    def _of_copy(self, fault: _Fault, disk: Disk) -> Pending | _Fault:
+        """The picture from another of its files; with the fault proven only if it is for all of them."""
+        is_proven = fault.is_proven
+        for path in self.store.files.paths_of(fault.document.id):
+            if path != fault.document.uri:
+                copy = _read_file(replace(fault.document, uri=path), disk)
+                if isinstance(copy, Pending):
+                    return copy
+                is_proven &= copy.is_proven
+        return replace(fault, is_proven=is_proven)
 
     def _documents(self, modality: Modality) -> Iterator[NewDocument]:
         after = 0
@@ -89,6 +104,7 @@ class ReindexJob(StoreReader):
         with self._collection.store() as old, made.store(writable=True) as new:
             for source, files in old.files.by_source().items():
                 new.files.put(source, files)
+        copy_folders(self._collection.folder, made.folder)
         self._collection.becomes_current(made)
 
 
@@ -96,23 +112,25 @@ class ReindexJob(StoreReader):
 class _Fault:
     """The failure of a picture that can't be read from its file, and whether the file certainly lacks the picture."""
 
+    document: Document
     failure: Failure
     is_proven: bool
 
 
-def _read(item: NewDocument) -> Pending | _Fault:
+def _read(item: NewDocument, disk: Disk) -> Pending | _Fault:
     """A stored picture with its encoded bytes from the store or from its file; called in several threads."""
-    document = item.document
-    if item.content is not None:
-        return Pending(document, item.content)
+    return _read_file(item.document, disk) if item.content is None else Pending(item.document, item.content)
+
+
+def _read_file(document: Document, disk: Disk) -> Pending | _Fault:
     try:
         content = from_file(Path(document.uri))
     except PictureError as error:
-        presence = Disk().look_at(document.uri)
+        presence = disk.look_at(document.uri)
         is_proven = presence.state == "gone" and not presence.container
-        return _Fault(Failure(document.uri, str(error)), is_proven)
+        return _Fault(document, Failure(document.uri, str(error)), is_proven)
     if image_id(content) != document.id:
-        return _Fault(Failure(document.uri, "now contains another picture"), is_proven=True)
+        return _Fault(document, Failure(document.uri, "now contains another picture"), is_proven=True)
     return Pending(document, content)
 
 

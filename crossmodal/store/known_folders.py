@@ -52,6 +52,25 @@ def read_folders(collection: Path, source: str) -> dict[str, FolderState]:
     return _read(collection).get(source, {})
 
 
+def all_folders(collection: Path) -> dict[str, FolderState]:
+    """The folders of all data sets of a collection.
+
+    Raises:
+        StateError: As `read_folders`.
+    """
+    return {folder: state for folders in _read(collection).values() for folder, state in folders.items()}
+
+
+def copy_folders(collection: Path, other: Path) -> None:
+    """Records the folders of a collection in another one, such as its next generation.
+
+    Raises:
+        OSError: They can't be written.
+        StateError: As `read_folders`.
+    """
+    write_atomically(other / FILE_NAME, json.dumps(_read(collection)).encode())
+
+
 def write_folders(collection: Path, source: str, folders: FolderStates) -> None:
     """Records the folders of a data set.
 

@@ -12,6 +12,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
 from crossmodal.core.types import Document
 from crossmodal.ingest.reindex import ReindexJob
+from crossmodal.store.known_folders import all_folders
 from crossmodal.store.records import NewDocument
 
 
@@ -81,8 +82,29 @@ def test_reindex_counts_pictures_that_are_not_proven_to_be_gone(collection: Coll
     folder = folder_of_all / "pictures"
     (folder / "a" / "1.png").unlink()
     (folder / "a").rmdir()
-    (folder / "b" / "2.png").unlink()  # and leaves an empty folder
+    (folder / "b").rename(folder_of_all / "aside")
+    (folder / "b").mkdir()  # as the mount point of a disk
     job = ReindexJob(collection)
     assert [pending.document.uri for pending in job.images()] == [str(folder / "3.png")]
     job.release()
     assert (len(job.report.failures), job.n_unproven) == (2, 1)
+
+
+def test_reindexing_reads_a_copy_of_a_picture_whose_file_is_gone(collection: Collection, folder_of_all: Path) -> None:
+    folder = folder_of_all / "pictures"
+    (folder / "copy.png").write_bytes(encoded(3))
+    indexed(collection, folder)
+    (folder / "3.png").unlink()
+    (folder / "a" / "1.png").write_bytes(encoded(9))
+    job = ReindexJob(collection)
+    assert str(folder / "copy.png") in [pending.document.uri for pending in job.images()]
+    job.release()
+    assert (len(job.report.failures), job.n_unproven) == (1, 0)
+
+
+def test_a_new_generation_knows_the_folders_of_the_former(collection: Collection) -> None:
+    known = all_folders(collection.folder)
+    made = collection.next_generation(MODEL)
+    ReindexJob(collection).finish(made, without_failures=False)
+    assert known
+    assert all_folders(made.folder) == known
