@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from crossmodal.bulk.object_store import AWS, ObjectStore
+from crossmodal.bulk.object_store import AWS, ObjectStore, checked_place
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Failure, ImageRecord, Skipped
 from crossmodal.datasets import registry
 from crossmodal.datasets.folder import location_tags
-from crossmodal.datasets.text import read_text, split_lines
+from crossmodal.datasets.text import as_utf8, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
 from crossmodal.images.sources import from_file, is_object_url
 
@@ -105,14 +105,27 @@ def _of_list(path: Path) -> Inputs:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read as a list of pictures: {error}") from error
     for line in map(str.strip, lines):
-        if not line:
-            continue
-        name = PurePosixPath(line)
-        tags = location_tags(name.name if name.is_absolute() or is_object_url(line) else line)
-        if is_object_url(line):
-            yield Input(line, tags=tags)
-        else:
-            yield _local(os.path.realpath(path.parent / line), (), tags)
+        if line:
+            yield _listed(path.parent, line)
+
+
+def _listed(folder: Path, line: str) -> Input | Failure:
+    """The picture of a line, or why it can't be one.
+
+    Raises:
+        InputError: A URL has credentials, or no bucket.
+    """
+    is_remote, name = is_object_url(line), PurePosixPath(line)
+    if is_remote:
+        checked_place(line)
+    try:
+        uri = line if is_remote else os.path.realpath(folder / line)
+    except ValueError as error:  # a NUL in the name
+        return Failure(as_utf8(line), str(error))
+    if as_utf8(uri) != uri:
+        return Failure(as_utf8(uri), "its name is not UTF-8: rename it")
+    tags = location_tags(name.name if name.is_absolute() or is_remote else line)
+    return Input(uri, (), tags) if is_remote else _local(uri, (), tags)
 
 
 def _of_object_store(url: str, store: ObjectStore) -> Inputs:

@@ -34,12 +34,12 @@ class ObjectStore:
         """The objects below a prefix, ordered by their folders and names.
 
         Raises:
-            InputError: The bucket or the prefix does not exist, or the URL has credentials.
+            InputError: The bucket or the prefix does not exist, the URL has credentials, or the endpoint is invalid.
             StateError: The object store does not answer, or refuses.
         """
         from pyarrow import fs
 
-        place = _place(url).rstrip("/")
+        place = checked_place(url).rstrip("/")
         try:
             found = _file_system(self.endpoint).get_file_info(fs.FileSelector(place, recursive=True))
         except FileNotFoundError as error:
@@ -58,7 +58,7 @@ class ObjectStore:
             PictureError: It can't be read, or is too large.
         """
         try:
-            with _file_system(self.endpoint).open_input_file(_place(url)) as file:
+            with _file_system(self.endpoint).open_input_file(checked_place(url)) as file:
                 if file.size() > MAX_BYTES:
                     raise PictureError(f"{file.size():,} bytes; the limit is {MAX_BYTES:,}")
                 content: bytes = file.read()
@@ -72,8 +72,12 @@ class ObjectStore:
 AWS = ObjectStore()
 
 
-def _place(url: str) -> str:
-    """BUCKET/KEY of a URL."""
+def checked_place(url: str) -> str:
+    """BUCKET/KEY of a URL.
+
+    Raises:
+        InputError: The URL has credentials, or no bucket.
+    """
     place = url.removeprefix("s3://")
     bucket = place.partition("/")[0]
     if "@" in bucket:
@@ -89,4 +93,6 @@ def _file_system(endpoint: str) -> Any:
     from pyarrow import fs
 
     scheme, _, host = endpoint.rpartition("://")
+    if scheme not in ("", "http", "https"):
+        raise InputError(f"the endpoint of an object store is https://HOST or http://HOST, not {scheme}://")
     return fs.S3FileSystem(endpoint_override=host or None, scheme=scheme or "https")

@@ -213,6 +213,23 @@ def test_a_prefix_of_an_object_store(folder: Path, object_store: ObjectStore) ->
         object_store.read("s3://pictures/none.jpg")
 
 
+def test_lines_of_a_list_that_name_no_picture(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_bytes(b"1.jpg\nbe\xe9.jpg\n2\x00.jpg\n")
+    records = list(read_inputs(str(listed)))
+    assert [type(record) for record in records] == [Input, Failure, Failure]
+    assert "not UTF-8" in str(records[1])
+    assert "null" in str(records[2])
+    listed.write_text("1.jpg\ns3://key:secret@pictures/2.jpg\n")
+    with pytest.raises(InputError, match="credentials"):
+        list(read_inputs(str(listed)))
+
+
+def test_an_endpoint_that_is_not_http() -> None:
+    with pytest.raises(InputError, match="not ftp://"):
+        list(ObjectStore("ftp://pictures.example").objects("s3://pictures"))
+
+
 @pytest.mark.parametrize(
     ("url", "error", "message"),
     [
