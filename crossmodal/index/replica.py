@@ -108,7 +108,7 @@ class StoreReplica(ABC, Generic[I]):
             if self._is_overtaken():
                 self._open_snapshot()
             n_changes = self._catch_up()
-        self._seen_version = version
+            self._seen_version = version
         return n_changes
 
     @abstractmethod
@@ -137,7 +137,7 @@ class StoreReplica(ABC, Generic[I]):
     def rebuild(self) -> None:
         """Builds the index again from the store, and writes it."""
         with self._lock:
-            self.index, self.last_seq = self._empty(), 0
+            self.index, self.last_seq, self._seen_version = self._empty(), 0, None
             self._catch_up()
             self._write(compact=True)
 
@@ -248,9 +248,12 @@ class StoreReplica(ABC, Generic[I]):
                 old.unlink(missing_ok=True)
 
     def _open_snapshot(self) -> None:
-        """Sets `index` and `last_seq` from the snapshot, or to an empty index if it is missing or damaged."""
+        """Sets `index` and `last_seq` from the snapshot, or to an empty index if it is missing or damaged.
+
+        The next `refresh` replays later commits: the snapshot may be an older one of another process.
+        """
         self.index, self.last_seq, self.epoch = self._empty(), 0, 0
-        self._n_unsaved, self._built_for = 0, ""
+        self._n_unsaved, self._built_for, self._seen_version = 0, "", None
         while (current := signature(self.pointer)) != self._seen_pointer:
             self._seen_pointer = current
             try:

@@ -306,6 +306,38 @@ def test_rebuilding_takes_everything_from_the_store(snapshot: Path) -> None:
         assert opened(store, snapshot).opening_problem == ""
 
 
+def test_an_index_whose_rebuild_was_stopped_goes_on_at_the_next_search(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise StateError("the connection was lost")
+
+    with DocumentStore(snapshot) as store:
+        index = opened(store, snapshot)
+        monkeypatch.setattr(store, "changes_after", lost)
+        with pytest.raises(StateError, match="the connection was lost"):
+            index.rebuild()
+        monkeypatch.undo()
+        assert finds_everything(index)
+
+
+def test_an_older_snapshot_that_another_process_writes_meanwhile_hides_nothing(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_both(path: Path, content: bytes) -> None:
+        older = path.read_bytes()
+        write_atomically(path, content)
+        write_atomically(path, older)
+
+    with DocumentStore(snapshot, writable=True) as store:
+        index = opened(store, snapshot)
+        store.put(items(names("b", 9)))
+        index.refresh()
+        monkeypatch.setattr("crossmodal.index.replica.write_atomically", write_both)
+        assert index.snapshot()
+        assert finds_everything(index)
+
+
 def test_a_serving_index_takes_over_what_another_process_has_compacted(snapshot: Path) -> None:
     with DocumentStore(snapshot) as reader, DocumentStore(snapshot, writable=True) as store:
         serving = opened(reader, snapshot)
