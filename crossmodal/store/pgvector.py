@@ -102,8 +102,8 @@ class PgVectors:
             _add_to_path(connection)
             connection.execute(_SCAN, [str(min(MOST_EF, max(LEAST_EF, 2 * k)))])
             rows = connection.execute(statement, given).fetchall()
-            if len(rows) < k and condition is not None:
-                # The scan of the graph ends after `hnsw.max_scan_tuples`: compare with all that meet the condition.
+            if len(rows) < k:
+                # The scan of the graph ends after `hnsw.max_scan_tuples`, or has no link to the rest: compare all.
                 connection.execute("SET LOCAL enable_indexscan = off")
                 rows = connection.execute(statement, given).fetchall()
         return [(int(key), float(score)) for key, score in rows]

@@ -91,7 +91,7 @@ def test_it_finds_what_a_flat_index_finds(filled: PostgresqlStore, where: str, k
         found = filled.sql_vectors.nearest("image", query, k, parse(where) if where else None)
         scores = [score for _, score in found]
         assert scores == sorted(scores, reverse=True)
-        assert len(found) == len(exact) or (k > 100 and not where)
+        assert len(found) == len(exact)
         hits += len(exact.keys() & dict(found).keys())
         n_expected += len(exact)
         for key, score in found:
