@@ -79,6 +79,8 @@ def _check_equal(source: Collection, workspace: Path, place: str, progress: Call
 def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -> int:
     root = source.root
     names = read_current(root)
+    if names.get("current", "") != source.generation:
+        raise _overtaken(root)
     with target.staged() as (state, made):
         n_copied = 0
         *earlier, _ = states(source)
@@ -95,7 +97,7 @@ def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -
         with source.store(writable=True) as store, store.copying.locked() as check_lock:
             source.shared.pull()
             if read_current(root) != names:
-                raise StateError(f"another state of {root} was made the current one meanwhile: run the command again")
+                raise _overtaken(root)
             with state.store(folder, writable=True) as copy:
                 n_copied += mirror(store, copy, lambda _: None)
             _copy_files(source.folder, state, folder)
@@ -104,6 +106,10 @@ def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -
             check_lock()
             target.publish(_generations(names))
     return n_copied
+
+
+def _overtaken(root: Path) -> StateError:
+    return StateError(f"another state of {root} was made the current one meanwhile: run the command again")
 
 
 def _generations(names: Mapping[str, str]) -> set[str]:

@@ -224,6 +224,14 @@ def test_changes_during_the_copy_are_caught_up(source: Collection, place: str, m
     assert reasons(source, place) == {}
 
 
+def test_a_state_that_is_no_longer_the_current_one_is_not_copied(source: Collection, place: str) -> None:
+    source.roll_back()
+    with pytest.raises(StateError, match="was made the current one meanwhile"):
+        migrate(source, place, quietly)
+    migrate(Collection.open(source.root), place, quietly)
+    assert reasons(Collection.open(source.root), place) == {}
+
+
 def test_a_writer_that_goes_on_is_named(source: Collection, place: str) -> None:
     with source.store(writable=True), pytest.raises(StateError, match="another process is writing to"):
         migrate(source, place, quietly)
