@@ -54,10 +54,16 @@ export function showPreview(state, picture, name) {
   byId("picture-name").textContent = name;
 }
 
+/** Files that the service reads, but for which systems often know no type: RAW and HEIC. */
+const UNTYPED =
+  /\.(3fr|arw|cr[23w]|dcr|dng|erf|fff|gpr|hei[cf]s?|hif|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|rw[2l]|sr[2fw]|x3f)$/i;
+
+const isPicture = ({ type, name }) => type.startsWith("image/") || (type === "" && UNTYPED.test(name));
+
 /** Listens to the form: `change(fields)` is called with what to change, `refuse(text)` with what is wrong. */
 export function listen(change, refuse) {
   const take = async (file) => {
-    if (!file.type.startsWith("image/")) return refuse(`${file.name || "The file"} is not a picture.`);
+    if (!isPicture(file)) return refuse(`${file.name || "The file"} is not a picture.`);
     return change({ picture: await keep(file), like: "", url: "" });
   };
   byId("search").addEventListener("submit", (event) => {
@@ -71,7 +77,7 @@ export function listen(change, refuse) {
     if (file) take(file);
   });
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    const file = [...(event.clipboardData?.files ?? [])].find(isPicture);
     if (!file) return; // text is pasted at the cursor
     event.preventDefault();
     take(file);

@@ -152,10 +152,17 @@ def test_a_picture_is_chosen_and_taken_away_again(page: Page) -> None:
     assert page.locator("#picture").is_hidden()
 
 
-def test_what_is_no_picture_is_refused(page: Page) -> None:
-    with_file(page, "drop", "letter.txt", "text/plain")
+@pytest.mark.parametrize("kind", ["text/plain", ""])
+def test_what_is_no_picture_is_refused(page: Page, kind: str) -> None:
+    with_file(page, "drop", "letter.txt", kind)
     page.wait_for_selector("#fault")
     assert page.inner_text("#fault-text") == "letter.txt is not a picture."
+
+
+def test_a_raw_file_is_dropped_though_the_system_knows_no_type_of_it(page: Page) -> None:
+    with_file(page, "drop", "DSC_0001.NEF", "")
+    wait_for_captions(page)
+    assert page.inner_text("#picture-name") == "DSC_0001.NEF"
 
 
 def test_a_damaged_picture_is_an_error_in_words(page: Page) -> None:

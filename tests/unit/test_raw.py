@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import struct
 import sys
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from raw_samples import dng, jpeg
 
@@ -19,6 +21,7 @@ from crossmodal.core.types import ImageRecord, Preprocessing
 from crossmodal.datasets.folder import read_path
 from crossmodal.images import decode
 from crossmodal.images.decode import MIME_TYPES, metadata_blocks, read
+from crossmodal.images.formats import FORMATS, RAW
 from crossmodal.images.prepare import prepare
 from crossmodal.images.raw import is_raw
 
@@ -143,3 +146,11 @@ def test_folders_are_searched_for_them(tmp_path: Path) -> None:
     found = [record.path.name for record in read_path(tmp_path) if isinstance(record, ImageRecord)]
     assert found == ["a.NEF", "b.dng", "c.cr3", "d.arw"]
     assert MIME_TYPES["RAW"] == "image/x-dcraw"
+
+
+def test_the_page_takes_them_without_a_type() -> None:
+    """Systems often know no MIME type of RAW and HEIC files, so that the page goes by their names."""
+    (pattern,) = re.findall(r"^  /(.*)/i;$", (ROOT / "web" / "form.js").read_text("utf8"), re.MULTILINE)
+    for ending in (FORMATS["HEIF"][1] + " " + RAW[1]).split():
+        assert re.search(pattern, f"a{ending}"), ending
+    assert not re.search(pattern, "a.txt")
