@@ -67,6 +67,10 @@ def test_without_keys_nobody_sees_locations(tmp_path: Path) -> None:
         assert facets.keys().isdisjoint(LOCATION_TAGS)
         assert "taken" in client.get(f"/documents/{KEY}").json()["tags"]
         assert names_in(client.get(f"/documents/{KEY}").json()).isdisjoint(LOCATION_TAGS)
+        of_picture = (f"/documents/{KEY}", f"/images/{KEY}", f"/thumbnails/{KEY}")
+        of_all = ("/browse/pictures", "/browse/sections", "/browse/facets", "/collections", "/status", "/metrics")
+        for path in (*of_picture, *of_all):
+            assert b"Tokyo" not in client.get(path).raise_for_status().content
         shown = client.get(f"/images/{KEY}")
         assert shown.headers["content-type"] == "image/jpeg"
         assert read_embedded(*metadata_blocks(shown.content)).location == {}
