@@ -1,14 +1,14 @@
 r"""Finds dates in the words of a query: "July 2023", "last winter", "christmas 2020", "3 days ago".
 
     date    = [ "in" | "on" | "from" | "during" | "at" | "around" ], [ "the" ], when
-            | ( "since" | "after" | "before" | "until" ), [ "the" ], dated ;
+            | ( "since" | "after" | "before" | "until" ), [ "the" ], ( dated | recent ) ;
     when    = dated | recent | range ;
     dated   = year | month year | day month year | month day year | 2023-07 | 2023-07-01 | 24.12.2023
             | season year | "winter 2019/20" | holiday year | decade ;
     recent  = "today" | "yesterday" | "day before yesterday" | "this morning" | "last night"
             | ( "last" | "this" ), ( "week" | "weekend" | "month" | "year" | month | season | holiday )
             | ( "last" | "past" ), number, ( "days" | "weeks" | "months" | "years" )
-            | number, unit, "ago" | "last" weekday | "on" weekday | "in" month | "on" day month ;
+            | number, unit, "ago" | "last" weekday | ( "on" | "since" ) weekday | "in" month | "on" day month ;
     range   = "from" | "between", year, "to" | "and", year | year "-" year | "from" month "to" month year ;
 
 Rules that keep it from taking other words:
@@ -18,6 +18,8 @@ Rules that keep it from taking other words:
 - A month's name alone is no date; without a year it needs "in", "last", "this" or a day.
 - A year alone must end the text or its clause, be from 1900 up to this year, and not follow a word that takes a number
   ("class of 2019", "room 2012").
+- A day that does not exist, such as 30.02.2021, is left alone with its month and year.
+- A range of months may begin in the year before: "december to february 2020".
 - A text with two dates is left alone, since it is not clear what they mean together.
 
 Without a year, the most recent one is meant that has begun, with "last" the most recent one that is over. Seasons are
@@ -44,7 +46,7 @@ from crossmodal.search.spans import (
     season_span,
     years_span,
 )
-from crossmodal.search.spoken_text import END, START, WHOLE
+from crossmodal.search.spoken_text import END, OPAQUE, START, WHOLE
 
 
 class FoundDate(NamedTuple):
@@ -73,11 +75,13 @@ _HOLIDAY = (
     r"(?P<holiday>christmas\s+eve|christmas(?:\s+day)?|xmas|new\s+year['’]?s?\s+eve|new\s+year(?:['’]?s)?(?:\s+day)?"
     r"|hallowe['’]?en|easter|thanksgiving|valentine['’]?s(?:\s+day)?)"
 )
+_WEEKDAY = rf"(?P<weekday>{'|'.join(_WEEKDAYS)})"
 _UNIT = r"(?P<unit>day|week|month|year)s?"
 _COUNT = rf"(?P<count>\d{{1,3}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _LEAD = (
     r"(?:(?P<limit>since|after|before|until|till)\s+|(?:(?:back\s+)?in|on|from|during|at|around|over)\s+)?(?:the\s+)?"
 )
+_LIMIT = r"(?:(?:from|(?P<limit>since|after|before|until|till))\s+)?"
 _IN = r"(?:back\s+in|in|from|during)\s+"
 _NUMBERED = (
     r"(?<!\d )(?<!class of )(?<!room )(?<!route )(?<!number )(?<!no )(?<!and )(?<!or )(?<!to )(?<!windows )(?<!office )"
@@ -85,6 +89,8 @@ _NUMBERED = (
     r"(?<!highway )(?<!apollo )(?<!gate )(?<!model )(?<!blade runner )(?<!cyberpunk )(?<!block )(?<!street )(?<!expo )"
 )
 _DASH = r"\s*(?:-|–|to|until|till|through)\s*"
+_LETTERS = str.maketrans("ıİſK", "iisk")
+"""The letters that also match i, s and k when the case is ignored."""
 Reading = Callable[[re.Match[str], date], Span | None]
 
 
@@ -96,9 +102,14 @@ def find_dates(text: str, today: date) -> list[FoundDate]:
     [(15, 26, '2023-12-01', '2024-03-01')]
     """
     found: list[FoundDate] = []
+    text = text.translate(_LETTERS)
     for pattern, reading in _FORMS:
         for match in pattern.finditer(text):
-            span = _read(reading, match, today)
+            try:
+                span = _read(reading, match, today)
+            except ValueError:  # no such day; its month and year alone would be another date
+                text = text[: match.start()] + OPAQUE * (match.end() - match.start()) + text[match.end() :]
+                continue
             if span is not None and not any(match.start() < one.end and one.start < match.end() for one in found):
                 found.append(FoundDate(match.start(), match.end(), _limited(span, match.groupdict().get("limit"))))
                 text = text[: match.start()] + "," * (match.end() - match.start()) + text[match.end() :]
@@ -106,10 +117,7 @@ def find_dates(text: str, today: date) -> list[FoundDate]:
 
 
 def _read(reading: Reading, match: re.Match[str], today: date) -> Span | None:
-    try:
-        span = reading(match, today)
-    except ValueError:  # no such day
-        return None
+    span = reading(match, today)
     return None if span is None or (span.after is not None and span.after > today) else span
 
 
@@ -168,7 +176,7 @@ def _last_or_this(of_year: Callable[[re.Match[str], int], Span]) -> Reading:
 
 def _months_range(m: re.Match[str], _: date) -> Span | None:
     first, last = _month_of(m, "first"), _month_of(m, "month")
-    return month_span(int(m["year"]), first, last - first + 1) if first < last else None
+    return None if first == last else month_span(int(m["year"]) - (first > last), first, (last - first) % 12 + 1)
 
 
 def _years_range(m: re.Match[str], _: date) -> Span | None:
@@ -226,13 +234,12 @@ def _ago(m: re.Match[str], today: date) -> Span:
 
 
 def _weekday(m: re.Match[str], today: date) -> Span:
-    back = (today.weekday() - _WEEKDAYS.index(m["weekday"].lower())) % 7
-    return day_span(today - timedelta(back or 7 * ((m["which"] or "").lower() == "last")))
+    """The most recent one; today's, if it is that day."""
+    return day_span(today - timedelta((today.weekday() - _WEEKDAYS.index(m["weekday"].lower())) % 7))
 
 
 def _relative_day(m: re.Match[str], today: date) -> Span:
-    words = m["word"].lower()
-    return day_span(today - timedelta(2 if words.startswith("day") else words == "yesterday"))
+    return day_span(today - timedelta(m["word"].lower() == "yesterday"))
 
 
 def _day_of_year(m: re.Match[str], today: date) -> Span | None:
@@ -278,16 +285,16 @@ _FORMS = [
     _form(rf"{_IN}(?:the\s+)?(?P<decade>(?:19|20)?\d0)['’]?s", _decade),
     _form(rf"(?P<limit>since|after|before|until|till)\s+{_YEAR}", _whole_year, must_end=False),
     _form(rf"{_NUMBERED}(?:{_IN})?{_YEAR}", _whole_year),
-    _form(r"(?P<word>(?:the\s+)?day\s+before\s+yesterday)", lambda _, today: day_span(today - timedelta(2))),
-    _form(r"(?:from\s+)?(?<!usa )(?P<word>yesterday|today)", _relative_day),
-    _form(r"this\s+(?:morning|afternoon|evening)", lambda _, today: day_span(today)),
-    _form(r"(?:from\s+)?last\s+night", lambda _, today: day_span(today - timedelta(1), 2)),
+    _form(rf"{_LIMIT}(?:the\s+)?day\s+before\s+yesterday", lambda _, today: day_span(today - timedelta(2))),
+    _form(rf"{_LIMIT}(?<!usa )(?P<word>yesterday|today)", _relative_day),
+    _form(rf"{_LIMIT}this\s+(?:morning|afternoon|evening)", lambda _, today: day_span(today)),
+    _form(rf"{_LIMIT}last\s+night", lambda _, today: day_span(today - timedelta(1), 2)),
     _form(
-        r"(?:in\s+|from\s+|during\s+|on\s+|over\s+)?(?:the\s+)?(?P<which>last|this|past|previous)\s+"
+        rf"{_LEAD}(?P<which>last|this|past|previous)\s+"
         r"(?P<unit>week|weekend|month|year)", _this_or_last_unit,
     ),
     _form(rf"{_LEAD}(?:last|past|previous)\s+{_COUNT}\s+{_UNIT}", _last_n),
-    _form(rf"(?:from\s+)?{_COUNT}\s+{_UNIT}\s+ago", _ago),
+    _form(rf"{_LIMIT}{_COUNT}\s+{_UNIT}\s+ago", _ago),
     _form(
         rf"{_LEAD}(?P<which>last|this)\s+{_SEASON}", _last_or_this(lambda m, year: season_span(m["season"], year)),
     ),
@@ -298,7 +305,8 @@ _FORMS = [
         rf"{_LEAD}(?P<which>last|this(?!\s+(?:may|march)\b))\s+{_MONTH}",
         _last_or_this(lambda m, year: month_span(year, _month_of(m))),
     ),
-    _form(rf"(?:(?P<which>last)|on)\s+(?P<weekday>{'|'.join(_WEEKDAYS)})", _weekday),
+    _form(rf"{_LIMIT}last\s+{_WEEKDAY}", lambda m, today: _weekday(m, today - timedelta(1))),
+    _form(rf"(?:on|(?P<limit>since))\s+{_WEEKDAY}", _weekday),
     _form(rf"(?:on\s+|from\s+)?(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}", _day_of_year),
     _form(rf"(?:on\s+|from\s+)?{_MONTH}\s+(?:the\s+)?{_DAY}", _day_of_year),
     _form(
