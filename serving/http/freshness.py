@@ -103,10 +103,11 @@ class Freshness:
         try:
             behind_s = await run_in_threadpool(self._opened.current()[1].store.behind_s)
             await self._flow.answers([], "/follow", {})
-        except (InputError, StateError, UnavailableError, RuntimeError) as error:
-            problem = str(error)
+        except Exception as error:  # also a bug must not end the measurements unseen
+            is_known = isinstance(error, InputError | StateError | UnavailableError | RuntimeError)
+            problem = str(error) or type(error).__name__
             if problem != self._problem:
-                log.warning("the indexes can't follow the store: %s", problem)
+                log.warning("the indexes can't follow the store: %s", problem, exc_info=None if is_known else error)
         else:
             # While a standby applies the first commit after a long pause, it reports the length of the pause.
             current_at = start - behind_s

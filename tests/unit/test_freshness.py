@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import OperationalError
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,7 +68,10 @@ def test_the_lag_counts_from_the_last_measurement(store: DocumentStore) -> None:
     assert 0 <= first < second < UNTIL_S
 
 
-@pytest.mark.parametrize("error", [StateError("the disk is gone"), UnavailableError("dead"), RuntimeError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [StateError("the disk is gone"), UnavailableError("dead"), RuntimeError("a bug"), OperationalError("disk I/O")],
+)
 def test_a_node_that_can_not_follow_refuses_searches_and_says_why(store: DocumentStore, error: Exception) -> None:
     flow = Flow()
     node = freshness(store, flow, max_lag_s=1.0)
