@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.images.decode import MAX_BYTES
 from serving.config import ServiceConfig
 from serving.front.merging import merged, pages_for
 from serving.front.services import SliceServices, headers_of
@@ -78,9 +79,17 @@ def _add_search(router: APIRouter, services: SliceServices, metrics: Metrics) ->
 
 
 def _requests(asked: SearchRequest, picture: bytes | None) -> list[dict[str, Any]]:
-    """The requests for the pages of each slice."""
+    """The requests for the pages of each slice.
+
+    Raises:
+        InputError: The picture is given twice, or larger than a node would read.
+    """
     fields = asked.model_dump(exclude_unset=True)
     if picture is not None:
+        if asked.image is not None:
+            raise InputError("image: given twice, as a file and as a data URI")
+        if len(picture) > MAX_BYTES:
+            raise InputError(f"image: {len(picture):,} bytes; the limit is {MAX_BYTES:,}")
         fields["image"] = f"data:application/octet-stream;base64,{base64.b64encode(picture).decode()}"
     return [{**fields, "offset": offset, "top_k": top_k} for offset, top_k in pages_for(asked.offset, asked.top_k)]
 

@@ -93,11 +93,11 @@ class SliceServices:
         try:
             responses = await asyncio.gather(*(self._clients[url].post("/search", json=page) for page in pages))
             for response in responses:
-                if response.status_code in REFUSALS:
+                if response.status_code in REFUSALS and _is_problem(response):
                     return response
-                if response.is_error:
+                if not response.is_success:
                     return _reason(response)
-            return in_one([response.json() for response in responses])
+            return in_one([_object_of(response, "results") for response in responses])
         except (httpx.HTTPError, ValueError) as error:
             return str(error) or type(error).__name__
 
@@ -142,10 +142,7 @@ class SliceServices:
     async def _state(self, url: str) -> dict[str, Any] | str:
         try:
             response = await self._clients[url].get("/status", timeout=STATUS_S)
-            if response.is_error:
-                return _reason(response)
-            state: dict[str, Any] = response.json()
-            return state
+            return _object_of(response, "collection") if response.is_success else _reason(response)
         except (httpx.HTTPError, ValueError) as error:
             return str(error) or type(error).__name__
 
@@ -183,6 +180,23 @@ class SliceServices:
 def headers_of(response: httpx.Response) -> list[tuple[str, str]]:
     """The headers of an answer that are passed on."""
     return [(name, value) for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP]
+
+
+def _is_problem(response: httpx.Response) -> bool:
+    """Whether a node has refused the request, and not a proxy that has lost its node."""
+    return response.headers.get("content-type", "").startswith("application/problem+json")
+
+
+def _object_of(response: httpx.Response, field: str) -> dict[str, Any]:
+    """The JSON object in an answer.
+
+    Raises:
+        ValueError: It is not one, or does not have the field, so it is of another program.
+    """
+    content = response.json()
+    if not isinstance(content, dict) or field not in content:
+        raise ValueError(f"the answer is not JSON with `{field}`: is the URL that of a node?")
+    return content
 
 
 def _reason(response: httpx.Response) -> str:

@@ -131,6 +131,11 @@ def test_services_that_do_not_add_up_are_refused(other: dict[str, Any], told: st
         lambda _: httpx.Response(503, json={"detail": "too old"}),
         lambda _: httpx.Response(200, text="<html>"),
         lambda _: httpx.Response(401, json={"detail": "a key is needed"}),
+        lambda _: httpx.Response(404, text="default backend - 404"),
+        lambda _: httpx.Response(404, json={"detail": "Not Found"}),
+        lambda _: httpx.Response(301, headers={"Location": "/elsewhere"}),
+        ["of another program"],
+        {"status": "ok"},
     ],
 )
 def test_a_service_that_does_not_answer_is_said(problem: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,6 +191,31 @@ def test_each_slice_is_asked_for_the_best_of_all_pages() -> None:
     uri = "data:application/octet-stream;base64,R0lG"
     assert asked[4:] == [{"image": uri, "offset": 0, "top_k": 3}] * 2
     assert picture["n"] == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_a_refusal_of_a_slice_is_passed_on(status: int) -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        problem = json.dumps({"status": status, "detail": "no"}).encode()
+        return httpx.Response(status, content=problem, headers={"Content-Type": "application/problem+json"})
+
+    with front(answer(1), refuse) as client:
+        told = client.post("/search", json={"text": "x"})
+    assert (told.status_code, told.json()["detail"]) == (status, "no")
+
+
+def test_a_picture_that_is_too_large_as_base64_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.front.app.MAX_BYTES", 2)
+    with front(answer(1), answer(2)) as client:
+        told = client.post("/search", files={"image": b"GIF"})
+    assert (told.status_code, told.json()["detail"]) == (422, "image: 3 bytes; the limit is 2")
+
+
+def test_a_picture_that_is_given_twice_is_refused() -> None:
+    parts = [("image", (None, "data:image/png;base64,AA==")), ("image", ("x.png", b"GIF"))]
+    with front(answer(1), answer(2)) as client:
+        told = client.post("/search", files=parts)
+    assert (told.status_code, told.json()["detail"]) == (422, "image: given twice, as a file and as a data URI")
 
 
 def test_a_reindex_in_progress_is_refused() -> None:
