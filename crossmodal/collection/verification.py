@@ -143,12 +143,13 @@ def _next_step(path: str) -> str:
 
 
 def _caption_path(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
-    """The problem of a caption with a path that its image does not have."""
+    """The problem of a caption with a path that its image does not have; imported images have no known paths."""
     next_step = "index the data set again to bring it up to date"
     picture = pictures.get(document.image_id)
     if picture is None or not (document.uri and picture.uri) or document.uri == picture.uri:
         return
-    if document.uri not in files.paths_of(picture.id):
+    paths = files.paths_of(picture.id)
+    if paths and document.uri not in paths:
         yield Problem(
             document.id, f"a caption with the path {document.uri}, but its picture has {picture.uri}: {next_step}"
         )

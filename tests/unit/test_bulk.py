@@ -20,6 +20,7 @@ from crossmodal.bulk.parts import cut
 from crossmodal.bulk.run import Outcome, encode_here, run
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.transfer import Origin, import_collection
+from crossmodal.collection.verification import verify
 from crossmodal.core.engine import FLOAT32
 from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.types import Failure, image_id
@@ -89,6 +90,16 @@ def test_import_of_the_parts_is_what_indexing_gives(folder: Path, tmp_path: Path
             np.testing.assert_array_equal(item.vector, theirs[key].vector)
         else:  # padded to the longest caption of their batch
             np.testing.assert_allclose(item.vector, theirs[key].vector, atol=1e-5)
+
+
+def test_captions_of_a_copy_are_no_problem(tmp_path: Path, encoder: PartEncoder) -> None:
+    for name in ("first", "second"):
+        shutil.copy(sorted((TOY / "images").glob("*.jpg"))[0], tmp_path / f"{name}.jpg")
+        (tmp_path / f"{name}.txt").write_text(f"the {name} picture\n")
+    encode(tmp_path, tmp_path / "parts", encoder)
+    imported = import_collection(tmp_path / "parts", tmp_path / "workspace")
+    assert imported.indexed == 3
+    assert verify(imported.collection, lambda _: None).problems == []
 
 
 def test_a_second_run_encodes_nothing_and_reports_the_same(folder: Path, tmp_path: Path, encoder: PartEncoder) -> None:
