@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from crossmodal.search.query import Order
     from crossmodal.search.results import Match
 
+_YEAR = re.compile(r"\d{4}(?!\d)", re.ASCII)
 N_CANDIDATES = 1_000
 """The best matches of a query, of each modality, among which those that fit are ordered by time."""
 
@@ -62,6 +64,6 @@ def by_time(matches: Sequence[Match], order: Order, least: float | None) -> tupl
 
 
 def taken(document: Document) -> str:
-    """The local time at which a picture was taken, as YYYY-MM-DDTHH:MM:SS; empty if it is unknown."""
+    """The local time at which a picture was taken, as YYYY-MM-DDTHH:MM:SS or its beginning; empty if it is unknown."""
     value = document.tags.get("taken")
-    return value[:19] if isinstance(value, str) else ""
+    return value[:19] if isinstance(value, str) and _YEAR.match(value) else ""
