@@ -41,7 +41,9 @@ _ASCII, _UTF8 = 2, 129
 _FORMS = {1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 13: "I"}
 _BYTES = {1, 6, 7}
 MAX_VALUE_BYTES = 1024 * 1024
-"""A longer value is not read."""
+"""A longer text or block is not read."""
+MAX_NUMBERS_BYTES = 1024
+"""Longer lists of numbers are not read; as Python objects they would take many times their size."""
 
 
 class Exif(NamedTuple):
@@ -105,7 +107,7 @@ class _Reader:
             return ""
         form = "B" if kind in (_ASCII, _UTF8) else _FORMS.get(kind, "")
         size = n * struct.calcsize(f"={form}")
-        if not 0 < size <= MAX_VALUE_BYTES:
+        if not 0 < size <= (MAX_VALUE_BYTES if form == "B" else MAX_NUMBERS_BYTES):
             return None
         if size > 4:
             at = self.number(at)

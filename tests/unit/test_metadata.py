@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from random import Random
 
 import pytest
@@ -86,6 +87,13 @@ def test_bytes_that_are_no_exif_have_no_tags(content: bytes) -> None:
 def test_an_xmp_packet_that_is_damaged_or_has_entities_is_not_read(packet: bytes) -> None:
     assert read_xmp(packet) == ({}, True)
     assert len(read_embedded(b"", packet).notes) == 1
+
+
+def test_long_lists_of_numbers_are_not_read() -> None:
+    header, n = b"II*\0\x08\0\0\0", 100_000
+    entry = struct.pack("<HHII", 0x4746, 3, n, 26)
+    exif = read_exif(header + b"\1\0" + entry + bytes(4) + bytes(2 * n))
+    assert (dict(exif.tags), exif.is_damaged) == ({}, True)
 
 
 def test_properties_of_nested_documents_are_not_the_pictures() -> None:
