@@ -184,7 +184,8 @@ def headers_of(response: httpx.Response) -> list[tuple[str, str]]:
 
 def _is_problem(response: httpx.Response) -> bool:
     """Whether a node has refused the request, and not a proxy that has lost its node."""
-    return response.headers.get("content-type", "").startswith("application/problem+json")
+    content_type: str = response.headers.get("content-type", "")
+    return content_type.startswith("application/problem+json")
 
 
 def _object_of(response: httpx.Response, field: str) -> dict[str, Any]:
