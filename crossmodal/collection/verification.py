@@ -16,11 +16,11 @@ from crossmodal.core.types import MODALITIES, Document, Modality, image_id
 from crossmodal.images.sources import from_file, is_object_url
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.relevance.rules import Calibration
+from crossmodal.store.copying import PAGE
 from crossmodal.store.presence import Disk
 from crossmodal.store.protocol import SourceFiles, Store
 from crossmodal.store.records import NewDocument
 
-BATCH = 1_000
 SAMPLED = 1_000
 """Number of vectors per index that are searched for; checksums cover the whole files."""
 
@@ -73,7 +73,7 @@ def verify_collection(collection: Collection, store: Store, progress: Callable[[
     """
     problems = [Problem(*problem) for problem in store.problems()]
     after = n_in_object_store = 0
-    while batch := store.everything(after, BATCH):
+    while batch := store.everything(after, PAGE):
         after = batch[-1][0]
         known = store.known({item.document.image_id for _, item in batch if item.document.image_id})
         for _, item in batch:
