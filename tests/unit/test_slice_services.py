@@ -227,7 +227,8 @@ def test_a_reindex_in_progress_is_refused() -> None:
 
 def test_a_search_for_a_location_that_the_slices_hide_is_refused_as_they_refuse_it() -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(403, json={"detail": "only with a key"})
+        problem = b'{"detail": "only with a key"}'
+        return httpx.Response(403, content=problem, headers={"Content-Type": "application/problem+json"})
 
     with front(refuse, refuse) as client:
         told = client.post("/search", json={"text": "x", "near": "Oslo"})
