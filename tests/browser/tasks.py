@@ -28,6 +28,7 @@ IS_DRAWN = """() => {
         return last > top && first < bottom;
     });
     return document.getElementById("results").getAttribute("aria-busy") === "false"
+        && (seen.length > 0 || !document.querySelector("#grid .block"))  // the grid follows a jump a frame later
         && !seen.some((block) => block.matches(".waiting"))
         && seen.flatMap((block) => [...block.querySelectorAll("img")]).every((img) => {
             const box = img.getBoundingClientRect();
