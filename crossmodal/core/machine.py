@@ -23,8 +23,8 @@ def cores() -> int:
 def memory_bytes() -> int:
     """The memory that the process may use."""
     names = ("memory.max", "memory.limit_in_bytes")
-    limits = [number for cgroup in _cgroups() for name in names if (number := _numbers(cgroup / name)[:1])]
-    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *(int(limit) for (limit,) in limits)])
+    limits = [int(limit) for cgroup in _cgroups() for name in names for limit in _numbers(cgroup / name)]
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
 
 
 def _cgroups() -> Iterator[Path]:

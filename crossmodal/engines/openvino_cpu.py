@@ -19,7 +19,7 @@ from crossmodal.engines.openvino_offline import openvino
 log = logging.getLogger(__name__)
 _HEADER_BYTES = 64
 STREAMS = 4
-"""Most inferences at a time. Two of one thread each take 7 % less processor time than one with two threads."""
+"""Most inferences at a time. Two of one thread each take a seventh less processor time than one of two threads."""
 
 
 class CompiledNetwork:

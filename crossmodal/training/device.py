@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from crossmodal.core.machine import CORES
 from crossmodal.core.types import Preprocessing
 
 
@@ -28,7 +28,7 @@ class Device:
     @property
     def n_workers(self) -> int:
         """Processes that load batches: 1 if the CPU trains, else one per core, at most 16."""
-        return 1 if self.device.type == "cpu" else min(16, len(os.sched_getaffinity(0)))
+        return 1 if self.device.type == "cpu" else min(16, CORES)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context for the forward pass of a tower."""

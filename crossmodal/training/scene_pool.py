@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crossmodal.core.files import atomic_path
+from crossmodal.core.machine import CORES
 from crossmodal.scenes.render import render
 from crossmodal.scenes.world import Scene, make_scene
 
@@ -28,7 +28,7 @@ def draw_pool(folder: Path, n_scenes: int, side_px: int, seed: int) -> tuple[NDA
         shape = (n_scenes, side_px, side_px, 3)
         with atomic_path(path) as temporary:
             pool = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            with get_context("spawn").Pool(len(os.sched_getaffinity(0))) as workers:
+            with get_context("spawn").Pool(CORES) as workers:
                 jobs = ((i, side_px, seed) for i in range(n_scenes))
                 for i, picture in enumerate(workers.imap(_draw_small, jobs, chunksize=256)):
                     pool[i] = picture
