@@ -69,7 +69,7 @@ def measured(service: SearchService, names: list[str]) -> dict[str, float]:
         for form in ("", "a ", "a photo of a "):
             text = form + name.replace("_", " ")
             newest, best = found(service, text, "newest"), found(service, text, "relevance")
-            is_falling = all(taken(a.document) >= taken(b.document) for a, b in pairwise(newest))
+            is_falling = all(taken(a.document.tags) >= taken(b.document.tags) for a, b in pairwise(newest))
             as_many = precision(best[: len(newest)], name)
             rows.append((precision(newest, name), precision(best, name), as_many, len(newest), is_falling))
     newest_p, best_p, as_many_p, shown, falling = np.nanmean(np.array(rows, float), axis=0).tolist()

@@ -188,7 +188,7 @@ def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
     filename = str(document.tags.get("filename", ""))
     shown = round(score(match.score), 4)
     return Hit(
-        rank, shown, match.relevance, document.id, document.text, document.uri, filename, taken(match.document), why
+        rank, shown, match.relevance, document.id, document.text, document.uri, filename, taken(document.tags), why
     )
 
 

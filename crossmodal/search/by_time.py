@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Document
 from crossmodal.relevance.rules import FITS_FROM
 
 if TYPE_CHECKING:
     from crossmodal.search.query import Order
     from crossmodal.search.results import Match
 
+T = TypeVar("T")
 _YEAR = re.compile(r"\d{4}(?!\d)", re.ASCII)
 N_CANDIDATES = 1_000
 """The best matches of a query, of each modality, among which those that fit are ordered by time."""
@@ -57,13 +57,19 @@ def by_time(matches: Sequence[Match], order: Order, least: float | None) -> tupl
             )
         if match.relevance >= threshold:
             fitting.append(match)
-    dated = [match for match in fitting if taken(match.document)]
-    dated.sort(key=lambda match: taken(match.document), reverse=order == "newest")
-    undated = [match for match in fitting if not taken(match.document)]
-    return dated + undated, TimeOrder(threshold, len(matches), len(fitting))
+    in_order = ordered(fitting, order, lambda match: match.document.tags)
+    return in_order, TimeOrder(threshold, len(matches), len(fitting))
 
 
-def taken(document: Document) -> str:
+def ordered(items: Iterable[T], order: Order, tags_of: Callable[[T], Mapping[str, Any]]) -> list[T]:
+    """The items by the tag `taken`, `newest` or `oldest` first; those without it are last, ties keep their order."""
+    timed = [(taken(tags_of(item)), item) for item in items]
+    dated = [pair for pair in timed if pair[0]]
+    dated.sort(key=lambda pair: pair[0], reverse=order == "newest")
+    return [item for _, item in dated] + [item for time, item in timed if not time]
+
+
+def taken(tags: Mapping[str, Any]) -> str:
     """The local time at which a picture was taken, as YYYY-MM-DDTHH:MM:SS or its beginning; empty if it is unknown."""
-    value = document.tags.get("taken")
+    value = tags.get("taken")
     return value[:19] if isinstance(value, str) and _YEAR.match(value) else ""

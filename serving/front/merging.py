@@ -7,9 +7,10 @@ from itertools import chain
 from typing import Any
 
 from crossmodal.core.settings import MAX_TOP_K
-from crossmodal.core.types import MODALITIES, Document
-from crossmodal.search.by_time import taken
+from crossmodal.core.types import MODALITIES
+from crossmodal.search.by_time import ordered
 from crossmodal.search.encoding import joined_notes
+from crossmodal.search.query import Order
 
 Answer = Mapping[str, Any]
 """A `serving.http.schemas.SearchAnswer` as JSON."""
@@ -54,9 +55,9 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     whole = {name: value for name, value in answers[0].items() if name not in ("slice", "fits", "note")}
     whole |= {"n": len(results), "more": more, "results": results, "took_ms": _took(answers)}
     whole["query"] = {**whole["query"], "offset": offset, "top_k": top_k}
-    if ordered := [answer["ordered"] for answer in answers if answer.get("ordered")]:
-        counts = {name: sum(order[name] for order in ordered) for name in ("candidates", "fitting")}
-        whole["ordered"] = {**ordered[0], **counts}
+    if orders := [answer["ordered"] for answer in answers if answer.get("ordered")]:
+        counts = {name: sum(order[name] for order in orders) for name in ("candidates", "fitting")}
+        whole["ordered"] = {**orders[0], **counts}
     if (fits := _fits([answer.get("fits") for answer in answers])) is not None:
         whole["fits"] = fits
     notes = [answer.get("note") or "" for answer in answers]
@@ -68,15 +69,10 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     return whole
 
 
-def _ranked(results: Iterable[Any], order: str | None) -> list[Any]:
+def _ranked(results: Iterable[Any], order: Order | None) -> list[Any]:
     """Results of one modality by score, or as `search.by_time` orders them."""
     by_score = sorted(results, key=lambda result: -float(result["score"]))
-    if order is None:
-        return by_score
-    times = {one["id"]: taken(Document(one["id"], one["modality"], tags=one["tags"])) for one in by_score}
-    dated = [one for one in by_score if times[one["id"]]]
-    dated.sort(key=lambda one: times[one["id"]], reverse=order == "newest")
-    return dated + [one for one in by_score if not times[one["id"]]]
+    return by_score if order is None else ordered(by_score, order, lambda result: result["tags"])
 
 
 def _fits(of_slices: Sequence[bool | None]) -> bool | None:
