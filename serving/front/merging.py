@@ -63,7 +63,8 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     notes = [answer.get("note") or "" for answer in answers]
     if missing:
         whole["missing"] = list(missing)
-        notes.append(f"slice {', '.join(missing)} does not answer: its documents are missing")
+        what = "slice {} does not answer: its" if len(missing) == 1 else "slices {} do not answer: their"
+        notes.append(f"{what.format(', '.join(missing))} documents are missing")
     if note := joined_notes(list(dict.fromkeys(notes))):
         whole["note"] = note
     return whole
