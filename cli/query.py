@@ -27,7 +27,7 @@ from crossmodal.search.overview import Overview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.search.understanding import Part, Understood, understand
-from crossmodal.store.where import parse
+from crossmodal.store.where import all_of, parse
 
 if TYPE_CHECKING:
     from crossmodal.search.results import Match, SearchResults
@@ -168,7 +168,7 @@ def open_search(
 
 def _answered(service: SearchService, understood: Understood, options: SearchOptions) -> SearchResults:
     """The results for the words that remain; without any, the pictures of the time and place by date."""
-    where = " and ".join(part for part in (options.where, understood.condition()) if part)
+    where = all_of(options.where, understood.condition())
     options = replace(options, where=where)
     if understood.text or not understood.parts or options.page is None:
         return service.search(Query(understood.text, options=options))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from crossmodal.core.errors import InputError
 from crossmodal.metadata.places import Place, key_of, named
-from crossmodal.store.where import parse, quoted
+from crossmodal.store.where import all_of, parse, quoted
 
 DEFAULT_KM = 20.0
 """The radius of `near` without `within_km`: a city and its surroundings."""
@@ -74,7 +74,7 @@ class Filters:
         if self.folder is not None:
             folder = quoted(_text(self.folder, "folder"))
             parts.append(f"tags.folder = {folder}" if self.folder else "tags.folder is null")
-        return " and ".join(parts)
+        return all_of(*parts)
 
     def _has_where(self) -> bool:
         if self.where is None:

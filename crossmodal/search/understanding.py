@@ -11,7 +11,7 @@ from crossmodal.search.filters import Filters
 from crossmodal.search.spoken_dates import FoundDate, find_dates
 from crossmodal.search.spoken_places import FoundPlace, find_places
 from crossmodal.search.spoken_text import TAKEN, opaque, remaining, take
-from crossmodal.store.where import quoted
+from crossmodal.store.where import all_of, quoted
 
 MAX_CHARACTERS = 300
 """A longer text is no query of a few words, and is left alone."""
@@ -73,7 +73,7 @@ class Understood:
 
     def condition(self) -> str:
         """The parts as one condition, empty without any."""
-        return " and ".join(part.condition() for part in self.parts)
+        return all_of(*(part.condition() for part in self.parts))
 
 
 def understand(text: str, today: date, known: Callable[[], Known]) -> Understood:

@@ -53,7 +53,7 @@ from typing import Literal, NamedTuple, NoReturn
 from crossmodal.core.errors import InputError
 from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Near, Not, Operator, Scalar
 
-__all__ = ["Condition", "parse", "quoted"]
+__all__ = ["Condition", "all_of", "parse", "quoted"]
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 50
@@ -94,6 +94,15 @@ def parse(text: str) -> Condition:
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
     return _Parser(text).whole()
+
+
+def all_of(*conditions: str) -> str:
+    """Conditions joined by `and`, without the empty ones; none may have an `or` outside brackets.
+
+    >>> all_of("", "width > 9", "(height > 9 or height = 0)")
+    'width > 9 and (height > 9 or height = 0)'
+    """
+    return " and ".join(filter(None, conditions))
 
 
 def quoted(text: str) -> str:

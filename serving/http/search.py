@@ -23,6 +23,7 @@ from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
 from crossmodal.search.understanding import Understood
 from crossmodal.store.protocol import Store
+from crossmodal.store.where import all_of
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
 from serving.http.legacy import words
@@ -96,8 +97,7 @@ def condition_of(request: SearchRequest, understood: Understood | None) -> str:
     Raises:
         InputError: A filter is malformed.
     """
-    parts = [_filters(request).condition(), understood.condition() if understood else ""]
-    return " and ".join(part for part in parts if part)
+    return all_of(_filters(request).condition(), understood.condition() if understood else "")
 
 
 def _filters(request: SearchRequest) -> Filters:

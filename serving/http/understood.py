@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.search.listing import listed
+from crossmodal.search.overview import Overview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.understanding import Known, Understood, understand
 from executors.schema import match_doc
@@ -37,9 +39,13 @@ def understood_of(
     """
     if not request.understand or not request.text:
         return None
-    overview, _ = opened.current()[1].overview.current()
-    known: Known = _WithoutPlaces(overview.has_dates) if hides_location else overview
-    return understand(request.text, date.today(), lambda: known)
+
+    @cache
+    def known() -> Known:
+        overview: Overview = opened.current()[1].overview.current()[0]
+        return _WithoutPlaces(overview.has_dates) if hides_location else overview
+
+    return understand(request.text, date.today(), known)
 
 
 def is_listing(request: SearchRequest, picture: bytes | None, understood: Understood) -> bool:
