@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.types import Keys
+from crossmodal.search.spans import MONTHS
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import parse
 
@@ -25,10 +26,6 @@ Facet = Literal["year", "country", "place", "camera", "folder"]
 
 MOST_VALUES = 100
 """Values of a facet; the others are left out."""
-MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 NO_DATE = "No date"
 TOP_FOLDER = "Top folder"
 WAIT_FACTOR = 10.0

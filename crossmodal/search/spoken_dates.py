@@ -36,6 +36,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from crossmodal.search.spans import (
+    MONTHS,
     SEASONS,
     Span,
     day_span,
@@ -46,7 +47,7 @@ from crossmodal.search.spans import (
     season_span,
     years_span,
 )
-from crossmodal.search.spoken_text import END, OPAQUE, START, WHOLE
+from crossmodal.search.spoken_text import END, OPAQUE, START, WHOLE, take
 
 
 class FoundDate(NamedTuple):
@@ -57,11 +58,9 @@ class FoundDate(NamedTuple):
     span: Span
 
 
-MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-          "november", "december")  # fmt: skip
 _SHORT = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10,
           "nov": 11, "dec": 12}  # fmt: skip
-_MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | _SHORT
+_MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | _SHORT
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NUMBERS = {word: n for n, word in enumerate(
     ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
@@ -108,11 +107,11 @@ def find_dates(text: str, today: date) -> list[FoundDate]:
             try:
                 span = _read(reading, match, today)
             except ValueError:  # no such day; its month and year alone would be another date
-                text = text[: match.start()] + OPAQUE * (match.end() - match.start()) + text[match.end() :]
+                text = take(text, *match.span(), OPAQUE)
                 continue
             if span is not None and not any(match.start() < one.end and one.start < match.end() for one in found):
                 found.append(FoundDate(match.start(), match.end(), _limited(span, match.groupdict().get("limit"))))
-                text = text[: match.start()] + "," * (match.end() - match.start()) + text[match.end() :]
+                text = take(text, *match.span(), ",")
     return sorted(found)
 
 

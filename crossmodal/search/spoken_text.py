@@ -29,9 +29,9 @@ def opaque(text: str) -> str:
     return _LEFT_ALONE.sub(lambda match: OPAQUE * len(match[0]), text)
 
 
-def take(text: str, start: int, end: int) -> str:
-    """The text with the characters of a phrase marked as understood."""
-    return text[:start] + TAKEN * (end - start) + text[end:]
+def take(text: str, start: int, end: int, mark: str = TAKEN) -> str:
+    """The text with each character of a phrase replaced by a mark."""
+    return text[:start] + mark * (end - start) + text[end:]
 
 
 def remaining(original: str, marked: str) -> str:
