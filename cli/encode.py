@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cli.printing import say_aside
@@ -14,7 +13,6 @@ from crossmodal.bulk.object_store import ObjectStore
 from crossmodal.bulk.run import Encode, Outcome, check_origin, encode_here, origin_of_parts, run
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.settings import Settings
-from crossmodal.core.types import Failure, Skipped
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import registry as models
 from crossmodal.encoders.engine_choice import choose, precision_of_new
@@ -42,7 +40,7 @@ def encode(
     """
     store = ObjectStore(s3_endpoint)
     read = read_inputs(settings.data_set, store, settings.split, settings.columns, settings.exclude)
-    records = list(_limited(read, settings.num_docs))
+    records = list(data_sets.limited(read, Input, settings.num_docs))
     origin = _origin(settings, out)
     work = Work(origin, settings.engine, store)
     n_pictures = sum(isinstance(record, Input) for record in records)
@@ -85,12 +83,3 @@ def _origin(settings: Settings, out: Path) -> Origin:
     check_origin(out, found, spec)
     choose(spec, settings.engine, found.made_with, say_aside)  # refuses a precision that does not mix
     return found
-
-
-def _limited(records: Iterable[Input | Failure | Skipped], at_most: int | None) -> Iterator[Input | Failure | Skipped]:
-    n_pictures = 0
-    for record in records:
-        n_pictures += isinstance(record, Input)
-        if at_most is not None and n_pictures > at_most:
-            return
-        yield record

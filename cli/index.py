@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +107,7 @@ def run(
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
     read = data_sets.read(settings.data_set, settings.split, settings.columns, settings.exclude)
-    records = list(_limited(read, settings.num_docs))
+    records = list(data_sets.limited(read, ImageRecord, settings.num_docs))
     collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()
@@ -214,13 +214,3 @@ def source_name(data_set: str) -> str:
     name = data_sets.canonical(data_set)
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name
-
-
-def _limited(records: Iterable[Record], at_most: int | None) -> Iterator[Record]:
-    n_images = 0
-    for record in records:
-        if isinstance(record, ImageRecord):
-            n_images += 1
-        if at_most is not None and n_images > at_most:
-            return
-        yield record

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha1
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.resources import data_folder, is_installed
@@ -16,6 +16,7 @@ from crossmodal.core.resources import data_folder, is_installed
 if TYPE_CHECKING:
     from crossmodal.datasets.folder import Records
 
+T = TypeVar("T")
 ALIASES = {"8k": "f8k", "30k": "f30k", "toy": "toy-data"}
 CAPTION_FILES = {
     "toy-data": ("captions.txt",),
@@ -97,3 +98,13 @@ def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:
         except OSError:
             shutil.rmtree(drawn)
     return folder
+
+
+def limited(records: Iterable[T], picture: type, at_most: int | None) -> Iterator[T]:
+    """The records up to the last of `at_most` pictures, which are instances of `picture`; None means all."""
+    n_images = 0
+    for record in records:
+        n_images += isinstance(record, picture)
+        if at_most is not None and n_images > at_most:
+            return
+        yield record
