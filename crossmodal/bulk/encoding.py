@@ -18,6 +18,7 @@ from crossmodal import __version__
 from crossmodal.bulk.inputs import Input
 from crossmodal.bulk.object_store import AWS, ObjectStore
 from crossmodal.bulk.parts import EncodedPart, Part, Summary
+from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.collection.parquet_file import BATCH_ROWS, write_documents
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.ahead import DECODERS, map_ahead
@@ -26,11 +27,9 @@ from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Failure, Modality, caption_id, image_id
-from crossmodal.encoders import engine_choice, registry
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
 from crossmodal.engines import devices
-from crossmodal.engines.devices import GPU_BATCH
 from crossmodal.images.prepare import Prepared, prepare
 from crossmodal.metadata.tags import with_metadata
 from crossmodal.store.records import NewDocument
@@ -107,8 +106,7 @@ class PartEncoder:
             StateError: The weights on this machine are missing or others.
         """
         results = _Results()
-        is_cpu = devices.resolve(self._work.engine.device) == "cpu"
-        batch_size = BATCH if is_cpu else GPU_BATCH
+        batch_size = devices.batch_size(self._work.engine.device, BATCH)
         ready = map_ahead(
             partial(self._ready, part.metadata),
             part.inputs,
@@ -202,10 +200,9 @@ class PartEncoder:
         if modality not in self._encoders:
             # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            origin, request = self._work.origin, self._work.engine
-            engine_choice.prepare(origin.model, request, origin.made_with, self._say)
-            engine = engine_choice.choose(origin.model, request, origin.made_with, self._say)
-            self._encoders[modality] = registry.load(origin.model, (modality,), self._threads or None, engine)
+            self._encoders[modality] = prepared_encoder(
+                self._work.origin, (modality,), self._threads or None, self._work.engine, self._say
+            )
         return self._encoders[modality]
 
 

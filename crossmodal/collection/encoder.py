@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
-from crossmodal.collection.collection import Collection
-from crossmodal.core.engine import AUTOMATIC, Engine, EngineRequest
+from crossmodal.core.engine import AUTOMATIC, Engine, EngineRequest, MadeWith
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import Modality
+from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.encoders import engine_choice, registry
 from crossmodal.encoders.engine_choice import Say
 
 log = logging.getLogger(__name__)
 
 
+class EncodedBy(Protocol):
+    """The model and arithmetic of vectors: those of a collection, or of exported files (`transfer.Origin`)."""
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model of the vectors."""
+        ...
+
+    @property
+    def made_with(self) -> MadeWith:
+        """The arithmetic of the vectors."""
+        ...
+
+
 def load_encoder(
-    collection: Collection,
+    collection: EncodedBy,
     towers: tuple[Modality, ...],
     threads: int | None = None,
     request: EngineRequest = AUTOMATIC,
@@ -31,7 +45,7 @@ def load_encoder(
 
 
 def prepared_encoder(
-    collection: Collection,
+    collection: EncodedBy,
     towers: tuple[Modality, ...],
     threads: int | None = None,
     request: EngineRequest = AUTOMATIC,
@@ -42,7 +56,7 @@ def prepared_encoder(
     return load_encoder(collection, towers, threads, request, say)
 
 
-def engine_of(collection: Collection, request: EngineRequest = AUTOMATIC, say: Say = log.warning) -> Engine:
+def engine_of(collection: EncodedBy, request: EngineRequest = AUTOMATIC, say: Say = log.warning) -> Engine:
     """The engine of a collection's encoder on this machine; see `engine_choice.choose`.
 
     Raises:

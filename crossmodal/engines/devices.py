@@ -14,6 +14,11 @@ GPU_BATCH = 256
 _NAME = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
+def batch_size(device: str, on_cpu: int) -> int:
+    """Items of a batch on the device of a `--device`: `on_cpu`, or at least `GPU_BATCH` on a GPU."""
+    return on_cpu if resolve(device) == "cpu" else max(on_cpu, GPU_BATCH)
+
+
 def resolve(name: str) -> str:
     """`cpu`, `mps` or `cuda:N` for a value of `--device`; imports torch for a GPU only.
 

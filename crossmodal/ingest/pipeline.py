@@ -24,7 +24,6 @@ from crossmodal.core.types import Document, Modality, Vectors
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
 from crossmodal.engines import devices
-from crossmodal.engines.devices import GPU_BATCH
 from crossmodal.images.prepare import Prepared, prepare
 from crossmodal.index.follow import follow_store
 from crossmodal.index.replica import StoreReplica
@@ -191,7 +190,7 @@ class Pipeline:
 
     def _on_device(self, batch_size: int) -> int:
         """The size of batches on the device of the encoder; at least `GPU_BATCH` on a GPU."""
-        return batch_size if devices.resolve(self._engine.device) == "cpu" else max(batch_size, GPU_BATCH)
+        return devices.batch_size(self._engine.device, batch_size)
 
     def _opened_store(self) -> Store:
         if self._store is None:
