@@ -14,7 +14,7 @@ from psycopg import sql
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 from crossmodal.store.condition import Condition
-from crossmodal.store.postgresql_server import Connection, Server
+from crossmodal.store.postgresql_server import Connection, Server, copy_rows
 from crossmodal.store.where_postgresql import postgresql_sql
 
 OLDEST = (0, 8)
@@ -127,12 +127,13 @@ def insert_vectors(connection: Connection, rows: Iterable[tuple[int, Modality, V
 
 def _copy(connection: Connection, modality: Modality, rows: Sequence[tuple[int, bytes]]) -> None:
     """Copies keys and vectors (little-endian float32) in the binary format of pgvector."""
-    statement = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(_table(modality))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(["int8", "bytea"])  # the bytes are sent as they are
-        for key, content in rows:
-            vector = np.frombuffer(content, "<f4")
-            copy.write_row((key, np.array([len(vector), 0], ">i2").tobytes() + vector.astype(">f4").tobytes()))
+    # The bytes are sent as they are.
+    copy_rows(connection, f"vectors_{modality}", ["int8", "bytea"], ((key, _binary(vector)) for key, vector in rows))
+
+
+def _binary(content: bytes) -> bytes:
+    vector = np.frombuffer(content, "<f4")
+    return np.array([len(vector), 0], ">i2").tobytes() + vector.astype(">f4").tobytes()
 
 
 def _stored(connection: Connection, modality: Modality) -> Iterator[list[tuple[int, bytes]]]:

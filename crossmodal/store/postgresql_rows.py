@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document
 from crossmodal.store.pgvector import insert_vectors
-from crossmodal.store.postgresql_server import Connection
+from crossmodal.store.postgresql_server import Connection, copy_rows
 from crossmodal.store.records import NewDocument, tags_json
 
 COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
@@ -25,23 +25,16 @@ def insert(connection: Connection, new: Sequence[tuple[int, int, NewDocument]]) 
     """Inserts documents with their keys, sequence numbers, vectors, thumbnails and encoded pictures."""
     rows = ((key, seq, *_row(item.document)) for key, seq, item in new)
     is_json = ((*columns, Jsonb(tags, dumps=str)) for *columns, tags in rows)
-    _copy(connection, f"documents (key, seq, {COLUMNS})", _TYPES, is_json)
+    copy_rows(connection, f"documents (key, seq, {COLUMNS})", _TYPES, is_json)
     blobs = {
         "vectors": ((key, np.ascontiguousarray(item.vector, dtype="<f4").tobytes()) for key, _, item in new),
         "thumbnails": ((key, item.thumbnail) for key, _, item in new if item.thumbnail is not None),
         "pictures": ((key, item.content) for key, _, item in new if item.content is not None),
     }
     for table, rows in blobs.items():
-        _copy(connection, table, ["int8", "bytea"], rows)
+        copy_rows(connection, table, ["int8", "bytea"], rows)
     if new:
         insert_vectors(connection, ((key, item.document.modality, item.vector) for key, _, item in new))
-
-
-def _copy(connection: Connection, table: str, types: list[str], rows: Iterable[tuple[object, ...]]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
 
 
 def describe(connection: Connection, documents: Iterable[Document]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -267,3 +267,18 @@ def _migrations() -> list[tuple[int, str]]:
     folder = resources.files("crossmodal.store") / "migrations_postgresql"
     scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return [(int(script.name[:4]), script.read_text("utf8")) for script in scripts]
+
+
+def copy_rows(connection: Connection, table: str, types: list[str], rows: Iterable[tuple[object, ...]]) -> None:
+    """Inserts rows by COPY in its binary format.
+
+    Args:
+        connection: A connection in a transaction.
+        table: The name of the table, with its columns in brackets if not all are given.
+        types: The types of the values.
+        rows: The values.
+    """
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
