@@ -32,7 +32,7 @@ from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
 
 sys.path.insert(0, str(ROOT / "tests"))
-from postgresql_server import PostgresqlServer, binaries
+from postgresql_server import running_server
 
 NAME, DIM, COMMIT = "pictures", 32, 1_000
 MODEL = ModelSpec("clip", "benchmark", "0" * 40, DIM, Preprocessing(8))
@@ -50,15 +50,8 @@ def main() -> None:
         folder, place = arguments.copy
         migrate(Collection.open(Path(folder)), place, lambda n: print(n, flush=True))
         return
-    found = binaries()
-    if found is None:
-        sys.exit("no PostgreSQL server runs here: pip install -r requirements-dev.txt")
-    server = PostgresqlServer(found)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = there_and_back(Path(folder), server.url, arguments.documents, arguments.kills, arguments.seed)
-    finally:
-        server.close()
+    with running_server() as server, tempfile.TemporaryDirectory() as folder:
+        figures = there_and_back(Path(folder), server.url, arguments.documents, arguments.kills, arguments.seed)
     write_figures(arguments.json, figures)
     sys.exit(0 if figures["differences"] == 0 and figures["named"] == 1 else 1)
 

@@ -37,7 +37,7 @@ from load import START_LIMIT_S, load, status_of, until
 from serving.jina.ports import reserve_port_pair
 
 sys.path.insert(0, str(ROOT / "tests"))
-from postgresql_server import PostgresqlServer, binaries
+from postgresql_server import running_server
 
 TURNS, WRITES = 3, 20
 PICTURES = ROOT / "tests" / "data" / "drawn"
@@ -49,14 +49,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8, help="of each node")
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    folder_of_binaries = binaries()
     cores = sorted(os.sched_getaffinity(0))
-    if folder_of_binaries is None or len(cores) < 2:
-        sys.exit("needs two cores, and a PostgreSQL server: pip install -r requirements-dev.txt")
+    if len(cores) < 2:
+        sys.exit("needs two cores")
     halves = cores[: len(cores) // 2], cores[len(cores) // 2 :]
     with ExitStack() as stack:
-        server = PostgresqlServer(folder_of_binaries)
-        stack.callback(server.close)
+        server = stack.enter_context(running_server())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         collection = ["--store", server.url, "--collection", "nodes"]
         index = ["-t", "index", "-w", str(scratch / "0"), *collection, "-d", str(PICTURES), "--weights", "scenes"]

