@@ -19,7 +19,7 @@ from crossmodal.collection.verification import Problem
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, Vectors
 from crossmodal.index.vector_replica import VectorReplica
-from crossmodal.store.copying import comparable, digest_blocks, files_by_path
+from crossmodal.store.copying import comparable, digest_blocks, files_by_path, reading_blocks
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import parse
 
@@ -96,6 +96,10 @@ def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) ->
         differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
         yield from (_explained(key, here, there) for key in differing)
         progress(len(ours))
+    for readings, other_readings in reading_blocks(here, there, max(numbers.last_key, others.last_key)):
+        for key in sorted(readings.keys() | other_readings.keys()):
+            if readings.get(key) != other_readings.get(key):
+                yield Problem((readings.get(key) or other_readings[key]).image_id, "the text read in it differs")
     files, other_files = files_by_path(here), files_by_path(there)
     for path in sorted(files.keys() | other_files.keys()):
         if files.get(path) != other_files.get(path):

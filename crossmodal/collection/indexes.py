@@ -1,4 +1,4 @@
-"""All indexes of a collection. The lexical indexes are imported only for models that have them."""
+"""All indexes of a collection. The lexical indexes are imported only if they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from crossmodal.store.protocol import Store
 
 
 def every_index(collection: Collection, store: Store, part: Slice = WHOLE) -> dict[str, StoreReplica[Any]]:
-    """The indexes, of one slice, by name: `image` and `text`; with a sparse model also `sparse` and `bm25`."""
+    """The indexes, of one slice, by name: `image` and `text`; with a sparse model also `sparse` and `bm25`;
+    with text in pictures also `readings`.
+    """
     indexes: dict[str, StoreReplica[Any]] = {
         "image": collection.index(store, "image", part=part),
         "text": collection.index(store, "text", part=part),
@@ -21,4 +23,8 @@ def every_index(collection: Collection, store: Store, part: Slice = WHOLE) -> di
 
         lexical = WordIndexes.open(collection.index_folder, collection.model, store)
         indexes |= {"sparse": lexical.words, "bm25": lexical.captions}
+    if store.readings.count()[1]:
+        from crossmodal.lexical.reading_replica import ReadingReplica
+
+        indexes["readings"] = ReadingReplica(store, collection.index_folder)
     return indexes

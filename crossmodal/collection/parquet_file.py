@@ -1,6 +1,7 @@
 """The Parquet format of an exported collection.
 
-One row per document, in the order of the keys, with the columns of `_schema`. Keys are not exported; the importing
+One row per document, in the order of the keys, with the columns of `_schema`; the column `reading`, the text in a
+picture as JSON, is missing if no picture was read. Keys are not exported; the importing
 store assigns new ones. The file's metadata has `crossmodal.format`, a number, and `crossmodal.manifest`, a JSON object
 with the model of the vectors.
 
@@ -29,8 +30,9 @@ import pyarrow.parquet as pq
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_writer, sync_folder
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
+from crossmodal.core.reading import Reading
 from crossmodal.core.types import MODALITIES, Document, Vectors
-from crossmodal.store.records import NewDocument
+from crossmodal.store.records import NewDocument, reading_of
 
 FORMAT = 1
 BATCH_ROWS = 10_000
@@ -41,6 +43,7 @@ _PAGE_ROWS = 64  # rows per read of the store; some hundred MB if each has an em
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 _FORMAT_KEY = b"crossmodal.format"
 _MANIFEST_KEY = b"crossmodal.manifest"
+_READING = "reading"
 _DOCUMENT = ("id", "modality", "uri", "mime_type", "text", "width", "height", "image_id", "tags")
 
 
@@ -52,7 +55,7 @@ class Exportable(Protocol):
         ...
 
 
-def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) -> int:
+def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int, *, has_readings: bool = False) -> int:
     """Atomically writes all documents to `path`, replacing an existing file; returns the number of documents.
 
     Args:
@@ -60,6 +63,7 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
         path: The file to write.
         manifest: The model of the vectors, and further JSON values.
         dim: Dimension of the vectors.
+        has_readings: Whether to write the text that was read in the pictures.
 
     Raises:
         InputError: The folder of `path` does not exist.
@@ -69,7 +73,7 @@ def export(store: Exportable, path: Path, manifest: dict[str, Any], dim: int) ->
         raise InputError(f"{path} can't be written: there is no folder {path.parent}")
     try:
         with atomic_writer(path) as file:
-            n_documents = write_documents(file, _batches(store), manifest, dim)
+            n_documents = write_documents(file, _batches(store), manifest, dim, has_readings=has_readings)
         sync_folder(path.parent)
     except OSError as error:
         raise StateError(f"{path} can't be written: {reason(error, path)}") from error
@@ -150,7 +154,7 @@ class ParquetFile:
         schema = self._file.schema_arrow
         place = schema.get_field_index("vector")
         dim = getattr(schema.types[place], "list_size", -1) if place >= 0 else -1
-        if dim < 1 or not schema.equals(_schema(dim)):
+        if dim < 1 or not any(schema.equals(_schema(dim, has_readings)) for has_readings in (False, True)):
             columns = ", ".join(f"{field.name} {field.type}" for field in schema)
             raise InputError(f"{self.path} does not have the columns of format {FORMAT}, but {columns}")
         return int(dim)
@@ -163,10 +167,11 @@ class ParquetFile:
         for place, row in enumerate(batch.drop_columns(["vector"]).to_pylist()):
             where = f"{self.path}, row {first_row + place + 1}"
             thumbnail, content = row.pop("thumbnail"), row.pop("content")
+            reading = _reading(row.pop(_READING, None), where)
             document = _document(row, where)
             if is_invalid[place]:
                 raise InputError(f"{where}: the vector of {document.id!r} does not have length 1")
-            items.append(NewDocument(document, vectors[place], thumbnail, content))
+            items.append(NewDocument(document, vectors[place], thumbnail, content, reading))
         return items
 
 
@@ -181,15 +186,18 @@ def _read_errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged or not a Parquet file: {error}") from error
 
 
-def _schema(dim: int) -> Any:
+def _schema(dim: int, has_readings: bool = False) -> Any:
     texts = ("id", "modality", "uri", "mime_type", "text", "image_id", "tags")
     columns = [pa.field(name, pa.string() if name in texts else pa.int64(), nullable=False) for name in _DOCUMENT]
     element = pa.field("element", pa.float32(), nullable=False)
     columns.append(pa.field("vector", pa.list_(element, dim), nullable=False))
-    return pa.schema([*columns, pa.field("thumbnail", pa.large_binary()), pa.field("content", pa.large_binary())])
+    columns += [pa.field("thumbnail", pa.large_binary()), pa.field("content", pa.large_binary())]
+    return pa.schema([*columns, pa.field(_READING, pa.string())] if has_readings else columns)
 
 
-def write_documents(file: Any, batches: Iterable[list[NewDocument]], manifest: dict[str, Any], dim: int) -> int:
+def write_documents(
+    file: Any, batches: Iterable[list[NewDocument]], manifest: dict[str, Any], dim: int, *, has_readings: bool = False
+) -> int:
     """Writes documents to an open binary file, one row group per batch; returns their number.
 
     Args:
@@ -197,12 +205,13 @@ def write_documents(file: Any, batches: Iterable[list[NewDocument]], manifest: d
         batches: The documents.
         manifest: The model of the vectors, and further JSON values.
         dim: Dimension of the vectors.
+        has_readings: Whether to write the text that was read in the pictures.
 
     Raises:
         StateError: A vector has another dimension.
     """
     metadata = {_FORMAT_KEY: str(FORMAT).encode(), _MANIFEST_KEY: _to_json(manifest).encode()}
-    schema = _schema(dim).with_metadata(metadata)
+    schema = _schema(dim, has_readings).with_metadata(metadata)
     n_documents = 0
     with pq.ParquetWriter(
         file, schema, compression="zstd", use_dictionary=["modality", "mime_type"], write_statistics=False,
@@ -229,6 +238,8 @@ def _columns(items: Sequence[NewDocument], schema: Any) -> list[Any]:
     columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=vector_type))
     columns.append(pa.array([item.thumbnail for item in items], pa.large_binary()))
     columns.append(pa.array([item.content for item in items], pa.large_binary()))
+    if _READING in schema.names:
+        columns.append(pa.array([item.reading and item.reading.to_json() for item in items], pa.string()))
     return columns
 
 
@@ -248,6 +259,13 @@ def _batches(store: Exportable) -> Iterator[list[NewDocument]]:
         after_key = page[-1][0]
     if batch:
         yield batch
+
+
+def _reading(content: str | None, where: str) -> Reading | None:
+    try:
+        return reading_of(content)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{where}: the text read in the picture is damaged: {error!r}") from error
 
 
 def _document(row: dict[str, Any], where: str) -> Document:

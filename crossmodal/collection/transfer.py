@@ -34,7 +34,8 @@ def export_collection(collection: Collection, path: Path) -> int:
     """
     manifest = Origin(collection.model, collection.made_with, collection.root.name).to_dict()
     with collection.store() as store:
-        return export(store, path, manifest, collection.model.dim)
+        has_readings = store.readings.count()[0] > 0
+        return export(store, path, manifest, collection.model.dim, has_readings=has_readings)
 
 
 @dataclass(frozen=True)

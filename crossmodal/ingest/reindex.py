@@ -9,6 +9,7 @@ from pathlib import Path
 from crossmodal.collection.collection import Collection
 from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError, StateError
+from crossmodal.core.reading import Reading
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, Modality, image_id
 from crossmodal.images.sources import from_file
@@ -16,6 +17,7 @@ from crossmodal.ingest.job import READ_AHEAD, READERS, EncodedDocument, Pending
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.known_folders import all_folders, copy_folders
 from crossmodal.store.presence import Disk
+from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
 
@@ -104,8 +106,16 @@ class ReindexJob(StoreReader):
         with self._collection.store() as old, made.store(writable=True) as new:
             for source, files in old.files.by_source().items():
                 new.files.put(source, files)
+            _copy_readings(old, new)
         copy_folders(self._collection.folder, made.folder)
         self._collection.becomes_current(made)
+
+
+def _copy_readings(old: Store, new: Store) -> None:
+    last = old.copying.numbers().last_key
+    for after in range(0, last, READ_AT_ONCE):
+        rows = old.readings.rows(after, after + READ_AT_ONCE)
+        new.readings.put((row.image_id, Reading.from_json(row.content)) for row in rows)
 
 
 @dataclass(frozen=True)

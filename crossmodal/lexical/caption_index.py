@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,11 @@ class CaptionIndex:
     """The counts of words by caption; a search scores images by their joined captions.
 
     Rows are captions, so that each can be added and removed individually, and BM25's statistics always describe the
-    current captions. A word stays in the vocabulary after its captions are removed.
+    current captions. A word stays in the vocabulary after its captions are removed. A subclass may split texts in
+    another way.
     """
+
+    split = staticmethod(words_of)
 
     def __init__(self) -> None:
         self.terms: dict[str, int] = {}
@@ -77,7 +81,7 @@ class CaptionIndex:
         """
         rows, columns, values, lengths = [], [], [], []
         for row, text in enumerate(texts):
-            words = words_of(text)
+            words = self.split(text)
             lengths.append(len(words))
             for word, count in Counter(words).items():
                 rows.append(row)
@@ -177,9 +181,9 @@ class CaptionIndex:
 
     # -- on the disk
 
-    def compacted(self) -> CaptionIndex:
+    def compacted(self) -> Self:
         """A new index of the same captions, without a tail and without removed captions; this one is unchanged."""
-        index, alive = CaptionIndex(), self._counts.alive
+        index, alive = type(self)(), self._counts.alive
         index.terms, index._counts = dict(self.terms), self._counts.compacted()
         index._pictures, index._lengths = self._pictures[alive], self._lengths[alive]
         return index
@@ -198,7 +202,7 @@ class CaptionIndex:
         return [*names, f"{stem}.captions.json"]
 
     @classmethod
-    def load(cls, folder: Path, stem: str) -> CaptionIndex:
+    def load(cls, folder: Path, stem: str) -> Self:
         """Opens an index that `save` wrote.
 
         Raises:

@@ -14,6 +14,7 @@ import numpy as np
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
+from crossmodal.store.readings import StoredReading
 from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
 
@@ -138,6 +139,11 @@ def mirror(source: Store, target: Store, progress: Callable[[int], None], *, is_
             progress(len(documents))
         progress(len(wanted) - len(missing))
     _mirror_files(source, target)
+    for wanted_readings, found_readings in reading_blocks(source, target, last):
+        stale = [key for key in found_readings if key not in wanted_readings]
+        changed = [row for key, row in wanted_readings.items() if found_readings.get(key) != row]
+        if stale or changed:
+            target.readings.replace(stale, changed)
     target.copying.set_numbers(source.copying.numbers(), source.copying.removals())
     target.copying.set_closed(is_closed)
     return n_written
@@ -147,6 +153,15 @@ def digest_blocks(one: Store, other: Store, last: int) -> Iterator[tuple[dict[in
     """The digests by key of both stores, a block of at most `BLOCK` keys up to `last` at a time."""
     for after in range(0, last, BLOCK):
         yield one.copying.digests(after, after + BLOCK), other.copying.digests(after, after + BLOCK)
+
+
+def reading_blocks(
+    one: Store, other: Store, last: int
+) -> Iterator[tuple[dict[int, StoredReading], dict[int, StoredReading]]]:
+    """The readings by key of both stores, a block of at most `BLOCK` keys up to `last` at a time."""
+    for after in range(0, last, BLOCK):
+        ours, theirs = (store.readings.rows(after, after + BLOCK) for store in (one, other))
+        yield {row.key: row for row in ours}, {row.key: row for row in theirs}
 
 
 def _mirror_files(source: Store, target: Store) -> None:

@@ -17,10 +17,11 @@ from crossmodal.store.condition import Condition
 from crossmodal.store.pgvector import PgVectors
 from crossmodal.store.postgresql_copying import PostgresqlCopying
 from crossmodal.store.postgresql_files import PostgresqlFiles
+from crossmodal.store.postgresql_readings import PostgresqlReadings, put_readings, tag_texts
 from crossmodal.store.postgresql_rows import COLUMNS, checked_tags_json, describe, insert
 from crossmodal.store.postgresql_server import Server
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors
+from crossmodal.store.records import NewDocument, StoreChanges, merged, reading_of, readings_of, stacked_vectors
 from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
 _ACKNOWLEDGED = """
@@ -31,7 +32,7 @@ _ACKNOWLEDGED = """
         ELSE value END
     FROM current_setting('synchronous_commit') AS value
 """
-_TABLES = "documents, vectors, thumbnails, pictures, removals, files, sequence"
+_TABLES = "documents, vectors, thumbnails, pictures, readings, removals, files, sequence"
 _BEHIND = """
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
         WHEN EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE pg_last_wal_replay_lsn() >=
@@ -62,6 +63,7 @@ class PostgresqlStore:
         self._server = Server(url, schema, writable=writable)
         self.files = PostgresqlFiles(self._server)
         self.sql_vectors = PgVectors(self._server)
+        self.readings = PostgresqlReadings(self._server)
         self.copying = PostgresqlCopying(self._server)
 
     @property
@@ -102,12 +104,16 @@ class PostgresqlStore:
                 new.append((transaction.key, transaction.seq, item))
             insert(connection, new)
             describe(connection, changed)
+            tag_texts(connection, [document.id for document in changed])
+            put_readings(transaction, readings_of(items), replaces=False)
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
         """As `Store.describe`."""
+        changed = list(documents)
         with self._server.writing() as transaction:
-            describe(transaction.connection, documents)
+            describe(transaction.connection, changed)
+            tag_texts(transaction.connection, [document.id for document in changed])
 
     def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
         """As `Store.update`."""
@@ -335,14 +341,15 @@ class PostgresqlStore:
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""
         rows = self._server.rows(
-            f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
-            "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > %s ORDER BY key LIMIT %s",
+            f"SELECT key, vector, jpeg, pictures.content, readings.content, {COLUMNS} FROM documents "
+            "JOIN vectors USING (key) LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) "
+            "LEFT JOIN readings USING (key) WHERE key > %s ORDER BY key LIMIT %s",
             [after_key, limit],
             binary=True,
         )
         return [
-            (key, NewDocument(Document(*row), np.frombuffer(vector, "<f4"), jpeg, content))
-            for key, vector, jpeg, content, *row in rows
+            (key, NewDocument(Document(*row), np.frombuffer(vector, "<f4"), jpeg, content, reading_of(reading)))
+            for key, vector, jpeg, content, reading, *row in rows
         ]
 
     def thumbnail(self, image_id: str) -> bytes | None:

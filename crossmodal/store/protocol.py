@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, Self
 from crossmodal.core.types import Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.copying import Copying
+from crossmodal.store.readings import Readings
 from crossmodal.store.records import NewDocument, StoreChanges
 from crossmodal.store.source_files import SourceFile
 
@@ -108,6 +109,11 @@ class Store(Protocol):
         ...
 
     @property
+    def readings(self) -> Readings:
+        """The text that was read in the pictures."""
+        ...
+
+    @property
     def copying(self) -> Copying:
         """Reads and writes rows with their numbers, for exact copies."""
         ...
@@ -129,7 +135,8 @@ class Store(Protocol):
 
         Returns:
             For each item, in order: `indexed` if its id is new, `unchanged` if it is known; `uri` and `tags` of a
-            known document are still updated.
+            known document are still updated, but not the tag `text` of a picture that was read. The reading of an item
+            is stored if the picture has none.
 
         Raises:
             StateError: The store can't be written to; nothing was stored, unless the connection was lost during the

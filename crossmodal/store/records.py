@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, Keys, Vectors
 
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
@@ -17,12 +18,16 @@ _TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 @dataclass(frozen=True)
 class NewDocument:
-    """A document with its unit vector, and for a picture its thumbnail and, if it has no file, its encoded bytes."""
+    """A document with its unit vector, and for a picture its thumbnail and, if it has no file, its encoded bytes.
+
+    `reading` is the text in a picture; None if it was not read.
+    """
 
     document: Document
     vector: Vectors  # (dim,)
     thumbnail: bytes | None = None
     content: bytes | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,16 @@ def stacked_vectors(rows: Iterable[tuple[str, bytes]]) -> dict[str, Vectors]:
     for name, vector in rows:
         blobs.setdefault(name, []).append(vector)
     return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
+
+
+def reading_of(content: str | None) -> Reading | None:
+    """The reading of a column `content` of the table `readings`, None without one."""
+    return None if content is None else Reading.from_json(content)
+
+
+def readings_of(items: Iterable[NewDocument]) -> list[tuple[str, Reading]]:
+    """The ids and readings of those of the items that have one."""
+    return [(item.document.id, item.reading) for item in items if item.reading is not None]
 
 
 def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,18 @@ from crossmodal.core.types import MODALITIES, Document, Keys, Modality, Vectors
 from crossmodal.store.condition import Condition
 from crossmodal.store.database import Database
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, stacked_vectors, tags_json
+from crossmodal.store.records import (
+    NewDocument,
+    StoreChanges,
+    merged,
+    reading_of,
+    readings_of,
+    stacked_vectors,
+    tags_json,
+)
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
+from crossmodal.store.sqlite_readings import SqliteReadings, put_readings, tag_texts
 from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import sqlite_sql, text_of_tag
 
@@ -45,6 +54,7 @@ class DocumentStore:
         self.database = Database(folder, writable=writable)
         self.path = self.database.path
         self.files = SqliteFiles(self.database)
+        self.readings = SqliteReadings(self.database)
         self.copying = SqliteCopying(self.database)
 
     @property
@@ -83,15 +93,20 @@ class DocumentStore:
                     seq, key = seq + 1, key + 1
                     new.append((key, seq, item))
             insert(connection, new)
-            pairs = zip(items, outcomes, strict=True)
-            describe(connection, (item.document for item, outcome in pairs if outcome == "unchanged"))
             connection.execute("UPDATE sequence SET last = ?", (seq,))
+            pairs = zip(items, outcomes, strict=True)
+            changed = [item.document for item, outcome in pairs if outcome == "unchanged"]
+            describe(connection, changed)
+            tag_texts(connection, [document.id for document in changed])
+            put_readings(connection, readings_of(items), replaces=False)
         return outcomes
 
     def describe(self, documents: Iterable[Document]) -> None:
         """As `Store.describe`."""
+        changed = list(documents)
         with self.database.writing() as connection:
-            describe(connection, documents)
+            describe(connection, changed)
+            tag_texts(connection, [document.id for document in changed])
 
     def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> list[bool]:
         """As `Store.update`."""
@@ -344,13 +359,17 @@ class DocumentStore:
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""
         rows = self.database.rows(
-            f"SELECT key, vector, jpeg, content, {COLUMNS} FROM documents JOIN vectors USING (key) "
-            "LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) WHERE key > ? ORDER BY key LIMIT ?",
+            f"SELECT key, vector, jpeg, pictures.content, readings.content, {COLUMNS} FROM documents "
+            "JOIN vectors USING (key) LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key) "
+            "LEFT JOIN readings USING (key) WHERE key > ? ORDER BY key LIMIT ?",
             [after_key, limit],
         )
         return [
-            (key, NewDocument(document_of_row(row), np.frombuffer(vector, "<f4"), jpeg, content))
-            for key, vector, jpeg, content, *row in rows
+            (
+                key,
+                NewDocument(document_of_row(row), np.frombuffer(vector, "<f4"), jpeg, content, reading_of(reading)),
+            )
+            for key, vector, jpeg, content, reading, *row in rows
         ]
 
     def thumbnail(self, image_id: str) -> bytes | None:
