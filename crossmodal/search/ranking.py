@@ -20,13 +20,16 @@ class Ranked:
 
     Attributes:
         key: Its key in the store.
-        scores: `cosine`; in a search by words also `fused`, which determines the rank, `sparse` and `bm25`.
-        why: The contribution of each matching word to the score.
+        scores: `cosine`; in a search by words also `fused`, which determines the rank, `sparse`, `bm25` and `text`, the
+            score of the text in the picture.
+        why: The contribution of each matching word to the score; a word that stands in the picture is in double quotes.
+        read: The words of the query, if all of them stand in the picture.
     """
 
     key: int
     scores: dict[str, float]
     why: dict[str, float] = field(default_factory=dict)
+    read: tuple[str, ...] = ()
 
 
 def best(candidates: Iterable[T], k: int, rank_by: Callable[[T], tuple[float, str]]) -> list[T]:

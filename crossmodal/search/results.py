@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Document, Keys, Vectors
+from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.relevance.calibration_file import CalibrationFile
 from crossmodal.relevance.rules import Floats, fits
 from crossmodal.search.by_time import TimeOrder, by_time
@@ -18,6 +19,7 @@ from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine
 from crossmodal.search.retrieval import allowed_keys
+from crossmodal.search.text_in_pictures import Allowed, TextInPictures
 from crossmodal.store.protocol import Store
 
 if TYPE_CHECKING:
@@ -53,12 +55,14 @@ class Match:
         scores: See `Ranked.scores`; in a calibrated collection also `relevance`, 0 to 1.
         why: See `Ranked.why`.
         picture: The picture of the document, if the options have a page.
+        read: See `Ranked.read`.
     """
 
     document: Document
     scores: dict[str, float]
     why: dict[str, float]
     picture: Picture | None = None
+    read: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -95,9 +99,11 @@ class SearchResults:
 class ResultRanker:
     """Turns candidates into results for one generation of a collection."""
 
-    def __init__(self, store: Store, calibration: CalibrationFile, words: HybridSearch | None = None) -> None:
-        """Takes the open store, the calibration and, for a sparse collection, the search by words."""
-        self.store, self._calibration, self._words = store, calibration, words
+    def __init__(
+        self, store: Store, calibration: CalibrationFile, readings: TextInPictures, words: HybridSearch | None = None
+    ) -> None:
+        """Takes the open store, the calibration, the text in pictures and, for a sparse collection, the words."""
+        self.store, self._calibration, self._readings, self._words = store, calibration, readings, words
 
     @classmethod
     def open(cls, collection: Collection, *, with_words: bool = True) -> ResultRanker:
@@ -108,7 +114,8 @@ class ResultRanker:
         """
         store = collection.store()
         words = _open_words(collection, store) if with_words and collection.model.has_lexical else None
-        return cls(store, CalibrationFile(collection.calibration_path), words)
+        readings = TextInPictures(store, collection.index_folder)
+        return cls(store, CalibrationFile(collection.calibration_path), readings, words)
 
     def close(self) -> None:
         """Closes the store."""
@@ -119,6 +126,7 @@ class ResultRanker:
         if self._words is not None:
             self._words.indexes.words.refresh()
             self._words.indexes.captions.refresh()
+        self._readings.refresh()
 
     def results(self, batch: Sequence[Candidates], options: SearchOptions) -> list[SearchResults | InputError]:
         """The results of each query, or the error that refuses it.
@@ -126,10 +134,8 @@ class ResultRanker:
         A document that was removed after retrieval is omitted. The documents of the whole batch are read together, and
         the condition is evaluated at most once.
         """
-        allowed = None
-        if self._words is not None and any(_is_lexical(candidates, options) for candidates in batch):
-            allowed = allowed_keys(self.store, options, "image")
-        rankings = [_attempt(self._ranking, candidates, options, allowed) for candidates in batch]
+        allowed = cache(lambda: allowed_keys(self.store, options, "image"))
+        rankings = [_attempt(self._with_text, candidates, options, allowed) for candidates in batch]
         keys = {match.key for ranking in rankings if isinstance(ranking, _Ranking) for match in ranking.matches}
         documents = self.store.by_keys(keys)
         return [
@@ -139,7 +145,23 @@ class ResultRanker:
             for candidates, ranking in zip(batch, rankings, strict=True)
         ]
 
-    def _ranking(self, candidates: Candidates, options: SearchOptions, allowed: Keys | None) -> _Ranking:
+    def _with_text(self, candidates: Candidates, options: SearchOptions, allowed: Allowed) -> _Ranking:
+        """The ranking, in which pictures with the words of the query in them come first, unless a fusion is given."""
+        if options.fusion or not _is_lexical(candidates, options):
+            return self._ranking(candidates, options, allowed)
+        try:
+            ranking = self._ranking(candidates, options, allowed)
+        except InputError:  # the words of a sparse collection are not the query's
+            if not self._readings.joined([], candidates.text, None, options.top_k, allowed):
+                raise
+            ranking = _Ranking(by_cosine(candidates.cosines, options.top_k), "dense")
+        captions = candidates.cosines.get("text", {})
+        pictures = [match for match in ranking.matches if match.key not in captions]
+        others = [match for match in ranking.matches if match.key in captions]
+        joined = self._readings.joined(pictures, candidates.text, candidates.vector, options.top_k, allowed)
+        return replace(ranking, matches=joined + others)
+
+    def _ranking(self, candidates: Candidates, options: SearchOptions, allowed: Allowed) -> _Ranking:
         name = options.fusion
         if self._words is None:
             if name not in ("", "dense"):
@@ -150,7 +172,7 @@ class ResultRanker:
                 raise InputError(f"fusion {name!r} applies only to searches of pictures by words")
             return _Ranking(by_cosine(candidates.cosines, options.top_k), "dense")
         nearest = dict(candidates.cosines.get("image", {}))
-        fused = self._words.answer(candidates.text, candidates.vector, nearest, options.top_k, name, allowed)
+        fused = self._words.answer(candidates.text, candidates.vector, nearest, options.top_k, name, allowed())
         captions = by_cosine({"text": candidates.cosines.get("text", {})}, options.top_k)
         return _Ranking([_ranked(match, fused.fusion) for match in fused.matches] + captions, fused.fusion, fused.note)
 
@@ -158,11 +180,14 @@ class ResultRanker:
         self, candidates: Candidates, ranking: _Ranking, documents: dict[int, Document], page: Page | None
     ) -> SearchResults:
         matches = [
-            Match(documents[match.key], match.scores, match.why) for match in ranking.matches if match.key in documents
+            Match(documents[match.key], match.scores, match.why, read=match.read)
+            for match in ranking.matches
+            if match.key in documents
         ]
         if candidates.vector is not None:
             self._add_cosines(matches, candidates.vector)
             self._add_relevance(matches, candidates)
+            self._add_certainties(matches)
         if page is None:
             return SearchResults(matches, ranking.fusion, ranking.note)
         is_fitting = fits([match.relevance for match in matches], page.min_relevance)
@@ -173,6 +198,15 @@ class ResultRanker:
         pictures = pictures_of(self.store, [match.document for match in kept])
         kept = [replace(match, picture=picture) for match, picture in zip(kept, pictures, strict=True)]
         return SearchResults(kept, ranking.fusion, ranking.note, is_fitting, more, ordered)
+
+    def _add_certainties(self, matches: Sequence[Match]) -> None:
+        """Raises the relevance of pictures with all words in them to the certainty of the reader."""
+        read = {match.document.id: match for match in matches if match.read and match.relevance is not None}
+        if read:
+            words = next(iter(read.values())).read
+            for image_id, certainty in self._readings.certainties(read, words).items():
+                scores = read[image_id].scores
+                scores["relevance"] = max(scores["relevance"], round(certainty, 4))
 
     def _add_cosines(self, matches: Iterable[Match], vector: Vectors) -> None:
         """Adds the cosine with the query's vector to matches that only words returned."""
@@ -245,7 +279,7 @@ def _ranked(match: FusedMatch, fusion: str) -> Ranked:
 
 
 def _is_lexical(candidates: Candidates, options: SearchOptions) -> bool:
-    """Whether a query of a sparse collection is also searched by words."""
+    """Whether a query is also searched by the words of a sparse collection and by the text in pictures."""
     return bool(candidates.text) and options.target != "text"
 
 
