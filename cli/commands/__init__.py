@@ -14,7 +14,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Serve": ("serve", "serve-index", "keys", "kubernetes"),
     "Collections": (
         "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "encode", "export", "import",
-        "migrate", "calibrate", "map",
+        "migrate", "calibrate", "map", "ocr",
     ),
     "Models": ("models", "download", "train"),
     "Evaluate": ("evaluate", "analyse", "tune", "data"),

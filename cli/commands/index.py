@@ -26,7 +26,9 @@ from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 
 if TYPE_CHECKING:
+    from crossmodal.collection.collection import Collection
     from crossmodal.core.types import ModelSpec
+    from crossmodal.ocr.job import OcrReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class IndexOptions(
     prune: bool = flag("--prune", help="Remove pictures and captions that are no longer in the data set.")
     confirmed: bool = flag("--yes", help="With --prune: confirm the removal of more than a quarter of the collection.")
     report: Path | None = option("--report", type=FILE, help="Write the outcome of every record, as JSON.")
+    ocr: bool = flag("--ocr", help="Also read the text in new pictures, as `ocr` does; takes several times as long.")
     strict: bool = flag("--strict", help="Exit with 1 if any record failed.")
 
 
@@ -74,11 +77,15 @@ def run(options: IndexOptions) -> int:
         confirmed=options.confirmed,
         index_config=options.index_config(),
     )
+    read = _read_text(collection, settings.threads) if options.ocr else None
     engine = engine_of(collection, settings.engine, lambda _: None)  # indexing has said it
     if options.as_json:
-        say_json({**report.to_dict(), "engine": asdict(engine)})
+        of_text = {} if read is None else {"text": read.to_dict()}
+        say_json({**report.to_dict(), "engine": asdict(engine), **of_text})
     else:
         say(with_commands(_model_and_terms(collection.model)), f"engine: {engine}", *report.lines())
+        if read is not None:
+            say(*read.lines())
         for modality, described in describe_index(collection).items():
             say(f"index: {described['vectors']} {modality} vectors, {described['kind']}: {described['why']}")
         say(f"collection: {collection.root}")
@@ -87,6 +94,13 @@ def run(options: IndexOptions) -> int:
     if report.refusal:
         raise InputError(report.refusal)
     return 0 if report.anything_indexed and not (options.strict and report.failures) else 1
+
+
+def _read_text(collection: Collection, threads: int) -> OcrReport:
+    from cli.ocr import run as read_text
+    from crossmodal.ocr.worker import LIMIT_S
+
+    return read_text(collection, threads=threads, limit_s=LIMIT_S)
 
 
 def _model_and_terms(model: ModelSpec) -> str:

@@ -6,11 +6,12 @@ import base64
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from crossmodal.core.errors import PictureError
-from crossmodal.core.types import ImageRecord
+from crossmodal.core.types import ImageRecord, image_id
 from crossmodal.images.decode import MAX_BYTES
 
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII | re.IGNORECASE)
@@ -59,6 +60,24 @@ def of_record(record: ImageRecord) -> bytes:
     if len(content) > MAX_BYTES:
         raise PictureError(f"{len(content):,} bytes; the limit is {MAX_BYTES:,}")
     return content
+
+
+def of_document(document_id: str, paths: Iterable[str]) -> bytes:
+    """The encoded bytes of a stored picture from the first of its files that still has it.
+
+    Raises:
+        PictureError: None has it; the message is about the first one.
+    """
+    errors = []
+    for path in dict.fromkeys(paths):
+        try:
+            content = from_file(Path(path))
+            if image_id(content) == document_id:
+                return content
+            errors.append(PictureError("now contains another picture"))
+        except PictureError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def from_file(path: Path) -> bytes:

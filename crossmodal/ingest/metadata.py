@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError
 from crossmodal.core.settings import MetadataChoice
-from crossmodal.core.types import Document, Failure, image_id
+from crossmodal.core.types import Document, Failure
 from crossmodal.images.decode import metadata_blocks
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import of_document
 from crossmodal.ingest.job import READ_AHEAD, READERS
 from crossmodal.metadata.embedded import read_embedded
 from crossmodal.metadata.tags import LOCATION_TAGS, with_metadata
@@ -100,7 +99,10 @@ def _patch(item: _Stored, choice: MetadataChoice) -> dict[str, Any] | Failure:
     """The merge patch of a picture's tags, or why the picture can't be read; called in several threads."""
     document = item.document
     try:
-        embedded = read_embedded(*metadata_blocks(_content(item)))
+        content = item.content
+        if content is None:
+            content = of_document(document.id, [document.uri, *item.copies])
+        embedded = read_embedded(*metadata_blocks(content))
     except PictureError as error:
         return Failure(document.uri or document.id, str(error))
     tags = with_metadata(document.tags, embedded, document.uri, choice)
@@ -109,26 +111,6 @@ def _patch(item: _Stored, choice: MetadataChoice) -> dict[str, Any] | Failure:
         of_file = with_metadata({}, embedded, document.uri)
         patch |= {name: None for name in LOCATION_TAGS & of_file.keys() if document.tags.get(name) == of_file[name]}
     return patch
-
-
-def _content(item: _Stored) -> bytes:
-    """The encoded bytes of a picture, from the store or from the first of its files that still has it.
-
-    Raises:
-        PictureError: None has it; the message is about the file that was indexed.
-    """
-    if item.content is not None:
-        return item.content
-    errors = []
-    for path in dict.fromkeys([item.document.uri, *item.copies]):
-        try:
-            content = from_file(Path(path))
-            if image_id(content) == item.document.id:
-                return content
-            errors.append(PictureError("now contains another picture"))
-        except PictureError as error:
-            errors.append(error)
-    raise errors[0]
 
 
 def _size(item: _Stored) -> int:
