@@ -1,5 +1,6 @@
 // The page: browses the collection or searches it, as its address says, and shows the pictures in one grid.
 
+import { allOf } from "./all.js";
 import { Browse } from "./browse.js";
 import { showCaptions } from "./captions.js";
 import { chipsOf, showChips } from "./chips.js";
@@ -211,6 +212,11 @@ byId("grid").addEventListener("keydown", (event) => {
   else if (to >= 0) grid.focusOn(to);
   else return;
   event.preventDefault();
+});
+
+selection.listen({
+  all: async (progress, signal) => allOf(state, source, await form.dropped(state), progress, signal),
+  title: () => titleOfSearch(state),
 });
 
 // -- the page

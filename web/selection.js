@@ -1,14 +1,16 @@
-// Selected pictures, and what can be done with them: copy their links, download them or a list of them.
+// Selected pictures, and what can be done with them: copy their links, or save them (downloads.js).
 
-import { counted, element } from "./dom.js";
-import * as service from "./service.js";
-import { titleOf } from "./tile.js";
+import { MOST } from "./all.js";
+import { counted } from "./dom.js";
+import * as downloads from "./downloads.js";
 import { offerUndo, tell } from "./undo.js";
 
 const byId = (id) => document.getElementById(id);
 let selected = new Map(); // pictures by id
 let isOn = false;
 let last = -1; // place of the latest one, where a range begins
+let offered = null; // see `listen`
+let finding = null; // AbortController of the search for all that fits
 
 export const isSelected = (picture) => selected.has(picture.id);
 export const isSelecting = () => isOn;
@@ -38,6 +40,7 @@ export function begin(on = !isOn) {
     });
   }
   if (!on) selected = new Map();
+  finding?.abort();
   [isOn, last] = [on, -1];
   draw();
 }
@@ -46,14 +49,16 @@ function draw() {
   document.body.classList.toggle("selecting", isOn);
   byId("select").setAttribute("aria-pressed", String(isOn));
   byId("selected").hidden = !isOn;
-  byId("selected-count").textContent = selected.size ? `${selected.size.toLocaleString("en")} selected` : "Select pictures";
-  for (const id of ["copy-links", "download", "download-list"]) byId(id).disabled = selected.size === 0;
+  say(selected.size ? `${selected.size.toLocaleString("en")} selected` : "Select pictures");
+  for (const id of ["copy-links", "download", "download-list", "save-as"]) byId(id).disabled = selected.size === 0;
   for (const tile of document.querySelectorAll("#grid .tile")) {
     const isIn = selected.has(tile.dataset.id);
     tile.classList.toggle("selected", isIn);
     tile.querySelector(".select")?.setAttribute("aria-pressed", String(isIn));
   }
 }
+
+const say = (text) => (byId("selected-count").textContent = text);
 
 const linkOf = ({ id }) => new URL(`/images/${encodeURIComponent(id)}`, location.href).href;
 
@@ -67,32 +72,35 @@ async function copyLinks() {
   }
 }
 
-function save(blob, name) {
-  const url = URL.createObjectURL(blob);
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-async function download() {
-  const failed = [];
-  for (const picture of selected.values()) {
-    try {
-      save(await service.bytes(`/images/${encodeURIComponent(picture.id)}`), titleOf(picture));
-    } catch {
-      failed.push(titleOf(picture));
-    }
+/** Selects all pictures that fit, as `find(progress, signal)` returns them. */
+async function selectAll() {
+  const { signal } = (finding = new AbortController());
+  byId("select-all").disabled = true;
+  try {
+    const all = await offered.all((n) => say(`${n.toLocaleString("en")} found…`), signal);
+    if (signal.aborted) return;
+    selected = new Map(all.filter(({ id }) => id).map((picture) => [picture.id, picture]));
+    if (all.length >= MOST) tell(`The first ${MOST.toLocaleString("en")} are selected: more can't be saved at once.`);
+  } catch (error) {
+    if (!signal.aborted) tell(`Not selected: ${error.message}`);
+  } finally {
+    byId("select-all").disabled = false;
+    draw();
   }
-  tell(failed.length ? `Not downloaded: ${failed.join(", ")}` : `${counted(selected.size, "picture")} downloaded.`);
 }
 
-function downloadList() {
-  const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
-  const lines = [...selected.values()].map((picture) => [picture.id, titleOf(picture), linkOf(picture)].map(quoted).join(","));
-  save(new Blob([`id,filename,link\n${lines.join("\n")}\n`], { type: "text/csv" }), "pictures.csv");
+const chosen = () => ({ pictures: [...selected.values()], title: offered.title() });
+
+/** `all(progress, signal)` finds all pictures that fit, `title()` says what is searched for. */
+export function listen(given) {
+  offered = given;
 }
 
+downloads.listen((text) => (text ? say(text) : draw()));
 byId("select").addEventListener("click", () => begin());
 byId("select-done").addEventListener("click", () => begin(false));
 byId("copy-links").addEventListener("click", copyLinks);
-byId("download").addEventListener("click", download);
-byId("download-list").addEventListener("click", downloadList);
+byId("select-all").addEventListener("click", selectAll);
+byId("download").addEventListener("click", () => downloads.save("zip", chosen()));
+byId("download-list").addEventListener("click", () => downloads.save("csv", chosen()));
+byId("save-as").addEventListener("click", () => downloads.ask(chosen()));

@@ -20,15 +20,18 @@ export class Fault extends Error {
 
 const headers = () => (key ? { "X-API-Key": key } : {});
 
-async function answer(path, options = {}) {
-  let response;
+async function fetched(path, options) {
   try {
-    response = await fetch(path, { ...options, headers: { Accept: "application/json", ...headers() } });
+    return await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const why = navigator.onLine ? "The service cannot be reached. Is it still running?" : "You are offline.";
     throw new Fault(why, 0);
   }
+}
+
+async function answer(path, options = {}) {
+  const response = await fetched(path, { ...options, headers: { Accept: "application/json", ...headers(), ...options.headers } });
   let told = null;
   try {
     told = await response.json();
@@ -65,9 +68,33 @@ export function search(state, picture, page, signal) {
   return answer("/search", { method: "POST", body: form, signal });
 }
 
+/** The file that POST /download makes, as {blob, name, type}; `progress` is called with what has arrived as text. */
+export async function download(body, progress, signal) {
+  const options = { method: "POST", body: JSON.stringify(body), signal };
+  const response = await fetched("/download", { ...options, headers: { "Content-Type": "application/json", ...headers() } });
+  if (!response.ok) throw new Fault((await response.json().catch(() => null))?.detail || `The service answered ${response.status}`, response.status);
+  const parts = [];
+  let size = 0;
+  try {
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      size += value.length;
+      progress(`${(size / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB received…`);
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Fault("The service broke off in the middle: its log has the reason.", 0);
+  }
+  const [type] = response.headers.get("Content-Type").split(";");
+  const [, name] = response.headers.get("Content-Disposition").match(/filename="(.*)"/);
+  return { blob: new Blob(parts, { type }), name, type };
+}
+
 /** The bytes of a picture. */
-export async function bytes(path) {
-  const response = await fetch(path, { headers: headers() });
+export async function bytes(path, signal) {
+  const response = await fetch(path, { headers: headers(), signal });
   if (!response.ok) throw new Fault(`The service answered ${response.status} for ${path}`, response.status);
   return response.blob();
 }

@@ -16,6 +16,7 @@ from serving.config import ServiceConfig
 from serving.http.browsing import add_browsing
 from serving.http.catalog import add_catalog
 from serving.http.documents import add_change_routes, add_refusals
+from serving.http.downloads import add_downloads
 from serving.http.errors import ProblemRoute, add_error_handlers, legacy_or_problem
 from serving.http.freshness import Freshness
 from serving.http.health import add_health, add_metrics, add_readiness
@@ -84,6 +85,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         add_refusals(app)
     add_health(app, flow, opened, config, freshness)
     add_pictures(app, opened, private_location=config.private_location)
+    add_downloads(app, opened)
     add_page(app)
     app.add_middleware(CountRequests, metrics=metrics)  # added last, so that it sees each request first
     return app

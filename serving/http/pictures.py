@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import PictureError
-from crossmodal.core.types import Document, image_id
+from crossmodal.core.types import Document
 from crossmodal.images.decode import MIME_TYPES
-from crossmodal.images.sources import from_file, is_object_url
+from crossmodal.saving.chosen import original
 from crossmodal.store.protocol import Store
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
@@ -84,18 +83,10 @@ def _content_of(store: Store, picture_id: str) -> tuple[Document, bytes]:
         raise RefusedError(404, f"no picture {picture_id[:80]}")
     if document.mime_type not in SERVED_TYPES:
         raise RefusedError(404, f"picture {picture_id} has a type that is not served")
-    content = store.content(picture_id)
-    if content is None:
-        if is_object_url(document.uri):
-            raise RefusedError(
-                410, f"picture {picture_id} is in an object store, which is not read here: only its thumbnail is here"
-            )
-        try:
-            content = from_file(Path(document.uri))
-        except PictureError as error:
-            raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
-        if image_id(content) != picture_id:
-            raise RefusedError(410, f"the file of picture {picture_id} has changed: index it again")
+    try:
+        content = original(store, document)
+    except PictureError as error:
+        raise RefusedError(410, f"the file of picture {picture_id} {error}") from error
     return document, content
 
 

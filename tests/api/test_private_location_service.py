@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,13 @@ def test_without_keys_nobody_sees_locations(tmp_path: Path) -> None:
         shown = client.get(f"/images/{KEY}")
         assert shown.headers["content-type"] == "image/jpeg"
         assert read_embedded(*metadata_blocks(shown.content)).location == {}
+        for kind in ("zip", "csv", "json", "xmp"):
+            saved = client.post("/download", json={"ids": [KEY], "format": kind}).raise_for_status().content
+            assert b"Tokyo" not in saved
+            assert b'latitude"' not in saved
+        saved = client.post("/download", json={"ids": [KEY], "format": "zip"}).content
+        (picture,) = (zipfile.ZipFile(io.BytesIO(saved)).read(name) for name in [f"{KEY}.jpg"])
+        assert read_embedded(*metadata_blocks(picture)).location == {}
 
 
 def test_with_keys_their_holders_see_locations(run_app: RunApp, tmp_path: Path) -> None:

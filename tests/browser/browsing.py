@@ -5,6 +5,7 @@ Packages are fetched from npm for the tests alone, and never become part of the 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import TOY
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,11 +36,22 @@ Page = Any
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A started browser, for one module: while Playwright runs, asyncio.run can't be used in this thread."""
+    """A started browser, for one module: while Playwright runs, asyncio.run can't be used in this thread.
+
+    Afterwards, the original files are as they were, and there are no others beside them.
+    """
+    before = hashes(TOY)
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+    assert hashes(TOY) == before
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a folder, by its path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 class Seen:

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "bulk": {"core", "images", "datasets", "metadata", "store", "engines", "encoders", "collection"},
     "ingest": {"core", "images", "metadata", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
+    "saving": {"core", "images", "store"},
     "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {
