@@ -130,11 +130,12 @@ def _add_checks(router: APIRouter, services: SliceServices, metrics: Metrics) ->
 
 
 def _add_others(app: FastAPI, services: SliceServices) -> None:
-    """Passes GET requests, POST /encode and POST /download on; added last, because it matches every path."""
+    """Passes GET requests and the POST requests that only read on; added last, because it matches every path."""
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
 
     @router.post("/encode")
     @router.post("/download")
+    @router.post("/v1/embeddings")
     @router.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def pass_on(request: Request) -> Response:
         response = await services.passed_on(request.scope, await request.body())

@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 from crossmodal.core.errors import InputError, StateError
 from serving.http import legacy
+from serving.http.openai_errors import is_openai_path, openai_failure
 from serving.jina.flow_calls import UnavailableError
 from serving.middleware.problem import Problem, problem_json
 
@@ -66,9 +67,13 @@ class ProblemRoute(APIRoute):
             except Exception as error:
                 if request.scope.get(_LEGACY):
                     raise
-                return problem_json(request.scope, problem_of(error))
+                return self.failure(request, error)
 
         return answer
+
+    def failure(self, request: Request, error: Exception) -> Response:
+        """The answer to a request whose handler raised an error."""
+        return problem_json(request.scope, problem_of(error))
 
 
 def problem_of(error: Exception) -> Problem:
@@ -97,7 +102,9 @@ def _fault(fault: dict[str, Any]) -> str:
 
 
 def legacy_or_problem(scope: Scope, problem: Problem) -> Response:
-    """A problem in the legacy shape on a legacy path, else as problem+json."""
+    """A problem in the legacy shape on a legacy path, in OpenAI's under /v1/, else as problem+json."""
+    if is_openai_path(scope):
+        return openai_failure(problem)
     return _legacy_failure(scope, problem) if scope["path"] in legacy.PATHS else problem_json(scope, problem)
 
 

@@ -63,6 +63,7 @@ def test_headers_and_the_limit_of_a_body(query_service: Service) -> None:
         ("GET", "/images/a", "read"),
         ("GET", "/docs", "read"),
         ("POST", "/search", "read"),
+        ("POST", "/v1/embeddings", "read"),
         ("POST", "/", "write"),
         ("POST", "/index", "write"),
         ("DELETE", "/documents/a", "write"),

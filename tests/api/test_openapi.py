@@ -35,6 +35,7 @@ OPERATIONS = [
     ("GET", "/thumbnails/{picture_id}"), ("GET", "/collections"), ("GET", "/models"), ("GET", "/status"),
     ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/map"), ("GET", "/captions/random"),
     ("GET", "/browse/sections"), ("GET", "/browse/pictures"), ("GET", "/browse/facets"),
+    ("POST", "/v1/embeddings"), ("GET", "/v1/models"), ("GET", "/v1/models/{model}"),
 ]  # fmt: skip
 
 
