@@ -106,16 +106,16 @@ class _JsonAnswer:
     async def _send_all(self) -> None:
         body = bytes(self._body)
         if any(name in body for name in _NAMES):
-            body = json.dumps(_without_location(json.loads(body)), separators=(",", ":")).encode()
+            body = json.dumps(without_location(json.loads(body)), separators=(",", ":")).encode()
         MutableHeaders(raw=self._start["headers"])["content-length"] = str(len(body))
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _without_location(value: Any) -> Any:
+def without_location(value: Any) -> Any:
     """A JSON value without the fields that have the name of a location tag."""
     if isinstance(value, dict):
-        return {name: _without_location(item) for name, item in value.items() if name not in LOCATION_TAGS}
+        return {name: without_location(item) for name, item in value.items() if name not in LOCATION_TAGS}
     if isinstance(value, list):
-        return [_without_location(item) for item in value]
+        return [without_location(item) for item in value]
     return value

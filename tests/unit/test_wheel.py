@@ -42,11 +42,12 @@ def test_the_wheel_asks_for_the_direct_requirements_at_locked_versions() -> None
     assert asked["torch"] == "2.13.0"
 
 
-def test_the_extra_scale_is_that_of_its_file() -> None:
+@pytest.mark.parametrize("extra", ["scale", "mcp"])
+def test_an_extra_is_that_of_its_file(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    text = (ROOT / "requirements-scale.txt").read_text("utf8")
+    text = (ROOT / f"requirements-{extra}.txt").read_text("utf8")
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    assert project["optional-dependencies"]["scale"] == [line for line in lines if line]
+    assert project["optional-dependencies"][extra] == [line for line in lines if line]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""A read-only MCP server (Model Context Protocol) of a collection."""
