@@ -139,6 +139,11 @@ class Backbone(TorchEncoder):
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()
             self.model = self._place(channels_last(model))
 
+    @property
+    def image_module(self) -> Any:
+        """As `TorchEncoder.image_module`."""
+        return self.model
+
     def image_vectors(self, images: Any) -> Any:
         """As `TorchEncoder.image_vectors`."""
         return features_of(self.model, self.layer, images)

@@ -14,7 +14,7 @@ class _Reached(Exception):  # noqa: N818
 def features_of(model: Any, layer: str, batch: Any) -> Any:
     """The vectors (n, dim) of a batch (n, 3, size, size)."""
     if not layer:
-        return _pooled(model, model(batch))
+        return pooled(model, model(batch))
     outputs: list[Any] = []
 
     def stop(_: Any, __: Any, output: Any) -> None:
@@ -25,14 +25,18 @@ def features_of(model: Any, layer: str, batch: Any) -> Any:
     try:
         model(batch)
     except _Reached:
-        return _pooled(model, outputs[0])
+        return pooled(model, outputs[0])
     finally:
         handle.remove()
     raise InputError(f"the layer {layer!r} is not used in the forward pass of an image: choose another layer")
 
 
-def _pooled(model: Any, features: Any) -> Any:
-    """The mean (n, c) of a map (n, c, h, w), or (n, h, w, c) for channels-last models, or of tokens (n, t, c)."""
+def pooled(model: Any, features: Any) -> Any:
+    """The mean (n, c) of a map (n, c, h, w), or (n, h, w, c) for channels-last models, or of tokens (n, t, c).
+
+    Raises:
+        InputError: The features are neither a map nor tokens nor vectors.
+    """
     import torch
 
     if isinstance(features, torch.Tensor) and 2 <= features.dim() <= 4:

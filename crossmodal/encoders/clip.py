@@ -222,6 +222,11 @@ class ClipEncoder(TorchEncoder):
         vectors[order] = self._unit_vectors(self._text_vectors, len(ids), inputs, TEXT_GROUP)
         return vectors
 
+    @property
+    def image_module(self) -> Any:
+        """As `TorchEncoder.image_module`."""
+        return self._model.visual
+
     def image_vectors(self, images: Any) -> Any:
         """As `TorchEncoder.image_vectors`."""
         return self._model.encode_image(images)

@@ -61,6 +61,11 @@ class PhotosTorchEncoder(TorchEncoder):
         """None: the model is trained with InfoNCE."""
         return None
 
+    @property
+    def image_module(self) -> Any:
+        """As `TorchEncoder.image_module`."""
+        return self._model.image_tower
+
     def image_vectors(self, images: Any) -> Any:
         """As `TorchEncoder.image_vectors`."""
         return self._model.encode_image(images)

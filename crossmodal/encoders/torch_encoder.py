@@ -34,9 +34,30 @@ class TorchEncoder:
         self.spec, self.towers, self.engine = spec, towers, engine
         self._runner = TowerRunner(engine, str(spec))
 
+    @property
+    def image_module(self) -> Any:
+        """The torch module of the image tower, whose inner layers `image_vectors` runs."""
+        raise NotImplementedError
+
     def image_vectors(self, images: Any) -> Any:
         """Normalised images (n, 3, size_px, size_px) to vectors (n, dim), not normalised."""
         raise NotImplementedError
+
+    def run_images(self, pixels: Pixels, encode: Callable[[Any], Any], on_cpu: int | None = None) -> Vectors:
+        """What `encode` makes of normalised images, (n, dim) float32, as it returns it; n >= 1.
+
+        Args:
+            pixels: (n, size_px, size_px, 3) uint8.
+            encode: From (m, 3, size_px, size_px) on the model's device to (m, dim).
+            on_cpu: Images per forward pass on the CPU; None for all.
+        """
+        check_pixels(pixels, self.spec.preprocessing.size_px)
+        return self._runner.run(
+            lambda batch: encode(normalised(batch, *self._mean_and_std).to(self._runner.dtype)),
+            len(pixels),
+            lambda part: (pixels[part],),
+            on_cpu,
+        )
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""

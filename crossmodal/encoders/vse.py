@@ -108,6 +108,11 @@ class VseEncoder(TorchEncoder):
         self._text_tower = self._place(model.text_tower) if "text" in towers else None
         self._vocabulary = model.vocabulary
 
+    @property
+    def image_module(self) -> Any:
+        """As `TorchEncoder.image_module`."""
+        return self._image_tower
+
     def image_vectors(self, images: Any) -> Any:
         """As `TorchEncoder.image_vectors`."""
         assert self._image_tower is not None

@@ -73,10 +73,10 @@ def fit(picture: Image.Image | Reduced, preprocessing: Preprocessing) -> Pixels:
     return to_pixels(picture.crop((left, top, left + size, top + size)))
 
 
-def thumbnail(picture: Image.Image | Reduced) -> bytes:
-    """A JPEG of the whole picture, at most `THUMBNAIL_PX` a side, never enlarged."""
+def thumbnail(picture: Image.Image | Reduced, at_most_px: int = THUMBNAIL_PX) -> bytes:
+    """A JPEG of the whole picture, at most `at_most_px` a side, never enlarged."""
     picture, (width, height), box = _reduced(picture)
-    scale = min(1.0, THUMBNAIL_PX / max(width, height))
+    scale = min(1.0, at_most_px / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Pillow's thumbnail() needs a full copy
     small = picture.resize(size, Image.Resampling.BILINEAR, box, reducing_gap=2.0)

@@ -155,12 +155,12 @@ def test_pooling() -> None:
     first = types_of(output_fmt="NCHW")
     last = types_of(output_fmt="NHWC")
     features = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).view(2, 3, 4, 5)
-    assert backbone_features._pooled(first, features).shape == (2, 3)
-    assert torch.equal(backbone_features._pooled(last, features.permute(0, 2, 3, 1)), features.mean((2, 3)))
-    assert torch.equal(backbone_features._pooled(first, features[0]), features[0].mean(1))
+    assert backbone_features.pooled(first, features).shape == (2, 3)
+    assert torch.equal(backbone_features.pooled(last, features.permute(0, 2, 3, 1)), features.mean((2, 3)))
+    assert torch.equal(backbone_features.pooled(first, features[0]), features[0].mean(1))
     for odd in (features[0, 0, 0], (features, features)):
         with pytest.raises(InputError, match="not a vector, map or token sequence"):
-            backbone_features._pooled(first, odd)
+            backbone_features.pooled(first, odd)
 
 
 def types_of(output_fmt: str) -> torch.nn.Module:

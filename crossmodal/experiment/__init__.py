@@ -1,0 +1,1 @@
+"""Experiments: every layer of several models on one set of pictures, measured with several metrics."""
