@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cli.evaluate_flow import captions_through_flow, classes_through_flow
 from cli.printing import say_aside
 from cli.progress import Meter
-from crossmodal.core.errors import InputError
+from crossmodal.core.engine import PRECISIONS, EngineRequest
+from crossmodal.core.errors import CrossModalError, InputError
+from crossmodal.core.os_errors import why_not_writable
 from crossmodal.core.settings import Settings
+from crossmodal.core.types import ModelSpec
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders import engine_choice
 from crossmodal.encoders import registry as models
-from crossmodal.evaluation import exact
+from crossmodal.evaluation import comparison, exact, speed, trec
+from crossmodal.evaluation.comparison import Compared
 from crossmodal.evaluation.evaluation_set import EvaluationSet, read_set
-from crossmodal.evaluation.misses import ClassesRanked, Ranked, worst_misses
+from crossmodal.evaluation.misses import worst_misses
 from crossmodal.evaluation.report import html_report
+
+EXPERIMENTS = "experiments"
+"""The folder of a workspace with experiments and comparisons, each in a folder of its own."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to evaluate. `compare` has further models, FAMILY:WEIGHTS; 0 folds mean COCO's 5 for a set of its size."""
+    """How to evaluate.
+
+    Attributes:
+        through: `exact` scores in memory, or the query `flow`.
+        compare: Further models, FAMILY:WEIGHTS or FAMILY:WEIGHTS@PRECISION.
+        folds: Number of folds; 0 means COCO's 5 for a set of its size.
+        report: The HTML report to write.
+        run: The TREC run to write, and `qrels` its judgements; see `crossmodal.evaluation.trec`.
+        out: Name of the folder in the workspace's experiments to write the comparison to.
+    """
 
     through: Literal["exact", "flow"] = "exact"
     compare: tuple[str, ...] = ()
     folds: int = 0
     report: Path | None = None
+    run: Path | None = None
+    qrels: Path | None = None
+    out: str | None = None
 
 
 def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
-    """The figures of the settings' model on a data set and a split; writes the report if `options` has a path for it.
+    """The figures of the settings' model on a data set and a split; writes the files that `options` has paths for.
 
     Returns:
-        The figures of `crossmodal.evaluation.exact.evaluate_encoder`, with `model`, `data_set`, `split` and
-        `left_out`. If several models are compared, `models` has the figures of each, the first included.
+        The figures of `crossmodal.evaluation.exact.Evaluation`, with `intervals`, `model`, `data_set`, `split` and
+        `left_out`. If several models are compared, `models` has the figures of each, the first included, `pairs` their
+        differences, and `failed` the reason of each model that could not be evaluated, by name. `written` has the
+        paths of the run, the qrels and the comparison.
 
     Raises:
         InputError: An empty set, only one class, an image that can't be read, or an unknown model.
@@ -43,15 +65,19 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
     """
     options = options or Options()
     subject = read_set(settings.data_set, settings.split, settings.columns, settings.num_docs)
-    _check(subject, options)
+    _check(settings, subject, options)
+    described = {"data_set": subject.name, "split": subject.split, "left_out": subject.left_out}
     if options.through == "flow":
         through = captions_through_flow if subject.captions else classes_through_flow
         figures, ranked = through(settings, subject)
-        of_models = [figures]
+        result = {**figures, **described}
     else:
-        of_models, ranked = _exactly(settings, options, subject)
-    described = {"data_set": subject.name, "split": subject.split, "left_out": subject.left_out}
-    result = {**of_models[0], **described, **({"models": of_models} if len(of_models) > 1 else {})}
+        evaluated, failed = _exactly(settings, options, subject)
+        ranked = evaluated[0].evaluation.ranked
+        compared = comparison.compare(subject, evaluated)
+        result = {**_result(evaluated, failed, compared), **described}
+        written = _write(settings, options, subject, evaluated, compared)
+        result |= {"written": [str(path) for path in written]} if written else {}
     if options.report is not None:
         page = html_report(result, worst_misses(subject, ranked))
         options.report.parent.mkdir(parents=True, exist_ok=True)
@@ -59,39 +85,104 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
     return result
 
 
-def _check(subject: EvaluationSet, options: Options) -> None:
-    if options.through == "flow" and options.compare:
-        raise InputError("--compare needs exact scores, because a collection has one model: remove --through flow")
-    if options.through == "flow" and options.folds:
-        raise InputError(
-            "--folds needs exact scores, because an index ranks all pictures together: remove --through flow"
-        )
+def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None:
+    reasons = {
+        "--compare": "because a collection has one model",
+        "--folds": "because an index ranks all pictures together",
+        "--run": "because a run has a thousand results of each query",
+        "--qrels": "because they belong to a --run",
+        "--out": "because it compares models",
+    }
+    for name, reason in reasons.items():
+        if options.through == "flow" and getattr(options, name[2:]):
+            raise InputError(f"{name} needs exact scores, {reason}: remove --through flow")
+    if options.compare and options.run:
+        raise InputError("--run is for one model: remove --compare, and evaluate each model by itself")
+    if options.out:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", options.out):
+            raise InputError(
+                f"--out {options.out!r}: name a folder with letters, digits, '.', '_' and '-'; it is made in "
+                f"{settings.workspace / EXPERIMENTS}"
+            )
+        folder = settings.workspace / EXPERIMENTS / options.out
+        if why := why_not_writable(folder / comparison.NAME, makes_folders=True):
+            raise InputError(f"{folder} can't be written: {why}")
     exact.check(subject, options.folds)
 
 
-def _exactly(
-    settings: Settings, options: Options, subject: EvaluationSet
-) -> tuple[list[dict[str, Any]], Ranked | ClassesRanked]:
-    """The figures of every model, and the ranks of the first."""
+def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[str, Any]) -> dict[str, Any]:
+    of_models = []
+    for model, described in zip(evaluated, compared["models"], strict=True):
+        names = {"model": str(model.spec), "label": described["name"], "engine": str(model.engine)}
+        intervals = {name: described[name] for name in ("measures", "skills") if described[name]}
+        cost = {"cost": {**model.cost._asdict(), "dim": model.spec.dim}} if model.cost else {}
+        of_models.append({**names, **model.evaluation.figures, "intervals": intervals, **cost})
+    several = {"models": of_models, "pairs": compared["pairs"]} if len(of_models) > 1 else {}
+    return {**of_models[0], **several, **({"failed": failed} if failed else {})}
+
+
+def _write(
+    settings: Settings,
+    options: Options,
+    subject: EvaluationSet,
+    evaluated: list[Compared],
+    compared: dict[str, Any],
+) -> list[Path]:
+    """Writes the run, the qrels and the comparison that the options ask for."""
+    rankings, written = evaluated[0].evaluation.rankings, []
+    if options.run:
+        written += trec.write_run(options.run, subject, rankings, compared["models"][0]["name"])
+    if options.qrels:
+        written += trec.write_qrels(options.qrels, subject, rankings)
+    if options.out:
+        folder = settings.workspace / EXPERIMENTS / options.out
+        written.append(comparison.write(folder, compared, subject, evaluated))
+    return written
+
+
+def _exactly(settings: Settings, options: Options, subject: EvaluationSet) -> tuple[list[Compared], dict[str, str]]:
+    """Every model evaluated, and by name why others failed.
+
+    Raises:
+        CrossModalError: Of the first model, if all failed.
+    """
     data_set = data_sets.canonical(settings.data_set)
-    pairs = [(settings.model, settings.weights or ""), *(_parse(name) for name in options.compare)]
-    names = [(family, weights or models.default_weights(family, data_set)) for family, weights in pairs]
-    for family, _ in names:
+    named = [(settings.model, settings.weights or "", settings.engine)]
+    named += [_parse(name, settings.engine) for name in options.compare]
+    for family, _, _ in named:
         subject.check_family(family)
     specs = [
-        models.resolve(family, weights) for family, weights in names
+        (models.resolve(family, weights or models.default_weights(family, data_set)), engine)
+        for family, weights, engine in named
     ]  # all of them before any encoding, so that a wrong name fails early
-    of_models, rankings = [], []
-    for spec in specs:
-        engine = engine_choice.engine_of_new(spec, settings.engine, say_aside)
-        encoder = models.load(spec, spec.modalities, settings.threads or None, engine)
-        with Meter("pictures", len(subject.records)) as meter:
-            figures, ranking = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)
-        of_models.append({"model": str(spec), "engine": str(engine), **figures})
-        rankings.append(ranking)
-    return of_models, rankings[0]
+    evaluated, failures = [], dict[str, CrossModalError]()
+    for place, (spec, request) in enumerate(specs):
+        try:
+            evaluated.append(_evaluated(settings, options, subject, spec, request))
+        except CrossModalError as error:
+            failures[options.compare[place - 1] if place else str(spec)] = error
+    if not evaluated:
+        raise next(iter(failures.values()))
+    return evaluated, {name: str(error) for name, error in failures.items()}
 
 
-def _parse(name: str) -> tuple[str, str]:
-    family, _, weights = name.partition(":")
-    return family, weights
+def _evaluated(
+    settings: Settings, options: Options, subject: EvaluationSet, spec: ModelSpec, request: EngineRequest
+) -> Compared:
+    engine = engine_choice.engine_of_new(spec, request, say_aside)
+    encoder = models.load(spec, spec.modalities, settings.threads or None, engine)
+    with Meter("pictures", len(subject.records)) as meter:
+        evaluation = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)
+    cost = speed.measure(encoder, subject, engine) if options.compare or options.out else None
+    return Compared(spec, engine, evaluation, cost)
+
+
+def _parse(name: str, engine: EngineRequest) -> tuple[str, str, EngineRequest]:
+    """Family, weights and engine of FAMILY:WEIGHTS@PRECISION."""
+    model, _, precision = name.rpartition("@")
+    if precision in PRECISIONS:
+        engine = replace(engine, precision=precision)
+    else:
+        model = name
+    family, _, weights = model.partition(":")
+    return family, weights, engine

@@ -12,6 +12,8 @@ from crossmodal.core.os_errors import why_not_writable
 OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("save", ("query", "search", "similar", "captions"), False),
     ("report", ("index", "encode", "evaluate"), True),
+    ("run", ("evaluate",), True),
+    ("qrels", ("evaluate",), True),
     ("out", ("export",), False),
     ("out", ("train", "data", "encode"), True),
     ("keys", ("keys",), False),

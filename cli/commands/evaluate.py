@@ -46,7 +46,10 @@ class EvaluateOptions(
         help="exact: score in memory. flow: search the collection, which must be indexed, through the query Flow.",
     )
     compare: tuple[str, ...] = option(
-        "--compare", multiple=True, metavar="FAMILY:WEIGHTS", help="Another model to evaluate; may be repeated."
+        "--compare",
+        multiple=True,
+        metavar="FAMILY:WEIGHTS[@PRECISION]",
+        help="Another model to evaluate, with the differences and their p-values; may be repeated.",
     )
     folds: int | None = option(
         "--folds",
@@ -54,6 +57,13 @@ class EvaluateOptions(
         help="Also report the mean over this many folds.  [default: 5 for 5,000 pictures, as in COCO]",
     )
     report: Path | None = option("--report", type=FILE, help="Write the figures and the worst misses, as HTML.")
+    run: Path | None = option(
+        "--run", type=FILE, help="Write the rankings as TREC runs: FILE with .t2i and .i2t before its ending."
+    )
+    qrels: Path | None = option("--qrels", type=FILE, help="Write what is relevant as TREC qrels, in the same way.")
+    out: str | None = option(
+        "--out", metavar="NAME", help="Write the comparison for the page, to experiments/NAME in the workspace."
+    )
 
 
 def run(options: EvaluateOptions) -> int:
@@ -62,19 +72,26 @@ def run(options: EvaluateOptions) -> int:
         return _evaluate_sparse(options)
     from cli.evaluate import Options, run
 
-    result = run(options.settings(), Options(options.through, options.compare, options.folds or 0, options.report))
+    how = Options(
+        options.through, options.compare, options.folds or 0, options.report, options.run, options.qrels, options.out
+    )
+    result = run(options.settings(), how)
     if options.as_json:
         say_json(result)
     else:
         _print(result)
     if options.report:
         say(f"report: {options.report}", err=True)
-    return 0
+    for path in result.get("written", []):
+        say(f"written: {path}", err=True)
+    for name, why in result.get("failed", {}).items():
+        say(f"{name} could not be evaluated: {why}", err=True)
+    return 1 if result.get("failed") else 0
 
 
 def _evaluate_sparse(options: EvaluateOptions) -> int:
     unsupported = {"--through": options.through != "exact", "--compare": options.compare, "--folds": options.folds}
-    unsupported["--report"] = options.report
+    unsupported |= {f"--{name}": getattr(options, name) for name in ("report", "run", "qrels", "out")}
     given = [name for name, is_given in unsupported.items() if is_given]
     if given:
         raise InputError(f"{', '.join(given)}: not supported by `evaluate -m sparse`; remove it")
@@ -113,6 +130,8 @@ COMMAND = Command(
         ("scenes --report out.html", "recall and skills, with the worst misses as pictures"),
         ("~/flickr8k --split dev", "the pictures of one split"),
         ("~/classes --compare timm:resnet101", "two models; class folders need no captions"),
+        ("scenes --compare clip:scenes@int8 --out precisions", "two precisions, and a comparison for the page"),
+        ("~/flickr8k --split test --run clip.run --qrels f8k.qrels", "rankings for ir_measures and trec_eval"),
         ("--through flow", "the same through the query Flow, with the exact figures"),
     ),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,33 @@ from crossmodal.evaluation import classes, recall
 from crossmodal.evaluation.encoding import Advance, encode_images, encode_texts
 from crossmodal.evaluation.evaluation_set import EvaluationSet
 from crossmodal.evaluation.misses import ClassesRanked, Direction, Ranked
-from crossmodal.evaluation.skills import measure_skills
+from crossmodal.evaluation.outcomes import Outcome, Ranking, of_captions, of_classes
+from crossmodal.evaluation.skills import skill_outcomes
 from crossmodal.scenes.world import Scene, make_scene
 
 BATCH = 32
 COCO_5K, COCO_FOLDS = 5000, 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an encoder achieved on a set.
+
+    Attributes:
+        figures: With captions `images`, `captions`, `t2i`, `i2t`, `rsum`, `folds_1k` with folds of 1,000, and `skills`
+            for scenes. Without captions `images`, `classes` and, if the encoder encodes texts, the precision at 10 of
+            each class name in `class_names` and its mean in `class_name_p10`.
+        ranked: The ranks that the figures are computed from.
+        outcomes: The measures of the single queries.
+        skills: The skills, as outcomes; empty unless the set consists of scenes.
+        rankings: What was ranked, by direction.
+    """
+
+    figures: dict[str, Any]
+    ranked: Ranked | ClassesRanked
+    outcomes: Mapping[str, Outcome]
+    rankings: list[Ranking]
+    skills: Mapping[str, Outcome] = field(default_factory=dict)
 
 
 def check(subject: EvaluationSet, n_folds: int) -> None:
@@ -36,21 +60,14 @@ def check(subject: EvaluationSet, n_folds: int) -> None:
         recall.fold_size(len(subject.records), n_folds)
 
 
-def evaluate_encoder(
-    encoder: Encoder, subject: EvaluationSet, n_folds: int, advance: Advance
-) -> tuple[dict[str, Any], Ranked | ClassesRanked]:
-    """The figures of an encoder, and the ranks they are computed from.
+def evaluate_encoder(encoder: Encoder, subject: EvaluationSet, n_folds: int, advance: Advance) -> Evaluation:
+    """The evaluation of an encoder.
 
     Args:
         encoder: An encoder with the towers that the set needs.
         subject: A set that `check` accepts.
         n_folds: Number of folds to rank in addition; 0 for COCO's five if there are 5,000 images, else none.
         advance: Called with the number of images encoded since the last call.
-
-    Returns:
-        With captions: `images`, `captions`, `t2i`, `i2t`, `rsum`, `folds_1k` with folds of 1,000, and `skills` for
-        scenes. Without captions: `images`, `classes` and, if the encoder encodes texts, the precision at 10 of each
-        class name in `class_names` and its mean in `class_name_p10`.
 
     Raises:
         InputError: An image can't be read.
@@ -59,7 +76,7 @@ def evaluate_encoder(
     return _by_captions(encoder, subject, images, n_folds) if subject.captions else _by_class(encoder, subject, images)
 
 
-def _by_class(encoder: Encoder, subject: EvaluationSet, images: Vectors) -> tuple[dict[str, Any], ClassesRanked]:
+def _by_class(encoder: Encoder, subject: EvaluationSet, images: Vectors) -> Evaluation:
     names, class_of = classes.number_classes(subject.class_names)
     hits = classes.hits_among_best(images, class_of)
     figures: dict[str, Any] = {"images": len(images), "classes": classes.figures(hits, names, class_of)}
@@ -69,12 +86,12 @@ def _by_class(encoder: Encoder, subject: EvaluationSet, images: Vectors) -> tupl
         figures["class_name_p10"] = round(float(precisions.mean()), 4)
         by_name = zip(names, precisions, strict=True)
         figures["class_names"] = {name: round(float(value), 4) for name, value in by_name}
-    return figures, ClassesRanked(hits, lambda i: _nearest(images, i))
+    ranking = Ranking("i2i", images, images, class_of, class_of, classes.CHUNK)
+    ranked = ClassesRanked(hits, lambda i: _nearest(images, i))
+    return Evaluation(figures, ranked, of_classes(hits, ranking), [ranking])
 
 
-def _by_captions(
-    encoder: Encoder, subject: EvaluationSet, images: Vectors, n_folds: int
-) -> tuple[dict[str, Any], Ranked]:
+def _by_captions(encoder: Encoder, subject: EvaluationSet, images: Vectors, n_folds: int) -> Evaluation:
     texts, image_of = encode_texts(encoder, subject.captions), subject.image_of
     t2i = recall.text_to_image_ranks(images, texts, image_of)
     i2t = recall.image_to_text_ranks(images, texts, image_of)
@@ -86,13 +103,16 @@ def _by_captions(
         by_fold = recall.figures(*recall.in_folds(images, texts, image_of, n_folds))
         figures["folds_1k" if size == 1000 else f"folds_{size}"] = {"folds": n_folds, **by_fold}
     scenes = _scenes_of(subject)
+    skills = skill_outcomes(scenes, images, lambda captions: encode_texts(encoder, captions)) if scenes else {}
     if scenes:
-        skills = measure_skills(scenes, images, lambda captions: encode_texts(encoder, captions))
-        figures["skills"] = {name: round(value, 4) for name, value in skills.items()}
-    return figures, Ranked(
+        figures["skills"] = {name: round(skill.value, 4) for name, skill in skills.items()}
+    ranked = Ranked(
         Direction(t2i, lambda j: _best_but(images @ texts[j], np.arange(len(images)) == image_of[j])),
         Direction(i2t, lambda i: _best_but(texts @ images[i], image_of == i)),
     )
+    each = np.arange(len(images))
+    rankings = [Ranking("t2i", texts, images, image_of, each), Ranking("i2t", images, texts, each, image_of)]
+    return Evaluation(figures, ranked, of_captions(t2i, i2t, rankings), rankings, skills)
 
 
 def _best_but(scores: Vectors, excluded: NDArray[np.bool_]) -> int:

@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 
 from crossmodal.core.types import Vectors
+from crossmodal.evaluation.outcomes import Outcome
 from crossmodal.scenes import language, world
 from crossmodal.scenes.world import Pattern, Scene
 
@@ -28,8 +29,8 @@ MIN_RELEVANT = 10
 QUERIES_A_SET = 40
 
 
-def measure_skills(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> dict[str, float]:
-    """The skills of a model, as fractions in [0, 1].
+def skill_outcomes(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> dict[str, Outcome]:
+    """The skills of a model, fractions in [0, 1], clustered by scene or by query.
 
     Args:
         scenes: The scenes that the images show.
@@ -50,7 +51,7 @@ def measure_skills(scenes: Sequence[Scene], images: Vectors, encode: Encode) -> 
         "short_query_p10": _precision_at_10(scenes, images, encode, synonyms=False),
         "synonym_p10": _precision_at_10(scenes, images, encode, synonyms=True),
     }
-    return {name: value for name, value in measured.items() if value is not None}
+    return {name: outcome for name, outcome in measured.items() if outcome is not None}
 
 
 def _flips(scene: Scene, index: int) -> list[tuple[str, str]]:
@@ -77,7 +78,7 @@ def _pair(scene: Scene, other: Scene, style: int, index: int) -> list[tuple[str,
 
 def _preferred(
     scenes: Sequence[Scene], images: Vectors, encode: Encode, pairs_of: Callable[[Scene, int], list[tuple[str, str]]]
-) -> float | None:
+) -> Outcome | None:
     rows, true, false = [], [], []
     for index, scene in enumerate(scenes):
         for right, wrong in pairs_of(scene, index):
@@ -88,11 +89,12 @@ def _preferred(
         return None
     described = images[rows]
     margin = (described * encode(true)).sum(axis=1) - (described * encode(false)).sum(axis=1)
-    return float(np.mean(margin > 0))
+    return Outcome.of(margin > 0, np.unique(rows, return_inverse=True)[1])
 
 
-def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *, synonyms: bool) -> float | None:
-    means = []
+def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *, synonyms: bool) -> Outcome | None:
+    precisions: list[float] = []
+    weights: list[float] = []  # every kind of query counts equally
     for attributes in QUERY_ATTRIBUTES:
         words = Random(f"{attributes}-{synonyms}")
         patterns = _patterns(scenes, attributes)
@@ -102,8 +104,9 @@ def _precision_at_10(scenes: Sequence[Scene], images: Vectors, encode: Encode, *
             continue
         best = np.argsort(-(encode(texts) @ images.T), axis=1, kind="stable")[:, :10]
         hits = [[p.matches(scenes[i]) for i in row] for p, row in zip(chosen, best.tolist(), strict=True)]
-        means.append(float(np.mean(hits)))
-    return float(np.mean(means)) if means else None
+        precisions += [float(np.mean(of_query)) for of_query in hits]
+        weights += [1 / len(texts)] * len(texts)
+    return Outcome.of(precisions, np.arange(len(precisions)), weights) if precisions else None
 
 
 def _patterns(scenes: Sequence[Scene], attributes: tuple[str, ...]) -> list[Pattern]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 OF_RANKS = ("R@1", "R@5", "R@10", "MedR", "MeanR", "MRR")
 OF_CLASSES = ("P@1", "P@5", "P@10", "search_score")
+MAIN = ("r10", "p10", "map")
+"""Endings of the measures whose differences are shown; files have those of all."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,13 @@ class FigureTable:
 
 
 def tables(result: Mapping[str, Any]) -> list[FigureTable]:
-    """The tables of an evaluation that are not empty: recall, skills and classes.
+    """The tables of an evaluation that are not empty: recall, skills and classes, intervals, costs and differences.
 
     Args:
         result: The figures of `crossmodal.evaluation.exact.evaluate_encoder`, with `model`, `data_set` and `split`.
     """
     all_tables = [_recall(result), _skills(result), _classes(result), _per_class(result), _class_names(result)]
+    all_tables += [_intervals(result), _costs(result), _pairs(result)]
     return [table for table in all_tables if table.rows]
 
 
@@ -80,6 +84,71 @@ def _class_names(result: Mapping[str, Any]) -> FigureTable:
     rows = [(name, *(_cell(model["class_names"][name]) for model in models)) for name in names]
     headings = ("a photo of a ...", *(model["model"] for model in models))
     return FigureTable("Precision at 10 by class name", headings, (*means, *rows))
+
+
+def _intervals(result: Mapping[str, Any]) -> FigureTable:
+    """Every measure with its interval, with a column per model."""
+    models = [model for model in _models(result) if "intervals" in model]
+    of_models = [{**model["intervals"]["measures"], **model["intervals"].get("skills", {})} for model in models]
+    names = dict.fromkeys(name for measures in of_models for name in measures)
+    rows = [(label(name), *(_spread(measures.get(name)) for measures in of_models)) for name in names]
+    return FigureTable("With 95% confidence intervals", ("", *(model["label"] for model in models)), tuple(rows))
+
+
+def _costs(result: Mapping[str, Any]) -> FigureTable:
+    headings = {"pictures_per_s": "pictures/s", "text_ms": "text ms", "size_mb": "MB", "dim": "dim"}
+    models = [model for model in _models(result) if "cost" in model]
+    rows = [(model["label"], *(_cell(model["cost"][name]) for name in headings)) for model in models]
+    return FigureTable("Cost, roughly", ("model", *headings.values()), tuple(rows))
+
+
+def _pairs(result: Mapping[str, Any]) -> FigureTable:
+    """How much better the second model of each pair is, by the main measures."""
+    labels = [model["label"] for model in _models(result) if "label" in model]
+    rows = [
+        (f"{labels[pair['b']]} over {labels[pair['a']]}", label(pair["measure"]), _difference(pair), _p(pair["p"]))
+        for pair in result.get("pairs", [])
+        if pair["measure"].endswith(MAIN)
+    ]
+    return FigureTable("Differences", ("", "measure", "difference", "p"), tuple(rows))
+
+
+def label(measure: str) -> str:
+    """A measure as it is written: `t2i_r10` is `t2i R@10`.
+
+    Example:
+        >>> [label(name) for name in ("t2i_r10", "i2t_map", "i2i_search_score", "flip")]
+        ['t2i R@10', 'i2t MAP', 'i2i search score', 'flip']
+    """
+    direction, _, name = measure.partition("_")
+    if direction not in ("t2i", "i2t", "i2i"):
+        return measure
+    at_k = re.fullmatch(r"([rp])(\d+)", name)
+    shown = f"{at_k[1].upper()}@{at_k[2]}" if at_k else name.upper() if len(name) == 3 else name.replace("_", " ")
+    return f"{direction} {shown}"
+
+
+def _spread(interval: Mapping[str, float] | None) -> str:
+    """`.673 [.650, .694]`, or with one decimal for percentages."""
+    if interval is None:
+        return "-"
+    value, low, high = (_short(interval[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _difference(pair: Mapping[str, Any]) -> str:
+    low, high = _short(pair["low"]), _short(pair["high"])
+    return f"{'+' if pair['difference'] > 0 else ''}{_short(pair['difference'])} [{low}, {high}]"
+
+
+def _short(value: float) -> str:
+    """`.673`, `1.000`, `-.021`; `45.3` for percentages."""
+    text = f"{value:.1f}" if abs(value) > 1 else f"{round(value, 3) or 0:.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}".replace("0.", ".", 1)
 
 
 def _cell(value: float | None) -> str:

@@ -21,7 +21,8 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, n_images: int, n_folds: int = 0) 
     monkeypatch.setattr(exact, "encode_images", lambda *_: images)
     monkeypatch.setattr(exact, "encode_texts", lambda *_: texts)
     records = [ImageRecord(Path(f"/nowhere/at/{i}.jpg"), tuple("abcde")) for i in range(n_images)]
-    return exact.evaluate_encoder(SimpleNamespace(), EvaluationSet("x", None, records), n_folds, print)
+    evaluation = exact.evaluate_encoder(SimpleNamespace(), EvaluationSet("x", None, records), n_folds, print)
+    return evaluation.figures, evaluation.ranked
 
 
 def test_five_thousand_pictures_are_also_ranked_in_five_folds(monkeypatch: pytest.MonkeyPatch) -> None:
