@@ -16,6 +16,7 @@ from crossmodal.core.types import Vectors
 
 T = TypeVar("T")
 Picture = bytes | Path
+Example = str | Picture
 Target = Literal["image", "text", "both"]
 Order = Literal["relevance", "newest", "oldest"]
 
@@ -65,6 +66,8 @@ def search(
     folder: str | None = None,
     order: Order | None = None,
     understand: bool | None = None,
+    likes: Sequence[Example] = (),
+    unlikes: Sequence[Example] = (),
 ) -> Call[Found]:
     """Searches with words, a picture, a document of the collection, or a combination of these.
 
@@ -92,6 +95,8 @@ def search(
         folder: The folder of the file in the indexed one.
         order: `newest` or `oldest` first, of the results that fit; by default the best first.
         understand: Whether dates and places in `text` are filters.
+        likes: Examples of what to find: ids of documents (str), or pictures as files or bytes.
+        unlikes: Examples of what not to find; they are left out of the results.
     """
     body = {
         "text": text, "image": None if image is None else _data_uri(image), "like": like, "exclude": list(exclude),
@@ -101,6 +106,9 @@ def search(
         "within_km": within_km, "camera": camera, "folder": folder, "order": order, "understand": understand,
     }  # fmt: skip
     body = {name: value for name, value in body.items() if value is not None}
+    for name, examples in (("likes", likes), ("unlikes", unlikes)):
+        if examples:
+            body[name] = [example if isinstance(example, str) else _data_uri(example) for example in examples]
     return Call("POST", "/search", responses.parse_found, body)
 
 

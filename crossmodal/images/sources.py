@@ -48,6 +48,11 @@ def from_data_uri(uri: str) -> bytes:
         raise PictureError(f"invalid {'base64' if match[3] else 'data URI'}: {error}") from error
 
 
+def to_data_uri(content: bytes) -> str:
+    """The data URI of encoded bytes whose type is found out by decoding them."""
+    return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
+
+
 def of_record(record: ImageRecord) -> bytes:
     """The encoded bytes of a record's picture, from its own file or from the file that embeds it.
 

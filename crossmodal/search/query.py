@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.search.combining import without_avoided
+from crossmodal.search.examples import Example, check_number, ids_of
 from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import Condition, parse
 
@@ -30,6 +31,7 @@ class Page:
         min_score: Matches with a lower score are removed before the page is cut.
         min_relevance: Matches with a lower relevance are removed before the page is cut.
         order: `newest` and `oldest` order the matches that fit by the time at which they were taken.
+        without: The ids of documents that are not returned, nor the captions of such a picture.
     """
 
     size: int
@@ -37,6 +39,7 @@ class Page:
     min_score: float | None = None
     min_relevance: float | None = None
     order: Order = "relevance"
+    without: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, values: Any) -> Page:
@@ -47,9 +50,9 @@ class Page:
         """
         try:
             page = cls(**values)
-            page = replace(page, size=int(page.size), offset=int(page.offset))
+            page = replace(page, size=int(page.size), offset=int(page.offset), without=tuple(map(str, page.without)))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("page: expected size, offset, min_score, min_relevance and order") from error
+            raise InputError("page: expected the fields of Page") from error
         if page.order not in get_args(Order):
             raise InputError(f"page: order {str(page.order)[:40]!r}: expected relevance, newest or oldest")
         return page
@@ -119,6 +122,8 @@ class Query:
         like: The id of a document of the collection.
         mix: The weight of the pictures relative to the words, 0 to 1.
         options: The options of the search.
+        likes: Examples of what to find; they stay in the results.
+        unlikes: Examples of what not to find; they and their captions are not in the results.
     """
 
     text: str = ""
@@ -127,6 +132,22 @@ class Query:
     like: str = ""
     mix: float = 0.5
     options: SearchOptions = field(default_factory=SearchOptions)
+    likes: tuple[Example, ...] = ()
+    unlikes: tuple[Example, ...] = ()
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether its parts are combined by `search.examples.refined`."""
+        return bool(self.likes or self.unlikes)
+
+    @property
+    def without_unliked(self) -> SearchOptions:
+        """The options, with a page from which the unliked documents are left out."""
+        if not self.unlikes:
+            return self.options
+        hidden = ids_of(self.unlikes)
+        page = replace(self.options.page or Page(self.options.top_k), without=hidden)
+        return replace(self.options, top_k=min(MAX_MATCHES, self.options.top_k + len(hidden)), page=page)
 
     @property
     def modality(self) -> QueryModality:
@@ -135,7 +156,7 @@ class Query:
         The first two are encoded and searched in one pass. The parts of any other query are encoded first, and their
         combined vector is searched.
         """
-        if self.like or self.avoided or bool(self.text) == (self.picture is not None):
+        if self.has_examples or self.like or self.avoided or bool(self.text) == (self.picture is not None):
             return "vector"
         if self.text:
             return "text" if self.options.target in (None, "image") else "vector"
@@ -157,6 +178,8 @@ def read_query(
     options: SearchOptions,
     *,
     has_captions: bool,
+    likes: Sequence[Example] = (),
+    unlikes: Sequence[Example] = (),
 ) -> Query:
     """The query of a request, with the words to avoid removed from `text` and the default target set.
 
@@ -168,23 +191,27 @@ def read_query(
         mix: See `Query`.
         options: See `Query`; without a `target`, a picture alone searches both modalities, others search pictures.
         has_captions: Whether the collection's model encodes captions.
+        likes: Examples of what to find.
+        unlikes: Examples of what not to find.
 
     Raises:
-        InputError: The query is empty, there are more than `MAX_AVOIDED` words to avoid, or the condition
-            or the fusion is invalid.
+        InputError: The query is empty, there are more than `MAX_AVOIDED` words to avoid or too many examples, or the
+            condition or the fusion is invalid.
     """
     wanted, in_text = without_avoided(text)
     avoided = tuple(dict.fromkeys([*in_text, *(word.strip() for word in exclude if word.strip())]))
     if len(avoided) > MAX_AVOIDED:
         raise InputError(f"exclude: {len(avoided)} words to avoid, at most {MAX_AVOIDED} are allowed")
-    if not wanted and picture is None and not like:
-        reason = "the query has only words to avoid" if avoided else "the query is empty"
+    check_number(likes, unlikes)
+    if not wanted and picture is None and not like and not likes:
+        what = "examples" if unlikes else "words"
+        reason = f"the query has only {what} to avoid" if avoided or unlikes else "the query is empty"
         raise InputError(f"{reason}: give `text`, `image` or `like`")
     is_picture_alone = not wanted and not avoided
     default: Target = "both" if is_picture_alone and has_captions else "image"
     options = replace(options, target=options.target or default)
     _check(options)
-    return Query(wanted, avoided, picture, like, mix, options)
+    return Query(wanted, avoided, picture, like, mix, options, tuple(likes), tuple(unlikes))
 
 
 def _check(options: SearchOptions) -> None:

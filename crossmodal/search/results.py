@@ -184,6 +184,9 @@ class ResultRanker:
             for match in ranking.matches
             if match.key in documents
         ]
+        if page is not None and page.without:
+            hidden = set(page.without)
+            matches = [match for match in matches if hidden.isdisjoint((match.document.id, match.document.image_id))]
         if candidates.vector is not None:
             self._add_cosines(matches, candidates.vector)
             self._add_relevance(matches, candidates)

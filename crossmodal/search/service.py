@@ -15,6 +15,7 @@ from crossmodal.core.types import Modality, Vectors
 from crossmodal.encoders.reading import unread_note
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector
+from crossmodal.search.examples import Example, ids_of, pictures_of, refined, vectors_of
 from crossmodal.search.query import Query
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modalities
@@ -66,14 +67,14 @@ class SearchService:
                 options.
         """
         candidates, note = self._retrieved(query)
-        (results,) = self._ranker.results([candidates], query.options)
+        (results,) = self._ranker.results([candidates], query.without_unliked)
         if isinstance(results, InputError):
             raise results
         return replace(results, note=joined_notes([note, results.note]))
 
     def _retrieved(self, query: Query) -> tuple[Candidates, str]:
         """The candidates of a query, and a note about text that was not encoded."""
-        options, note, vector = query.options, "", None
+        options, note, vector = query.without_unliked, "", None
         if query.modality != "text" or needs_vector(self._encoder, options):
             vector, note = self._vector(query)
         cosines: dict[Modality, dict[int, float]] = {}
@@ -92,6 +93,10 @@ class SearchService:
             wanted.append(self._picture_vector(query.picture))
         if query.like:
             wanted.append(self._stored_vector(query.like))
+        if query.has_examples:
+            liked = [*wanted[len(texts) :], *self._example_vectors(query.likes, "likes")]
+            unliked = self._example_vectors(query.unlikes, "unlikes")
+            return refined(wanted[0] if texts else None, liked, unliked, avoided, query.mix), note
         if not wanted:
             raise InputError("the query is empty: give words, a picture, or a document of the collection")
         if query.modality != "vector":
@@ -120,6 +125,10 @@ class SearchService:
         pixels = prepare(content, self._model.preprocessing, with_thumbnail=False).pixels
         vector: Vectors = self._encoder.encode_images(pixels[None])[0]
         return vector
+
+    def _example_vectors(self, examples: Sequence[Example], field: str) -> list[Vectors]:
+        stored = self._ranker.store.vectors_of(ids_of(one for one in examples if isinstance(one, str)))
+        return vectors_of(examples, map(self._picture_vector, pictures_of(examples)), stored, field)
 
     def _stored_vector(self, document_id: str) -> Vectors:
         vectors = self._ranker.store.vectors_of([document_id])

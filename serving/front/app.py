@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from starlette.background import BackgroundTask
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.images.decode import MAX_BYTES
+from crossmodal.images.sources import to_data_uri
 from serving.config import ServiceConfig
 from serving.front.merging import merged, pages_for
 from serving.front.services import SliceServices, headers_of
@@ -90,7 +90,7 @@ def _requests(asked: SearchRequest, picture: bytes | None) -> list[dict[str, Any
             raise InputError("image: given twice, as a file and as a data URI")
         if len(picture) > MAX_BYTES:
             raise InputError(f"image: {len(picture):,} bytes; the limit is {MAX_BYTES:,}")
-        fields["image"] = f"data:application/octet-stream;base64,{base64.b64encode(picture).decode()}"
+        fields["image"] = to_data_uri(picture)
     return [{**fields, "offset": offset, "top_k": top_k} for offset, top_k in pages_for(asked.offset, asked.top_k)]
 
 

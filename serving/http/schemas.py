@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
 from crossmodal.search.by_time import N_CANDIDATES
+from crossmodal.search.examples import MAX_EXAMPLES
 from crossmodal.search.filters import DEFAULT_KM
 from crossmodal.search.query import MAX_AVOIDED, Order
 
@@ -35,6 +36,7 @@ class SearchRequest(_StrictRequest):
                 {"text": "two hearts -red", "top_k": 20},
                 {"text": "at night", "image": DATA_URI, "mix": 0.7, "where": WHERE},
                 {"like": "8f14e45fceea167a5a36dedd4bea2543c6c8d1b3", "offset": 20},
+                {"text": "a heart", "likes": ["8f14e45f", DATA_URI], "unlikes": ["c9f0f895"]},
             ]
         }
     )
@@ -42,6 +44,17 @@ class SearchRequest(_StrictRequest):
     text: str | None = Field(None, max_length=MAX_TEXT, description='words; `-dog` or `-"at night"` is excluded')
     image: str | None = Field(None, description="a picture as a data URI, or as a URL if the service fetches these")
     like: str | None = Field(None, max_length=200, description="the id of a document: find similar ones")
+    likes: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_EXAMPLES,
+        description="examples of what to find: ids of documents, or pictures as in `image`; they stay in the results",
+    )
+    unlikes: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_EXAMPLES,
+        description="examples of what not to find, as in `likes`; they are not among the results. "
+        f"At most {MAX_EXAMPLES} examples together",
+    )
     exclude: list[str] = Field(default_factory=list, max_length=MAX_AVOIDED, description="words to exclude")
     mix: float = Field(
         0.5, ge=0, le=1, description="with words and a picture: from 0, words only, to 1, the picture only"
@@ -132,6 +145,10 @@ class Asked(BaseModel):
     exclude: list[str] = []
     has_image: bool = False
     like: str | None = None
+    likes: list[str] | None = Field(
+        default=None, description="the ids of the examples; that of a sent picture is the one it would be stored under"
+    )
+    unlikes: list[str] | None = None
     mix: float | None = None
     where: str | None = None
     near: str | None = Field(None, description="the place that was found for `near`")

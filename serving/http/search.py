@@ -11,12 +11,12 @@ from starlette.concurrency import run_in_threadpool
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.core.errors import InputError, PictureError
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
-from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
+from crossmodal.search.examples import ids_of, pictures_of, refined
 from crossmodal.search.filters import Filters
 from crossmodal.search.hydration import Picture
 from crossmodal.search.overview import LatestOverview
@@ -26,9 +26,10 @@ from crossmodal.store.protocol import Store
 from crossmodal.store.where import all_of
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
 from serving.http.errors import RefusedError
+from serving.http.examples import example_docs, example_vectors, examples_in, name_of_example
 from serving.http.legacy import words
 from serving.http.schemas import Asked, OrderedByTime, Result, SearchAnswer, SearchRequest, Took, UnderstoodPart, Word
-from serving.http.url_pictures import Fetched
+from serving.http.url_pictures import Fetched, picture_of
 from serving.jina.flow_calls import FlowCalls
 
 if TYPE_CHECKING:
@@ -83,7 +84,17 @@ def query_of(
     )
     has_captions = "text" in collection.model.modalities
     text, like = understood.text if understood else request.text or "", request.like or ""
-    return read_query(text, request.exclude, picture, like, request.mix, options, has_captions=has_captions)
+    return read_query(
+        text,
+        request.exclude,
+        picture,
+        like,
+        request.mix,
+        options,
+        has_captions=has_captions,
+        likes=examples_in(request.likes, "likes", fetched),
+        unlikes=examples_in(request.unlikes, "unlikes", fetched),
+    )
 
 
 def parts_of_text(understood: Understood | None) -> list[UnderstoodPart] | None:
@@ -112,25 +123,6 @@ def _filters(request: SearchRequest) -> Filters:
     )
 
 
-def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
-    """The encoded picture of a data URI or a fetched URL.
-
-    Raises:
-        InputError: A path, which is never read, a URL that could not be fetched, or a damaged data URI.
-    """
-    if uri in fetched:
-        content = fetched[uri]
-        if isinstance(content, PictureError):
-            raise InputError(f"{field}: {content}") from content
-        return content
-    if not is_data_uri(uri):
-        raise InputError(f"{field}: {uri[:80]!r} is not read: send the picture itself, as data:image/...;base64,...")
-    try:
-        return from_data_uri(uri)
-    except InputError as error:
-        raise InputError(f"{field}: {error}") from error
-
-
 class Searcher:
     """Answers queries through a Flow."""
 
@@ -146,11 +138,11 @@ class Searcher:
         Raises:
             InputError, StateError: The Flow refused the request.
             UnavailableError: An Executor does not respond in time.
-            RefusedError: The document of `like` does not exist.
+            RefusedError: The document of `like` or of an example does not exist.
         """
         start = time.perf_counter()
         sent, encode_ms = await self._search_doc(query)
-        (doc,) = await self._call_flow([sent], "/search", query.options.to_parameters())
+        (doc,) = await self._call_flow([sent], "/search", query.without_unliked.to_parameters())
         opened = self._opened.named(doc.generation)
         vectors: dict[str, Vectors] = {}
         if request.vectors:
@@ -184,7 +176,7 @@ class Searcher:
 
     async def _call_flow(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         answered = await self._flow(docs, endpoint, parameters)
-        failed = [doc.error for doc in answered if doc.error]
+        failed = [name_of_example(doc) + doc.error for doc in answered if doc.error]
         if failed:
             raise InputError("; ".join(failed))
         return answered
@@ -203,12 +195,19 @@ class Searcher:
         if any(doc.generation != generation for doc in encoded):
             raise RefusedError(503, "the collection has just changed to another model: try again")
         vectors = [np.asarray(doc.embedding, np.float32) for doc in encoded]
-        n_wanted = len(vectors) - len(query.avoided)
+        n_parts = len(vectors) - len(pictures_of(query.likes + query.unlikes))
+        vectors, examples = vectors[:n_parts], vectors[n_parts:]
+        n_wanted = n_parts - len(query.avoided)
         wanted, avoided = vectors[:n_wanted], vectors[n_wanted:]
         if query.like:
             wanted.append(self._vector_of(query.like, generation))
-        weights = part_weights(bool(query.text), len(wanted) - bool(query.text), query.mix)
-        vector = combined(list(zip(wanted, weights, strict=True)), avoided)
+        if query.has_examples:
+            liked, unliked = example_vectors(query, examples, self._opened.named(generation).store)
+            words = wanted.pop(0) if query.text else None
+            vector = refined(words, wanted + liked, unliked, avoided, query.mix)
+        else:
+            weights = part_weights(bool(query.text), len(wanted) - bool(query.text), query.mix)
+            vector = combined(list(zip(wanted, weights, strict=True)), avoided)
         note = joined_notes([doc.note for doc in encoded])
         sent = MediaDoc(
             modality="vector", embedding=vector, generation=generation, text=query.text_with_avoided, note=note
@@ -223,11 +222,12 @@ class Searcher:
 
 
 def _parts_of(query: Query) -> list[MediaDoc]:
-    """The parts to encode: the words, the picture, then each of the words to avoid."""
+    """The parts to encode: the words, the picture, each of the words to avoid, then the pictures among the examples."""
     parts = [_text(query.text)] if query.text else []
     if query.picture is not None:
         parts.append(picture_doc(query.picture))
-    return parts + [_text(word) for word in query.avoided]
+    parts += [_text(word) for word in query.avoided]
+    return parts + example_docs(query)
 
 
 def _text(text: str) -> MediaDoc:
@@ -277,12 +277,14 @@ def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
 
 def echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
     """The request as it was interpreted, for the answer."""
-    is_mixed = bool(query.text) and (query.picture is not None or bool(query.like))
+    is_mixed = bool(query.text) and (query.picture is not None or bool(query.like) or query.has_examples)
     return Asked(
         text=query.text or None,
         exclude=list(query.avoided),
         has_image=query.picture is not None,
         like=request.like,
+        likes=list(ids_of(query.likes)) or None,
+        unlikes=list(ids_of(query.unlikes)) or None,
         mix=query.mix if is_mixed else None,
         where=request.where or None,
         near=point.name or None if (point := _filters(request).point()) else None,

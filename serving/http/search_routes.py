@@ -20,15 +20,18 @@ from starlette.datastructures import UploadFile
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
+from crossmodal.images.sources import to_data_uri
+from crossmodal.search.examples import MAX_EXAMPLES
 from executors.schema import MediaDoc
 from serving.http import legacy
 from serving.http.errors import PROBLEMS, leave_to_legacy
+from serving.http.examples import EXAMPLES
 from serving.http.freshness import Freshness
 from serving.http.location import check_condition
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
-from serving.http.search import Searcher, condition_of, picture_doc, picture_of, query_of
+from serving.http.search import Searcher, condition_of, picture_doc, query_of
 from serving.http.understood import is_listing, listing, understood_of
-from serving.http.url_pictures import UrlPictures
+from serving.http.url_pictures import UrlPictures, picture_of
 from serving.middleware.private_location import hides_location
 
 T = TypeVar("T", bound=BaseModel)
@@ -70,7 +73,7 @@ def add_search(
             return await legacy_search(typed, request)
         await freshness.admit(typed.after_seq)
         collection = opened.current()[1].collection
-        async with urls.fetched(request, [typed.image]) as fetched:
+        async with urls.fetched(request, [typed.image, *typed.likes, *typed.unlikes]) as fetched:
             understood = await run_in_threadpool(
                 understood_of, typed, opened, hides_location=hides_location(request.scope)
             )
@@ -112,16 +115,19 @@ async def _json_of(request: Request) -> Any:
 
 
 async def _from_form(request: Request) -> tuple[SearchRequest, bytes | None]:
-    """The fields of a form, and the file in `image`; a file anywhere else is refused."""
+    """The fields of a form, and the file in `image`; files may also be examples, and are refused anywhere else."""
     fields: dict[str, Any] = {}
     picture = None
-    async with request.form(max_files=1, max_fields=50) as form:
+    async with request.form(max_files=1 + MAX_EXAMPLES, max_fields=50 + MAX_EXAMPLES) as form:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
-                if name != "image":
-                    raise InputError(f"{name[:80]}: send the file in the field `image`")
+                if name in EXAMPLES:
+                    fields.setdefault(name, []).append(to_data_uri(await value.read()))
+                    continue
+                if name != "image" or picture is not None:
+                    raise InputError(f"{name[:80]}: send one file in `image`, and examples in `likes` and `unlikes`")
                 picture = await value.read()
-            elif name == "exclude":
+            elif name == "exclude" or name in EXAMPLES:
                 fields.setdefault(name, []).append(value)
             elif name in fields:
                 raise InputError(f"{name[:80]}: given twice")

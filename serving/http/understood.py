@@ -52,7 +52,8 @@ def is_listing(request: SearchRequest, picture: bytes | None, understood: Unders
     """Whether nothing is left to search for but a time or a place."""
     if understood.text or not understood.parts:
         return False
-    return not (picture or request.image or request.like or request.exclude)
+    others = (picture, request.image, request.like, request.likes, request.unlikes, request.exclude)
+    return not any(others)
 
 
 def listing(

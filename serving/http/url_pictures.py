@@ -12,6 +12,7 @@ from starlette.requests import Request
 from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.fetch import FetchRules, fetch_picture
+from crossmodal.images.sources import from_data_uri, is_data_uri
 
 MAX_URLS = 16
 """Most URLs in one request."""
@@ -30,6 +31,25 @@ PictureReader = Callable[[str], "bytes | None"]
 def is_url(uri: str | None) -> bool:
     """Whether a URI is an http or https URL."""
     return (uri or "")[:8].lower().startswith(("http://", "https://"))
+
+
+def picture_of(uri: str, field: str, fetched: Fetched) -> bytes:
+    """The encoded picture of a data URI or a fetched URL.
+
+    Raises:
+        InputError: A path, which is never read, a URL that could not be fetched, or a damaged data URI.
+    """
+    if uri in fetched:
+        content = fetched[uri]
+        if isinstance(content, PictureError):
+            raise InputError(f"{field}: {content}") from content
+        return content
+    if not is_data_uri(uri):
+        raise InputError(f"{field}: {uri[:80]!r} is not read: send the picture itself, as data:image/...;base64,...")
+    try:
+        return from_data_uri(uri)
+    except InputError as error:
+        raise InputError(f"{field}: {error}") from error
 
 
 class UrlPictures:

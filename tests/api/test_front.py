@@ -102,6 +102,19 @@ def test_a_picture_in_a_form_and_a_similar_document(front: Service, query_servic
     assert_same(search(front, like=like, top_k=15), search(query_service, like=like, top_k=15))
 
 
+def test_examples_in_other_slices(front: Service, query_service: Service, nodes: list[Service]) -> None:
+    likes = [search(node, text="a heart", top_k=1)["results"][0]["id"] for node in nodes]  # one in each slice
+    unlikes = [result["id"] for result in search(query_service, text="a star", top_k=3)["results"]]
+    for asked in ({"likes": likes}, {"text": "a ring", "likes": likes[:2], "unlikes": unlikes, "offset": 5}):
+        answer = search(front, top_k=40, **asked)
+        assert_same(answer, search(query_service, top_k=40, **asked))
+        assert not {result["id"] for result in answer["results"]} & set(asked.get("unlikes", []))
+    files = [("likes", ("x.jpg", picture_path(n).read_bytes(), "image/jpeg")) for n in range(2)]
+    answers = [httpx.post(service.url + "/search", files=files, timeout=30) for service in (front, query_service)]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+    assert_same(*(answer.json() for answer in answers))
+
+
 def test_a_slice_says_that_it_is_one(nodes: list[Service]) -> None:
     answers = [search(node, text="a heart", top_k=200) for node in nodes]
     assert [answer["slice"] for answer in answers] == ["1/4", "2/4", "3/4", "4/4"]
@@ -118,6 +131,7 @@ def test_refusals_are_those_of_the_slices(front: Service) -> None:
         ({"text": "a", "where": "tags ="}, 422, "where:"),
         ({"text": "a", "top": 1}, 422, "top"),
         ({"like": "nobody"}, 404, "like: there is no document"),
+        ({"likes": ["nobody"]}, 404, "likes.0: there is no document"),
         ({"text": "a", "collection": "others"}, 422, "is not served here"),
     ):
         answer = httpx.post(front.url + "/search", json=body, timeout=30)
