@@ -30,8 +30,8 @@ INTRODUCTION = f"""# HTTP API
 with forms to try it, on `/docs`, and its OpenAPI document on `/openapi.json`. For Python there is a
 [client](python-client.md). The examples were recorded from a service of the toy data; long lists are shortened.
 
-- **Requests** are JSON. `POST /search` also takes `multipart/form-data` with the picture in the field `image`; in a form,
-  `likes` and `unlikes` may be repeated, each with an id or a file.
+- **Requests** are JSON. `POST /search` also takes `multipart/form-data` with the picture in the field `image`; a form
+  may repeat `likes` and `unlikes`, each with an id or a file.
 - **Pictures** are sent as data URIs (`data:image/jpeg;base64,...`). A URL is fetched only if the service was started
   with `--allow-url-fetch`. A file path is never read.
 - **Errors** are `application/problem+json` (RFC 9457) with the reason in `detail`. Requests with `data` are answered in
