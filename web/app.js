@@ -5,6 +5,7 @@ import { Browse } from "./browse.js";
 import { showCaptions } from "./captions.js";
 import { chipsOf, showChips } from "./chips.js";
 import { element, icon } from "./dom.js";
+import * as examples from "./examples.js";
 import { hideFault, showFault } from "./faults.js";
 import * as form from "./form.js";
 import { Found } from "./found.js";
@@ -19,7 +20,7 @@ import { NOTHING, filtersOnly, fromAddress, isEmpty, remember, toAddress } from 
 import { summaryOf, titleOfSearch, tookOf } from "./summary.js";
 import { tileOf, titleOf } from "./tile.js";
 import { Timeline } from "./timeline.js";
-import { offerUndo } from "./undo.js";
+import { offerUndo, tell } from "./undo.js";
 
 const PAGE = 120;
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
@@ -35,7 +36,8 @@ let startAt = 0; // place at the top of the window, when the user comes back
 let settling; // timer, until the window has been still for a moment
 
 const grid = new Grid(byId("grid"), {
-  tile: (picture) => tileOf(picture, source.threshold, selection.isSelected(picture), picture.id === state.guess),
+  tile: (picture) =>
+    examples.withThumbs(tileOf(picture, source.threshold, selection.isSelected(picture), picture.id === state.guess), picture, state),
   head: headOf,
   moved: () => timeline.move(),
 });
@@ -43,21 +45,22 @@ const timeline = new Timeline(grid);
 
 // -- from a state to what is shown
 
-/** Shows a state; `how` changes the history: "push", "replace", or "keep" it. */
-function change(changed, how = "push") {
+/** Shows a state, from a place on; `how` changes the history: "push", "replace", or "keep" it. */
+function change(changed, how = "push", at = 0) {
   if (how === "push") keepPlace();
   clearTimeout(settling);
-  startAt = (how === "keep" && history.state?.place) || 0;
+  startAt = (how === "keep" && history.state?.place) || at;
   state = changed;
   if (how !== "keep") history[`${how}State`](null, "", toAddress(state));
   return go();
 }
 
 /** Shows another state, and offers to come back to this one. */
-function changeWithUndo(changed, text) {
+function changeWithUndo(changed, text, at = 0) {
   const before = state;
-  change(changed);
+  const done = change(changed, "push", at);
   offerUndo(text, () => change(before));
+  return done;
 }
 
 async function go() {
@@ -66,6 +69,7 @@ async function go() {
   const mine = (asking = new AbortController());
   hideFault();
   form.fill(state);
+  examples.showExamples(state);
   showChips(chipsOf(state), removeChip);
   offerOrders();
   byId("to-map").href = toAddress(state).replace("/", "/map.html");
@@ -189,7 +193,18 @@ function wait(isWaiting) {
 const actions = {
   similar: (picture) => change({ ...filtersOnly(state), like: picture.image_id || picture.id }),
   filter: (where) => change({ ...state, where }),
+  mark,
+  state: () => state,
 };
+
+/** Marks a picture as an example; the window stays where it is, and so does the focus. */
+async function mark(picture, sign) {
+  const [place, isFocused] = [grid.topPlace(), grid.focused()];
+  const { state: changed, text } = examples.pressed(state, picture, sign);
+  if (changed === state) return tell(text);
+  await changeWithUndo(changed, text, grid.top() > 0 ? place : 0);
+  if (isFocused >= 0) grid.focusOn(Math.min(isFocused, source.n - 1));
+}
 
 byId("grid").addEventListener("click", (event) => {
   const button = event.target.closest("button");
@@ -198,6 +213,7 @@ byId("grid").addEventListener("click", (event) => {
   const place = Number(tile.dataset.place);
   grid.setCurrent(place);
   if (button.matches(".similar")) actions.similar(source.at(place));
+  else if (button.matches(".thumb")) mark(source.at(place), Number(button.dataset.sign));
   else if (button.matches(".select") || selection.isSelecting()) selection.toggle(source, place, event.shiftKey);
   else openAt(source, place, { ...actions, closed: (at) => grid.focusOn(at) });
 });
@@ -208,6 +224,7 @@ byId("grid").addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const to = grid.placeOf(event.key, place);
   if (key === "s") actions.similar(source.at(place));
+  else if ("+=-".includes(key)) mark(source.at(place), key === "-" ? -1 : 1);
   else if (key === "x") selection.toggle(source, place, event.shiftKey);
   else if (to >= 0) grid.focusOn(to);
   else return;
@@ -245,6 +262,10 @@ byId("picture-remove").addEventListener("click", () => {
   changeWithUndo({ ...form.read(state), picture: "", like: "", url: "" }, "Picture removed.");
   byId("words").focus();
 });
+examples.listen(
+  (to, text) => changeWithUndo(to(state), text),
+  async (files) => changeWithUndo(await examples.added(state, files), `More like ${files.length === 1 ? "your picture" : "your pictures"}.`),
+);
 byId("order").addEventListener("change", () => change({ ...state, order: byId("order").value }));
 byId("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -1,11 +1,13 @@
 // Shows one picture in full size with its details.
 
 import { element } from "./dom.js";
+import { signOf } from "./marks.js";
 import { Fault, document as documentOf, show } from "./service.js";
 import { scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 
 const byId = (id) => document.getElementById(id);
 const SWIPE = 50; // px
+const THUMBS = [["lightbox-like", 1], ["lightbox-unlike", -1]];
 const dialog = byId("lightbox");
 let shown = null; // the source of the pictures, see grid.js
 let place = 0;
@@ -37,6 +39,7 @@ function draw() {
   byId("previous").disabled = place === 0;
   byId("next").disabled = place + 1 >= shown.n;
   byId("strongest").hidden = true;
+  for (const [id, sign] of THUMBS) byId(id).setAttribute("aria-pressed", String(signOf(actions.state(), idOf(result)) === sign));
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
 }
@@ -124,9 +127,18 @@ byId("lightbox-similar").addEventListener("click", () => {
   close();
   actions.similar(shown.at(place));
 });
+for (const [id, sign] of THUMBS) byId(id).addEventListener("click", () => mark(sign));
+
+function mark(sign) {
+  close();
+  actions.mark(shown.at(place), sign);
+}
+
 dialog.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
+  if (["+", "=", "-"].includes(event.key)) mark(event.key === "-" ? -1 : 1);
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
 byId("large").addEventListener("error", drawThumbnail);

@@ -1,5 +1,6 @@
 // Requests to the service, and loading of its pictures.
 
+import { addTo } from "./marks.js";
 import { filtersOf } from "./state.js";
 
 const KEY = "crossmodal.key";
@@ -53,12 +54,13 @@ export const facets = (query, signal) => answer(`/browse/facets?${new URLSearchP
 export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 
 /** Searches; `page` has `target`, `offset` and `top_k`. */
-export function search(state, picture, page, signal) {
+export async function search(state, picture, page, signal) {
   const form = new FormData();
   if (state.words) form.set("text", state.words);
   if (picture) form.set("image", picture.blob, picture.name);
   if (state.url) form.set("image", state.url); // fetched by the service, if it allows that
   if (state.like) form.set("like", state.like);
+  if (!(await addTo(form, state))) throw new Fault("This browser no longer has a picture of this search: remove it from the examples.", 404);
   for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
   for (const [name, value] of Object.entries(filtersOf(state))) form.set(name, value);
   if (state.order) form.set("order", state.order);

@@ -2,11 +2,11 @@
 
 export const NOTHING = Object.freeze({
   words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "", order: "", after: "",
-  before: "", near: "", within: "", camera: "", folder: "", country: "", place: "", literal: "",
+  before: "", near: "", within: "", camera: "", folder: "", country: "", place: "", literal: "", likes: "", unlikes: "",
 }); // prettier-ignore
 
 const SHORT = { words: "q", avoid: "not" };
-const QUERY = ["words", "avoid", "picture", "like", "url", "guess", "literal", "mix"];
+const QUERY = ["words", "avoid", "picture", "like", "url", "guess", "literal", "mix", "likes", "unlikes"];
 const nameOf = (field) => SHORT[field] ?? field;
 
 /** The state of a URL query such as `?q=two+hearts&mix=0.7`. */
@@ -31,8 +31,8 @@ export function toAddress(state) {
 }
 
 /** Whether nothing is searched for: the collection is browsed. */
-export const isEmpty = (state) => !state.words && !state.picture && !state.like && !state.url;
-export const isMixed = (state) => Boolean(state.words && (state.picture || state.like || state.url));
+export const isEmpty = (state) => !state.words && !state.picture && !state.like && !state.url && !state.likes;
+export const isMixed = (state) => Boolean(state.words && (state.picture || state.like || state.url || state.likes || state.unlikes));
 
 /** The state without its query, but with its filters. */
 export function filtersOnly(state) {

@@ -1,6 +1,7 @@
 // What is shown, in a sentence.
 
 import { counted } from "./dom.js";
+import { examplesIn } from "./marks.js";
 import { filtersOf, isEmpty } from "./state.js";
 
 /** `“two hearts” and your picture` */
@@ -10,6 +11,9 @@ export function titleOfSearch(state) {
   if (state.picture) parts.push("your picture");
   if (state.url) parts.push(`the picture at ${state.url}`);
   if (state.like) parts.push("pictures similar to one");
+  const [nLiked, nUnliked] = [state.likes, state.unlikes].map((field) => examplesIn(field).length);
+  if (nLiked) parts.push(`pictures like ${nLiked.toLocaleString("en")}`);
+  if (nUnliked) parts.push(`unlike ${nUnliked.toLocaleString("en")}`);
   return parts.join(" and ");
 }
 

@@ -1,0 +1,234 @@
+"""Thumbs and the strip of examples in a real browser against the real Flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from conftest import TOY, Service
+
+PICTURES = [TOY / "images" / f"test-{n:05}.jpg" for n in range(3)]
+ON_A_PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def opened(browser: Any, service: Service, **given: Any) -> Iterator[Page]:
+    """The page; afterwards, no error on its console and no request to another origin."""
+    context = browser.new_context(base_url=service.url, **{"viewport": {"width": 1280, "height": 860}, **given})
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    page.seen = Seen(page, service.url)
+    page.goto("/?q=two+hearts")
+    answered(page)
+    yield page
+    page.unroute_all(behavior="ignoreErrors")
+    context.close()
+    page.seen.is_clean()
+
+
+@pytest.fixture
+def page(browser: Any, query_service: Service) -> Iterator[Page]:
+    yield from opened(browser, query_service)
+
+
+@pytest.fixture
+def phone(browser: Any, query_service: Service) -> Iterator[Page]:
+    yield from opened(browser, query_service, **ON_A_PHONE)
+
+
+def answered(page: Page) -> None:
+    wait_until(
+        page,
+        "document.getElementById('results').getAttribute('aria-busy') === 'false'"
+        " && document.querySelector('#grid .tile .open') !== null"
+        " && !/^(Searching|Loading)/.test(document.getElementById('summary').textContent)",
+    )
+
+
+def ids(page: Page) -> list[str]:
+    return list(page.eval_on_selector_all("#grid .tile", "all => all.map(one => one.dataset.id)"))
+
+
+def press(page: Page, selector: str) -> None:
+    """Clicks, and waits until the search that follows is answered."""
+    before = page.url
+    page.click(selector)
+    wait_until(page, f"location.href !== {before!r}")
+    answered(page)
+
+
+def thumb(name: str, place: int) -> str:
+    return f"#grid .tile[data-place='{place}'] .{name}"
+
+
+def examples(page: Page) -> list[tuple[str, str]]:
+    found = page.eval_on_selector_all("#marked-list li", "all => all.map(one => [one.dataset.example, one.className])")
+    return [(example, sign) for example, sign in found]
+
+
+def test_thumbs_refine_a_search_and_can_be_taken_back(page: Page) -> None:
+    assert page.is_hidden("#marked")
+    first, second, third = ids(page)[:3]
+    page.hover(thumb("open", 1))
+    press(page, thumb("like", 1))
+    assert examples(page) == [(second, "liked")]
+    assert page.get_attribute(f".tile[data-id='{second}'] .like", "aria-pressed") == "true"
+    assert "two hearts" in page.inner_text("#summary")
+    assert "pictures like 1" in page.inner_text("#summary")
+    press(page, f".tile[data-id='{first}'] .unlike")
+    assert examples(page) == [(second, "liked"), (first, "unliked")]
+    assert first not in ids(page)
+    assert second in ids(page)
+    assert f"likes={second}" in page.url
+    assert f"unlikes={first}" in page.url
+    press(page, "#undo-it")
+    assert first in ids(page)
+    assert examples(page) == [(second, "liked")]
+    press(page, f".tile[data-id='{second}'] .like")  # the same thumb again
+    assert page.is_hidden("#marked")
+    assert page.url.endswith("/?q=two+hearts")
+    assert ids(page)[:3] == [first, second, third]
+
+
+def test_the_strip_is_edited_and_is_in_the_address(page: Page, browser: Any, query_service: Service) -> None:
+    first, second, third = ids(page)[:3]
+    page.goto(f"/?q=two+hearts&likes={first},{second}&unlikes={third}")
+    answered(page)
+    assert examples(page) == [(first, "liked"), (second, "liked"), (third, "unliked")]
+    order = ids(page)[:10]
+    press(page, f"li[data-example='{second}'] .turn")
+    assert examples(page) == [(first, "liked"), (third, "unliked"), (second, "unliked")]
+    press(page, f"li[data-example='{third}'] .remove")
+    assert examples(page) == [(first, "liked"), (second, "unliked")]
+    page.go_back()
+    answered(page)
+    page.go_back()
+    wait_until(page, "document.querySelectorAll('#marked-list li').length === 3")
+    answered(page)
+    assert ids(page)[:10] == order
+    page.fill("#words", "")
+    page.fill("#words", "a star")
+    page.press("#words", "Enter")
+    wait_until(page, "location.search.includes('star')")
+    answered(page)
+    assert len(examples(page)) == 3  # words are changed beside them
+    press(page, "#marked-clear")
+    assert page.is_hidden("#marked")
+    press(page, "#undo-it")
+    assert len(examples(page)) == 3
+
+
+def test_keys_mark_pictures_and_the_focus_stays(page: Page) -> None:
+    first, second = ids(page)[:2]
+    page.focus(thumb("open", 0))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("-")
+    wait_until(page, "location.search.includes('unlikes')")
+    answered(page)
+    assert examples(page) == [(second, "unliked")]
+    wait_until(page, "document.activeElement.closest('.tile')?.dataset.place === '1'")
+    page.focus(f".tile[data-id='{first}'] .open")
+    page.keyboard.press("+")
+    wait_until(page, "/[?&]likes/.test(location.search)")
+    answered(page)
+    assert examples(page) == [(first, "liked"), (second, "unliked")]
+
+
+def test_the_lightbox_has_thumbs_too(page: Page) -> None:
+    first, second = ids(page)[:2]
+    page.click(thumb("open", 0))
+    assert page.get_attribute("#lightbox-like", "aria-pressed") == "false"
+    press(page, "#lightbox-like")
+    assert page.is_hidden("#lightbox")
+    assert examples(page) == [(first, "liked")]
+    page.click(f".tile[data-id='{first}'] .open")
+    assert page.get_attribute("#lightbox-like", "aria-pressed") == "true"
+    page.keyboard.press("-")
+    wait_until(page, "location.search.includes('unlikes')")
+    answered(page)
+    assert examples(page) == [(first, "unliked")]
+    page.click(f".tile[data-id='{second}'] .open")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#lightbox")
+
+
+def test_pictures_of_ones_own_are_examples(page: Page) -> None:
+    page.hover(thumb("open", 0))
+    press(page, thumb("like", 0))
+    page.set_input_files("#marked-file", PICTURES[:2])
+    wait_until(page, "document.querySelectorAll('#marked-list li').length === 3")
+    answered(page)
+    wait_until(page, "[...document.querySelectorAll('#marked-list img')].every(img => img.naturalWidth)")
+    assert "test-00001.jpg" in page.get_attribute("#marked-list li:nth-child(3) .turn", "aria-label")
+    order = ids(page)[:10]
+    page.reload()  # the browser has kept them
+    answered(page)
+    assert len(examples(page)) == 3
+    assert ids(page)[:10] == order
+
+
+def test_similar_becomes_the_first_example(page: Page) -> None:
+    first, second = ids(page)[:2]
+    page.goto(f"/?like={first}")
+    answered(page)
+    assert page.is_visible("#picture")
+    place = ids(page).index(second) if second in ids(page) else 1
+    other = ids(page)[place]
+    page.hover(thumb("open", place))
+    press(page, thumb("like", place))
+    assert examples(page) == [(first, "liked"), (other, "liked")]
+    assert page.is_hidden("#picture")
+
+
+def test_only_what_is_unliked_asks_for_more(page: Page) -> None:
+    page.goto("/")
+    answered(page)
+    page.hover(thumb("open", 0))
+    press(page, thumb("unlike", 0))
+    assert page.is_visible("#marked-hint")
+    assert page.inner_text("#summary") == "200 pictures"
+
+
+def test_a_picture_that_another_browser_has(page: Page) -> None:
+    page.goto("/?q=two+hearts&likes=~unknown")
+    page.wait_for_selector("#fault")
+    assert "no longer has a picture of this search" in page.inner_text("#fault-text")
+    page.click("#marked-list .remove")
+    answered(page)
+    assert page.is_hidden("#fault")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_violations(page: Page, scheme: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.hover(thumb("open", 0))
+    press(page, thumb("like", 0))
+    press(page, thumb("unlike", 1))
+    page.wait_for_timeout(100)
+    assert axe_violations(page, axe_script(tmp_path_factory.mktemp)) == []
+
+
+def test_a_phone_marks_in_the_lightbox_then_on_the_tiles(phone: Page) -> None:
+    assert phone.is_hidden(thumb("like", 0))  # not pressed by accident
+    phone.tap(thumb("open", 0))
+    phone.tap("#lightbox-like")
+    wait_until(phone, "location.search.includes('likes')")
+    answered(phone)
+    wait_until(phone, "document.querySelector('#grid .tile .thumb').checkVisibility()")
+    phone.tap(thumb("unlike", 2))
+    wait_until(phone, "location.search.includes('unlikes')")
+    answered(phone)
+    assert [sign for _, sign in examples(phone)] == ["liked", "unliked"]
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    for selector in ("#marked-clear", "#marked .choose", "#marked-list .remove >> nth=0"):
+        box = phone.locator(selector).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+        assert box["height"] >= 44
