@@ -1,5 +1,6 @@
 """KeyValueIndexer: the only writer of the store. A document that it returns as `indexed` is durable."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ class KeyValueIndexer(Executor):
         requested = {doc.id for doc in docs}
         others = (document for document in removed if document.id not in requested)
         docs.extend(MediaDoc(outcome="removed", **vars(document)) for document in others)
+        return docs
+
+    @requests(on="/searches")
+    def save_searches(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+        """Saves the search in `text`, as JSON, under the name in `id`, or removes it without one; sets `outcome`."""
+        for doc in docs:
+            if doc.text:
+                self.store.searches.put(doc.id, json.loads(doc.text))
+                doc.outcome = "saved"
+            else:
+                doc.outcome = "removed" if self.store.searches.remove(doc.id) else "unknown"
         return docs
 
     @requests(on=["/health", "/snapshot"])

@@ -14,6 +14,7 @@ import * as guess from "./guess.js";
 import { introduce } from "./introduction.js";
 import { close as closeLightbox, only, openAt } from "./lightbox.js";
 import * as panel from "./panel.js";
+import * as saved from "./saved.js";
 import * as selection from "./selection.js";
 import * as service from "./service.js";
 import { NOTHING, filtersOnly, fromAddress, isEmpty, remember, toAddress } from "./state.js";
@@ -283,6 +284,10 @@ byId("keys").addEventListener("submit", (event) => {
   service.useKey(byId("key").value.trim());
   byId("keys").hidden = true;
   begin();
+});
+byId("to-saved").addEventListener("click", () => {
+  const open = (address) => change(fromAddress(address.slice(1)));
+  saved.show({ state, title: state.words || titleOfSearch(state) || chipsOf(state).map(({ text }) => text).join(", "), open }); // prettier-ignore
 });
 byId("to-keys").addEventListener("click", () => byId("all-keys").showModal());
 byId("keys-close").addEventListener("click", () => byId("all-keys").close());

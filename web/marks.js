@@ -1,9 +1,9 @@
 // The examples of a state: pictures marked as liked or unliked, by id, or by "~" and hash if they are of the user.
 
 import { find } from "./pictures.js";
+import { isOfUser, OF_USER } from "./state.js";
 
 export const MOST = 50; // of the service
-const OF_USER = "~";
 
 /** The examples in a field of a state. */
 export const examplesIn = (field) => field.split(",").filter(Boolean);
@@ -11,7 +11,7 @@ export const examplesIn = (field) => field.split(",").filter(Boolean);
 export const hasExamples = (state) => Boolean(state.likes || state.unlikes);
 
 /** The hash of an example of the user, "" if it is a document. */
-export const hashOf = (example) => (example.startsWith(OF_USER) ? example.slice(OF_USER.length) : "");
+export const hashOf = (example) => (isOfUser(example) ? example.slice(OF_USER.length) : "");
 
 /** How a picture is marked: 1 if liked, -1 if unliked, otherwise 0. */
 export function signOf(state, id) {

@@ -1,7 +1,7 @@
 // Requests to the service, and loading of its pictures.
 
 import { addTo } from "./marks.js";
-import { filtersOf } from "./state.js";
+import { requestOf } from "./state.js";
 
 const KEY = "crossmodal.key";
 let key = sessionStorage.getItem(KEY) || "";
@@ -56,18 +56,21 @@ export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 /** Searches; `page` has `target`, `offset` and `top_k`. */
 export async function search(state, picture, page, signal) {
   const form = new FormData();
-  if (state.words) form.set("text", state.words);
+  const { likes, unlikes, ...request } = requestOf(state); // the form also has examples of the user
+  for (const [name, value] of Object.entries({ ...request, ...page })) {
+    for (const one of [value].flat()) form.append(name, one);
+  }
   if (picture) form.set("image", picture.blob, picture.name);
-  if (state.url) form.set("image", state.url); // fetched by the service, if it allows that
-  if (state.like) form.set("like", state.like);
   if (!(await addTo(form, state))) throw new Fault("This browser no longer has a picture of this search: remove it from the examples.", 404);
-  for (const words of state.avoid.split(",")) if (words.trim()) form.append("exclude", words.trim());
-  for (const [name, value] of Object.entries(filtersOf(state))) form.set(name, value);
-  if (state.order) form.set("order", state.order);
-  if (state.words && !state.literal) form.set("understand", true);
-  form.set("mix", state.mix);
-  for (const [name, value] of Object.entries(page)) form.set(name, value);
   return answer("/search", { method: "POST", body: form, signal });
+}
+
+export const savedSearches = () => answer("/searches");
+export const removeSearch = (name) => answer(`/searches/${encodeURIComponent(name)}`, { method: "DELETE" });
+
+export function saveSearch(name, search) {
+  const options = { method: "PUT", body: JSON.stringify(search), headers: { "Content-Type": "application/json" } };
+  return answer(`/searches/${encodeURIComponent(name)}`, options);
 }
 
 /** The file that POST /download makes, as {blob, name, type}; `progress` is called with what has arrived as text. */

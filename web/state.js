@@ -55,6 +55,29 @@ export function filtersOf(state) {
   return Object.fromEntries(Object.entries({ where, after, before, near, within_km, camera }).filter(([, value]) => value));
 }
 
+/** The state as a request of POST /search, without pictures of the browser. */
+export function requestOf(state) {
+  const exclude = state.avoid.split(",").map((words) => words.trim()).filter(Boolean); // prettier-ignore
+  const { words: text, url: image, like, order } = state; // a URL is fetched by the service, if it allows that
+  const given = Object.entries({ text, image, like, order }).filter(([, value]) => value);
+  const request = { ...Object.fromEntries(given), ...filtersOf(state) };
+  if (exclude.length) request.exclude = exclude;
+  for (const field of ["likes", "unlikes"]) {
+    const documents = state[field].split(",").filter((example) => example && !isOfUser(example));
+    if (documents.length) request[field] = documents;
+  }
+  if (isMixed(state)) request.mix = state.mix;
+  if (text && !state.literal) request.understand = true;
+  return request;
+}
+
+/** Whether an example is a picture of the user, which only the browser has. */
+export const isOfUser = (example) => example.startsWith(OF_USER);
+export const OF_USER = "~";
+
+/** Whether a state has a picture that only the browser has. */
+export const hasOwnPicture = (state) => Boolean(state.picture) || `${state.likes},${state.unlikes}`.split(",").some(isOfUser);
+
 const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
 const RECENT = "crossmodal.recent";

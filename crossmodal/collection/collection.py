@@ -22,6 +22,7 @@ from crossmodal.index.sql_replica import SqlReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.locks import check_writable, writer_lock
 from crossmodal.store.protocol import SqlVectors, Store
+from crossmodal.store.saved_searches import copy_searches
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -231,7 +232,7 @@ class Collection:
         self.shared.make_current(successor.folder, self.folder)
 
     def roll_back(self) -> Collection:
-        """Makes the previous generation current again; a second call undoes the first.
+        """Makes the previous generation current again, with the saved searches of this one; a second call undoes it.
 
         Raises:
             StateError: There is no previous generation, or a process is writing to this one and would continue to write
@@ -245,7 +246,10 @@ class Collection:
             raise StateError(f"the earlier state {previous} no longer exists")
         with writer_lock(self.folder):
             self.shared.make_current(previous, self.folder)
-        return Collection.open(self.root)
+        restored = Collection.open(self.root)
+        with self.store() as store, restored.store(writable=True) as target:
+            copy_searches(store.searches, target.searches)
+        return restored
 
 
 def collection_folder(workspace: Path, name: str) -> Path:

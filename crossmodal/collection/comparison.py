@@ -100,6 +100,10 @@ def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) ->
         for key in sorted(readings.keys() | other_readings.keys()):
             if readings.get(key) != other_readings.get(key):
                 yield Problem((readings.get(key) or other_readings[key]).image_id, "the text read in it differs")
+    searches, others_searches = here.searches.all(), there.searches.all()
+    for name in sorted(searches.keys() | others_searches.keys()):
+        if searches.get(name) != others_searches.get(name):
+            yield Problem(name, "the saved search of this name differs")
     files, other_files = files_by_path(here), files_by_path(there)
     for path in sorted(files.keys() | other_files.keys()):
         if files.get(path) != other_files.get(path):

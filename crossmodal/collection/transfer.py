@@ -14,6 +14,7 @@ from crossmodal.collection.parquet_file import ParquetFile, export
 from crossmodal.core.engine import MadeWith
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec
+from crossmodal.store.protocol import Store
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,17 @@ class ImportResult:
 
 
 def export_collection(collection: Collection, path: Path) -> int:
-    """Writes the documents, vectors, thumbnails and embedded images of a collection to a file; returns their number.
+    """Writes the documents of a collection and its saved searches to a file; returns the number of documents.
+
+    A document has its vector, its thumbnail, and its encoded picture if that is in the store.
 
     Raises:
         InputError: The folder of `path` does not exist.
         StateError: The file can't be written.
     """
-    manifest = Origin(collection.model, collection.made_with, collection.root.name).to_dict()
+    origin = Origin(collection.model, collection.made_with, collection.root.name)
     with collection.store() as store:
+        manifest = {**origin.to_dict(), "searches": store.searches.all()}
         has_readings = store.readings.count()[0] > 0
         return export(store, path, manifest, collection.model.dim, has_readings=has_readings)
 
@@ -93,9 +97,24 @@ def import_collection(path: Path, workspace: Path, name: str | None = None) -> I
             with ParquetFile(part) as file:
                 for items in file.batches(collection.model.dim):
                     outcomes.update(store.put(items))
+                _add_searches(store, file)
         for index in every_index(collection, store).values():
             index.snapshot()
     return ImportResult(collection, outcomes["indexed"], outcomes["unchanged"])
+
+
+def _add_searches(store: Store, file: ParquetFile) -> None:
+    """Adds the saved searches of a file; one whose name is taken is left out.
+
+    Raises:
+        InputError: They are damaged.
+    """
+    searches, known = file.manifest.get("searches", {}), store.searches.all()
+    if not isinstance(searches, dict) or not all(isinstance(query, dict) for query in searches.values()):
+        raise InputError(f"{file.path} is damaged: its saved searches are not queries by name")
+    for name, query in searches.items():
+        if name not in known:
+            store.searches.put(name, query)
 
 
 def parts_in(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from crossmodal.store.known_folders import all_folders, copy_folders
 from crossmodal.store.presence import Disk
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
+from crossmodal.store.saved_searches import copy_searches
 from crossmodal.store.source_files import SourceFile
 
 READ_AT_ONCE = 500
@@ -107,6 +108,7 @@ class ReindexJob(StoreReader):
             for source, files in old.files.by_source().items():
                 new.files.put(source, files)
             _copy_readings(old, new)
+            copy_searches(old.searches, new.searches)
         copy_folders(self._collection.folder, made.folder)
         self._collection.becomes_current(made)
 

@@ -16,6 +16,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
 from crossmodal.store.readings import StoredReading
 from crossmodal.store.records import NewDocument
+from crossmodal.store.saved_searches import copy_searches
 from crossmodal.store.source_files import SourceFile
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def mirror(source: Store, target: Store, progress: Callable[[int], None], *, is_
         changed = [row for key, row in wanted_readings.items() if found_readings.get(key) != row]
         if stale or changed:
             target.readings.replace(stale, changed)
+    copy_searches(source.searches, target.searches)
     target.copying.set_numbers(source.copying.numbers(), source.copying.removals())
     target.copying.set_closed(is_closed)
     return n_written

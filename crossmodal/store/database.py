@@ -26,6 +26,9 @@ all its pages. With SQLite's defaults (2 MB, 1,000 pages) these are read and wri
 million documents are written twice as fast, and the log grows to 256 MB before a checkpoint (`benchmarks/ingest.py`).
 """
 
+OLDEST_READ = 2
+"""The oldest format that a reader opens: it lacks only `saved_searches`, and may be where nobody can write."""
+
 
 class Database:
     """One connection, shared by threads; a writing process holds the lock of the folder until it closes.
@@ -106,7 +109,7 @@ class Database:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0 and not writable:
             raise StateError(f"no index in {self.path.parent}: run `python app.py -t index` first")
-        if version != newest:
+        if not OLDEST_READ <= version <= newest:
             raise StateError(
                 f"{self.path} has format {version}, this program reads format {newest}: "
                 + ("update the program" if version > newest else "run `python app.py -t verify` once to migrate it")

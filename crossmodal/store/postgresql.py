@@ -19,6 +19,7 @@ from crossmodal.store.postgresql_copying import PostgresqlCopying
 from crossmodal.store.postgresql_files import PostgresqlFiles
 from crossmodal.store.postgresql_readings import PostgresqlReadings, put_readings, tag_texts
 from crossmodal.store.postgresql_rows import COLUMNS, checked_tags_json, describe, insert
+from crossmodal.store.postgresql_searches import PostgresqlSearches
 from crossmodal.store.postgresql_server import Server
 from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import NewDocument, StoreChanges, merged, reading_of, readings_of, stacked_vectors
@@ -32,7 +33,7 @@ _ACKNOWLEDGED = """
         ELSE value END
     FROM current_setting('synchronous_commit') AS value
 """
-_TABLES = "documents, vectors, thumbnails, pictures, readings, removals, files, sequence"
+_TABLES = "documents, vectors, thumbnails, pictures, readings, removals, files, saved_searches, sequence"
 _BEHIND = """
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0
         WHEN EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE pg_last_wal_replay_lsn() >=
@@ -64,6 +65,7 @@ class PostgresqlStore:
         self.files = PostgresqlFiles(self._server)
         self.sql_vectors = PgVectors(self._server)
         self.readings = PostgresqlReadings(self._server)
+        self.searches = PostgresqlSearches(self._server)
         self.copying = PostgresqlCopying(self._server)
 
     @property

@@ -20,6 +20,7 @@ from crossmodal.store.condition import Condition
 from crossmodal.store.copying import Copying
 from crossmodal.store.readings import Readings
 from crossmodal.store.records import NewDocument, StoreChanges
+from crossmodal.store.saved_searches import SavedSearches
 from crossmodal.store.source_files import SourceFile
 
 Outcome = Literal["indexed", "unchanged"]
@@ -111,6 +112,11 @@ class Store(Protocol):
     @property
     def readings(self) -> Readings:
         """The text that was read in the pictures."""
+        ...
+
+    @property
+    def searches(self) -> SavedSearches:
+        """The searches that users have given a name."""
         ...
 
     @property

@@ -27,6 +27,7 @@ from crossmodal.store.records import (
     stacked_vectors,
     tags_json,
 )
+from crossmodal.store.saved_searches import SqliteSearches
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_readings import SqliteReadings, put_readings, tag_texts
@@ -55,6 +56,7 @@ class DocumentStore:
         self.path = self.database.path
         self.files = SqliteFiles(self.database)
         self.readings = SqliteReadings(self.database)
+        self.searches = SqliteSearches(self.database)
         self.copying = SqliteCopying(self.database)
 
     @property

@@ -20,7 +20,7 @@ from serving.http.metrics import Metrics
 from serving.middleware.access_policy import MAX_BODY_BYTES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "http-api-examples.json"
-METHODS = ("get", "post", "delete")
+METHODS = ("get", "post", "put", "delete")
 
 INTRODUCTION = f"""# HTTP API
 
@@ -36,7 +36,8 @@ with forms to try it, on `/docs`, and its OpenAPI document on `/openapi.json`. F
   with `--allow-url-fetch`. A file path is never read.
 - **Errors** are `application/problem+json` (RFC 9457) with the reason in `detail`. Requests with `data` are answered in
   the older shape, with the reason in `status.description`.
-- **Writing** needs `--writable`; without it, `POST /index`, `POST /update`, `POST /delete` and `DELETE` answer 403.
+- **Writing** needs `--writable`; without it, `POST /index`, `POST /update`, `POST /delete`, `PUT` and `DELETE` answer
+  403.
 - **Keys**: with `--keys FILE`, send `X-API-Key: KEY` or `Authorization: Bearer KEY`. See [security](security.md).
 - **Limits**: {MAX_TOP_K:,} results for each modality in one answer, an `offset` of up to {MAX_OFFSET:,}, and bodies of
   up to {MAX_BODY_BYTES / 1e6:.0f} MB. Any request can be answered 408, 413, 429 or 503 when a limit of size, rate or

@@ -120,6 +120,7 @@ def test_a_refused_store_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return opened[-1]
 
     monkeypatch.setattr("crossmodal.store.database._migrations", lambda: [(7, "")])
+    monkeypatch.setattr("crossmodal.store.database.OLDEST_READ", 7)
     monkeypatch.setattr(sqlite3, "connect", remember)
     with pytest.raises(StateError, match="verify` once"):
         DocumentStore(tmp_path)
