@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["number", "text", "boolean"]
@@ -21,7 +21,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Unknown if the field has no value of the values' kind. Only `in` has several values, all of one kind."""
+    """Unknown if the field has neither a value of the values' kind nor a list.
+
+    Only `in` has several values, all of one kind.
+    A list meets the comparison if one of its elements does, or if it is negative, if none meets its positive form.
+    """
 
     field: Field
     operator: Operator
@@ -33,6 +37,16 @@ class Comparison:
         """The kind of the values."""
         value = self.values[0]
         return "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether it is `<>` or negated."""
+        return self.negated or self.operator == "<>"
+
+    @property
+    def positive(self) -> Comparison:
+        """The comparison that it is the negation of, or itself."""
+        return replace(self, operator="=" if self.operator == "<>" else self.operator, negated=False)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,25 @@ def _sql(condition: Condition, values: list[object]) -> str:
 
 
 def _comparison(comparison: Comparison, values: list[object]) -> str:
-    left, right = _of_kind(comparison.field, comparison.kind, values), f"%s::{_TYPES[comparison.kind]}"
+    field, kind = comparison.field, comparison.kind
+    if not field.names:
+        return _compared(field.column, comparison, values)
+    type_of_tag = f"jsonb_typeof({_tag(field, values)})"
+    scalar = _compared(_value(_tag(field, values), kind), comparison, values)
+    elements = f"jsonb_array_elements({_tag(field, values)}) AS element(value)"
+    element = _compared(_value("element.value", kind), comparison.positive, values)
+    # CASE, because only it is evaluated in order: a text can't be cast to a number.
+    is_met = f"CASE jsonb_typeof(element.value) WHEN '{_JSON_TYPES[kind]}' THEN {element} ELSE false END"
+    negation = "NOT " if comparison.is_negative else ""
+    return (
+        f"CASE {type_of_tag} WHEN '{_JSON_TYPES[kind]}' THEN {scalar} "
+        f"WHEN 'array' THEN {negation}EXISTS (SELECT 1 FROM {elements} WHERE {is_met}) END"
+    )
+
+
+def _compared(left: str, comparison: Comparison, values: list[object]) -> str:
+    """The comparison of an expression whose own values are in the list already; appends those of the comparison."""
+    right = f"%s::{_TYPES[comparison.kind]}"
     given: list[object] = [_bound(value) for value in comparison.values]
     negation = "NOT " if comparison.negated else ""
     if comparison.operator == "in":
@@ -115,8 +133,12 @@ def _of_kind(field: Field, kind: Kind, values: list[object]) -> str:
     if not field.names:
         return field.column
     tag, same_tag = _tag(field, values), _tag(field, values)
-    value = f"({same_tag} #>> '{{}}') COLLATE \"C\"" if kind == "text" else f"({same_tag})::{_TYPES[kind]}"
-    return f"CASE jsonb_typeof({tag}) WHEN '{_JSON_TYPES[kind]}' THEN {value} END"
+    return f"CASE jsonb_typeof({tag}) WHEN '{_JSON_TYPES[kind]}' THEN {_value(same_tag, kind)} END"
+
+
+def _value(value: str, kind: Kind) -> str:
+    """A jsonb of this kind as a value."""
+    return f"({value} #>> '{{}}') COLLATE \"C\"" if kind == "text" else f"({value})::{_TYPES[kind]}"
 
 
 def _tag(field: Field, values: list[object]) -> str:

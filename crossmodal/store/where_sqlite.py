@@ -69,19 +69,32 @@ def _join(word: str, conditions: tuple[Condition, ...]) -> _Part:
 
 
 def _comparison(comparison: Comparison) -> _Part:
-    field, values = _of_kind(comparison.field, comparison.kind), comparison.values
-    negation = "NOT " if comparison.negated else ""
+    field = comparison.field
+    if not field.names:
+        return _Part(*_compared(field.column, comparison))
+    path, types = _path(field), _JSON_TYPES[comparison.kind]
+    scalar, scalar_values = _compared("json_extract(tags, ?)", comparison)
+    element, element_values = _compared("value", comparison.positive)
+    negation = "NOT " if comparison.is_negative else ""
+    of_list = f"{negation}EXISTS (SELECT 1 FROM json_each(tags, ?) WHERE type IN ({types}) AND {element})"
+    by_type = (
+        f"CASE WHEN json_type(tags, ?) IN ({types}) THEN {scalar} WHEN json_type(tags, ?) = 'array' THEN {of_list} END"
+    )
+    return _valid(by_type, path, path, *scalar_values, path, path, *element_values)
+
+
+def _compared(left: str, comparison: Comparison) -> tuple[str, tuple[object, ...]]:
+    """The comparison of an expression, and the values after those of the expression."""
+    values, negation = comparison.values, "NOT " if comparison.negated else ""
     if comparison.operator == "in":
-        sql = f"{field.sql} {negation}IN ({', '.join('?' * len(values))})"
-    elif comparison.operator == "like":
-        sql = f"{field.sql} {negation}LIKE ?"
-    elif comparison.operator == "contains":
-        sql = f"instr(lower({field.sql}), lower(?)) {'= 0' if negation else '> 0'}"
-    elif comparison.operator == "starts with":
-        sql, values = f"substr({field.sql}, 1, ?) = ?", (len(str(values[0])), *values)
-    else:
-        sql = f"{field.sql} {comparison.operator} ?"
-    return _Part(sql, (*field.values, *values))
+        return f"{left} {negation}IN ({', '.join('?' * len(values))})", values
+    if comparison.operator == "like":
+        return f"{left} {negation}LIKE ?", values
+    if comparison.operator == "contains":
+        return f"instr(lower({left}), lower(?)) {'= 0' if negation else '> 0'}", values
+    if comparison.operator == "starts with":
+        return f"substr({left}, 1, ?) = ?", (len(str(values[0])), *values)
+    return f"{left} {comparison.operator} ?", values
 
 
 def _near(near: Near) -> _Part:
@@ -115,9 +128,9 @@ def _of_any_kind(field: Field) -> _Part:
     return _valid("json_extract(tags, ?)", _path(field)) if field.names else _Part(field.column, ())
 
 
-def _valid(value: str, *paths: str) -> _Part:
+def _valid(value: str, *values: object) -> _Part:
     # Without the check, one document with NaN in its tags would make the query fail for all documents.
-    return _Part(f"CASE WHEN json_valid(tags) THEN {value} END", paths)
+    return _Part(f"CASE WHEN json_valid(tags) THEN {value} END", values)
 
 
 def _path(field: Field) -> str:

@@ -7,7 +7,7 @@ import operator
 import re
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,12 @@ class Comparison:
         left = self.field.of(document)
         if self.word == "is":
             return (left is None) != self.negated
+        if isinstance(left, list):
+            is_negative = self.negated or self.word in ("!=", "<>")
+            positive = replace(
+                self, field=Field(("tags", "x")), word="=" if self.word in ("!=", "<>") else self.word, negated=False
+            )
+            return any(positive.of({"tags": {"x": one}}) for one in left if kind(one)) != is_negative
         if kind(left) is None or kind(left) != kind(self.value[0] if self.word == "in" else self.value):
             return None
         return self.holds(left) != self.negated

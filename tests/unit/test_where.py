@@ -36,7 +36,8 @@ DOCUMENTS = [
     item("hat", "image", width=640, height=100, uri="/pictures/100%.png", mime_type="image/png",
          tags={"filename": "100%.png", "year": "2020", "class": "it's", "author": "Ann", "good": 1,
                "latitude": "59.9", "longitude": 10.7}),
-    item("caption", text="A DOG, and 100% happy", image_id="dog", tags={"my tag": "x", "größe": 3, "list": ["dog"]}),
+    item("caption", text="A DOG, and 100% happy", image_id="dog",
+         tags={"my tag": "x", "größe": 3, "list": ["dog", 3, False, None, ["x"]], "empty": []}),
 ]  # fmt: skip
 
 
@@ -94,7 +95,21 @@ def kept(store: Store, text: str) -> str:
         ("tags.good in (true, false)", "dog cat"),
         ("tags.good = 1", "hat"),
         ("tags.list is not null", "caption"),
-        ("tags.list contains 'dog'", ""),
+        ("tags.list contains 'do'", "caption"),
+        ("tags.list = 'dog'", "caption"),
+        ("tags.list = 'do'", ""),
+        ("tags.list in ('cat', 'dog')", "caption"),
+        ("tags.list != 'dog'", ""),
+        ("tags.list != 'cat'", "caption"),
+        ("tags.list not in ('cat')", "caption"),
+        ("tags.list not like 'd%'", ""),
+        ("not tags.list = 'cat'", "caption"),
+        ("tags.list = 3", "caption"),
+        ("tags.list > 3", ""),
+        ("tags.list = true", ""),
+        ("tags.list = false", "caption"),
+        ("tags.empty != 'dog'", "caption"),
+        ("tags.empty = 'dog'", ""),
         ("tags.\"my tag\" = 'x'", "caption"),
         ("tags.größe = 3", "caption"),
         ("filename like 'IMG_%'", "dog cat"),
@@ -188,16 +203,19 @@ HOSTILE = "tags.\"' or 1\".b <= 3 or id = ''' or 1'"
 def test_the_values_are_bound_in_sqlite() -> None:
     assert sqlite_sql(parse(HOSTILE)) == (
         "(CASE WHEN json_valid(tags) THEN CASE WHEN json_type(tags, ?) IN ('integer', 'real') "
-        "THEN json_extract(tags, ?) END END <= ? OR id = ?)",
-        ('$."\' or 1"."b"', '$."\' or 1"."b"', 3, "' or 1"),
+        "THEN json_extract(tags, ?) <= ? WHEN json_type(tags, ?) = 'array' THEN EXISTS (SELECT 1 FROM "
+        "json_each(tags, ?) WHERE type IN ('integer', 'real') AND value <= ?) END END OR id = ?)",
+        ('$."\' or 1"."b"', '$."\' or 1"."b"', 3, '$."\' or 1"."b"', '$."\' or 1"."b"', 3, "' or 1"),
     )
 
 
 def test_the_values_are_bound_in_postgresql() -> None:
     assert postgresql_sql(parse(HOSTILE)) == (
         "((CASE jsonb_typeof(tags -> %s::text -> %s::text) WHEN 'number' "
-        "THEN (tags -> %s::text -> %s::text)::numeric END <= %s::numeric) OR (id = %s::text))",
-        ["' or 1", "b", "' or 1", "b", Decimal(3), "' or 1"],
+        "THEN (tags -> %s::text -> %s::text)::numeric <= %s::numeric WHEN 'array' THEN EXISTS (SELECT 1 FROM "
+        "jsonb_array_elements(tags -> %s::text -> %s::text) AS element(value) WHERE CASE jsonb_typeof(element.value) "
+        "WHEN 'number' THEN (element.value)::numeric <= %s::numeric ELSE false END) END) OR (id = %s::text))",
+        ["' or 1", "b", "' or 1", "b", Decimal(3), "' or 1", "b", Decimal(3), "' or 1"],
     )
 
 
