@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 import { find } from "./pictures.js";
+import { besidePoint, steer, ZOOM } from "./plane-moves.js";
 import { isInside, Plane } from "./plane.js";
 import * as service from "./service.js";
 import { fromAddress, isEmpty, NOTHING, toAddress } from "./state.js";
@@ -135,13 +136,10 @@ function look(n) {
   placeCard(n);
 }
 
-/** Places the card beside the point, on the side with more room. */
 function placeCard(n) {
-  const [px, py] = plane.toScreen(n);
   const card = byId("card");
-  const left = px + 16 + card.offsetWidth < canvas.clientWidth ? px + 16 : px - 16 - card.offsetWidth;
-  const top = Math.min(canvas.clientHeight - card.offsetHeight - 6, Math.max(6, py - card.offsetHeight / 2));
-  card.style.transform = `translate(${Math.max(2, left)}px, ${top}px)`;
+  const [left, top] = besidePoint(plane, n, card.offsetWidth, card.offsetHeight);
+  card.style.transform = `translate(${left}px, ${top}px)`;
 }
 
 // -- selecting
@@ -180,100 +178,24 @@ function toggle(n) {
 
 // -- mouse, fingers, keys
 
-const pointers = new Map();
-let doing = ""; // "move", "lasso" or "pinch"
-let moved = 0;
-
 const lassoes = (on = canvas.classList.contains("lassoes")) => {
   canvas.classList.toggle("lassoes", on);
   byId("lasso").setAttribute("aria-pressed", String(on));
   return on;
 };
 
-function down(event) {
-  canvas.setPointerCapture(event.pointerId);
-  pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
-  moved = pointers.size > 1 ? Infinity : 0;
-  doing = pointers.size > 1 ? "pinch" : event.shiftKey || lassoes() ? "lasso" : "move";
-  plane.line = doing === "lasso" ? [plane.fromScreen(event.offsetX, event.offsetY)] : [];
-}
-
-function drag(event) {
-  const [px, py] = [event.offsetX, event.offsetY];
-  const before = pointers.get(event.pointerId);
-  if (!before) return look(event.pointerType === "touch" ? plane.current : plane.at(px, py));
-  const others = [...pointers].filter(([id]) => id !== event.pointerId);
-  pointers.set(event.pointerId, [px, py]);
-  moved += Math.abs(px - before[0]) + Math.abs(py - before[1]);
-  if (moved > 4) look(-1);
-  if (doing === "lasso") {
-    plane.line.push(plane.fromScreen(px, py));
-    plane.draw();
-  } else if (doing === "pinch" && others.length) {
-    const [ox, oy] = others[0][1];
-    const wide = (x, y) => Math.hypot(x - ox, y - oy) || 1;
-    plane.zoomAt(wide(px, py) / wide(...before), (px + ox) / 2, (py + oy) / 2);
-    plane.move((px - before[0]) / 2, (py - before[1]) / 2);
-  } else if (doing === "move") plane.move(px - before[0], py - before[1]);
-}
-
-function up(event) {
-  if (!pointers.delete(event.pointerId) || pointers.size) return;
-  const line = plane.line;
-  plane.line = [];
-  plane.draw();
-  if (doing === "lasso" && line.length > 2) selectInside(line);
-  else if (event.type === "pointerup" && moved <= 4) {
-    const n = plane.at(event.offsetX, event.offsetY);
-    if (event.shiftKey || lassoes()) toggle(n);
-    else if (n >= 0 && event.pointerType === "touch" && n !== plane.current) look(n); // the first tap shows the picture
-    else if (n >= 0) location.href = similarTo(n);
-  }
-  doing = "";
-}
-
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-
-function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const acts = {
-    "+": () => plane.zoomAt(1.4), "=": () => plane.zoomAt(1.4), "-": () => plane.zoomAt(1 / 1.4),
-    0: () => plane.showAll(), " ": () => toggle(plane.current), Escape: () => select([]),
-    Enter: () => plane.current >= 0 && (location.href = similarTo(plane.current)),
-  }; // prettier-ignore
-  if (STEPS[event.key]) {
-    const next = plane.next(...STEPS[event.key]);
-    const n = next < 0 ? plane.current : next; // no further point in that direction
-    if (n >= 0) {
-      plane.reveal(n);
-      look(n);
-      say(byId("card-name").textContent);
-    }
-  } else if (acts[event.key]) {
-    acts[event.key]();
-    if (plane.current >= 0) placeCard(plane.current);
-  } else return;
-  event.preventDefault();
-}
-
 function listen() {
-  canvas.addEventListener("pointerdown", down);
-  canvas.addEventListener("pointermove", drag);
-  canvas.addEventListener("pointerup", up);
-  canvas.addEventListener("pointercancel", up);
-  canvas.addEventListener("pointerleave", () => pointers.size || look(-1));
-  canvas.addEventListener("keydown", press);
-  canvas.addEventListener(
-    "wheel",
-    (event) => {
-      event.preventDefault();
-      look(-1);
-      plane.zoomAt(Math.exp(-Math.sign(event.deltaY) * Math.min(0.5, Math.abs(event.deltaY) / 400)), event.offsetX, event.offsetY);
-    },
-    { passive: false },
-  );
-  byId("closer").addEventListener("click", () => plane.zoomAt(1.4));
-  byId("further").addEventListener("click", () => plane.zoomAt(1 / 1.4));
+  steer(plane, {
+    look,
+    tell: () => say(byId("card-name").textContent),
+    open: (n) => (location.href = similarTo(n)),
+    lassoes,
+    enclose: selectInside,
+    toggle,
+    clear: () => select([]),
+  });
+  byId("closer").addEventListener("click", () => plane.zoomAt(ZOOM));
+  byId("further").addEventListener("click", () => plane.zoomAt(1 / ZOOM));
   byId("whole").addEventListener("click", () => plane.showAll());
   byId("lasso").addEventListener("click", () => lassoes(!lassoes()));
   byId("in-view").addEventListener("click", () => {

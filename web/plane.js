@@ -62,15 +62,20 @@ export class Plane {
   constructor(canvas, x, y) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
-    this.x = Float32Array.from(x);
-    this.y = Float32Array.from(y);
-    this.grid = new Grid(this.x, this.y);
+    this.place(x, y);
     this.selected = new Set();
     this.current = -1; // the focused point
     this.line = []; // the lasso, in points' coordinates
     this.paint(new Uint8Array(x.length), ["rgb(128 128 128)"], { ink: "black", accent: "blue" });
     this.showAll();
     new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  /** Gives the points other positions; they are drawn after the next `paint`. */
+  place(x, y) {
+    this.x = Float32Array.from(x);
+    this.y = Float32Array.from(y);
+    this.grid = new Grid(this.x, this.y);
   }
 
   paint(shade, colours, marks) {
