@@ -53,6 +53,9 @@ export const browse = (query, signal) => answer(`/browse/pictures?${new URLSearc
 export const facets = (query, signal) => answer(`/browse/facets?${new URLSearchParams(query)}`, { signal });
 export const randomCaptions = (n) => answer(`/captions/random?n=${n}`);
 
+/** Searches an experiment of the playground; relative, as its page may be in any folder. */
+export const tryPicture = (form) => answer("playground/try", { method: "POST", body: form });
+
 /** Searches; `page` has `target`, `offset` and `top_k`. */
 export async function search(state, picture, page, signal) {
   const form = new FormData();

@@ -1,4 +1,4 @@
-"""The web pages: GET / for browsers, /map.html, and their files."""
+"""The web pages: GET / for browsers, /map.html, /playground.html, and their files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _WebFiles(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Adds GET / (the page, or paths as JSON for clients that prefer it), GET /map.html and the files under /web."""
+    """Adds GET / (the page, or paths as JSON for clients that prefer it), the other pages, and the files under /web."""
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
@@ -43,6 +43,10 @@ def add_page(app: FastAPI) -> None:
     @app.get("/map.html", include_in_schema=False)
     async def map_page() -> Response:
         return FileResponse(WEB / "map.html", media_type="text/html", headers=_HEADERS)
+
+    @app.get("/playground.html", include_in_schema=False)
+    async def playground_page() -> Response:
+        return FileResponse(WEB / "playground.html", media_type="text/html", headers=_HEADERS)
 
     app.mount("/web", _WebFiles(directory=WEB), name="web")
 

@@ -1,0 +1,235 @@
+// The pictures of a set, all or of one class, and the nearest of the chosen one.
+
+import { counted, element } from "./dom.js";
+import { N_NEAREST, WEIGHTS } from "./playground-data.js";
+import { svg } from "./playground-chart.js";
+import { roam } from "./playground-keys.js";
+import { showOwn, tryButton } from "./playground-own.js";
+import { shortId } from "./playground-state.js";
+import * as service from "./service.js";
+
+const N_LISTED = 120;
+const ORDERS = [["", "As stored"], ["worst", "Lowest score first"], ["best", "Highest score first"]]; // prettier-ignore
+
+export async function show(context) {
+  const { experiment, state, result } = context;
+  const told = await experiment.neighbours(result);
+  const picked = experiment.pictures.findIndex(({ id }) => shortId(id) === state.picture);
+  const parts = [];
+  if (state.own && context.live) parts.push(await showOwn(context));
+  else if (picked >= 0) parts.push(chosen(picked, told, context));
+  return [...parts, ...browse(told.scores, context)];
+}
+
+// -- one picture and its nearest
+
+function chosen(n, { neighbours, distances, scores }, context) {
+  const { experiment, link } = context;
+  const picture = experiment.pictures[n];
+  const name = experiment.className(n);
+  const marks = neighbours[n].map((other) => (name ? experiment.className(other) === name : null));
+  const title = element("h2", { id: "chosen-title", tabIndex: -1 }, picture.path);
+  const facts = [
+    ...(name ? [fact("Class", element("a", { href: link({ class: name, picture: "" }) }, name))] : []),
+    fact("Size", `${picture.width} × ${picture.height} px`),
+    ...(scores[n] === null ? [] : [fact("Right", `${marks.filter(Boolean).length} of ${marks.length}`)]),
+  ];
+  return element(
+    "section",
+    { className: "chosen", id: "chosen" },
+    element(
+      "div",
+      { className: "asked" },
+      large(experiment, n),
+      element("div", { className: "about" }, title, ...scored(scores[n], marks), element("dl", {}, ...facts.flat())),
+      element(
+        "a",
+        { className: "button plain close", href: link({ picture: "" }), title: "Close" },
+        "✕ ",
+        element("span", {}, "Close"),
+      ),
+    ),
+    strip(`Its ${neighbours[n].length} nearest`, neighbours[n], distances[n], marks, context),
+  );
+}
+
+const fact = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
+
+function large(experiment, n) {
+  const img = element("img", {
+    className: "large",
+    alt: `${experiment.className(n) || "picture"}: ${experiment.pictures[n].path}`,
+  });
+  service.show(img, experiment.thumbnail(n));
+  return img;
+}
+
+/** The score, with a bar for each rank as high as its weight, full where the picture is right. */
+function scored(score, marks) {
+  if (score === null) return [];
+  const bars = marks.map((isRight, rank) => {
+    const high = 28 * WEIGHTS[rank];
+    return svg("rect", {
+      class: isRight ? "right" : "wrong",
+      x: rank * 9 + 0.5,
+      y: 29 - high,
+      width: 7,
+      height: high,
+      rx: 1.5,
+    });
+  });
+  const label = "The weights of the ranks, full where the class is right";
+  const bar = svg(
+    "svg",
+    {
+      class: "weights",
+      width: N_NEAREST * 9,
+      height: 30,
+      viewBox: `0 0 ${N_NEAREST * 9} 30`,
+      role: "img",
+      "aria-label": label,
+    },
+    ...bars,
+  );
+  return [element("p", { className: "score" }, element("strong", {}, score.toFixed(1)), " search score ", bar)];
+}
+
+/** Pictures in the order of their distance, as links; `marks` says which are right, null where that is unknown. */
+export function strip(title, neighbours, distances, marks, { experiment, link }) {
+  const tiles = neighbours.map((n, rank) => {
+    const [isRight, name] = [marks[rank], experiment.className(n)];
+    const distance = digits(distances[rank]);
+    const mark = isRight === null ? [] : [element("span", { className: "mark" }, isRight ? "✓" : "✗")];
+    const img = element("img", { alt: "", loading: "lazy", width: 128, height: 128 });
+    service.show(img, experiment.thumbnail(n));
+    const kind = isRight === null ? "near" : isRight ? "near right" : "near wrong";
+    const below = element(
+      "span",
+      { className: "below" },
+      ...mark,
+      element("span", { className: "name" }, name || experiment.pictures[n].path),
+      element("span", { className: "n" }, distance),
+    );
+    const tile = element(
+      "a",
+      { className: kind, href: link({ picture: shortId(experiment.pictures[n].id), own: "" }) },
+      img,
+      element("span", { className: "rank" }, String(rank + 1)),
+      below,
+    );
+    const said = [
+      `${rank + 1}`,
+      experiment.pictures[n].path,
+      name,
+      isRight === null ? "" : isRight ? "right" : "wrong",
+      `distance ${distance}`,
+    ];
+    tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
+    tile.dataset.key = `near ${n}`;
+    return element("li", {}, tile);
+  });
+  const list = element("ol", { className: "strip" }, ...tiles);
+  roam(list, "a");
+  return element("div", { className: "nearest" }, element("h3", {}, title), list);
+}
+
+const digits = (distance) => (distance >= 100 ? distance.toFixed(1) : distance.toFixed(3));
+
+// -- all of them
+
+function browse(scores, context) {
+  const { experiment, state } = context;
+  const shown = inOrder(experiment.picturesOf(state.class), state.order, scores);
+  const list = element("ul", { className: "shelf" });
+  const more = element("button", { type: "button", className: "more" });
+  const add = () => {
+    const from = list.children.length;
+    list.append(...shown.slice(from, from + N_LISTED).map((n) => tile(n, scores[n], context)));
+    const left = shown.length - list.children.length;
+    more.hidden = left <= 0;
+    more.textContent = `Show ${Math.min(N_LISTED, left)} more of ${left.toLocaleString("en")}`;
+    return list.children[from]?.firstChild;
+  };
+  add();
+  more.addEventListener("click", () => add()?.focus());
+  roam(list, "a");
+  return [
+    element(
+      "div",
+      { className: "head" },
+      element(
+        "h2",
+        {},
+        state.class || "All pictures",
+        " ",
+        element("span", { className: "n" }, counted(shown.length, "picture")),
+      ),
+      ...choices(context),
+    ),
+    list,
+    more,
+  ];
+}
+
+function inOrder(pictures, order, scores) {
+  if (!order) return pictures;
+  const way = order === "worst" ? 1 : -1;
+  return pictures.filter((n) => scores[n] !== null).toSorted((a, b) => way * (scores[a] - scores[b]));
+}
+
+function choices(context) {
+  const { experiment, state, result, go, live } = context;
+  const made = [];
+  if (experiment.classes.length) {
+    const score = (place) => result.classes?.[place]?.search_score;
+    const label = (name, place) => (Number.isFinite(score(place)) ? `${name} · ${score(place).toFixed(0)}` : name);
+    const options = experiment.classes.map((name, place) => [name, label(name, place)]);
+    made.push(
+      choice("class", "Class", [["", "All classes"], ...options], state.class, (value) =>
+        go({ class: value, picture: "", own: "" }),
+      ),
+    );
+    made.push(choice("order", "Order", ORDERS, state.order, (value) => go({ order: value })));
+  }
+  if (live) made.push(tryButton(context));
+  return made;
+}
+
+/** A labelled list to choose from; `options` are pairs of a value and a label. */
+export function choice(id, name, options, value, change) {
+  const select = element("select", { id });
+  select.append(...options.map(([key, label]) => element("option", { value: key }, label)));
+  select.value = value;
+  select.dataset.key = id;
+  select.addEventListener("change", () => change(select.value));
+  return element("label", { className: "choice" }, element("span", {}, name), select);
+}
+
+function tile(n, score, { experiment, state, link }) {
+  const { id, path } = experiment.pictures[n];
+  const name = experiment.className(n);
+  const img = element("img", { alt: "", loading: "lazy", decoding: "async", width: 128, height: 128 });
+  service.show(img, experiment.thumbnail(n));
+  const gauge = element("span", { className: "gauge" });
+  if (score !== null) gauge.style.setProperty("--share", `${score}%`);
+  const below = element(
+    "span",
+    { className: "below" },
+    element("span", { className: "name" }, name || path),
+    element("span", { className: "n" }, score === null ? "" : score.toFixed(0)),
+  );
+  const made = element(
+    "a",
+    { href: link({ picture: shortId(id), own: "" }) },
+    img,
+    ...(score === null ? [] : [gauge]),
+    below,
+  );
+  made.setAttribute(
+    "aria-label",
+    [path, name, score === null ? "" : `search score ${score.toFixed(0)}`].filter(Boolean).join(", "),
+  );
+  if (shortId(id) === state.picture) made.setAttribute("aria-current", "true");
+  made.dataset.key = `tile ${n}`;
+  return element("li", {}, made);
+}
