@@ -51,14 +51,14 @@ export async function open(name) {
       0,
     );
   }
-  return new Experiment(folderOf(name), told);
+  return new Experiment(name, told);
 }
 
 export class Experiment {
-  constructor(folder, told) {
-    this.folder = folder;
+  constructor(name, told) {
+    this.folder = folderOf(name);
     this.told = told;
-    this.name = told.set.name;
+    this.name = name;
     this.classes = told.set.classes;
     ({ pictures: this.pictures, models: this.models, metrics: this.metrics, results: this.results } = told);
     this.measures = measuresOf(told);
@@ -113,11 +113,13 @@ export class Experiment {
   }
 }
 
-/** What was measured, as {key, name, of(result), most, digits, chance}; `chance` is its expected value without a model. */
+/** What was measured, as {key, name, short, of(result), most, digits, chance}; `chance` is its expected value without a model. */
 function measuresOf({ set, pictures, results }) {
   const has = ({ of }) => results.some((result) => Number.isFinite(of(result)));
   const counts = set.classes.map((_, place) => pictures.filter((one) => one.class === place).length);
-  const chance = counts.reduce((sum, n) => sum + n * (n - 1), 0) / (pictures.length * (pictures.length - 1) || 1);
+  const scored = counts.filter((n) => n > 1); // a picture that is alone in its class has no score
+  const [right, all] = [scored.reduce((sum, n) => sum + n * (n - 1), 0), scored.reduce((sum, n) => sum + n, 0)];
+  const chance = right / (all * (pictures.length - 1) || 1);
   const share = { most: 1, digits: 3 };
   const ks = (pick) => [...new Set(results.flatMap((result) => Object.keys(pick(result) ?? {})))].sort((a, b) => a - b);
   const recalls = [["t2i", "text to picture"], ["i2t", "picture to text"]]; // prettier-ignore
@@ -126,6 +128,7 @@ function measuresOf({ set, pictures, results }) {
     ...ks((r) => r.precision).map((k) => ({
       key: `p${k}`,
       name: `Precision@${k}`,
+      short: `P@${k}`,
       of: (r) => r.precision?.[k],
       ...share,
       chance,
@@ -135,6 +138,7 @@ function measuresOf({ set, pictures, results }) {
       ks((r) => r.recall?.[way]).map((k) => ({
         key: `${way}${k}`,
         name: `Recall@${k}, ${name}`,
+        short: `R@${k} ${way}`,
         of: (r) => r.recall?.[way]?.[k],
         ...share,
       })),

@@ -86,7 +86,8 @@ function placesOf(scores, wide) {
   scores.forEach((score, n) => {
     if (score === null) return;
     const row = Math.round(at(score) / DOT_PX);
-    rows.set(row, [...(rows.get(row) ?? []), n]);
+    if (!rows.has(row)) rows.set(row, []);
+    rows.get(row).push(n);
   });
   const places = scores.map(() => null);
   for (const pictures of rows.values()) {

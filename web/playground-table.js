@@ -73,10 +73,10 @@ function inOrder(results, { of, rank = of }, isFalling) {
   return results.toSorted((a, b) => compare(rank(a), rank(b)));
 }
 
-function heading({ key, name, digits }, order, go) {
+function heading({ key, name, short, digits }, order, go) {
   const isNumber = digits !== undefined;
   const next = order === "none" ? (isNumber ? `-${key}` : key) : order === "ascending" ? `-${key}` : key;
-  const button = element("button", { type: "button", className: "plain" }, name);
+  const button = element("button", { type: "button", className: "plain", title: name }, short ?? name);
   button.dataset.key = `sort ${key}`;
   button.addEventListener("click", () => go({ sort: next }));
   const made = element("th", { scope: "col", className: isNumber ? "number" : "" }, button);

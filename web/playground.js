@@ -1,8 +1,9 @@
 // The playground: what a model, a layer and a metric do with a set of pictures. Its state is in the address.
 
-import { counted, element } from "./dom.js";
+import { element } from "./dom.js";
+import { showAbout, showFigures } from "./playground-about.js";
 import * as classes from "./playground-classes.js";
-import { folderOf, list, metricName, modelName, open, written } from "./playground-data.js";
+import { folderOf, list, metricName, modelName, open } from "./playground-data.js";
 import * as layers from "./playground-layers.js";
 import * as map from "./playground-map.js";
 import * as models from "./playground-models.js";
@@ -116,7 +117,7 @@ function fillChoices(entry) {
     byId(id).replaceChildren(...options.map(([key, label]) => element("option", { value: key }, label)));
     byId(id).value = value;
   };
-  fill("set", listed.experiments.map(({ name, title, n }) => [name, `${title || name}${n ? ` (${n.toLocaleString("en")})` : ""}`]), entry.name); // prettier-ignore
+  fill("set", listed.experiments.map(({ name, title }) => [name, title || name]), entry.name); // prettier-ignore
   byId("choosers").classList.toggle("single", !experiment);
   byId("figures").hidden = !experiment;
   const tabs = ["pictures", "models", "layers", "classes", "map", "table"].filter(
@@ -128,6 +129,7 @@ function fillChoices(entry) {
     tab.href = link({ view: name });
     if (name === state.view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
+    if (name === state.view) byId("views").scrollLeft = tab.offsetLeft - byId("views").clientWidth / 2;
   }
   byId("to-search").hidden = !listed.live;
   if (!experiment) return;
@@ -141,8 +143,8 @@ function fillChoices(entry) {
       .layers.some(({ name }) => name === state.layer);
     go({ model: target.value, layer: has ? state.layer : "", own: state.own });
   };
-  showFigures(result);
-  showAbout();
+  showFigures(experiment, result);
+  showAbout(experiment);
 }
 
 for (const id of ["layer", "metric"])
@@ -151,55 +153,6 @@ byId("set").addEventListener(
   "change",
   ({ target }) => (location.hash = toHash({ set: target.value, view: context.state.view })),
 );
-
-/** What was measured of the chosen result, and its place among all. */
-function showFigures(result) {
-  const shown = experiment.measures.filter(({ key }) => ["score", "p1", "p5", "map", "t2i10"].includes(key));
-  const entries = shown.map((measure, place) => {
-    const value = measure.of(result);
-    const rank = 1 + experiment.results.filter((one) => measure.of(one) > value).length;
-    const spread = measure.key === "score" ? element("small", {}, ` ± ${written(measure, result.search_score_std)}`) : "";
-    const among = place
-      ? ""
-      : element(
-          "span",
-          { className: "place" },
-          rank === 1 ? `★ best of ${experiment.results.length}` : `place ${rank} of ${experiment.results.length}`,
-        );
-    return element("div", {}, element("dt", {}, measure.name), element("dd", {}, written(measure, value), spread, among));
-  });
-  byId("figures").replaceChildren(...entries);
-}
-
-/** Where the figures come from. */
-function showAbout() {
-  const { told, pictures: all } = experiment;
-  const { skipped } = told.set;
-  const when = new Date(told.created).toLocaleString("en", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
-  const versions = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`).join(", "); // prettier-ignore
-  const facts = [
-    [
-      "Pictures",
-      `${counted(all.length, "picture")}${experiment.classes.length ? ` in ${experiment.classes.length} classes` : ""}`,
-    ],
-    ["Computed", `${when} UTC, in ${told.seconds.toFixed(0)} s, seed ${told.seed}`],
-    ["Versions", versions],
-    ...experiment.models.map((one) => [
-      modelName(one),
-      `${one.family}, ${one.weights}, ${String(one.weights_hash).slice(0, 12)}, ${one.terms}`,
-    ]),
-  ];
-  const left = skipped.map(({ path, reason }) => element("li", {}, `${path}: ${reason}`));
-  byId("about-summary").textContent = skipped.length
-    ? `About this experiment · ${counted(skipped.length, "file")} skipped`
-    : "About this experiment";
-  byId("about-facts").replaceChildren(
-    ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
-  );
-  byId("skipped").hidden = !skipped.length;
-  byId("skipped-files").replaceChildren(...left);
-  byId("about-set").hidden = false;
-}
 
 // -- what can go wrong
 
@@ -247,11 +200,8 @@ own.listen(
   (text) => showFault(new service.Fault(text, 0)),
 );
 addEventListener("hashchange", show);
-let wide = innerWidth;
-addEventListener("resize", () => {
-  if (innerWidth === wide) return; // a phone's address bar changes the height alone
-  wide = innerWidth;
-  show();
-});
+new ResizeObserver(() => {
+  if (context && view.clientWidth !== context.width) show(); // charts are drawn for a width
+}).observe(view);
 byId("stuck").remove();
 show();
