@@ -96,13 +96,18 @@ def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) ->
         differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
         yield from (_explained(key, here, there) for key in differing)
         progress(len(ours))
-    for readings, other_readings in reading_blocks(here, there, max(numbers.last_key, others.last_key)):
+    yield from _in_tables(here, there, max(numbers.last_key, others.last_key))
+
+
+def _in_tables(here: Store, there: Store, last_key: int) -> Iterator[Problem]:
+    """The differences of the tables beside the documents."""
+    for readings, other_readings in reading_blocks(here, there, last_key):
         for key in sorted(readings.keys() | other_readings.keys()):
             if readings.get(key) != other_readings.get(key):
                 yield Problem((readings.get(key) or other_readings[key]).image_id, "the text read in it differs")
-    searches, others_searches = here.searches.all(), there.searches.all()
-    for name in sorted(searches.keys() | others_searches.keys()):
-        if searches.get(name) != others_searches.get(name):
+    searches, other_searches = here.searches.all(), there.searches.all()
+    for name in sorted(searches.keys() | other_searches.keys()):
+        if searches.get(name) != other_searches.get(name):
             yield Problem(name, "the saved search of this name differs")
     files, other_files = files_by_path(here), files_by_path(there)
     for path in sorted(files.keys() | other_files.keys()):

@@ -43,7 +43,7 @@ class Measured:
             self._put(features, layer, {"map": {"x": x, "y": y}})
 
     def summary(self, features: ModelFeatures, layer: str, metric: Metric) -> dict[str, Any]:
-        """The figures of `measures.summary`; and `recall` of the output of a model that encodes texts, with captions."""
+        """The figures of `measures.summary`; with captions also the `recall` of a two-tower model's output."""
         figures: dict[str, Any] = json.loads(self.content(features, layer, f"summary {metric}"))
         if layer == OUTPUT and self._pictures.captions and str(metric) in _UNIT_METRICS:
             found = self._recall(features)

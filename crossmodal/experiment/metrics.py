@@ -1,4 +1,4 @@
-"""Distances between feature vectors: cosine, euclidean, sqeuclidean and minkowski:P, as scipy's `cdist` defines them."""
+"""Distances between feature vectors as scipy's `cdist` defines them: cosine, euclidean, sqeuclidean, minkowski:P."""
 
 from __future__ import annotations
 

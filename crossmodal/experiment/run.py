@@ -1,4 +1,4 @@
-"""Runs an experiment: every model, layer and metric on a set of pictures. An interrupted run continues from the cache."""
+"""Runs an experiment: every model, layer and metric on a set of pictures; an interrupted run continues."""
 
 from __future__ import annotations
 
