@@ -24,8 +24,8 @@ from executors.schema import MediaDoc
 from serving.http.errors import ProblemRoute, RefusedError, problem_of
 from serving.http.openai_errors import openai_failure
 from serving.http.schemas import DATA_URI
-from serving.http.search import Searcher, picture_doc, picture_of
-from serving.http.url_pictures import Fetched, UrlPictures, is_url
+from serving.http.search import Searcher, picture_doc
+from serving.http.url_pictures import Fetched, UrlPictures, is_url, picture_of
 
 MAX_INPUTS, MAX_PICTURES = 2_048, 64
 
