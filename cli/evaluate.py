@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from cli.evaluate_collection import searched
 from cli.evaluate_flow import captions_through_flow, classes_through_flow
 from cli.printing import say_aside
 from cli.progress import Meter
@@ -27,6 +29,9 @@ from crossmodal.evaluation.report import html_report
 EXPERIMENTS = "experiments"
 """The folder of a workspace with experiments and comparisons, each in a folder of its own."""
 
+COLLECTION = "collection"
+"""The family of `--compare collection:NAME`."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -34,7 +39,7 @@ class Options:
 
     Attributes:
         through: `exact` scores in memory, or the query `flow`.
-        compare: Further models, FAMILY:WEIGHTS or FAMILY:WEIGHTS@PRECISION.
+        compare: Further models, FAMILY:WEIGHTS or FAMILY:WEIGHTS@PRECISION, and indexes, collection:NAME.
         folds: Number of folds; 0 means COCO's 5 for a set of its size.
         report: The HTML report to write.
         run: The TREC run to write, and `qrels` its judgements; see `crossmodal.evaluation.trec`.
@@ -113,7 +118,7 @@ def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None
 def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[str, Any]) -> dict[str, Any]:
     of_models = []
     for model, described in zip(evaluated, compared["models"], strict=True):
-        names = {"model": str(model.spec), "label": described["name"], "engine": str(model.engine)}
+        names = {"model": str(model.spec), "label": described["name"], "engine": model.engine}
         intervals = {name: described[name] for name in ("measures", "skills") if described[name]}
         cost = {"cost": {**model.cost._asdict(), "dim": model.spec.dim}} if model.cost else {}
         of_models.append({**names, **model.evaluation.figures, "intervals": intervals, **cost})
@@ -141,29 +146,36 @@ def _write(
 
 
 def _exactly(settings: Settings, options: Options, subject: EvaluationSet) -> tuple[list[Compared], dict[str, str]]:
-    """Every model evaluated, and by name why others failed.
+    """Every model and collection evaluated, and by name why others failed.
 
     Raises:
         CrossModalError: Of the first model, if all failed.
     """
-    data_set = data_sets.canonical(settings.data_set)
     named = [(settings.model, settings.weights or "", settings.engine)]
     named += [_parse(name, settings.engine) for name in options.compare]
     for family, _, _ in named:
-        subject.check_family(family)
-    specs = [
-        (models.resolve(family, weights or models.default_weights(family, data_set)), engine)
+        if family != COLLECTION:
+            subject.check_family(family)
+    jobs = [
+        partial(searched, settings, subject, weights)
+        if family == COLLECTION
+        else partial(_evaluated, settings, options, subject, _resolve(settings, family, weights), engine)
         for family, weights, engine in named
     ]  # all of them before any encoding, so that a wrong name fails early
     evaluated, failures = [], dict[str, CrossModalError]()
-    for place, (spec, request) in enumerate(specs):
+    for name, job in zip((settings.model, *options.compare), jobs, strict=True):
         try:
-            evaluated.append(_evaluated(settings, options, subject, spec, request))
+            evaluated.append(job())
         except CrossModalError as error:
-            failures[options.compare[place - 1] if place else str(spec)] = error
+            failures[name] = error
     if not evaluated:
         raise next(iter(failures.values()))
     return evaluated, {name: str(error) for name, error in failures.items()}
+
+
+def _resolve(settings: Settings, family: str, weights: str) -> ModelSpec:
+    data_set = data_sets.canonical(settings.data_set)
+    return models.resolve(family, weights or models.default_weights(family, data_set))
 
 
 def _evaluated(
@@ -174,7 +186,7 @@ def _evaluated(
     with Meter("pictures", len(subject.records)) as meter:
         evaluation = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)
     cost = speed.measure(encoder, subject, engine) if options.compare or options.out else None
-    return Compared(spec, engine, evaluation, cost)
+    return Compared(spec, engine.precision, str(engine), evaluation, cost)
 
 
 def _parse(name: str, engine: EngineRequest) -> tuple[str, str, EngineRequest]:

@@ -6,7 +6,7 @@ come from the vectors in the store, so the difference is what the index and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from crossmodal.core.types import Modality, Vectors, caption_id, image_id
 from crossmodal.evaluation import classes, recall
 from crossmodal.evaluation.evaluation_set import EvaluationSet
 from crossmodal.evaluation.misses import ClassesRanked, Direction, Ranked
+from crossmodal.evaluation.outcomes import Outcome, of_hits, of_ranks
+from crossmodal.evaluation.resampling import measured
 from serving.jina.ports import reserve_port_pair
 from serving.jina.supervisor import prepare_jina, running_flow
 
@@ -43,7 +45,7 @@ Search = Callable[["Iterator[MediaDoc]", str, int, Callable[[int, FlowMatches], 
 
 
 @dataclass(frozen=True)
-class _Ids:
+class SetIds:
     """Ids of the images and captions of the set, in its order."""
 
     pictures: list[str]
@@ -63,7 +65,7 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
         InputError: The Flow refuses an image or a caption.
         StateError: There is no collection, it has another model, or a part of the set is not indexed.
     """
-    collection, ids = _open(settings, subject)
+    collection, ids = open_indexed(settings, subject)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
     caption_at = {name: j for j, name in reversed(list(enumerate(ids.captions)))}
     captions_of: dict[str, set[str]] = {}
@@ -80,11 +82,11 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
     with _searching(settings, collection, subject) as search:
         search(_texts(subject), "image", top_ks["t2i"], t2i.take)
         search(_pictures(subject), "text", top_ks["i2t"], i2t.take)
-    images, texts = _stored(collection, "image", ids.pictures), _stored(collection, "text", ids.captions)
+    images, texts = stored(collection, "image", ids.pictures), stored(collection, "text", ids.captions)
     exact = recall.figures(*recall.both_ways(images, texts, subject.image_of))
+    outcomes = of_ranks("t2i", t2i.ranks, subject.image_of) | of_ranks("i2t", i2t.ranks, np.arange(len(images)))
     figures = {
-        "model": str(collection.model),
-        "through": "flow",
+        **_named(collection, outcomes),
         "images": len(images),
         "captions": len(texts),
         **recall.figures(recall.summarise(t2i.ranks), recall.summarise(i2t.ranks)),
@@ -99,7 +101,7 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
 
 def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], ClassesRanked]:
     """The figures of searching images with every image; otherwise as `captions_through_flow`."""
-    collection, ids = _open(settings, subject)
+    collection, ids = open_indexed(settings, subject)
     names, class_of = classes.number_classes(subject.class_names)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
     hits = np.zeros((len(ids.pictures), classes.DEPTH), np.bool_)
@@ -117,16 +119,25 @@ def classes_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[di
     top_k = _depth(settings, _counts(collection)["image"], len(picture_at))
     with _searching(settings, collection, subject) as search:
         search(_pictures(subject), "image", top_k, take)
-    exact = classes.hits_among_best(_stored(collection, "image", ids.pictures), class_of)
+    exact = classes.hits_among_best(stored(collection, "image", ids.pictures), class_of)
     figures = {
-        "model": str(collection.model),
-        "through": "flow",
+        **_named(collection, of_hits(hits, class_of)),
         "images": len(ids.pictures),
         "classes": classes.figures(hits, names, class_of),
         "top_k": {"i2i": top_k},
         "exact": {"classes": classes.figures(exact, names, class_of)},
     }
     return figures, ClassesRanked(hits, lambda i: nearest[i])
+
+
+def _named(collection: Collection, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """What was evaluated, and its intervals."""
+    return {
+        "model": str(collection.model),
+        "label": f"collection {collection.root.name}",
+        "through": "flow",
+        "intervals": {"measures": measured(outcomes)},
+    }
 
 
 class _Ranks:
@@ -150,7 +161,7 @@ class _Ranks:
         return int((self.ranks == recall.NOT_FOUND).sum())
 
 
-def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]:
+def open_indexed(settings: Settings, subject: EvaluationSet) -> tuple[Collection, SetIds]:
     """The collection and the ids of the set, all of which it contains."""
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings, resolve)
@@ -166,7 +177,7 @@ def _open(settings: Settings, subject: EvaluationSet) -> tuple[Collection, _Ids]
             f"{len(missing)} of the {len(pictures) + len(captions)} pictures and captions to evaluate with are not in "
             f"{collection.folder} (first: {missing[0]}): index them with `python app.py -t index -d {subject.name}`"
         )
-    return collection, _Ids(pictures, captions)
+    return collection, SetIds(pictures, captions)
 
 
 def _counts(collection: Collection) -> dict[Modality, int]:
@@ -228,7 +239,7 @@ def _searching(settings: Settings, collection: Collection, subject: EvaluationSe
         yield search
 
 
-def _stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:
+def stored(collection: Collection, modality: Modality, ids: list[str]) -> Vectors:
     """The vectors (n, dim) of the documents in the order of `ids`, which may repeat."""
     with collection.store() as store:
         vector_of = store.vectors_of(ids)

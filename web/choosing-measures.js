@@ -6,7 +6,7 @@ const KINDS = { mrr: "Mean reciprocal rank", map: "MAP", search_score: "Search s
 /** A measure's name: `t2i_r10` is "Recall@10, text to picture". */
 export function measureName(key) {
   const [, way, kind] = key.match(/^(t2i|i2t|i2i)_(.+)$/) ?? [];
-  if (!way) return key;
+  if (!way) return skillOf(key).name;
   const atK = kind.match(/^([rp])(\d+)$/);
   const name = atK ? `${atK[1] === "r" ? "Recall" : "Precision"}@${atK[2]}` : (KINDS[kind] ?? kind);
   return `${name}, ${WAYS[way]}`;

@@ -48,6 +48,7 @@ export function queries(differences, models, pair, folder) {
   });
 }
 
+const rankText = (rank) => (Number.isFinite(rank) ? `rank ${rank.toLocaleString("en")}` : "not found");
 const gain = (worse, better) => 1 / better - 1 / worse;
 const by = (entries, value) => [...entries].sort((one, other) => value(other) - value(one));
 const list = (cards) => element("ul", { className: "queries" }, ...cards);
@@ -61,7 +62,7 @@ function cardOf({ query, picture, ranks }, models, shown, folder) {
       { className: ranks[n] <= FOUND ? "found" : "missed" },
       element("span", {}, models[n].name),
       " ",
-      element("b", {}, ranks[n] <= FOUND ? `✓ rank ${ranks[n]}` : `✗ rank ${ranks[n].toLocaleString("en")}`),
+      element("b", {}, ranks[n] <= FOUND ? `✓ rank ${ranks[n]}` : `✗ ${rankText(ranks[n])}`),
     );
   const [better, worse] = shown;
   const isTold = shown.length === 2 && ranks[better] <= FOUND && ranks[worse] > FOUND;

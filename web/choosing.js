@@ -36,6 +36,7 @@ async function open(folder) {
     throw new Fault(`${path} is not valid JSON (${error.message}). Write it again with evaluate --compare --out.`, 0);
   }
   if (told.format !== FORMAT) throw new Fault(`${path} has format ${told.format}, this page reads ${FORMAT}: use the page of the same version.`, 0);
+  for (const one of told.differences) one.ranks = one.ranks.map((rank) => rank ?? Infinity); // null: not found
   return told;
 }
 

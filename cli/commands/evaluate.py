@@ -49,7 +49,8 @@ class EvaluateOptions(
         "--compare",
         multiple=True,
         metavar="FAMILY:WEIGHTS[@PRECISION]",
-        help="Another model to evaluate, with the differences and their p-values; may be repeated.",
+        help="Another model to evaluate, or collection:NAME to search its indexes, with the differences and their "
+        "p-values; may be repeated.",
     )
     folds: int | None = option(
         "--folds",

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crossmodal.core.engine import Engine
+from crossmodal.core.engine import Precision
 from crossmodal.core.files import write_atomically
 from crossmodal.core.types import ModelSpec, image_id
 from crossmodal.evaluation import resampling
 from crossmodal.evaluation.evaluation_set import EvaluationSet
 from crossmodal.evaluation.exact import Evaluation
 from crossmodal.evaluation.misses import Ranked
+from crossmodal.evaluation.recall import NOT_FOUND
 from crossmodal.evaluation.resampling import differences, each_measured, measured
 from crossmodal.evaluation.speed import Cost
 
@@ -30,12 +32,23 @@ SHOWN_A_PAIR = 12
 
 @dataclass(frozen=True)
 class Compared:
-    """A model, how it ran, and what it achieved and cost; `cost` is None unless models are compared."""
+    """A model or a collection, how it ran, and what it achieved and cost.
+
+    Attributes:
+        spec: The model.
+        precision: The arithmetic of its vectors.
+        engine: How it ran, in words.
+        evaluation: What it achieved.
+        cost: None if it was not measured.
+        collection: The name of the collection whose indexes were searched; empty for exact scores.
+    """
 
     spec: ModelSpec
-    engine: Engine
+    precision: Precision
+    engine: str
     evaluation: Evaluation
     cost: Cost | None = None
+    collection: str = ""
 
 
 def compare(subject: EvaluationSet, models: Sequence[Compared]) -> dict[str, Any]:
@@ -66,7 +79,12 @@ def compare(subject: EvaluationSet, models: Sequence[Compared]) -> dict[str, Any
 
 def names_of(models: Sequence[Compared]) -> list[str]:
     """A short name of each model, with its precision, and a number where that does not tell them apart."""
-    names = [f"{model.spec.family} {_weights(model.spec)} {model.engine.precision}" for model in models]
+    names = [
+        f"collection {model.collection}"
+        if model.collection
+        else f"{model.spec.family} {_weights(model.spec)} {model.precision}"
+        for model in models
+    ]
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, 1)]
 
 
@@ -81,7 +99,7 @@ def _model(label: str, model: Compared) -> dict[str, Any]:
         "name": label,
         "weights": f"{model.spec.family}:{_weights(model.spec)}",
         "weights_hash": model.spec.weights_hash,
-        "precision": model.engine.precision,
+        "precision": model.precision,
         "dim": model.spec.dim,
         **cost._asdict(),
         "measures": measured(model.evaluation.outcomes),
@@ -90,23 +108,21 @@ def _model(label: str, model: Compared) -> dict[str, Any]:
 
 
 def _pairs(models: Sequence[Compared], a: int, b: int) -> list[dict[str, Any]]:
-    found = differences(models[a].evaluation.outcomes, models[b].evaluation.outcomes)
+    first, second = models[a].evaluation, models[b].evaluation
+    found = differences(first.outcomes, second.outcomes)
+    for skill in first.skills:  # each over clusters of its own
+        found |= differences({skill: first.skills[skill]}, second.skills)
     return [
-        {
-            "a": a,
-            "b": b,
-            "measure": measure,
-            "difference": round(difference.value, 5),
-            "low": round(difference.low, 5),
-            "high": round(difference.high, 5),
-            "p": round(difference.p, 4),
-        }
+        {"a": a, "b": b, "measure": measure, "difference": round(difference.value, 5), "low": round(difference.low, 5)}
+        | {"high": round(difference.high, 5), "p": round(difference.p, 4)}
         for measure, difference in found.items()
     ]
 
 
-def telling(models: Sequence[Compared], n: int = SHOWN_A_PAIR) -> list[tuple[int, list[int]]]:
-    """The captions on which models differ most, and the rank of each one's picture with each model.
+def telling(
+    models: Sequence[Compared], image_of: NDArray[np.int64], n: int = SHOWN_A_PAIR
+) -> list[tuple[int, list[int | None]]]:
+    """The captions on which models differ most, and the rank of each one's picture with each model; None if unknown.
 
     A difference is that of the reciprocal ranks. Each pair of models contributes up to n captions of different
     pictures, half of them better with each model; none for class folders.
@@ -115,7 +131,6 @@ def telling(models: Sequence[Compared], n: int = SHOWN_A_PAIR) -> list[tuple[int
     ranks = np.array([of_model.t2i.ranks for of_model in ranked if isinstance(of_model, Ranked)])
     if not len(ranks):
         return []
-    image_of = models[0].evaluation.rankings[0].query_group
     chosen: dict[int, None] = {}
     for a, b in combinations(range(len(models)), 2):
         gain = 1 / ranks[b] - 1 / ranks[a]
@@ -127,7 +142,9 @@ def telling(models: Sequence[Compared], n: int = SHOWN_A_PAIR) -> list[tuple[int
                 if image_of[caption] not in pictures:
                     pictures.add(int(image_of[caption]))
                     chosen[caption] = None
-    return [(caption, ranks[:, caption].tolist()) for caption in chosen]
+    return [
+        (caption, [None if rank == NOT_FOUND else rank for rank in ranks[:, caption].tolist()]) for caption in chosen
+    ]
 
 
 def write(folder: Path, comparison: dict[str, Any], subject: EvaluationSet, models: Sequence[Compared]) -> Path:
@@ -142,7 +159,7 @@ def write(folder: Path, comparison: dict[str, Any], subject: EvaluationSet, mode
     pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     shown: list[dict[str, Any]] = []
-    for caption, ranks in telling(models):
+    for caption, ranks in telling(models, subject.image_of):
         picture = int(subject.image_of[caption])
         name = f"{image_id(subject.content(picture))}.jpg"
         write_atomically(pictures / name, subject.thumbnail(picture))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.core.types import Vectors
 from crossmodal.evaluation.classes import Hits, precision_at, search_score
-from crossmodal.evaluation.recall import CHUNK, KS, Ranks
+from crossmodal.evaluation.recall import CHUNK, KS, NOT_FOUND, Ranks
 
 DEPTH = 1000
 """Results of a query that count for average precision, as is usual with TREC runs."""
@@ -102,6 +102,12 @@ def _average_precision(relevant: NDArray[np.float32], others: NDArray[np.float32
     return float(np.sum((places / ranks)[ranks <= depth]) / max(1, len(ascending)))
 
 
+def of_ranks(direction: str, ranks: Ranks, cluster: NDArray[np.int64]) -> dict[str, Outcome]:
+    """The outcomes of ranks, `t2i_r1` to `t2i_r10` and `t2i_mrr`; without the latter if a rank is `NOT_FOUND`."""
+    values = {f"r{k}": ranks <= k for k in KS} | ({} if (ranks == NOT_FOUND).any() else {"mrr": 1 / ranks})
+    return {f"{direction}_{name}": Outcome.of(of_queries, cluster) for name, of_queries in values.items()}
+
+
 def of_captions(t2i: Ranks, i2t: Ranks, rankings: list[Ranking]) -> dict[str, Outcome]:
     """The outcomes of both directions by name, `t2i_r1` to `i2t_map`, clustered by image.
 
@@ -110,18 +116,25 @@ def of_captions(t2i: Ranks, i2t: Ranks, rankings: list[Ranking]) -> dict[str, Ou
         i2t: (n,) rank of each image's best text.
         rankings: Those of both directions, text to image first.
     """
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     for ranks, ranking in zip((t2i, i2t), rankings, strict=True):
-        values = {f"r{k}": ranks <= k for k in KS} | {"mrr": 1 / ranks, "map": average_precisions(ranking)}
-        for name, of_queries in values.items():
-            outcomes[f"{ranking.direction}_{name}"] = Outcome.of(of_queries, ranking.query_group)
+        outcomes |= of_ranks(ranking.direction, ranks, ranking.query_group)
+        outcomes[f"{ranking.direction}_map"] = Outcome.of(average_precisions(ranking), ranking.query_group)
     return outcomes
 
 
+def of_hits(hits: Hits, class_of: NDArray[np.int64]) -> dict[str, Outcome]:
+    """The outcomes `i2i_p1` to `i2i_p10` and `i2i_search_score`; the only image of a class is not a query."""
+    values = {f"p{k}": precision_at(hits, k) for k in (1, 5, 10)} | {"search_score": search_score(hits)}
+    return {f"i2i_{name}": _of_queries(of_images, class_of) for name, of_images in values.items()}
+
+
 def of_classes(hits: Hits, ranking: Ranking) -> dict[str, Outcome]:
-    """The outcomes `i2i_p1` to `i2i_map` of images in class folders; the only image of a class is not a query."""
-    is_query = np.bincount(ranking.query_group)[ranking.query_group] > 1
-    values = {f"p{k}": precision_at(hits, k) for k in (1, 5, 10)}
-    values |= {"search_score": search_score(hits), "map": average_precisions(ranking)}
-    each = np.arange(int(is_query.sum()))
-    return {f"i2i_{name}": Outcome.of(of_images[is_query], each) for name, of_images in values.items()}
+    """The outcomes of `of_hits`, and `i2i_map`."""
+    mean = _of_queries(average_precisions(ranking), ranking.query_group)
+    return {**of_hits(hits, ranking.query_group), "i2i_map": mean}
+
+
+def _of_queries(values: NDArray[np.float64], class_of: NDArray[np.int64]) -> Outcome:
+    is_query = np.bincount(class_of)[class_of] > 1
+    return Outcome.of(values[is_query], np.arange(int(is_query.sum())))

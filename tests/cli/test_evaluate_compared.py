@@ -61,6 +61,21 @@ def test_models_and_precisions_are_compared_for_the_page(run_app: RunApp, few: P
         assert (folder / "differences" / entry["picture"]).read_bytes().startswith(b"\xff\xd8")
 
 
+def test_indexes_of_collections_are_compared_with_exact_scores(run_app: RunApp, few: Path, tmp_path: Path) -> None:
+    more = ("-d", TOY, "-n", "30", "-w", tmp_path, "--weights", "scenes", "--precision", "fp32")
+    done = run_app("-t", "index", *more, "--collection", "whole")
+    assert done.returncode == 0, done.stderr
+    compared = ("--compare", "collection:whole", "--compare", "collection:none", "--json")
+    done = run_app("-t", "evaluate", "-d", few, "-w", tmp_path, "--weights", "scenes", "--precision", "fp32", *compared)
+    assert done.returncode == 1
+    assert "collection:none could not be evaluated" in done.stderr
+    told = json.loads(done.stdout)
+    exact, indexed = told["models"]
+    assert (exact["label"], indexed["label"]) == ("clip scenes fp32", "collection whole")
+    assert [exact[way] for way in ("t2i", "i2t")] == [indexed[way] for way in ("t2i", "i2t")]
+    assert {(pair["difference"], pair["p"]) for pair in told["pairs"]} == {(0, 1)}
+
+
 def test_trec_files_give_the_same_figures(run_app: RunApp, few: Path, tmp_path: Path) -> None:
     run, qrels = tmp_path / "new" / "clip.run", tmp_path / "few.qrels"
     done = run_app(
