@@ -117,8 +117,10 @@ def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None
 
 def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[str, Any]) -> dict[str, Any]:
     of_models = []
-    for model, described in zip(evaluated, compared["models"], strict=True):
-        names = {"model": str(model.spec), "label": described["name"], "engine": model.engine}
+    specs = [str(model.spec) for model in evaluated]
+    for model, spec, described in zip(evaluated, specs, compared["models"], strict=True):
+        name = spec if specs.count(spec) == 1 else f"{spec} as {described['name']}"
+        names = {"model": name, "label": described["name"], "engine": model.engine}
         intervals = {name: described[name] for name in ("measures", "skills") if described[name]}
         cost = {"cost": {**model.cost._asdict(), "dim": model.spec.dim}} if model.cost else {}
         of_models.append({**names, **model.evaluation.figures, "intervals": intervals, **cost})

@@ -39,6 +39,7 @@ def test_models_and_precisions_are_compared_for_the_page(run_app: RunApp, few: P
     assert "clip:scenes@fp16 could not be evaluated: --precision fp16 runs on GPUs" in done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert [model["label"] for model in told["models"]] == ["clip scenes fp32", "clip scenes int8", "vse scenes fp32"]
+    assert len({model["model"] for model in told["models"]}) == 3
     assert list(told["failed"]) == ["clip:scenes@fp16"]
     assert told["written"] == [str(folder / "comparison.json")]
 
