@@ -54,7 +54,12 @@ class QueryOptions(CollectionOptions, ModelOptions, EncoderOptions, TopKOptions,
         help="Meaning of a score; euclidean is minus the distance of the unit vectors. The order is the same.",
     )
     plain: bool = flag("--plain", help='Print lines of [rank] score: "uri", the uri as a JSON string.')
-    save: Path | None = option("--save", type=FILE, help="Write the results as a picture.")
+    save: Path | None = option(
+        "--save",
+        type=FILE,
+        help="Write the results to a file: .png or .jpg for a picture of them, .pdf for a contact sheet, .csv or .json "
+        "for a list, .zip for the pictures themselves.",
+    )
 
     @property
     def filters(self) -> Filters:
@@ -108,7 +113,8 @@ def answer_queries(
         raise InputError(
             "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
         )
-    from cli.query import open_search, save_sheet
+    from cli.query import open_search
+    from cli.saving import save_answer
     from crossmodal.search.query import Page
 
     settings = options.settings()
@@ -124,9 +130,9 @@ def answer_queries(
                     raise
                 say(f"error: {error}", err=True)
                 continue
-            _print(answer, options)
+            print_answer(answer, as_json=options.as_json, plain=options.plain)
             if options.save:
-                save_sheet(settings, answer, options.save)
+                save_answer(settings, answer, options.save)
                 say(f"saved {options.save}", err=True)
     return 0
 
@@ -143,15 +149,16 @@ def _prompted(label: str) -> Iterator[str]:
         yield line
 
 
-def _print(answer: Any, options: QueryOptions) -> None:
-    for part in answer.understood if not options.as_json else ():
+def print_answer(answer: Any, *, as_json: bool, plain: bool) -> None:
+    """Prints an answer as a table, as JSON or as plain lines."""
+    for part in answer.understood if not as_json else ():
         say(f"understood: {_in_words(part)}", err=True)
-    if answer.fits is False and not options.as_json:
+    if answer.fits is False and not as_json:
         nearest = "; these are the nearest" if answer.hits else ""
-        say(f"nothing here fits{nearest}", err=options.plain)
-    if options.as_json:
+        say(f"nothing here fits{nearest}", err=plain)
+    if as_json:
         say_json(answer.to_dict())
-    elif options.plain:
+    elif plain:
         say(*(f"[{hit.rank}] {hit.score:.4f}: {to_json(hit.uri)}" for hit in answer.hits))
     else:
         _print_table(answer)

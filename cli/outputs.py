@@ -10,7 +10,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.os_errors import why_not_writable
 
 OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("save", ("query", "search", "similar", "captions"), False),
+    ("save", ("query", "search", "similar", "captions", "saved"), False),
     ("report", ("index", "encode", "evaluate"), True),
     ("run", ("evaluate",), True),
     ("qrels", ("evaluate",), True),
@@ -19,6 +19,8 @@ OUTPUTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("keys", ("keys",), False),
 )
 """The option with the path, its commands, and whether they create missing parent folders."""
+SAVED = (".zip", ".csv", ".json", ".pdf")
+"""Endings of --save besides those of pictures."""
 REPLACED = ("export", "keys")
 """Commands that replace the file with a new one, so the folder must be writable too."""
 
@@ -39,13 +41,14 @@ def check_outputs(command: str, values: Mapping[str, Any]) -> None:
         if why is None and path.is_dir() and command not in ("train", "data", "encode"):
             why = "it is a folder, not a file: choose another name"
         if why is None and option == "save":
-            why = _why_not_a_picture(path)
+            why = _why_not_saved(path)
         if why is not None:
             raise InputError(f"{path} can't be written: {why}")
 
 
-def _why_not_a_picture(path: Path) -> str | None:
+def _why_not_saved(path: Path) -> str | None:
     from PIL import Image
 
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    return None if kind in Image.SAVE else "pictures can't be written with this ending: choose .png or .jpg"
+    if path.suffix.lower() in SAVED or Image.registered_extensions().get(path.suffix.lower()) in Image.SAVE:
+        return None
+    return "results can't be written with this ending: choose .zip, .csv, .json, .pdf, .png or .jpg"

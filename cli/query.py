@@ -159,7 +159,7 @@ def open_search(
                     results = service.search(Query(picture=from_file(Path(query)), options=options))
             except InputError as error:
                 raise InputError(f"{query}: {error}") from error
-            hits = (_hit(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
+            hits = (hit_of(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
             note, fits, ordered = results.note, results.fits, results.ordered
             return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered, understood.parts)
 
@@ -181,7 +181,8 @@ def _folder_of(settings: Settings) -> Path:
     return collection_folder(settings.workspace, settings.collection or collection_name(settings.data_set))
 
 
-def _hit(rank: int, match: Match, score: Callable[[float], float]) -> Hit:
+def hit_of(rank: int, match: Match, score: Callable[[float], float] = METRICS["cosine"]) -> Hit:
+    """A match, ready to print; `score` is one of `METRICS`."""
     document = match.document
     words = sorted(match.why.items(), key=lambda pair: (-pair[1], pair[0]))
     why = tuple({"word": word, "weight": round(weight, 4)} for word, weight in words)

@@ -10,7 +10,7 @@ from typing import Any
 from cli.parameters import Options
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Index and search": ("index", "watch", "search", "similar", "captions", "query"),
+    "Index and search": ("index", "watch", "search", "similar", "captions", "query", "saved", "sidecars"),
     "Serve": ("serve", "serve-index", "mcp", "keys", "kubernetes"),
     "Collections": (
         "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "encode", "export", "import",

@@ -49,7 +49,7 @@ def test_every_output_is_looked_at(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["closed", "file", "old.png"]
 
 
-@pytest.mark.parametrize("name", ["sheet", "sheet.", "sheet.xyz", "sheet.py"])
+@pytest.mark.parametrize("name", ["sheet", "sheet.", "sheet.xyz", "sheet.py", "sheet.xmp"])
 def test_a_sheet_needs_an_ending_that_pillow_writes(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ending: choose"):
         check_outputs("search", {"save": tmp_path / name})

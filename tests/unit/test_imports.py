@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "bulk": {"core", "images", "datasets", "metadata", "store", "engines", "encoders", "collection"},
     "ingest": {"core", "images", "metadata", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
-    "saving": {"core", "images", "store"},
+    "saving": {"core", "images", "metadata", "store"},
     "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {
