@@ -27,7 +27,7 @@ million documents are written twice as fast, and the log grows to 256 MB before 
 """
 
 OLDEST_READ = 2
-"""The oldest format that a reader opens: it lacks only `saved_searches`, and may be where nobody can write."""
+"""The oldest format that a reader opens: nobody may be able to write the file. Later migrations only add tables."""
 
 
 class Database:
@@ -104,6 +104,7 @@ class Database:
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._migrate()
         else:
+            self._add_missing_tables()
             self._connection.execute("PRAGMA query_only = ON")
         newest = _migrations()[-1][0]
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -114,6 +115,13 @@ class Database:
                 f"{self.path} has format {version}, this program reads format {newest}: "
                 + ("update the program" if version > newest else "run `python app.py -t verify` once to migrate it")
             )
+
+    def _add_missing_tables(self) -> None:
+        """Makes the tables that a file of an older format lacks: empty, and until this connection is closed."""
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        for number, script in _migrations():
+            if OLDEST_READ <= version < number:
+                self._connection.executescript(script.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
     def close(self) -> None:
         """Closes the file and releases the lock."""

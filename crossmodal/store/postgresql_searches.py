@@ -23,8 +23,6 @@ class PostgresqlSearches:
 
     def all(self) -> Saved:
         """As `SavedSearches.all`."""
-        if self._server.row("SELECT to_regclass('saved_searches') IS NULL")[0]:
-            return {}
         rows = self._server.rows("SELECT name, query FROM saved_searches ORDER BY name")
         return {name: json.loads(query) for name, query in rows}
 

@@ -19,8 +19,6 @@ from crossmodal.store.postgresql_errors import explained, unreachable
 
 OLDEST = 15
 """The oldest supported major version of the server."""
-OLDEST_READ = 2
-"""The oldest format that a reader opens: it lacks only `saved_searches`."""
 TIMEOUT_S = 10.0
 """How long a call waits for the server's answer to a new connection, or for one that other threads use."""
 MAX_CONNECTIONS = 4
@@ -208,7 +206,7 @@ class Server:
         if is_there != (True,):
             raise StateError(f"no index in {self.name}: run `python app.py -t index` first")
         format_, newest = _format(connection), _migrations()[-1][0]
-        if not OLDEST_READ <= format_ <= newest:
+        if format_ != newest:
             raise StateError(
                 f"{self.name} has format {format_}, this program reads format {newest}: "
                 + ("update the program" if format_ > newest else "run `python app.py -t verify` once to migrate it")

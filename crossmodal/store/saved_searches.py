@@ -20,7 +20,7 @@ class SavedSearches(Protocol):
     """The saved searches of a store."""
 
     def all(self) -> Saved:
-        """All searches by name, in the order of the names; none in a store of an earlier format."""
+        """All searches by name, in the order of the names."""
         ...
 
     def put(self, name: str, query: dict[str, Any]) -> None:
@@ -73,8 +73,6 @@ class SqliteSearches:
 
     def all(self) -> Saved:
         """As `SavedSearches.all`."""
-        if not self._database.rows("SELECT 1 FROM sqlite_master WHERE name = 'saved_searches'"):
-            return {}
         rows = self._database.rows("SELECT name, query FROM saved_searches ORDER BY name")
         return {name: json.loads(query) for name, query in rows}
 
