@@ -134,7 +134,7 @@ def test_confusion_of_classes(page: Page, site: Site) -> None:
         np.add.at(counts[of[n]], of[near], 1)
     shares = counts / counts.sum(1, keepdims=True)
     assert labels(page, ".mark") == [
-        f"{CLASSES[i]} finds {CLASSES[j]}: {100 * shares[i, j]:.1f} %" for i in range(6) for j in range(6)
+        f"{CLASSES[i]} finds {CLASSES[j]}: {100 * shares[i, j]:.1f}%" for i in range(6) for j in range(6)
     ]
     _, content = saved(page, "[aria-label='Download CSV']")
     rows = np.array([[float(value) for value in row[1:]] for row in rows_of(content)[1:]])
@@ -143,7 +143,7 @@ def test_confusion_of_classes(page: Page, site: Site) -> None:
     page.focus(".mark >> nth=0")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
-    assert page.inner_text(".readout") == f"cross finds cross: {100 * shares[1, 1]:.1f} %"
+    assert page.inner_text(".readout") == f"cross finds cross: {100 * shares[1, 1]:.1f}%"
     page.keyboard.press("Enter")
     settled(page, "class=cross")
     assert page.inner_text(".head h2").startswith("cross")
