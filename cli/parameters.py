@@ -109,7 +109,8 @@ def _click_parameter(name: str, parameter: Parameter, default: Any, app: bool) -
     if app:
         flags += [f"--{flag[2:].replace('-', '_')}" for flag in flags if "-" in flag[2:]]
     if settings.get("multiple"):
-        return click.Option([*flags, name], **settings)
+        kind: type[click.Option] = settings.pop("cls", click.Option)
+        return kind([*flags, name], **settings)
     shown = default not in (None, False, 0, 0.0) and "show_default" not in settings
     return click.Option([*flags, name], **{"show_default": shown, **settings})
 
@@ -127,6 +128,24 @@ def values_of(context: click.Context, options: type[Options]) -> dict[str, Any]:
     if index_path and "collection" in values and values["collection"] is None and is_default:
         values |= {"workspace": Path(index_path).parent, "collection": Path(index_path).name}
     return values
+
+
+class SeveralValues(click.Option):
+    """An option that takes all values up to the next option, and may be repeated: `--metrics cosine euclidean`."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Adds the option, whose further values are taken from the remaining arguments."""
+        super().add_to_parser(parser, ctx)
+        for flag in self.opts:
+            declared_option = parser._long_opt[flag]  # click has no public way to take any number of values
+            take_one = declared_option.process
+
+            def take_all(value: Any, state: Any, take_one: Any = take_one) -> None:
+                take_one(value, state)
+                while state.rargs and not state.rargs[0].startswith("-"):
+                    take_one(state.rargs.pop(0), state)
+
+            declared_option.process = take_all
 
 
 class OtherServiceType(click.ParamType[OtherService]):

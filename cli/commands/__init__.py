@@ -17,7 +17,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "migrate", "calibrate", "map", "ocr",
     ),
     "Models": ("models", "download", "train"),
-    "Evaluate": ("evaluate", "analyse", "tune", "data"),
+    "Evaluate": ("evaluate", "experiment", "analyse", "tune", "data"),
 }  # fmt: skip
 NAMES = tuple(name for names in SECTIONS.values() for name in names)
 

@@ -1,7 +1,7 @@
 """A cache in one SQLite file: features of pictures, thumbnails, rankings and maps, each under a space and an item.
 
 Losing it costs time only. Writes are transactions, each entry has a checksum, and the least recently used spaces are
-removed when the cache is larger than its limit.
+removed when the cache is larger than its limit, except those of the current run.
 """
 
 from __future__ import annotations
@@ -44,18 +44,24 @@ def space_of(*parts: Any) -> str:
 class Cache:
     """The entries of a cache file; a damaged file is made anew, and a damaged entry counts as missing."""
 
-    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Opens the cache in a folder, which is created if missing.
+    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES, *, is_read_only: bool = False) -> None:
+        """Opens the cache in a folder.
+
+        Args:
+            folder: The folder, created if missing.
+            limit_bytes: Size of all contents from which spaces are removed that this object has not used.
+            is_read_only: Whether only `get` is called, so that nothing is created or written.
 
         Raises:
             StateError: The file can't be opened or created.
         """
-        self.path, self._limit = folder / NAME, limit_bytes
+        self.path, self._limit, self._is_read_only = folder / NAME, limit_bytes, is_read_only
         self._in_use: set[str] = set()
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            if not is_read_only:
+                folder.mkdir(parents=True, exist_ok=True)
             self._database = self._opened()
-        except sqlite3.OperationalError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise StateError(f"the cache {self.path} can't be opened: {error}") from error
         except sqlite3.DatabaseError:
             self._start_anew()
@@ -73,8 +79,9 @@ class Cache:
         try:
             for start in range(0, len(wanted), _AT_ONCE):
                 found.update(self._rows(space, wanted[start : start + _AT_ONCE]))
-            with self._database:
-                self._database.execute("UPDATE spaces SET used = ? WHERE space = ?", (time.time(), space))
+            if not self._is_read_only:
+                with self._database:
+                    self._database.execute("UPDATE spaces SET used = ? WHERE space = ?", (time.time(), space))
         except sqlite3.DatabaseError as error:
             self._recover(error)
             return {}
@@ -105,11 +112,9 @@ class Cache:
         """Stores a JSON value."""
         self.put({space: {item: json.dumps(value).encode()}})
 
-    def forget_use(self) -> None:
-        """Allows the spaces that were used so far to be removed."""
-        self._in_use.clear()
-
     def _opened(self) -> sqlite3.Connection:
+        if self._is_read_only:
+            return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
         database = sqlite3.connect(self.path, timeout=60)
         try:
             database.executescript(_SCHEMA)
@@ -124,7 +129,7 @@ class Cache:
         Raises:
             StateError: The error has another cause, such as a full disk.
         """
-        if isinstance(error, sqlite3.OperationalError):
+        if self._is_read_only or isinstance(error, sqlite3.OperationalError):
             raise StateError(f"the cache {self.path} can't be used: {error}") from error
         self._database.close()
         self._start_anew()

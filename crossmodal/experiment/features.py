@@ -97,19 +97,19 @@ class ModelFeatures:
 
     def dim(self, picture: Picture, layer: str) -> int:
         """The dimension of the features of a layer, from those of a picture."""
-        return self.matrix([picture], layer).shape[1]
+        return int(self.matrix([picture.id], layer).shape[1])
 
-    def matrix(self, pictures: Sequence[Picture], layer: str) -> Features:
-        """The features (n, dim) of a layer, not normalised.
+    def matrix(self, ids: Sequence[str], layer: str) -> Features:
+        """The features (n, dim) of pictures by a layer, not normalised.
 
         Raises:
             KeyError: The cache lacks a picture.
         """
-        rows = self._cache.get(self.model.space(layer), dict.fromkeys(picture.id for picture in pictures))
-        first = np.frombuffer(rows[pictures[0].id], np.float32)
-        matrix = np.empty((len(pictures), len(first)), np.float32)
-        for place, picture in enumerate(pictures):
-            matrix[place] = np.frombuffer(rows[picture.id], np.float32)
+        rows = self._cache.get(self.model.space(layer), dict.fromkeys(ids))
+        first = np.frombuffer(rows[ids[0]], np.float32)
+        matrix = np.empty((len(ids), len(first)), np.float32)
+        for place, name in enumerate(ids):
+            matrix[place] = np.frombuffer(rows[name], np.float32)
         return matrix
 
     def texts(self, captions: Sequence[str]) -> Vectors:

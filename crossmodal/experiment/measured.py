@@ -34,7 +34,7 @@ class Measured:
         has_map = self._get(features, layer, "map") is not None
         if not missing and has_map:
             return
-        matrix = features.matrix(self._pictures.pictures, layer)
+        matrix = features.matrix(self._pictures.ids, layer)
         for metric in missing:
             self._rank(features, layer, matrix, metric)
         if not has_map:
@@ -43,7 +43,7 @@ class Measured:
             self._put(features, layer, {"map": {"x": x, "y": y}})
 
     def summary(self, features: ModelFeatures, layer: str, metric: Metric) -> dict[str, Any]:
-        """The figures of `measures.summary`; with captions also the `recall` of a two-tower model's output."""
+        """The figures of `measures.summary`, and with captions the `recall` of the output of a two-tower model."""
         figures: dict[str, Any] = json.loads(self.content(features, layer, f"summary {metric}"))
         if layer == OUTPUT and self._pictures.captions and str(metric) in _UNIT_METRICS:
             found = self._recall(features)
@@ -75,7 +75,7 @@ class Measured:
         if known is not None:
             of_both: dict[str, Any] = json.loads(known)
             return of_both
-        images, texts = features.matrix(pictures.pictures, OUTPUT), features.texts(pictures.captions)
+        images, texts = features.matrix(pictures.ids, OUTPUT), features.texts(pictures.captions)
         t2i, i2t = recall.both_ways(images, texts, pictures.image_of)
         of_both = {
             name: {str(k): round(value, 5) for k, value in direction.recall.items()}

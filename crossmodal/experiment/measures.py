@@ -80,7 +80,7 @@ def ranked(distances: NDArray[np.float32], itself: NDArray[np.int64]) -> NDArray
         itself: (m,) the index of the query, which is left out.
     """
     order = np.argsort(distances, axis=1, kind="stable")
-    return order[order != itself[:, None]].reshape(len(order), -1)
+    return np.asarray(order[order != itself[:, None]].reshape(len(order), -1))
 
 
 def average_precision(same: NDArray[np.bool_]) -> NDArray[np.float64]:

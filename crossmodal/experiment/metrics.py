@@ -1,4 +1,4 @@
-"""Distances between feature vectors as scipy's `cdist` defines them: cosine, euclidean, sqeuclidean, minkowski:P."""
+"""Distances between feature vectors: cosine, euclidean, sqeuclidean and minkowski:P, as scipy's `cdist` has them."""
 
 from __future__ import annotations
 
@@ -85,24 +85,24 @@ class Space:
         places = self._place[part]
         distances = self._to_distinct(self._distinct[places])
         distances[np.arange(len(places)), places] = 0
-        return distances[:, self._place]
+        return np.asarray(distances[:, self._place])
 
     def _prepared(self, features: Features) -> Distances:
         """The vectors in float64; of length 1 for the cosine, and centred for precise Euclidean distances."""
         wide = features.astype(np.float64)
         if self.metric.kind == "cosine":
             return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-300))
-        return wide - self._centre
+        return np.asarray(wide - self._centre)
 
     def _to_distinct(self, queries: Distances) -> Distances:
         if self.metric.kind == "minkowski":
             return _minkowski(queries, self._distinct, self.metric.p)
         products = queries @ self._distinct.T
         if self.metric.kind == "cosine":
-            return np.clip(1 - products, 0, 2)
+            return np.asarray(np.clip(1 - products, 0, 2))
         lengths = [np.einsum("ij,ij->i", rows, rows) for rows in (queries, self._distinct)]
         squares = np.maximum(lengths[0][:, None] + lengths[1][None, :] - 2 * products, 0)
-        return squares if self.metric.kind == "sqeuclidean" else np.sqrt(squares)
+        return np.asarray(squares if self.metric.kind == "sqeuclidean" else np.sqrt(squares))
 
 
 def _minkowski(queries: Distances, vectors: Distances, p: float) -> Distances:

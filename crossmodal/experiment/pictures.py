@@ -67,6 +67,11 @@ class PictureSet:
     class_of: NDArray[np.int64] | None
 
     @cached_property
+    def ids(self) -> list[str]:
+        """The id of each picture."""
+        return [picture.id for picture in self.pictures]
+
+    @cached_property
     def captions(self) -> list[str]:
         """All captions, picture by picture, at most five of each."""
         return [caption for picture in self.pictures for caption in picture.record.captions[:CAPTIONS_AN_IMAGE]]
@@ -81,7 +86,7 @@ class PictureSet:
     def digest(self) -> str:
         """A hash of the pictures and their classes, on which all rankings depend."""
         class_of = None if self.class_of is None else self.class_of.tolist()
-        return space_of([picture.id for picture in self.pictures], self.classes, class_of)
+        return space_of(self.ids, self.classes, class_of)
 
 
 def read_pictures(

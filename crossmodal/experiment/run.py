@@ -1,4 +1,4 @@
-"""Runs an experiment: every model, layer and metric on a set of pictures; an interrupted run continues."""
+"""Runs an experiment: every model, layer and metric on a set of pictures; after an interruption it continues."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from serving.http.metrics import CountRequests, Metrics
 from serving.http.openapi import describe_bodies
 from serving.http.pages import add_page
 from serving.http.pictures import add_pictures, own_pictures
+from serving.http.playground import add_playground
 from serving.http.saved_searches import add_saved_searches
 from serving.http.search import Searcher
 from serving.http.search_routes import add_encode, add_search
@@ -92,6 +93,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_pictures(app, opened, private_location=config.private_location)
     add_downloads(app, opened)
     add_saved_searches(app, opened, flow, writable=config.writable)
+    add_playground(app, collection.root.parent)
     add_page(app)
     app.add_middleware(CountRequests, metrics=metrics)  # added last, so that it sees each request first
     return app

@@ -19,7 +19,7 @@ AT_ONCE, WAITING = 32, 96
 """Most requests in progress, enough to keep batches full, and most in the queue; further ones are rejected."""
 OPEN_PATHS = ("/", "/map.html", "/playground.html", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
-READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings")
+READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings", "/playground/try")
 
 
 def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.Answer) -> None:

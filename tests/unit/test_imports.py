@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": {"core", "images", "scenes"},
     "lexical": {"core", "store", "index", "encoders"},
     "evaluation": {"core", "scenes", "images", "datasets", "encoders", "lexical", "search"},
+    "experiment": {"core", "images", "datasets", "encoders", "lexical", "evaluation", "collection"},
     "training": {"core", "scenes", "images", "datasets", "engines", "encoders", "lexical", "evaluation"},
     "collection": {"core", "images", "store", "encoders", "index", "lexical", "relevance"},
     "bulk": {"core", "images", "datasets", "metadata", "store", "engines", "encoders", "collection"},
