@@ -358,6 +358,11 @@ class PostgresqlStore:
         """As `Store.thumbnail`."""
         return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = %s", image_id)
 
+    def thumbnails(self, keys: Iterable[int]) -> dict[int, bytes]:
+        """As `Store.thumbnails`."""
+        query = "SELECT key, jpeg FROM thumbnails WHERE key = ANY(%s)"
+        return {key: bytes(jpeg) for key, jpeg in self._server.rows(query, [list(keys)], binary=True)}
+
     def content(self, image_id: str) -> bytes | None:
         """As `Store.content`."""
         return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = %s", image_id)

@@ -324,6 +324,10 @@ class Store(Protocol):
         """The JPEG thumbnail of a picture, None if the picture does not exist."""
         ...
 
+    def thumbnails(self, keys: Iterable[int]) -> dict[int, bytes]:
+        """The JPEG thumbnails of the pictures with these keys, without unknown keys."""
+        ...
+
     def content(self, image_id: str) -> bytes | None:
         """The encoded bytes of a picture; None if they are not stored, in which case `uri` is its file."""
         ...

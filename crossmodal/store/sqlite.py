@@ -378,6 +378,14 @@ class DocumentStore:
         """As `Store.thumbnail`."""
         return self._blob("SELECT jpeg FROM thumbnails JOIN documents USING (key) WHERE id = ?", image_id)
 
+    def thumbnails(self, keys: Iterable[int]) -> dict[int, bytes]:
+        """As `Store.thumbnails`."""
+        result: dict[int, bytes] = {}
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            result.update(self.database.rows(f"SELECT key, jpeg FROM thumbnails WHERE key IN ({marks})", chunk))
+        return result
+
     def content(self, image_id: str) -> bytes | None:
         """As `Store.content`."""
         return self._blob("SELECT content FROM pictures JOIN documents USING (key) WHERE id = ?", image_id)

@@ -38,6 +38,7 @@ def test_put_and_read_back(open_store: OpenStore) -> None:
         assert store.document("id1") == document
         assert store.document("id2") is None
         assert store.thumbnail("id1") == b"jpeg"
+        assert set(store.thumbnails([*store.keys("image").tolist(), 99]).values()) == {b"jpeg"}
         assert store.content("id1") == b"content"
         assert store.counts() == {"image": 1, "text": 0}
 
@@ -65,6 +66,7 @@ def test_thumbnail_and_content_may_be_missing(open_store: OpenStore) -> None:
         assert store.thumbnail("a") is None
         assert store.content("a") is None
         assert store.thumbnail("nobody") is None
+        assert store.thumbnails([*store.keys("image").tolist(), 99]) == {}
 
 
 def test_put_again_changes_nothing(open_store: OpenStore) -> None:
