@@ -23,8 +23,8 @@ from crossmodal.core.os_errors import reason
 from crossmodal.store.protocol import Store
 from crossmodal.store.sqlite import DocumentStore
 
-MANIFEST, CALIBRATION, MAP = "manifest.json", "relevance.npz", "map.npz"
-SHARED = (MANIFEST, CALIBRATION, MAP)
+MANIFEST, CALIBRATION, MAP, HASHES = "manifest.json", "relevance.npz", "map.npz", "hashes.npz"
+SHARED = (MANIFEST, CALIBRATION, MAP, HASHES)
 LINK = "store.json"
 """The file of a workspace that names its database."""
 

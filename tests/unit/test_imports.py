@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"core", "images", "metadata", "store", "engines", "encoders", "index", "collection"},
     "search": {"core", "images", "encoders", "store", "index", "lexical", "metadata", "relevance", "collection"},
     "saving": {"core", "images", "metadata", "store"},
+    "duplicates": {"core", "store", "index", "collection"},
     "client": {"core"},
 }
 FORBIDDEN: dict[str, set[str]] = {
