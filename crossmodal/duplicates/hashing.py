@@ -80,7 +80,7 @@ def windows_of(squares: Squares) -> Hashes:
 
 def _halved(squares: Squares) -> Floats:
     parts = squares.reshape(-1, _HASHED_SIDE, 2, _HASHED_SIDE, 2).astype(np.float32)
-    halved: Floats = parts.mean((2, 4))
+    halved: Floats = parts.mean((2, 4), dtype=np.float32)
     return halved
 
 
@@ -96,8 +96,7 @@ def _lowest(share: float, place: float) -> Floats:
 
 
 def _signs(small: Floats, rows: Floats, columns: Floats) -> Hashes:
-    low: Floats = rows @ small @ columns.T
-    return _packed(low > 0)
+    return _packed(np.greater(rows @ small @ columns.T, 0))
 
 
 def oriented(hashes: Hashes, orientation: Orientation) -> Hashes:

@@ -10,6 +10,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import engine_of
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import EngineRequest
+from crossmodal.duplicates.latest import LatestDuplicates
 from crossmodal.images import fetch
 from crossmodal.search.overview import LatestOverview
 from serving.config import ServiceConfig
@@ -17,6 +18,7 @@ from serving.http.browsing import add_browsing
 from serving.http.catalog import add_catalog
 from serving.http.documents import add_change_routes, add_refusals
 from serving.http.downloads import add_downloads
+from serving.http.duplicates import add_duplicates
 from serving.http.embeddings import OpenAIRoute, add_embeddings
 from serving.http.errors import ProblemRoute, add_error_handlers, legacy_or_problem
 from serving.http.freshness import Freshness
@@ -75,6 +77,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_catalog(router, opened, config.also)
     add_browsing(router, opened)
     add_timeline(router, opened)
+    add_duplicates(router, opened)
     if config.endpoint == "/search":
         add_search(router, searcher, opened, urls, legacy.search, freshness)
         add_readiness(router, flow, searcher, opened, freshness, has_slice=bool(config.part))
@@ -105,6 +108,7 @@ class _Opened:
     def __init__(self, collection: Collection, request: EngineRequest) -> None:
         self.collection, self.store = collection, collection.store()
         self.overview = LatestOverview(self.store)
+        self.duplicates = LatestDuplicates(collection, self.store)
         self.engine = engine_of(collection, request, lambda _: None)  # the Executors say it
         self.words = None
         if collection.model.has_lexical:

@@ -1,6 +1,8 @@
-"""The web pages: GET / for browsers, /map.html, /playground.html, and their files."""
+"""The web pages: GET / for browsers, the other pages, and their files."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -11,6 +13,7 @@ from crossmodal.core.resources import resource_folder
 from serving.middleware.headers import PAGE_POLICY
 
 WEB = resource_folder("web")
+OTHER_PAGES = ("map.html", "playground.html", "duplicates.html")
 
 _HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
@@ -31,7 +34,7 @@ class _WebFiles(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Adds GET / (the page, or paths as JSON for clients that prefer it), the other pages, and the files under /web."""
+    """Adds GET / (the page, or paths as JSON for clients that prefer it), the other pages and the files under /web."""
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
@@ -40,15 +43,13 @@ def add_page(app: FastAPI) -> None:
             return FileResponse(WEB / "index.html", media_type="text/html", headers=headers)
         return JSONResponse(_HOME, headers={"Vary": "Accept"})
 
-    @app.get("/map.html", include_in_schema=False)
-    async def map_page() -> Response:
-        return FileResponse(WEB / "map.html", media_type="text/html", headers=_HEADERS)
-
-    @app.get("/playground.html", include_in_schema=False)
-    async def playground_page() -> Response:
-        return FileResponse(WEB / "playground.html", media_type="text/html", headers=_HEADERS)
-
+    for name in OTHER_PAGES:
+        app.add_api_route(f"/{name}", partial(_page, name), include_in_schema=False)
     app.mount("/web", _WebFiles(directory=WEB), name="web")
+
+
+async def _page(name: str) -> Response:
+    return FileResponse(WEB / name, media_type="text/html", headers=_HEADERS)
 
 
 def wants_html(accept: str) -> bool:

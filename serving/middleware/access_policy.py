@@ -17,7 +17,7 @@ MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 2**20
 """The largest picture as base64, and a megabyte for the other fields."""
 AT_ONCE, WAITING = 32, 96
 """Most requests in progress, enough to keep batches full, and most in the queue; further ones are rejected."""
-OPEN_PATHS = ("/", "/map.html", "/playground.html", "/healthz", "/readyz", "/favicon.ico")
+OPEN_PATHS = ("/", "/map.html", "/playground.html", "/duplicates.html", "/healthz", "/readyz", "/favicon.ico")
 OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings", "/playground/try")
 
