@@ -14,7 +14,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Serve": ("serve", "serve-index", "mcp", "keys", "kubernetes"),
     "Collections": (
         "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "encode", "export", "import",
-        "migrate", "calibrate", "map", "ocr", "duplicates",
+        "migrate", "calibrate", "map", "tag", "ocr", "duplicates",
     ),
     "Models": ("models", "download", "train"),
     "Evaluate": ("evaluate", "experiment", "analyse", "tune", "data"),

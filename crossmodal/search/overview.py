@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,7 +23,7 @@ from crossmodal.store.where import parse
 
 Order = Literal["newest", "oldest", "folder"]
 Mask = NDArray[np.bool_]
-Facet = Literal["year", "country", "place", "camera", "folder"]
+Facet = Literal["year", "country", "place", "camera", "folder", "label"]
 
 MOST_VALUES = 100
 """Values of a facet; the others are left out."""
@@ -57,22 +58,50 @@ class _Column(NamedTuple):
     def counts(self, mask: Mask | None) -> list[tuple[str, int]]:
         """The values of the pictures of a mask with their numbers, most frequent first, then by value."""
         codes = self.codes if mask is None else self.codes[mask]
-        numbers = np.bincount(codes[codes >= 0], minlength=len(self.values)).tolist()
-        pairs = [(value, n) for value, n in zip(self.values, numbers, strict=True) if n]
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
+        return _most_frequent(self.values, codes[codes >= 0])
+
+
+def _most_frequent(values: list[str], codes: NDArray[np.integer]) -> list[tuple[str, int]]:
+    numbers = np.bincount(codes, minlength=len(values)).tolist()
+    pairs = [(value, n) for value, n in zip(values, numbers, strict=True) if n]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
+
+
+class _ListColumn(NamedTuple):
+    values: list[str]
+    positions: NDArray[np.int64]  # (m,) of a picture for each of its values
+    codes: NDArray[np.int64]  # (m,)
+
+    @classmethod
+    def of(cls, keys: Keys, lists: Iterable[tuple[int, Sequence[str]]]) -> _ListColumn:
+        """The column of the values of each key; keys that are not among `keys`, which rise, are left out."""
+        known: dict[str, int] = {}
+        of_keys, codes = array("q"), array("q")
+        for key, values in lists:
+            for value in dict.fromkeys(values):
+                of_keys.append(key)
+                codes.append(known.setdefault(value, len(known)))
+        is_kept = np.isin(np.array(of_keys, np.int64), keys)
+        positions = np.searchsorted(keys, np.array(of_keys, np.int64)[is_kept])
+        return cls(list(known), positions, np.array(codes, np.int64)[is_kept])
+
+    def counts(self, mask: Mask | None) -> list[tuple[str, int]]:
+        """As `_Column.counts`."""
+        return _most_frequent(self.values, self.codes if mask is None else self.codes[mask[self.positions]])
 
 
 class Overview:
     """The orders and facets of all pictures, as they were in the store when it was read."""
 
-    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Takes rows of the key of a picture, rising, and the texts of its tags `_TAGS`."""
+    def __init__(self, rows: Sequence[tuple[Any, ...]], labels: Iterable[tuple[int, Sequence[str]]] = ()) -> None:
+        """Takes rows of the key of a picture, rising, and the texts of its tags `_TAGS`, and the labels by key."""
         self.keys: Keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         columns = {name: [row[i] or "" for row in rows] for i, name in enumerate(_TAGS, 1)}
         times = [taken[:19] if _TAKEN.match(taken) else "" for taken in columns["taken"]]
         self._month = _Column.of(time[:7] for time in times)
         self._facets: dict[Facet, _Column] = {"year": _Column.of(time[:4] for time in times)}
-        self._facets |= {name: _Column.of(columns[name]) for name in get_args(Facet)[1:]}
+        self._facets |= {name: _Column.of(columns[name]) for name in get_args(Facet)[1:-1]}
+        self._labels = _ListColumn.of(self.keys, labels)
         areas = (self._facets["country"].values, _Column.of(columns["region"]).values, self._facets["place"].values)
         self._names = frozenset(name.casefold() for values in areas for name in values)
         self.has_dates, self.has_places = bool(self._month.values), bool(self._names)
@@ -88,7 +117,7 @@ class Overview:
     @classmethod
     def read(cls, store: Store) -> Overview:
         """The overview of the pictures that are in the store now."""
-        return cls(store.tag_texts("image", _TAGS))
+        return cls(store.tag_texts("image", _TAGS), store.tag_lists("image", "labels"))
 
     def mask(self, allowed: Keys) -> Mask:
         """(n,) bool, the pictures with these keys."""
@@ -115,7 +144,8 @@ class Overview:
 
     def facets(self, mask: Mask | None = None) -> dict[Facet, list[tuple[str, int]]]:
         """The `MOST_VALUES` most frequent values of each facet with their numbers of pictures, most frequent first."""
-        return {name: column.counts(mask) for name, column in self._facets.items()}
+        counts = {name: column.counts(mask) for name, column in self._facets.items()}
+        return {**counts, "label": self._labels.counts(mask)}
 
     def is_named(self, name: str) -> bool:
         """Whether the country, region or place of some picture has this name, in any case."""

@@ -22,7 +22,15 @@ from crossmodal.store.postgresql_rows import COLUMNS, checked_tags_json, describ
 from crossmodal.store.postgresql_searches import PostgresqlSearches
 from crossmodal.store.postgresql_server import Server
 from crossmodal.store.protocol import Outcome
-from crossmodal.store.records import NewDocument, StoreChanges, merged, reading_of, readings_of, stacked_vectors
+from crossmodal.store.records import (
+    NewDocument,
+    StoreChanges,
+    merged,
+    reading_of,
+    readings_of,
+    stacked_vectors,
+    texts_of_list,
+)
 from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
 _ACKNOWLEDGED = """
@@ -297,6 +305,15 @@ class PostgresqlStore:
         columns, values = zip(*map(text_of_tag, names), strict=True)
         query = f"SELECT key, {', '.join(columns)} FROM documents WHERE modality = %s ORDER BY key"
         return self._server.rows(query, [*chain(*values), modality])
+
+    def tag_lists(self, modality: Modality, name: str) -> list[tuple[int, list[str]]]:
+        """As `Store.tag_lists`."""
+        rows = self._server.rows(
+            "SELECT key, (tags -> %s::text)::text FROM documents WHERE modality = %s "
+            "AND jsonb_typeof(tags -> %s::text) = 'array' ORDER BY key",
+            [name, modality, name],
+        )
+        return [(key, texts_of_list(content)) for key, content in rows]
 
     def changes_after(
         self,

@@ -279,6 +279,10 @@ class Store(Protocol):
         """The key of each document of a modality, rising, and its tags of these names that are texts, else None."""
         ...
 
+    def tag_lists(self, modality: Modality, name: str) -> list[tuple[int, list[str]]]:
+        """The key of each document of a modality whose tag of this name is a list, rising, and the texts in it."""
+        ...
+
     def changes_after(
         self,
         modality: Modality,

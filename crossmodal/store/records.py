@@ -100,6 +100,15 @@ def merged(tags: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def texts_of_list(content: str) -> list[str]:
+    """The texts in a JSON list.
+
+    >>> texts_of_list('["dog", 3, "cat"]')
+    ['dog', 'cat']
+    """
+    return [item for item in json.loads(content) if isinstance(item, str)]
+
+
 def tags_json(tags: dict[str, Any]) -> str:
     """The JSON text of tags in the store.
 

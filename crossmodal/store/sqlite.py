@@ -26,13 +26,14 @@ from crossmodal.store.records import (
     readings_of,
     stacked_vectors,
     tags_json,
+    texts_of_list,
 )
 from crossmodal.store.saved_searches import SqliteSearches
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_readings import SqliteReadings, put_readings, tag_texts
 from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
-from crossmodal.store.where_sqlite import sqlite_sql, text_of_tag
+from crossmodal.store.where_sqlite import path_of_tag, sqlite_sql, text_of_tag
 
 __all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
 
@@ -309,6 +310,15 @@ class DocumentStore:
         columns, values = zip(*map(text_of_tag, names), strict=True)
         query = f"SELECT key, {', '.join(columns)} FROM documents WHERE modality = ? ORDER BY key"
         return self.database.rows(query, [*chain(*values), modality])
+
+    def tag_lists(self, modality: Modality, name: str) -> list[tuple[int, list[str]]]:
+        """As `Store.tag_lists`."""
+        rows = self.database.rows(
+            "SELECT key, json_extract(tags, ?) FROM documents WHERE modality = ? "
+            "AND CASE WHEN json_valid(tags) THEN json_type(tags, ?) END = 'array' ORDER BY key",
+            [path := path_of_tag(name), modality, path],
+        )
+        return [(key, texts_of_list(content)) for key, content in rows]
 
     def changes_after(
         self,

@@ -29,6 +29,11 @@ def text_of_tag(name: str) -> tuple[str, tuple[object, ...]]:
     return part.sql, part.values
 
 
+def path_of_tag(name: str) -> str:
+    """The JSON path of a tag."""
+    return _path(Field("tags", (name,)))
+
+
 class _Part(NamedTuple):
     sql: str
     values: tuple[object, ...]

@@ -1,4 +1,4 @@
-"""Routes for browsing all pictures by time or by folder, and for their counts by year, place, camera and folder."""
+"""Routes for browsing all pictures by time or by folder, and their counts by year, place, camera, folder and label."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FacetValue(BaseModel):
 
 
 class FacetsAnswer(BaseModel):
-    """By `year`, `country`, `place`, `camera` and `folder`, up to 100 values, the most frequent first."""
+    """By `year`, `country`, `place`, `camera`, `folder` and `label`, up to 100 values, the most frequent first."""
 
     facets: dict[str, list[FacetValue]]
 
@@ -114,7 +114,9 @@ def add_timeline(router: APIRouter, opened: GenerationCache[Any]) -> None:
         found = [_browsed(documents[key]) for key in page if key in documents]
         return PicturesAnswer(n=len(keys), offset=offset, pictures=found)
 
-    @router.get("/browse/facets", summary="The years, places, cameras and folders of the pictures", responses=PROBLEMS)
+    @router.get(
+        "/browse/facets", summary="The years, places, cameras, folders and labels of the pictures", responses=PROBLEMS
+    )
     def facets(filters: Given) -> FacetsAnswer:
         overview, mask = opened.current()[1].overview.current(filters.condition())
         counts = overview.facets(mask)

@@ -60,6 +60,15 @@ def test_the_texts_of_tags(open_store: OpenStore) -> None:
         assert store.tag_texts("image", names) == expected
 
 
+def test_the_texts_of_lists(open_store: OpenStore) -> None:
+    with open_store(writable=True) as store:
+        lists: list[object] = [["it's", "é", 3, None], [], "text", {"0": "x"}]
+        store.put([item(f"p{n}", "image", tags={"my tag": value}) for n, value in enumerate(lists)])
+        store.put([item("q", "image"), item("r", tags={"my tag": ["caption"]})])
+        first, second = store.keys("image").tolist()[:2]
+        assert store.tag_lists("image", "my tag") == [(first, ["it's", "é"]), (second, [])]
+
+
 def test_thumbnail_and_content_may_be_missing(open_store: OpenStore) -> None:
     with open_store(writable=True) as store:
         store.put([item("a", "image")])

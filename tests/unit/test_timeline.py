@@ -102,9 +102,25 @@ def test_the_facets(client: Browsing) -> None:
         "place": [("Oslo", 1)],
         "camera": [("Canon EOS 5D", 1), ("Canon EOS R", 1), ("NIKON D90", 1)],
         "folder": [("2023", 2), ("2022", 1)],
+        "label": [],
     }
     facets = client.get("/browse/facets", params={"camera": "canon"}).json()["facets"]
     assert [found["value"] for found in facets["camera"]] == ["Canon EOS 5D", "Canon EOS R"]
+
+
+def test_pictures_by_label(client: Browsing, store: Store) -> None:
+    store.put(
+        [
+            item("n1", {"labels": ["dog", "grass", "dog"]}),
+            item("n2", {"labels": ["dog", 3]}),
+            item("n3", {"labels": []}),
+        ]
+    )
+    facets = client.get("/browse/facets").json()["facets"]
+    assert facets["label"] == [{"value": "dog", "n": 2}, {"value": "grass", "n": 1}]
+    facets = client.get("/browse/facets", params={"where": "tags.labels = 'grass'"}).json()["facets"]
+    assert [found["n"] for found in facets["label"]] == [1, 1]
+    assert client.get("/browse/pictures", params={"where": "tags.labels != 'grass'"}).json()["n"] == 2
 
 
 def test_a_facet_is_bounded(client: Browsing, store: Store) -> None:
