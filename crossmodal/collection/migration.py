@@ -20,6 +20,7 @@ from crossmodal.collection.shared_state import SHARED, SharedState, linked_url
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.store.copying import mirror
+from crossmodal.store.known_folders import copy_folders
 from crossmodal.store.locks import check_writable
 
 
@@ -120,6 +121,8 @@ def _copy_files(folder: Path, state: SharedState, copy: Path) -> None:
     for name in SHARED:
         if (folder / name).exists():
             state.write(copy, name, _read(folder / name))
+    if copy.is_dir():  # not with a database, whose nodes record the folders that they see themselves
+        copy_folders(folder, copy)
 
 
 def _read(path: Path) -> bytes:

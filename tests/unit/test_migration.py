@@ -28,6 +28,7 @@ from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store import copying
+from crossmodal.store.known_folders import FolderState, read_folders, write_folders
 from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
 from crossmodal.store.sqlite import DocumentStore
@@ -37,6 +38,7 @@ psycopg = pytest.importorskip("psycopg", reason="requirements-scale.txt is not i
 from crossmodal.collection import postgresql_target  # noqa: E402
 
 DIM = 4
+FOLDERS = {"/pictures": FolderState(7, is_mount=True)}
 MODEL = ModelSpec("clip", "small", "0" * 64, DIM, Preprocessing(8))
 OTHER = replace(MODEL, weights="other", weights_hash="1" * 64)
 N = 70
@@ -67,6 +69,7 @@ def filled(collection: Collection) -> Collection:
         store.update([("d2", {"changed": True})])
         store.files.put("set", [SourceFile(f"/pictures/{number}.jpg", 1, number, f"d{number}") for number in range(N)])
         store.files.put("other set", [SourceFile("/copy.jpg", 1, 2, "d2")])
+    write_folders(collection.folder, "set", FOLDERS)
     collection.write(CALIBRATION, b"calibration")
     collection.write(MAP, b"map")
     return collection
@@ -124,6 +127,14 @@ def test_there_and_back_nothing_differs(source: Collection, place: str, tmp_path
     assert collections(tmp_path / "back") == [source.root.name]
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [source.root.name]
     assert any(returned.index_folder.iterdir())
+
+
+def test_the_known_folders_of_each_generation_come_along(source: Collection, tmp_path: Path) -> None:
+    migrate(source, str(tmp_path / "target"), quietly)
+    copy = Collection.open(tmp_path / "target" / source.root.name)
+    assert copy.generation == source.generation != ""
+    for generation in (copy, Collection.open_generation(copy.root, "")):
+        assert read_folders(generation.folder, "set") == FOLDERS
 
 
 def test_from_one_database_to_another(source: Collection, postgresql: PostgresqlServer, tmp_path: Path) -> None:
