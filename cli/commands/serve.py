@@ -96,6 +96,9 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
         metavar="FOLDER",
         help="Also keep the collection in step with a folder, as `watch` does.",
     )
+    polling: bool = flag(
+        "--polling", help="With --watch: compare all files every few seconds, for network file systems."
+    )
     also: tuple[OtherService, ...] = option(
         "--also",
         multiple=True,
@@ -108,9 +111,11 @@ class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
         """The settings; without a name or a data set, the collection is that of the watched folder.
 
         Raises:
-            InputError: Two parts of the service would write to the collection.
+            InputError: Two parts of the service would write to the collection, or --polling has no folder.
         """
         if self.watch is None:
+            if self.polling:
+                raise InputError("--polling is about a watched folder: add --watch FOLDER, or remove it")
             return super().settings()
         if self.writable:
             raise InputError("--watch and --writable both write to the collection: remove one")

@@ -63,6 +63,7 @@ class Settings:
     also: tuple[OtherService, ...] = ()
     writable: bool = False
     watch: Path | None = None
+    polling: bool = False
     allow_url_fetch: bool = False
     metadata: MetadataChoice = "all"
     private_location: bool = False

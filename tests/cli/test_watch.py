@@ -65,6 +65,12 @@ def test_a_writable_service_watches_no_folder(run_app: RunApp, tmp_path: Path) -
     assert "--watch and --writable" in done.stderr
 
 
+def test_polling_needs_a_folder(run_app: RunApp, tmp_path: Path) -> None:
+    done = run_app("-t", "query_restful", "-w", tmp_path, "--polling")
+    assert done.returncode == 1
+    assert "add --watch FOLDER" in done.stderr
+
+
 def test_a_service_watches_a_folder_and_reports_its_state(folder: Path, tmp_path: Path) -> None:
     arguments = ("--watch", str(folder), "--weights", "scenes")
     with started("query_restful", tmp_path / "w", *arguments) as service:
@@ -94,10 +100,12 @@ def test_a_service_watches_a_folder_and_reports_its_state(folder: Path, tmp_path
 
 
 def test_watching_ends_with_the_service(folder: Path, tmp_path: Path) -> None:
-    with started("query_restful", tmp_path / "w", "--watch", str(folder), "--weights", "scenes") as service:
+    arguments = ("--watch", str(folder), "--polling", "--weights", "scenes")
+    with started("query_restful", tmp_path / "w", *arguments) as service:
         wait_until(lambda: status(service)["images"] == 3, LIMIT_S, lambda: str(status(service)))
         children = psutil.Process(service.process.pid).children(recursive=True)
         [process] = [child for child in children if str(folder) in child.cmdline()[-1:]]
+        assert "--polling" in process.cmdline()
         service.process.kill()
         process.wait(30)
 
