@@ -76,13 +76,24 @@ def of_document(document_id: str, paths: Iterable[str]) -> bytes:
     errors = []
     for path in dict.fromkeys(paths):
         try:
-            content = from_file(Path(path))
+            content = from_uri(path)
             if image_id(content) == document_id:
                 return content
             errors.append(PictureError("now contains another picture"))
         except PictureError as error:
             errors.append(error)
     raise errors[0]
+
+
+def from_uri(uri: str) -> bytes:
+    """The bytes of the file of a stored picture.
+
+    Raises:
+        PictureError: As `from_file`, or it is in an object store.
+    """
+    if is_object_url(uri):
+        raise PictureError("is in an object store, which is not read here")
+    return from_file(Path(uri))
 
 
 def from_file(path: Path) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.ahead import map_ahead
@@ -12,7 +11,7 @@ from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.reading import Reading
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, Modality, image_id
-from crossmodal.images.sources import from_file
+from crossmodal.images.sources import from_uri, is_object_url
 from crossmodal.ingest.job import READ_AHEAD, READERS, EncodedDocument, Pending
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.known_folders import all_folders, copy_folders
@@ -36,7 +35,9 @@ class ReindexJob(StoreReader):
         super().__init__(collection)
         self.report = Report()
         self.n_unproven = 0
-        """Number of pictures that could not be read, but whose files may still exist."""
+        """Number of pictures that could not be read, but whose files may still exist, object stores not counted."""
+        self.n_remote = 0
+        """Number of pictures that are in an object store."""
         self._known_folders = all_folders(collection.folder)
 
     def count(self, modality: Modality) -> int:
@@ -53,7 +54,9 @@ class ReindexJob(StoreReader):
                 yield item
             else:
                 self.report.fail(item.failure)
-                self.n_unproven += not item.is_proven
+                is_remote = is_object_url(item.document.uri)
+                self.n_remote += is_remote
+                self.n_unproven += not (is_remote or item.is_proven)
 
     def captions(self) -> Iterator[Document]:
         """The captions."""
@@ -96,14 +99,8 @@ class ReindexJob(StoreReader):
             StateError: Documents failed and may not be dropped; the collection is unchanged.
         """
         self.release()
-        if self.n_unproven or (self.report.failures and not without_failures):
-            listed = "\n".join(self.report.lines())
-            unproven = f"{self.n_unproven} of them may still exist: mount their disks and make the files readable; "
-            raise StateError(
-                f"{len(self.report.failures)} documents can't be encoded again, so nothing was changed:\n{listed}\n"
-                + (unproven if self.n_unproven else "")
-                + "restore the files, or drop missing ones with --prune"
-            )
+        if self.n_unproven or self.n_remote or (self.report.failures and not without_failures):
+            raise StateError(self._why_unchanged())
         with self._collection.store() as old, made.store(writable=True) as new:
             for source, files in old.files.by_source().items():
                 new.files.put(source, files)
@@ -111,6 +108,21 @@ class ReindexJob(StoreReader):
             copy_searches(old.searches, new.searches)
         copy_folders(self._collection.folder, made.folder)
         self._collection.becomes_current(made)
+
+    def _why_unchanged(self) -> str:
+        listed = "\n".join(self.report.lines())
+        steps = []
+        if self.n_remote:
+            steps.append(
+                f"{self.n_remote} of them are in an object store, which reindex does not read: `encode` them with the "
+                "new model and `import` that as another collection"
+            )
+        if self.n_unproven:
+            steps.append(f"{self.n_unproven} of them may still exist: mount their disks and make the files readable")
+        if self.n_remote < len(self.report.failures):
+            steps.append("restore the files, or drop missing ones with --prune")
+        n = len(self.report.failures)
+        return f"{n} documents can't be encoded again, so nothing was changed:\n{listed}\n{'; '.join(steps)}"
 
 
 def _copy_readings(old: Store, new: Store) -> None:
@@ -136,7 +148,7 @@ def _read(item: NewDocument, disk: Disk) -> Pending | _Fault:
 
 def _read_file(document: Document, disk: Disk) -> Pending | _Fault:
     try:
-        content = from_file(Path(document.uri))
+        content = from_uri(document.uri)
     except PictureError as error:
         presence = disk.look_at(document.uri)
         is_proven = presence.state == "gone" and not presence.container

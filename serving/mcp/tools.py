@@ -12,8 +12,8 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.types import Document, image_id
-from crossmodal.images.sources import from_file, is_object_url
+from crossmodal.core.types import Document
+from crossmodal.images.sources import from_file, of_document
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
@@ -246,13 +246,7 @@ def _content(store: Store, picture: Document) -> bytes:
     """The encoded bytes of a picture.
 
     Raises:
-        PictureError: Its file can't be read, or contains another picture.
+        PictureError: None of its files can be read and has it.
     """
     content = store.content(picture.id)
-    if content is None:
-        if is_object_url(picture.uri):
-            raise PictureError("is in an object store, which is not read here")
-        content = from_file(Path(picture.uri))
-        if image_id(content) != picture.id:
-            raise PictureError("has changed: index it again")
-    return content
+    return of_document(picture.id, [picture.uri, *store.files.paths_of(picture.id)]) if content is None else content

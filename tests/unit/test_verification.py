@@ -10,10 +10,14 @@ from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
+from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
+from crossmodal.ingest.metadata import add_metadata
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.store.known_folders import all_folders
 from crossmodal.store.records import NewDocument
+
+NOT_READ = "is in an object store, which is not read here"
 
 
 @pytest.fixture
@@ -100,6 +104,22 @@ def test_reindexing_reads_a_copy_of_a_picture_whose_file_is_gone(collection: Col
     assert str(folder / "copy.png") in [pending.document.uri for pending in job.images()]
     job.release()
     assert (len(job.report.failures), job.n_unproven) == (1, 0)
+
+
+def test_pictures_in_an_object_store_are_not_reindexed_and_not_pruned(collection: Collection) -> None:
+    url = "s3://photos/4.png"
+    with as_somebody(), collection.store(writable=True) as store:
+        store.put([NewDocument(Document("4" * 40, "image", url, "image/png"), VECTOR, b"a thumbnail")])
+        report = add_metadata(store, "all", lambda: None)
+    assert [(failure.path, failure.reason) for failure in report.failures] == [(url, NOT_READ)]
+    job = ReindexJob(collection)
+    assert len(list(job.images())) == 3
+    assert [(failure.path, failure.reason) for failure in job.report.failures] == [(url, NOT_READ)]
+    made = collection.next_generation(MODEL)
+    with pytest.raises(StateError, match="1 documents can't be encoded again") as refused:
+        job.finish(made, without_failures=True)
+    assert str(refused.value).endswith("`encode` them with the new model and `import` that as another collection")
+    assert Collection.open(collection.root).generation == collection.generation
 
 
 def test_a_new_generation_knows_the_folders_of_the_former(collection: Collection) -> None:
