@@ -24,7 +24,9 @@ class Filtered(BaseModel):
     camera: str | None = Field(None, description="a part of the camera's name")
     folder: str | None = Field(None, description="a folder as `facets` lists it, without its subfolders")
     where: str | None = Field(
-        None, description="a condition on tags and fields: tags.year >= 2020 and filename like 'IMG_%'"
+        None,
+        description="a condition on tags and fields: tags.labels = 'dog' and filename like 'IMG_%'; `show` has the tags "
+        "of a picture, `facets` the labels",
     )
 
     def filters(self) -> Filters:

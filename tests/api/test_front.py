@@ -154,6 +154,12 @@ def test_other_requests_are_passed_on(front: Service, query_service: Service) ->
         for service in (front, query_service)
     ]
     assert vectors[0] == vectors[1]
+    embeddings = [
+        httpx.post(service.url + "/v1/embeddings", json={"input": "a heart"}, timeout=10).json()
+        for service in (front, query_service)
+    ]
+    assert embeddings[0] == embeddings[1]
+    assert embeddings[0]["data"][0]["embedding"] == vectors[0][0]["vector"]
     assert "text/html" in httpx.get(front.url + "/", headers={"Accept": "text/html"}).headers["content-type"]
     elsewhere = httpx.URL(front.url).copy_with(raw_path=b"//nowhere.test/status")
     assert httpx.get(elsewhere, timeout=10).status_code == 404
