@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,7 @@ from crossmodal.evaluation.comparison import Compared
 from crossmodal.evaluation.evaluation_set import EvaluationSet, read_set
 from crossmodal.evaluation.misses import worst_misses
 from crossmodal.evaluation.report import html_report
-
-EXPERIMENTS = "experiments"
-"""The folder of a workspace with experiments and comparisons, each in a folder of its own."""
+from crossmodal.experiment.files import check_name, experiments_folder
 
 COLLECTION = "collection"
 """The family of `--compare collection:NAME`."""
@@ -104,12 +101,7 @@ def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None
     if options.compare and options.run:
         raise InputError("--run is for one model: remove --compare, and evaluate each model by itself")
     if options.out:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", options.out):
-            raise InputError(
-                f"--out {options.out!r}: name a folder with letters, digits, '.', '_' and '-'; it is made in "
-                f"{settings.workspace / EXPERIMENTS}"
-            )
-        folder = settings.workspace / EXPERIMENTS / options.out
+        folder = experiments_folder(settings.workspace) / check_name(options.out)
         if why := why_not_writable(folder / comparison.NAME, makes_folders=True):
             raise InputError(f"{folder} can't be written: {why}")
     exact.check(subject, options.folds)
@@ -142,7 +134,7 @@ def _write(
     if options.qrels:
         written += trec.write_qrels(options.qrels, subject, rankings)
     if options.out:
-        folder = settings.workspace / EXPERIMENTS / options.out
+        folder = experiments_folder(settings.workspace) / options.out
         written.append(comparison.write(folder, compared, subject, evaluated))
     return written
 

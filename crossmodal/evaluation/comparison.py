@@ -90,7 +90,8 @@ def names_of(models: Sequence[Compared]) -> list[str]:
 
 def _weights(spec: ModelSpec) -> str:
     """The name of the weights, without the folders of a local file."""
-    return Path(spec.weights).name if "/" in spec.weights and Path(spec.weights).is_absolute() else spec.weights
+    is_local = spec.weights.startswith("/") or "//" in spec.weights  # a path, or ARCHITECTURE/PATH
+    return Path(spec.weights).name if is_local else spec.weights
 
 
 def _model(label: str, model: Compared) -> dict[str, Any]:

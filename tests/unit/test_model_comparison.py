@@ -37,7 +37,8 @@ GOOD, BAD = [1] * 20, [1] * 5 + [30] * 15
 
 def test_names_are_short_and_tell_models_apart() -> None:
     local = replace(SPEC, weights="/home/somebody/training/best")
-    models = [model(GOOD), replace(model(GOOD), precision="int8"), model(GOOD, local), model(GOOD, local)]
+    of_file = replace(SPEC, weights="ViT-B-32//home/somebody/best")
+    models = [model(GOOD), replace(model(GOOD), precision="int8"), model(GOOD, local), model(GOOD, of_file)]
     models.append(replace(model(GOOD), collection="pictures"))
     assert names_of(models) == [
         "clip photos fp32", "clip photos int8", "clip best fp32 (3)", "clip best fp32 (4)", "collection pictures",
