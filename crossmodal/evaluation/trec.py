@@ -54,6 +54,7 @@ def write_run(path: Path, subject: EvaluationSet, rankings: Sequence[Ranking], t
     scores, those that are not relevant come first, as in the evaluation; each next score is then one step of float32
     lower, so that the order does not depend on how a program breaks ties.
     """
+    tag = quote(tag, safe=":/")
 
     def lines(ranking: Ranking, queries: list[str], candidates: list[str]) -> Iterator[str]:
         query = iter(queries)
@@ -62,7 +63,7 @@ def write_run(path: Path, subject: EvaluationSet, rankings: Sequence[Ranking], t
                 name, found = next(query), zip(scores.tolist(), rows.tolist(), strict=True)
                 for rank, (score, row) in enumerate(found, 1):
                     if score > -np.inf:
-                        yield f"{name} Q0 {candidates[row]} {rank} {score:.9g} {quote(tag, safe=':/')}\n"
+                        yield f"{name} Q0 {candidates[row]} {rank} {score:.9g} {tag}\n"
 
     return _write(path, subject, rankings, lines)
 

@@ -94,6 +94,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "data" / "comparison.json").write_text(json.dumps(comparison()))
     for n in range(6):
         Image.new("RGB", (96, 72), (40 * n, 90, 160)).save(folder / "data" / "differences" / f"{n}.jpg")
+    shutil.copy(folder / "web" / "playground.html", folder)
+    shutil.copytree(folder / "data", folder / "playground" / "data" / "toy")
+    entry = {"name": "toy", "title": "toy", "n": 0, "comparison": True}
+    listing = {"format": 1, "live": False, "experiments": [entry]}
+    (folder / "playground" / "data" / "index.json").write_text(json.dumps(listing))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -258,6 +263,13 @@ def test_axe_finds_nothing(page: Page, scheme: str, width: int, tmp_path_factory
     opened(page)
     page.get_by_label("Pair").select_option("0,2")
     assert axe_violations(page, script) == []
+
+
+def test_the_playground_shows_a_comparison_without_an_experiment(page: Page) -> None:
+    page.seen.may_fail_to_load = True  # there is no experiment.json
+    page.goto("/playground.html")
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 10")
+    assert page.locator("#choosing .chart").first.is_visible()
 
 
 def test_one_model_and_class_folders(page: Page) -> None:
