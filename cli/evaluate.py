@@ -98,8 +98,8 @@ def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None
     for name, reason in reasons.items():
         if options.through == "flow" and getattr(options, name[2:]):
             raise InputError(f"{name} needs exact scores, {reason}: remove --through flow")
-    if options.compare and options.run:
-        raise InputError("--run is for one model: remove --compare, and evaluate each model by itself")
+    if options.compare and (options.run or options.qrels):
+        raise InputError("--run and --qrels are for one model: remove --compare, and evaluate each model by itself")
     if options.out:
         folder = experiments_folder(settings.workspace) / check_name(options.out)
         if why := why_not_writable(folder / comparison.NAME, makes_folders=True):

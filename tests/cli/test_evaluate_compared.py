@@ -97,7 +97,7 @@ def test_trec_files_give_the_same_figures(run_app: RunApp, few: Path, tmp_path: 
 
 def test_what_does_not_go_together_is_refused(run_app: RunApp, few: Path, tmp_path: Path) -> None:
     for arguments, told in [
-        (("--run", tmp_path / "r", "--compare", "clip:scenes"), "--run is for one model"),
+        (("--run", tmp_path / "r", "--compare", "clip:scenes"), "--run and --qrels are for one model"),
         (("--run", tmp_path / "r", "--through", "flow"), "--run needs exact scores"),
         (("--out", "../elsewhere"), "use up to 100 letters"),
         (("-m", "sparse", "--run", tmp_path / "r"), "not supported by `evaluate -m sparse`"),
