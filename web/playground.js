@@ -106,7 +106,12 @@ async function choose(entry, mine) {
   if (mine !== turn) return;
   mounted = entry.name;
   byId("choosing").replaceChildren();
-  await module.show(byId("choosing"), folderOf(entry.name));
+  try {
+    await module.show(byId("choosing"), folderOf(entry.name));
+  } catch (error) {
+    mounted = ""; // the next visit tries again
+    throw error;
+  }
 }
 
 // -- choosers, tabs and figures
