@@ -1,6 +1,6 @@
 """The gain in P@10 by liked and unliked examples, with simulated users.
 
-    python benchmarks/feedback.py --photographs FOLDER [--weights photos] [--starts 6] [--tune] [--rules] [--json PATH]
+    python benchmarks/feedback.py --photographs FOLDER [--weights photos] [--starts 20] [--tune] [--rules] [--json PATH]
     python benchmarks/feedback.py [--scenes 1000] [--json PATH]
 
 Photographs are a folder of class folders. Scenes are generated; their classes are the 20 shapes and backgrounds and
@@ -49,7 +49,7 @@ SEEN, MARKS, ROUNDS, COUNTED = 20, 3, 2, 10
 LEAST = 20
 KINDS = ("text", "picture")
 Outcomes = dict[str, dict[str, list[np.ndarray]]]
-"""By kind of start and name of the class, the outcomes of its searches: P@10 before, of each round, and of residuals."""
+"""By kind of start and name of the class, the results of `searched` for its searches."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--weights", help="default: scenes, or photos with --photographs")
-    parser.add_argument("--starts", type=int, default=6)
+    parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--rules", action="store_true")
     parser.add_argument("--json")

@@ -32,7 +32,7 @@ def rocchio(beta: float, gamma: float) -> Rule:
 
 
 def nearest_example(gamma: float, *, positives: bool) -> Rule:
-    """Minus `gamma` times the cosine of the nearest unliked picture; with `positives`, of the nearest liked one, too."""
+    """Minus `gamma` times the cosine of the nearest unliked picture; with `positives`, plus that of a liked one."""
 
     def scores(pictures: Vectors, words: Vectors | None, liked: list[int], unliked: list[int]) -> np.ndarray:
         if positives and liked:

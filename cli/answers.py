@@ -82,6 +82,18 @@ class TextOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExampleOptions(Options):
+    """Examples of what results should, or should not, be like."""
+
+    likes: tuple[str, ...] = option(
+        "--like", multiple=True, metavar="ID_OR_FILE", help="More like this document or picture; may be repeated."
+    )
+    unlikes: tuple[str, ...] = option(
+        "--unlike", multiple=True, metavar="ID_OR_FILE", help="Less like this, which is left out; may be repeated."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureQueryOptions(QueryOptions):
     """Options of a search with a picture."""
 
@@ -95,7 +107,13 @@ class PictureQueryOptions(QueryOptions):
 
 
 def answer_queries(
-    options: QueryOptions, modality: Any, target: Any, query: str | None, words: TextOptions | None = None
+    options: QueryOptions,
+    modality: Any,
+    target: Any,
+    query: str | None,
+    words: TextOptions | None = None,
+    likes: tuple[str, ...] = (),
+    unlikes: tuple[str, ...] = (),
 ) -> int:
     """Prints the answer to a query, or to each query read from a prompt until an empty line; returns 0.
 
@@ -105,6 +123,8 @@ def answer_queries(
         target: `text` to search captions, `image` to search pictures.
         query: The query; None to read queries from a prompt.
         words: How the words are searched, None if the query is a picture.
+        likes: Ids of documents and paths of pictures that results should be like, besides the query.
+        unlikes: Such ids and paths that results should not be like.
 
     Raises:
         InputError: The query is empty or can't be read. At the prompt, the error is printed and the next query read.
@@ -121,7 +141,9 @@ def answer_queries(
     page = Page(settings.top_k, min_relevance=options.min_relevance, order=options.order)
     where, fusion = options.filters.condition(), words.fusion if words else None
     reads_phrases = words is not None and not words.literal
-    with open_search(settings, modality, target, page, options.metric, where, fusion, reads_phrases) as search:
+    with open_search(
+        settings, modality, target, page, options.metric, where, fusion, reads_phrases, likes, unlikes
+    ) as search:
         for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
                 answer = search(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,11 +22,13 @@ from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
 from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
+from crossmodal.search.examples import Example, check_number
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import Overview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.search.understanding import Part, Understood, understand
+from crossmodal.store.protocol import Store
 from crossmodal.store.where import all_of, parse
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ def open_search(
     where: str = "",
     fusion: str | None = None,
     reads_phrases: bool = False,
+    likes: Sequence[str] = (),
+    unlikes: Sequence[str] = (),
 ) -> Iterator[SearchFunction]:
     """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
 
@@ -127,9 +131,12 @@ def open_search(
         where: A condition on the matches, empty for none.
         fusion: The fusion of words and vectors in a sparse collection; by default the tuned one.
         reads_phrases: Whether dates and places in the words are filters; see `crossmodal.search.understanding`.
+        likes: Ids of documents and paths of pictures that the matches of every query should be like.
+        unlikes: Such ids and paths that they should not be like.
 
     Raises:
-        InputError: A text query or captions with a model that encodes images only, or an invalid condition.
+        InputError: A text query or captions with a model that encodes images only, an invalid condition, or an example
+            that is neither a file nor a document.
         StateError: There is no index, or it has another model than the one in the settings.
     """
     options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion or "", page)
@@ -142,9 +149,15 @@ def open_search(
         raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
     # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    encoder = prepared_encoder(collection, (modality,), settings.threads or None, settings.engine, say_aside)
+    towers: tuple[Modality, ...] = (
+        (modality, "image") if any(Path(name).is_file() for name in (*likes, *unlikes)) else (modality,)
+    )
+    encoder = prepared_encoder(collection, towers, settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
         known = cache(lambda: Overview.read(service.store))
+        liked, unliked = (tuple(_example(name, service.store) for name in names) for names in (likes, unlikes))
+        check_number(liked, unliked)
+        examples = Query(options=options, likes=liked, unlikes=unliked)
 
         def search(query: str) -> Answer:
             understood = Understood(query)
@@ -152,11 +165,11 @@ def open_search(
                 if modality == "text":
                     if reads_phrases:
                         understood = understand(query, date.today(), known)
-                    results = _answered(service, understood, options)
+                    results = _answered(service, understood, examples)
                 else:
                     from crossmodal.images.sources import from_file
 
-                    results = service.search(Query(picture=from_file(Path(query)), options=options))
+                    results = service.search(replace(examples, picture=from_file(Path(query))))
             except InputError as error:
                 raise InputError(f"{query}: {error}") from error
             hits = (hit_of(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
@@ -166,12 +179,23 @@ def open_search(
         yield search
 
 
-def _answered(service: SearchService, understood: Understood, options: SearchOptions) -> SearchResults:
+def _example(name: str, store: Store) -> Example:
+    """The picture of a file, or the id of a document."""
+    from crossmodal.images.sources import from_file
+
+    if Path(name).is_file():
+        return from_file(Path(name))
+    if not store.known([name]):
+        raise InputError(f"{name[:200]}: there is no such file, and no document with this id")
+    return name
+
+
+def _answered(service: SearchService, understood: Understood, examples: Query) -> SearchResults:
     """The results for the words that remain; without any, the pictures of the time and place by date."""
-    where = all_of(options.where, understood.condition())
-    options = replace(options, where=where)
-    if understood.text or not understood.parts or options.page is None:
-        return service.search(Query(understood.text, options=options))
+    where = all_of(examples.options.where, understood.condition())
+    options = replace(examples.options, where=where)
+    if understood.text or not understood.parts or options.page is None or examples.has_examples:
+        return service.search(replace(examples, text=understood.text, options=options))
     overview = Overview.read(service.store)
     mask = overview.mask(service.store.keys_where(parse(where), "image"))
     return listed(service.store, overview, mask, options.page)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.answers import QueryOptions, TextOptions, answer_queries
+from cli.answers import ExampleOptions, QueryOptions, TextOptions, answer_queries
 from cli.commands import Command
 from cli.parameters import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(QueryOptions, TextOptions):
+class SearchOptions(QueryOptions, TextOptions, ExampleOptions):
     """Options of `search`."""
 
     query: str | None = option(argument="TEXT")
@@ -20,7 +20,7 @@ class SearchOptions(QueryOptions, TextOptions):
 def run(options: SearchOptions) -> int:
     """Prints the pictures that match a text."""
     query = options.query_text if options.query is None else options.query
-    return answer_queries(options, "text", "image", query, options)
+    return answer_queries(options, "text", "image", query, options, options.likes, options.unlikes)
 
 
 COMMAND = Command(
@@ -36,6 +36,7 @@ COMMAND = Command(
         ('"snow in Norway last winter" --order newest', "pictures of a time and place, newest first"),
         ('"a dog" --after 2020 --near Lisbon --within 50km', "the same with options"),
         ('"a dog" --where "tags.year >= 2020"', "only documents that meet a condition"),
+        ('"a dog" --like dog.jpg --unlike 8f14e45f', "more like a picture, less like a document"),
         ('"dog^2 -cat" --fusion rrf', "weighted words, in a sparse collection"),
     ),
 )
