@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from crossmodal.core.errors import InputError
 
+CLOSE = 1e-6
+"""Squared distances below this share of the squared lengths are imprecise as the difference of matrix products."""
+
 Features = NDArray[np.float32]  # (n, dim), of any length
 Distances = NDArray[np.float64]
 
@@ -101,8 +104,21 @@ class Space:
         if self.metric.kind == "cosine":
             return np.asarray(np.clip(1 - products, 0, 2))
         lengths = [np.einsum("ij,ij->i", rows, rows) for rows in (queries, self._distinct)]
-        squares = np.maximum(lengths[0][:, None] + lengths[1][None, :] - 2 * products, 0)
+        sums = lengths[0][:, None] + lengths[1][None, :]
+        squares = np.maximum(sums - 2 * products, 0)
+        _correct_close(squares, *np.nonzero(squares < CLOSE * sums), queries, self._distinct)
         return np.asarray(squares if self.metric.kind == "sqeuclidean" else np.sqrt(squares))
+
+
+def _correct_close(
+    squares: Distances, rows: NDArray[np.intp], columns: NDArray[np.intp], queries: Distances, vectors: Distances
+) -> None:
+    """Replaces squares of distances by those of the differences, in tiles."""
+    height = max(1, TILE_BYTES // (8 * vectors.shape[1]))
+    for start in range(0, len(rows), height):
+        row, column = rows[start : start + height], columns[start : start + height]
+        differences = queries[row] - vectors[column]
+        squares[row, column] = np.einsum("ij,ij->i", differences, differences)
 
 
 def _minkowski(queries: Distances, vectors: Distances, p: float) -> Distances:
