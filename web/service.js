@@ -47,6 +47,7 @@ async function answer(path, options = {}) {
 
 export const collections = () => answer("/collections");
 export const map = () => answer("/map");
+export const duplicates = (query) => answer(`/duplicates?${new URLSearchParams(query)}`);
 export const document = (id) => answer(`/documents/${encodeURIComponent(id)}`);
 export const sections = (query, signal) => answer(`/browse/sections?${new URLSearchParams(query)}`, { signal });
 export const browse = (query, signal) => answer(`/browse/pictures?${new URLSearchParams(query)}`, { signal });
