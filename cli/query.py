@@ -85,9 +85,10 @@ class Answer:
             "fits": self.fits,
             "matches": [{name: value for name, value in vars(hit).items() if name != "why"} for hit in self.hits],
         }
-        if self.fusion:
-            for match, hit in zip(values["matches"], self.hits, strict=True):
+        for match, hit in zip(values["matches"], self.hits, strict=True):
+            if self.fusion or hit.why:
                 match["why"] = list(hit.why)
+        if self.fusion:
             values["fusion"] = self.fusion
         if self.fusion or self.note:
             values["note"] = self.note
@@ -139,12 +140,14 @@ def open_search(
             that is neither a file nor a document.
         StateError: There is no index, or it has another model than the one in the settings.
     """
-    options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion or "", page)
+    is_dense = fusion == "dense"
+    fusion = fusion or ("" if metric == "cosine" else "dense")  # other metrics compare vectors only
+    options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion, page)
     options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
     collection = Collection.open(_folder_of(settings))
     check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
-    joins_words = collection.model.has_lexical and fusion != "dense" and (modality, target) == ("text", "image")
+    joins_words = collection.model.has_lexical and not is_dense and (modality, target) == ("text", "image")
     if metric != "cosine" and joins_words:
         raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
     # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.

@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 import { signOf } from "./marks.js";
+import { drawReading } from "./reading.js";
 import { Fault, document as documentOf, show } from "./service.js";
 import { scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 
@@ -40,6 +41,7 @@ function draw() {
   byId("next").disabled = place + 1 >= shown.n;
   byId("strongest").hidden = true;
   for (const [id, sign] of THUMBS) byId(id).setAttribute("aria-pressed", String(signOf(actions.state(), idOf(result)) === sign));
+  drawReading(null);
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
 }
@@ -62,11 +64,12 @@ function drawTexts(result, captions, tags) {
 /** Shows what the service knows besides: captions and tags of a picture that was browsed to, and its strongest words. */
 async function complete(result) {
   try {
-    const { words, captions, tags } = await documentOf(idOf(result));
+    const { words, captions, tags, reading } = await documentOf(idOf(result));
     if (!dialog.open || shown.at(place) !== result) return;
     if (!result.tags) drawTexts(result, captions.map(({ text }) => text), tags);
     byId("words-of-it").replaceChildren(...(words ?? []).map(wordOf));
     byId("strongest").hidden = !words?.length;
+    drawReading(reading, result.why);
   } catch (error) {
     if (!(error instanceof Fault)) throw error; // the picture is shown without them
   }
@@ -79,7 +82,9 @@ function facts(result, tags) {
   if (result.score !== undefined) rows.push(["score", scoreOf(result)]);
   rows.push(["id", idOf(result)]);
   const told = rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
-  for (const [name, value] of Object.entries(tags)) told.push(element("dt", {}, name), tag(name, value));
+  for (const [name, value] of Object.entries(tags)) {
+    if (name !== "text") told.push(element("dt", {}, name), tag(name, value)); // reading.js shows the text in a picture
+  }
   return told;
 }
 

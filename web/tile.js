@@ -75,5 +75,6 @@ function wordList(words) {
 
 /** A word with its weight. */
 export function wordOf({ word, weight }) {
-  return element("li", { title: `weight ${weight.toFixed(2)}` }, word);
+  const title = word.startsWith('"') ? "stands in the picture" : `weight ${weight.toFixed(2)}`;
+  return element("li", { title }, word);
 }

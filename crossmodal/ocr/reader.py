@@ -18,7 +18,9 @@ MODELS = "PP-OCRv6 small"
 MAX_SIDE = 2_000
 """Larger pictures are reduced to this many pixels on the longer side."""
 MIN_CONFIDENCE = 0.6
-"""Lines that the reader is less sure of are left out: on photographs without text, most of what is found."""
+"""Lines that the reader is less sure of are left out."""
+MIN_CHARACTERS = 2
+"""Letters and digits of a line. Of lines with one, nearly all are shapes on photographs that look like a character."""
 
 
 def engine_name() -> str:
@@ -77,7 +79,7 @@ class TextReader:
             return Reading(self._name)
         parts = zip(found.txts, found.scores, found.boxes, found.word_results, strict=True)
         lines = (_line(text, score, corners, words, picture.size) for text, score, corners, words in parts)
-        return Reading(self._name, tuple(line for line in lines if line.text))
+        return Reading(self._name, tuple(line for line in lines if sum(map(str.isalnum, line.text)) >= MIN_CHARACTERS))
 
 
 def _line(text: str, score: float, corners: Any, words: Any, size: tuple[int, int]) -> ReadLine:

@@ -23,8 +23,11 @@ Allowed = Callable[[], Keys | None]
 """Returns the keys of the pictures that meet the condition of a query, None without one."""
 ALL_WORDS = 1.0
 """Added to the score of a picture in which all words of the query stand: more than any difference of two cosines."""
-SOME_WORDS = 0.0
-"""Added to the score for some words, times the square of their share; tuned on the dev split of Flickr8k."""
+SOME_WORDS = 2 / 3
+"""Of the best score without this text, added for some of the words, times their share.
+
+On the 1,000 pictures and 5,000 captions of Flickr8k's dev split, 0.3 to 1 raise the recall at 1, 5 and 10 a little.
+"""
 _SAYING = frozenset(["say", "says", "saying", "written", "text", "word", "words", "lettering", "sign", "signs"])
 """Words of a query that speak of text: not looked for in pictures if there are others."""
 
@@ -82,7 +85,11 @@ class TextInPictures:
         by_key = {one.key: one for one in ranked}
         missing = [key for key in matches if key not in by_key]
         by_key |= {one.key: one for one in self._unranked(missing, vector)}
-        joined = [_with_words(one, matches[key], all_words) if key in matches else one for key, one in by_key.items()]
+        some_words = SOME_WORDS * max((_score(one) for one in ranked), default=0.0)
+        joined = [
+            _with_words(one, matches[key], all_words, some_words) if key in matches else one
+            for key, one in by_key.items()
+        ]
         return sorted(joined, key=lambda one: (-_score(one), one.key))[:top_k]
 
     def _matches(self, text: str, top_k: int, allowed: Allowed) -> dict[int, ReadMatch]:
@@ -152,10 +159,10 @@ def _certainty(reading: Reading, words: Sequence[str]) -> float:
     return min((max(found, default=0.0) for found in sure), default=0.0)
 
 
-def _with_words(ranked: Ranked, match: ReadMatch, all_words: Sequence[str]) -> Ranked:
+def _with_words(ranked: Ranked, match: ReadMatch, all_words: Sequence[str], some_words: float) -> Ranked:
     """A picture with the words that stand in it; in double quotes among those that explain its score."""
     is_whole = match.share == 1.0
-    added = ALL_WORDS if is_whole else SOME_WORDS * match.share**2
+    added = ALL_WORDS if is_whole else some_words * match.share
     scores = {**ranked.scores, "fused": _score(ranked) + added, "text": sum(match.words.values())}
     why = {**ranked.why, **{f'"{word}"': weight for word, weight in match.words.items()}}
     return replace(ranked, scores=scores, why=why, read=tuple(all_words) if is_whole else ())

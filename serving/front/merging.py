@@ -49,7 +49,8 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     more = any(answer["more"] for answer in answers)
     for modality in MODALITIES:
         everything = chain.from_iterable(answer["results"] for answer in answers)
-        ranked = _ranked((one for one in everything if one["modality"] == modality), answers[0]["query"].get("order"))
+        of_modality = _distinct(one for one in everything if one["modality"] == modality)
+        ranked = _ranked(of_modality, answers[0]["query"].get("order"))
         results += ranked[offset : offset + top_k]
         more = more or len(ranked) > offset + top_k
     whole = {name: value for name, value in answers[0].items() if name not in ("slice", "fits", "note")}
@@ -68,6 +69,16 @@ def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collecti
     if note := joined_notes(list(dict.fromkeys(notes))):
         whole["note"] = note
     return whole
+
+
+def _distinct(results: Iterable[Any]) -> list[Any]:
+    """Each document once, with its best score: every slice finds the pictures that words of the query stand in."""
+    best: dict[str, Any] = {}
+    for result in results:
+        known = best.setdefault(result["id"], result)
+        if float(result["score"]) > float(known["score"]):
+            best[result["id"]] = result
+    return list(best.values())
 
 
 def _ranked(results: Iterable[Any], order: Order | None) -> list[Any]:

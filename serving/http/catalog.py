@@ -12,6 +12,7 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.settings import OtherService
 from crossmodal.core.types import Document
 from serving.http.errors import PROBLEMS, RefusedError
+from serving.http.readings import reading_of
 from serving.http.schemas import Caption, StoredDocument
 from serving.http.search import Opened
 
@@ -76,6 +77,7 @@ def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequenc
             return _stored(stored, [])
         answer = _stored(stored, now.store.captions_of(stored.id))
         answer.words = now.words.of_picture(stored.id) if now.words else None
+        answer.reading = reading_of(now.store, stored.id)
         return answer
 
     elsewhere = [OtherCollection(name=other.name, url=other.url) for other in others]

@@ -14,6 +14,7 @@ from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.examples import MAX_EXAMPLES
 from crossmodal.search.filters import DEFAULT_KM
 from crossmodal.search.query import MAX_AVOIDED, Order
+from serving.http.readings import TextInPicture
 
 MAX_TEXT = 10_000
 
@@ -113,15 +114,18 @@ class Result(BaseModel):
     id: str
     modality: Literal["image", "text"]
     score: float = Field(
-        description="the cosine with the query, or the score of the `fusion`; not comparable between modalities"
+        description="the cosine with the query, or the score of the `fusion`; more if words of the query stand in the "
+        "picture; not comparable between modalities"
     )
     scores: dict[str, float] | None = Field(
-        None, description="in a search by words: its `cosine`, `sparse` and `bm25` scores, of those that returned it"
+        None,
+        description="in a search by words: its `cosine`, `sparse` and `bm25` scores, of those that returned it; if "
+        "words of the query stand in the picture, also `text`",
     )
     why: list[Word] | None = Field(
         None,
         description="the words that matched: they sum to the `sparse` score, or to `bm25` if only words of "
-        "captions are searched",
+        "captions are searched; those in double quotes stand in the picture and sum to `text`",
     )
     relevance: float | None = Field(
         None, description="the probability that it matches, if the collection is calibrated"
@@ -262,6 +266,7 @@ class StoredDocument(BaseModel):
     words: list[Word] | None = Field(
         default=None, description="the strongest words of a picture, in a sparse collection"
     )
+    reading: TextInPicture | None = Field(default=None, description="the text in a picture, if it was read")
 
 
 class ReadyAnswer(BaseModel):

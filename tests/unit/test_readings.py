@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from signs import reading
 from stores import NewStore, OpenStore
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.core.errors import InputError
-from crossmodal.core.reading import MAX_TAG, Reading, ReadLine, ReadWord
+from crossmodal.core.reading import MAX_TAG, Reading
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.lexical.reading_replica import ReadingReplica
@@ -20,14 +21,8 @@ from crossmodal.store.copying import mirror
 from crossmodal.store.records import NewDocument
 from crossmodal.store.where import parse
 
-BOX = (0.1, 0.1, 0.9, 0.1, 0.9, 0.3, 0.1, 0.3)
 VECTOR = np.eye(4, dtype=np.float32)[0]
 MODEL = ModelSpec("clip", "small", "0" * 64, 4, Preprocessing(8))
-
-
-def reading(*lines: str) -> Reading:
-    words = [tuple(ReadWord(word, 0.9, BOX) for word in line.split()) for line in lines]
-    return Reading("test", tuple(ReadLine(line, 0.95, BOX, of) for line, of in zip(lines, words, strict=True)))
 
 
 def picture(name: str, read: Reading | None = None, **tags: object) -> NewDocument:

@@ -50,6 +50,13 @@ def services(*replies: Any) -> SliceServices:
 # -- merging
 
 
+def test_a_picture_that_every_slice_finds_by_its_text_is_there_once() -> None:
+    one = answer(1, result("sign", 1.4), result("a", 0.9))
+    two = answer(2, result("sign", 1.5), result("b", 0.5))
+    whole = merged([one, two], 0, 3, [])
+    assert [(r["id"], r["score"]) for r in whole["results"]] == [("sign", 1.5), ("a", 0.9), ("b", 0.5)]
+
+
 def test_results_are_merged_by_modality_and_score() -> None:
     one = answer(1, result("a", 0.9), result("b", 0.2), result("c", 0.8, "text"))
     two = answer(2, result("d", 0.5), result("e", 0.9, "text"), result("f", 0.1, "text"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hybrid_world import BASE, DIM, World
-from test_readings import reading
+from signs import reading
 from test_search_service import WordEncoder, documents, ids, options
 
 from crossmodal.collection.collection import Collection
