@@ -25,8 +25,8 @@ class Filtered(BaseModel):
     folder: str | None = Field(None, description="a folder as `facets` lists it, without its subfolders")
     where: str | None = Field(
         None,
-        description="a condition on tags and fields: tags.labels = 'dog' and filename like 'IMG_%'; `show` has the tags "
-        "of a picture, `facets` the labels",
+        description="a condition on tags and fields: tags.labels = 'dog' and filename like 'IMG_%'; `show` has the "
+        "tags of a picture, `facets` the labels",
     )
 
     def filters(self) -> Filters:
