@@ -15,7 +15,7 @@ DATA = Path("playground") / "data"
 _OF_COMPARISON = "differences"
 
 _IN_PAGE = re.compile(r"""(?:href|src)="/?(web/[^"#?]+)""")
-_IN_MODULE = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)["'](\./[^"']+)["']""")
+_IN_MODULE = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\(\s*)["'](\./[^"']+)["']""")
 _IN_STYLE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?!data:)([^"')]+)""")
 
 

@@ -1,16 +1,22 @@
-"""The playground of a running service: an experiment that was computed, and a search with a picture of one's own."""
+"""The playground with a computed experiment: in a running service, and exported behind a plain web server."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from browsing import Page, chromium, wait_until
 from conftest import RunApp, Service, started
 from playground_data import drawn
-from playground_site import READY, VIEWS, labels, new_page, settled, show
+from playground_site import READY, VIEWS, WEB, labels, new_page, settled, show
+
+from crossmodal.experiment.export import page_files
+from serving.jina.ports import reserve_port_pair
 
 PER_CLASS = 9
 
@@ -27,16 +33,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(
-    pictures: Path, toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory, run_app: RunApp
-) -> Iterator[Service]:
-    """A service with an experiment in its workspace."""
-    workspace = tmp_path_factory.mktemp("playground") / "workspace"
-    shutil.copytree(toy_workspace, workspace)
-    options = ("-d", pictures, "--name", "shapes", "--layers", "2", "--metrics", "cosine")
-    done = run_app("-t", "experiment", "-w", workspace, *options)
+def folder(pictures: Path, toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory, run_app: RunApp) -> Path:
+    """A folder with a workspace that has an experiment, and the export of it."""
+    made = tmp_path_factory.mktemp("playground")
+    shutil.copytree(toy_workspace, made / "workspace")
+    options = ("-d", pictures, "--name", "shapes", "--layers", "2", "--metrics", "cosine", "--export", made / "export")
+    done = run_app("-t", "experiment", "-w", made / "workspace", *options)
     assert done.returncode == 0, done.stderr
-    with started("query_restful", workspace) as running:
+    return made
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Service]:
+    with started("query_restful", folder / "workspace") as running:
         yield running
 
 
@@ -44,6 +53,34 @@ def service(
 def page(service: Service) -> Iterator[Page]:
     with chromium() as browser, new_page(browser, service.url) as made:
         yield made
+
+
+def test_an_export_needs_no_service(folder: Path) -> None:
+    port = reserve_port_pair()
+    command = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder / "export"), str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url)
+        with chromium() as browser, new_page(browser, url) as page:
+            for view in VIEWS:
+                show(page, f"#view={view}")
+                assert page.locator("#fault").is_hidden(), view
+            show(page)
+            page.click(".shelf a >> nth=0")
+            settled(page, "picture=")
+            wait_until(page, "document.querySelector('.strip img').naturalWidth > 0")
+            assert page.locator(".strip a").count() == 15
+    finally:
+        server.terminate()
+        server.wait(30)
+    assert {Path("choosing.js"), Path("choosing.css")} <= set(page_files(WEB, "playground.html"))
+
+
+def wait_for(url: str) -> None:
+    """Waits until a server answers."""
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # waits longer each time, a minute in all
+        client.get(url).raise_for_status()
 
 
 def test_a_service_shows_its_experiments(page: Page, pictures: Path) -> None:
