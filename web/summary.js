@@ -12,9 +12,8 @@ export function titleOfSearch(state) {
   if (state.url) parts.push(`the picture at ${state.url}`);
   if (state.like) parts.push("pictures similar to one");
   const [nLiked, nUnliked] = [state.likes, state.unlikes].map((field) => examplesIn(field).length);
-  if (nLiked) parts.push(`pictures like ${nLiked.toLocaleString("en")}`);
-  if (nUnliked) parts.push(`unlike ${nUnliked.toLocaleString("en")}`);
-  return parts.join(" and ");
+  if (nLiked) parts.push(counted(nLiked, "liked picture"));
+  return parts.join(" and ") + (nUnliked ? `, less like ${counted(nUnliked, "other")}` : "");
 }
 
 /** What a source shows. */

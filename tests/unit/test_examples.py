@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hybrid_world import BASE, unit
+from hybrid_world import BASE, World, unit
 from PIL import Image
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.core.types import Document, Pixels, Vectors, image_id
+from crossmodal.lexical.encoder import SparseEncoder
 from crossmodal.search.examples import MAX_EXAMPLES, refined
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
 from crossmodal.search.results import SearchResults
@@ -169,3 +170,23 @@ def test_the_mix_goes_from_words_to_examples() -> None:
 
 def test_saying_twice_what_is_liked_changes_nothing() -> None:
     assert refined(X, [Y, Y], [-Y]).tolist() == refined(X, [Y], [-Y, -Y]).tolist()
+
+
+def test_in_a_sparse_collection_the_words_stay_those_of_the_text(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.store.put([NewDocument(Document(name, "image"), vector) for name, vector in STORED.items()])
+    world.store.close()
+    encoder = SparseEncoder(world.spec, ColourEncoder(), needs_text_vectors=False)
+    with SearchService(world.collection, encoder) as service:
+        plain, refined_, alone = (
+            service.search(Query(text, likes=likes, unlikes=unlikes, options=options(fusion=fusion)))
+            for text, likes, unlikes, fusion in (
+                ("dog", (), (), "sparse"),
+                ("dog", ("a",), ("b",), "sparse"),
+                ("", ("a",), ("b",), ""),
+            )
+        )
+    assert "b" in scores(plain)
+    assert scores(refined_) == {name: score for name, score in scores(plain).items() if name != "b"}
+    assert (refined_.fusion, alone.fusion) == ("sparse", "dense")
+    assert "b" not in scores(alone)
