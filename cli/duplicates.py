@@ -14,7 +14,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.duplicates.finding import Found, find
 from crossmodal.duplicates.fingerprints import read_fingerprints
 from crossmodal.duplicates.groups import LEVELS, Group, Level, Member, as_json
-from crossmodal.duplicates.leaks import Leak, leaks
+from crossmodal.duplicates.leaks import Leak, leaks, unclear
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,13 @@ def _leaks(found: Found, ours: str, theirs: str) -> Duplicates:
     head = f"{len(pictures)} pictures of {ours} have a duplicate in {theirs}" if all_leaks else (
         f"no picture of {ours} has a duplicate in {theirs}, among {found.n_pictures} pictures")  # fmt: skip
     lines = [head, *(line for leak in all_leaks for line in _leak_lines(leak, ours, theirs))]
+    open_cases = unclear(found.groups[1], ours, theirs)
+    if open_cases:
+        lines.append(f"not known: the splits of the files of {len(open_cases)} pictures that have several; see level 1")
     result = {
         "splits": [ours, theirs],
         "pictures": len(pictures),
+        "not_known": len(open_cases),
         "leaks": [{"level": leak.level, ours: _ids(leak.ours), theirs: _ids(leak.theirs)} for leak in all_leaks],
     }
     return Duplicates(result, lines, is_fine=not all_leaks)

@@ -29,10 +29,25 @@ def leaks(groups: Iterable[Group], ours: str, theirs: str) -> list[Leak]:
     return found
 
 
+def unclear(groups: Iterable[Group], ours: str, theirs: str) -> list[Group]:
+    """The groups of level 1 of which only the tag, which can name one split only, says where they belong."""
+    named = {ours, theirs}
+    return [
+        group
+        for group in groups
+        if group.level == 1
+        and not any(_folders(member) & named for member in group.members)
+        and str(group.members[0].document.tags.get("split")) in named
+    ]
+
+
 def splits_of(member: Member, named: Sequence[str]) -> set[str]:
     """The splits of a picture among some: those of the folders of its files, or else that of its tag `split`.
 
     A picture with the same bytes in two splits is one document, whose tag can name one of them only.
     """
-    folders = {part for file in member.files for part in PurePath(file.path).parts[:-1]}
-    return folders.intersection(named) or {str(member.document.tags.get("split"))}.intersection(named)
+    return _folders(member).intersection(named) or {str(member.document.tags.get("split"))}.intersection(named)
+
+
+def _folders(member: Member) -> set[str]:
+    return {part for file in member.files for part in PurePath(file.path).parts[:-1]}
