@@ -106,7 +106,8 @@ class Space:
         lengths = [np.einsum("ij,ij->i", rows, rows) for rows in (queries, self._distinct)]
         sums = lengths[0][:, None] + lengths[1][None, :]
         squares = np.maximum(sums - 2 * products, 0)
-        _correct_close(squares, *np.nonzero(squares < CLOSE * sums), queries, self._distinct)
+        rows, columns = np.nonzero(squares < CLOSE * sums)
+        _correct_close(squares, rows, columns, queries, self._distinct)
         return np.asarray(squares if self.metric.kind == "sqeuclidean" else np.sqrt(squares))
 
 
