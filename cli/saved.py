@@ -13,6 +13,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
+from crossmodal.core.types import Modality
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.filters import Filters
 from crossmodal.search.listing import listed
@@ -26,7 +27,8 @@ from crossmodal.store.saved_searches import Saved
 from crossmodal.store.where import all_of, parse
 
 _FILTERS = ("where", "after", "before", "near", "within_km", "camera", "folder")
-_KNOWN = {*_FILTERS, "text", "exclude", "like", "mix", "order", "understand", "min_relevance", "min_score", "fusion"}
+_KNOWN = {*_FILTERS, "text", "exclude", "like", "likes", "unlikes", "mix", "order", "understand", "min_relevance",
+          "min_score", "fusion"}  # fmt: skip
 _IGNORED = {"top_k", "offset", "collection", "vectors", "after_seq", "target"}
 
 
@@ -72,12 +74,16 @@ def run(settings: Settings, name: str) -> Answer:
         if text and request.get("understand"):
             understood = understand(text, date.today(), lambda: Overview.read(store))
         options = replace(options, where=all_of(filters, understood.condition()))
-        if not understood.text and not like:
+        likes, unlikes = (request.get(field) or [] for field in ("likes", "unlikes"))
+        if not understood.text and not like and not likes:
             results = _listed(store, options.where, page)
         else:
             exclude, mix = request.get("exclude") or [], request.get("mix", 0.5)
-            query = read_query(understood.text, exclude, None, like, mix, options, has_captions=True)
-            encoder = prepared_encoder(collection, ("text",), settings.threads or None, settings.engine, say_aside)
+            query = read_query(
+                understood.text, exclude, None, like, mix, options, has_captions=True, likes=likes, unlikes=unlikes
+            )
+            modality: Modality = "text" if "text" in collection.model.modalities else "image"
+            encoder = prepared_encoder(collection, (modality,), settings.threads or None, settings.engine, say_aside)
             with SearchService(collection, encoder) as service:
                 results = service.search(query)
     hits = tuple(hit_of(rank, match) for rank, match in enumerate(results.matches, 1))

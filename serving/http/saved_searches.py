@@ -71,8 +71,9 @@ def add_saved_searches(app: FastAPI, opened: GenerationCache[Any], flow: FlowCal
         """A search that has the name is replaced."""
         _check_writable(writable)
         checked_name(name)
-        if body.request.image is not None and is_data_uri(body.request.image):
-            raise InputError("image: only the URL of a picture can be saved, or `like` with the id of a picture")
+        given = (body.request.image or "", *body.request.likes, *body.request.unlikes)
+        if any(map(is_data_uri, given)):
+            raise InputError("a picture itself can't be saved, only its URL, or the id of a picture of the collection")
         check_condition(request, await run_in_threadpool(condition_of, body.request, None))
         query = {"request": body.request.model_dump(exclude_unset=True), "address": body.address}
         await flow.answers([MediaDoc(id=name, text=json.dumps(query))], "/searches", {})

@@ -25,7 +25,7 @@ def workspace(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with Collection.open(workspace / "toy-data").store(writable=True) as store:
         store.searches.put("hearts", {"request": {"text": "two hearts", "exclude": ["red"], "understand": True}})
         store.searches.put("first ten", {"request": {"where": "filename like 'test-0000%'"}})
-        store.searches.put("newer", {"request": {"text": "a", "examples": ["x"]}})
+        store.searches.put("newer", {"request": {"text": "a", "moods": ["x"]}})
     return workspace
 
 
@@ -71,7 +71,7 @@ def test_saved_searches(run_app: RunApp, workspace: Path) -> None:
     assert {match["filename"] for match in listed["matches"]} == {f"test-{n:05}.jpg" for n in range(10)}
     refused = run_app(*own, "--name", "newer")
     assert refused.returncode == 1
-    assert "examples, which only a service does" in refused.stderr
+    assert "moods, which only a service does" in refused.stderr
     assert run_app(*own, "--name", "newer", "--delete").returncode == 0
     unknown = run_app(*own, "--name", "newer")
     assert "no saved search 'newer': there are 'first ten', 'hearts'" in unknown.stderr

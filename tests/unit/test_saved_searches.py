@@ -195,7 +195,8 @@ def test_saving_opening_and_removing(client: TestClient) -> None:
     [
         ({"txt": "a"}, "txt"),
         ({"where": "tags."}, "where"),
-        ({"image": "data:image/png;base64,aa"}, "only the URL"),
+        ({"image": "data:image/png;base64,aa"}, "only its URL"),
+        ({"text": "a", "unlikes": ["data:image/png;base64,aa"]}, "only its URL"),
         ({"text": "a", "top_k": 0}, "top_k"),
     ],
 )
