@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, RunApp
+from conftest import RunApp
 from PIL import Image
 
 from crossmodal.experiment.export import PAGE
@@ -68,7 +68,7 @@ def test_a_table_and_the_same_as_json(run_app: RunApp, classes: Path, tmp_path: 
     [
         (("--layers", "layer9"), "test_resnet/random has no layer 'layer9': "),
         (("--metrics", "manhattan"), "unknown metric 'manhattan': choose cosine"),
-        (("--name", "a/b"), "--name 'a/b': use up to 100 letters"),
+        (("--name", "a/b"), "experiment 'a/b': use up to 100 letters"),
         (("--models", "resnet19"), "unknown backbone 'resnet19'"),
         (("--models", "sparse"), "-m sparse needs a model"),
     ],
@@ -83,7 +83,6 @@ def test_what_is_wrong_is_said_with_what_there_is(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(not (ROOT / "web" / PAGE).exists(), reason="this version has no page for experiments")
 def test_an_export_can_be_served_by_any_web_server(classes: Path, tmp_path: Path, run_app: RunApp) -> None:
     site = tmp_path / "site"
     arguments = ("-d", classes, "-w", tmp_path / "w", *MODELS, "--layers", "1", "--name", "colours", "--export", site)

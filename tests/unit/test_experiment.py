@@ -324,7 +324,7 @@ def test_too_few_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", ".hidden", "a/b", "a" * 101])
 def test_names_that_are_no_folders(name: str) -> None:
-    with pytest.raises(InputError, match="--name"):
+    with pytest.raises(InputError, match="letters, digits"):
         check_name(name)
 
 
@@ -432,7 +432,9 @@ def web(tmp_path: Path) -> Path:
         "b.css": "",
         "dot.svg": "<svg/>",
         "main.js": 'import { a } from "./one.js";\nimport "./two.js";\nconst b = await import("./three.js");',
-        "one.js": 'import * as main from "./main.js"; import {\n  c,\n} from "./four.js";',
+        "one.js": 'import * as main from "./main.js"; import {\n  c,\n} from "./four.js";\n'
+        'new URL("./later.css", import.meta.url)',
+        "later.css": "",
         "two.js": "", "three.js": "", "four.js": "", "other.js": "",
     }  # fmt: skip
     folder = tmp_path / "web"
@@ -449,7 +451,7 @@ def test_an_export_has_all_that_the_page_needs(
     target = tmp_path / "site"
     export(folder, target, web)
     names = {path.name for path in (target / "web").iterdir()}
-    assert names == {"a.css", "b.css", "dot.svg", "main.js", "one.js", "two.js", "three.js", "four.js"}
+    assert names == {"a.css", "b.css", "dot.svg", "later.css", "main.js", "one.js", "two.js", "three.js", "four.js"}
     assert (target / PAGE).is_file()
     data = target / "playground" / "data"
     assert json.loads((data / "index.json").read_text()) == {
@@ -475,6 +477,15 @@ def test_an_export_does_not_mix_with_other_files(
 
 def test_the_files_of_a_page_of_the_program() -> None:
     web = Path(__file__).resolve().parents[2] / "web"
-    found = {str(path) for path in page_files(web, "map.html")}
-    assert {"map.html", "style.css", "map.css", "map.js", "plane.js", "service.js", "icon.svg"} <= found
+    found = {str(path) for path in page_files(web, PAGE)}
+    assert {
+        PAGE,
+        "style.css",
+        "playground.js",
+        "plane.js",
+        "service.js",
+        "icon.svg",
+        "choosing.js",
+        "choosing.css",
+    } <= found
     assert "facets.js" not in found
