@@ -10,7 +10,6 @@ import anyio
 from fastapi import APIRouter, FastAPI, File, Form, UploadFile
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
@@ -35,9 +34,10 @@ class NearestAnswer(BaseModel):
 class _ExperimentFiles(StaticFiles):
     """The files of the experiments; their folder may be missing."""
 
+    async def check_config(self) -> None:
+        """Accepts a missing folder; its files are then not found."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
-        if not Path(str(self.directory)).is_dir():
-            raise HTTPException(404)
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)
         return response
