@@ -34,7 +34,7 @@ OPERATIONS = [
     ("GET", "/documents/{document_id}"), ("DELETE", "/documents/{document_id}"), ("GET", "/images/{picture_id}"),
     ("GET", "/thumbnails/{picture_id}"), ("GET", "/collections"), ("GET", "/models"), ("GET", "/status"),
     ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/map"), ("GET", "/captions/random"),
-    ("GET", "/browse/sections"), ("GET", "/browse/pictures"), ("GET", "/browse/facets"),
+    ("GET", "/browse/sections"), ("GET", "/browse/pictures"), ("GET", "/browse/facets"), ("GET", "/duplicates"),
     ("POST", "/v1/embeddings"), ("GET", "/v1/models"), ("GET", "/v1/models/{model}"),
 ]  # fmt: skip
 
