@@ -52,7 +52,7 @@ class IndexOptions(
     prune: bool = flag("--prune", help="Remove pictures and captions that are no longer in the data set.")
     confirmed: bool = flag("--yes", help="With --prune: confirm the removal of more than a quarter of the collection.")
     report: Path | None = option("--report", type=FILE, help="Write the outcome of every record, as JSON.")
-    ocr: bool = flag("--ocr", help="Also read the text in new pictures, as `ocr` does; takes several times as long.")
+    ocr: bool = flag("--ocr", help="Also read the text in new pictures, as `ocr` does; takes many times as long.")
     strict: bool = flag("--strict", help="Exit with 1 if any record failed.")
 
 
@@ -70,6 +70,10 @@ def run(options: IndexOptions) -> int:
     from crossmodal.collection.encoder import engine_of
 
     settings = options.settings()
+    if options.ocr:
+        from crossmodal.ocr.reader import engine_name
+
+        engine_name()  # an error before indexing rather than after it
     collection, report = index(
         settings,
         by_flow=options.by_flow,

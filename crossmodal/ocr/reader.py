@@ -47,7 +47,9 @@ class TextReader:
             StateError: rapidocr is not installed.
         """
         self._name = engine_name()
-        from rapidocr import EngineType, RapidOCR
+        import crossmodal.engines.openvino_offline  # noqa: F401 -- before rapidocr, so that telemetry is off
+
+        from rapidocr import EngineType, RapidOCR  # isort: skip
 
         logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it warns of every picture without text
         engines: dict[str, Any] = {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}

@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "images": {"core", "metadata"},
     "metadata": {"core"},
     "store": {"core"},
-    "ocr": {"core", "images", "store"},
+    "ocr": {"core", "images", "store", "engines"},
     "relevance": {"core"},
     "engines": {"core"},
     "encoders": {"core", "images", "engines"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from importlib import metadata
 from importlib.util import find_spec
@@ -23,6 +25,7 @@ from crossmodal.ocr.worker import ReadingProcess
 from crossmodal.store.records import NewDocument
 from crossmodal.store.sqlite import DocumentStore
 
+ROOT = Path(__file__).resolve().parents[2]
 VECTOR = np.eye(4, dtype=np.float32)[0]
 needs_rapidocr = pytest.mark.skipif(find_spec("rapidocr") is None, reason="requirements-ocr.txt is not installed")
 
@@ -54,6 +57,27 @@ def test_words_and_their_places_are_those_of_the_upright_picture() -> None:
         assert corners.min(axis=0) == pytest.approx([20 / 320, 45 / 120], abs=0.16)  # with a margin
         assert corners.max(axis=0)[0] < 0.5
         assert 0.6 < line.confidence <= 1
+
+
+@needs_rapidocr
+def test_the_reader_neither_uses_the_network_nor_writes_files() -> None:
+    program = """
+import sys
+events = []
+def note(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1])
+    if writes or event in ("socket.connect", "socket.getaddrinfo"):
+        events.append((event, arguments[0]))
+sys.addaudithook(note)
+from crossmodal.ocr.reader import TextReader
+reader = TextReader(1)
+from PIL import Image
+reader.read_picture(Image.new("RGB", (64, 64)))
+assert sys.modules["openvino_telemetry"] is None
+assert events == [], events
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _odd_reader(pipe: Any, threads: int) -> None:

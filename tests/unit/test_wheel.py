@@ -42,7 +42,7 @@ def test_the_wheel_asks_for_the_direct_requirements_at_locked_versions() -> None
     assert asked["torch"] == "2.13.0"
 
 
-@pytest.mark.parametrize("extra", ["scale", "mcp"])
+@pytest.mark.parametrize("extra", ["scale", "mcp", "ocr"])
 def test_an_extra_is_that_of_its_file(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
     text = (ROOT / f"requirements-{extra}.txt").read_text("utf8")
