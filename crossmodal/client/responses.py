@@ -100,6 +100,7 @@ class StoredDocument:
     tags: dict[str, Any]
     captions: list[StoredCaption]
     words: list[Word] = field(default_factory=list)
+    reading: dict[str, Any] | None = None  # the text in a picture: `engine`, and `lines` with their words and places
 
 
 @dataclass(frozen=True)
