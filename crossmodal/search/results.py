@@ -13,12 +13,13 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Document, Vectors
 from crossmodal.relevance.calibration_file import CalibrationFile
-from crossmodal.relevance.rules import Floats, fits
+from crossmodal.relevance.rules import fits
 from crossmodal.search.by_time import TimeOrder, by_time
 from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine
 from crossmodal.search.retrieval import allowed_keys
+from crossmodal.search.stored_pictures import StoredPictures
 from crossmodal.search.text_in_pictures import Allowed, TextInPictures
 from crossmodal.store.protocol import Store
 
@@ -228,7 +229,7 @@ class ResultRanker:
             same = [match for match in matches if match.document.modality == modality and "cosine" in match.scores]
             rule = calibration.rule(candidates.modality, modality)
             if same and rule is not None:
-                pictures = _StoredPictures(self.store, [match.document.id for match in same], candidates.vector)
+                pictures = StoredPictures(self.store, [match.document.id for match in same], candidates.vector)
                 cosines = np.array([match.scores["cosine"] for match in same])
                 for match, relevance in zip(same, rule.of(candidates.vector, cosines, pictures).tolist(), strict=True):
                     match.scores["relevance"] = round(relevance, 4)
@@ -284,22 +285,3 @@ def _ranked(match: FusedMatch, fusion: str) -> Ranked:
 def _is_lexical(candidates: Candidates, options: SearchOptions) -> bool:
     """Whether a query is also searched by the words of a sparse collection and by the text in pictures."""
     return bool(candidates.text) and options.target != "text"
-
-
-class _StoredPictures:
-    """Implements `relevance.rules.Judged` by reading the store on demand."""
-
-    def __init__(self, store: Store, ids: list[str], query: Vectors) -> None:
-        self._store, self._ids, self._query = store, ids, query
-
-    def vectors(self) -> Vectors:
-        """See `Judged.vectors`; zeros for a picture that was removed in the meantime."""
-        vectors = self._store.vectors_of(self._ids)
-        return np.stack([vectors.get(image_id, np.zeros_like(self._query)) for image_id in self._ids])
-
-    def captions(self) -> Floats:
-        """See `Judged.captions`."""
-        vectors = self._store.caption_vectors_of(self._ids)
-        return np.array(
-            [float((vectors[name] @ self._query).max()) if name in vectors else np.nan for name in self._ids]
-        )
