@@ -44,7 +44,7 @@ def encoded(text: str, orientation: int = 1) -> bytes:
 
 @needs_rapidocr
 def test_words_and_their_places_are_those_of_the_upright_picture() -> None:
-    with ReadingProcess(1) as reader:
+    with ReadingProcess(1, 300.0) as reader:  # however busy the machine is
         found = [reader.read(encoded("OPEN daily", orientation)) for orientation in (1, 6)]
         with pytest.raises(PictureError, match="not a picture"):
             reader.read(b"these are words")
