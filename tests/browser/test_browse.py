@@ -473,9 +473,9 @@ def test_a_phone(phone: Page) -> None:
     phone.wait_for_selector("#facets button")
     assert fits(phone)
     phone.tap("#facets button:has-text('2019')")
+    phone.tap("#to-filters")  # the open panel may leave no room for the grid
     drawn(phone)
     assert chips(phone) == ["Date: 2019"]
-    phone.tap("#to-filters")
     phone.tap(".tile .open >> nth=1")
     assert phone.locator("#lightbox").is_visible()
     assert fits(phone)
