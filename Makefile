@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 45678
 
-.PHONY: run setup setup-dev test lint format bench eval eval-sparse wheel reference lock clean
+.PHONY: run setup setup-dev test lint format bench eval eval-sparse notebooks wheel reference lock clean
 
 run: setup  ## index the toy data and serve it on http://localhost:45678
 	@$(BIN)/python app.py -t index
@@ -53,6 +53,9 @@ eval-sparse: setup  ## sparse embeddings beside the dense ones they stand on, on
 wheel: setup-dev  ## the program as one wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist .
 	@rm -rf build *.egg-info
+
+notebooks: setup-dev  ## run the notebooks and write their outputs
+	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 reference: setup  ## docs/cli.md from the commands and docs/http-api.md from the service
 	@$(BIN)/python -m cli.reference > docs/cli.md
