@@ -13,6 +13,8 @@ from crossmodal.core.errors import InputError
 
 CLOSE = 1e-6
 """Squared distances below this share of the squared lengths are imprecise as the difference of matrix products."""
+ROUNDING = 1e-12
+"""Cosine distances below this are zero except for rounding."""
 
 Features = NDArray[np.float32]  # (n, dim), of any length
 Distances = NDArray[np.float64]
@@ -102,7 +104,8 @@ class Space:
             return _minkowski(queries, self._distinct, self.metric.p)
         products = queries @ self._distinct.T
         if self.metric.kind == "cosine":
-            return np.asarray(np.clip(1 - products, 0, 2))
+            distances = np.clip(1 - products, 0, 2)
+            return np.asarray(np.where(distances < ROUNDING, 0, distances))  # equal directions are ties
         lengths = [np.einsum("ij,ij->i", rows, rows) for rows in (queries, self._distinct)]
         sums = lengths[0][:, None] + lengths[1][None, :]
         squares = np.maximum(sums - 2 * products, 0)

@@ -292,7 +292,7 @@ def test_what_makes_no_sense_is_a_problem(query_service: Service, body: Any, det
 @pytest.mark.parametrize(
     ("fields", "files", "detail"),
     [
-        ({"text": "x"}, {"picture": b"x"}, "send the file in the field `image`"),
+        ({"text": "x"}, {"picture": b"x"}, "picture: send one file in `image`"),
         ({"image": "/etc/passwd"}, {}, "is not read"),
         ({"uri": "/etc/passwd", "text": "x"}, {}, "uri: "),
         ({"text": "x"}, {"image": b"no picture"}, "not a picture"),

@@ -197,6 +197,14 @@ def test_a_front_has_no_documents(run_app: RunApp) -> None:
         assert "--slices: a front node has no documents" in done.stderr
 
 
+def test_pictures_are_saved_by_any_node(front: Service) -> None:
+    asked = {"ids": [first_id(front)], "format": "zip"}
+    saved = httpx.post(front.url + "/download", json=asked, timeout=30)
+    assert saved.headers["content-disposition"] == 'attachment; filename="pictures.zip"'
+    (name,) = zipfile.ZipFile(io.BytesIO(saved.content)).namelist()
+    assert zipfile.ZipFile(io.BytesIO(saved.content)).read(name) == (TOY / "images" / name).read_bytes()
+
+
 def test_a_lost_slice_is_said(nodes: list[Service], front: Service, query_service: Service) -> None:
     """The last test of the module, because a service ends."""
     whole = search(query_service, text="a heart", top_k=200)
@@ -219,11 +227,3 @@ def test_a_lost_slice_is_said(nodes: list[Service], front: Service, query_servic
     while httpx.post(front.url + "/search", json={"text": "a heart"}, timeout=30).status_code != 503:
         assert time.monotonic() < deadline
     assert "no slice answers" in httpx.get(front.url + "/readyz", timeout=30).json()["detail"]
-
-
-def test_pictures_are_saved_by_any_node(front: Service) -> None:
-    asked = {"ids": [first_id(front)], "format": "zip"}
-    saved = httpx.post(front.url + "/download", json=asked, timeout=30)
-    assert saved.headers["content-disposition"] == 'attachment; filename="pictures.zip"'
-    (name,) = zipfile.ZipFile(io.BytesIO(saved.content)).namelist()
-    assert zipfile.ZipFile(io.BytesIO(saved.content)).read(name) == (TOY / "images" / name).read_bytes()

@@ -23,7 +23,7 @@ VALUES = {
     "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
     "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
     "order": "newest",
-    "part": "2/4", "slices": "http://a,http://b",
+    "threshold": "0.3", "part": "2/4", "slices": "http://a,http://b",
 }  # fmt: skip
 """A valid value of each option that does not take 3."""
 ENVIRONMENT = {
@@ -171,7 +171,7 @@ def test_both_spellings_and_short_options(started: dict[str, Any]) -> None:
 def test_paths_are_arguments(started: dict[str, Any]) -> None:
     for arguments, field, value in (
         (("index", "pictures"), "data_set", "pictures"),
-        (("similar", "a.jpg"), "query", "a.jpg"),
+        (("similar", "a.jpg"), "pictures", ("a.jpg",)),
         (("export", "c.parquet"), "out", Path("c.parquet")),
         (("data", "folder"), "out", Path("folder")),
         (("keys", "keys.json", "write"), "query", "write"),
