@@ -101,7 +101,7 @@ class Fingerprints:
 
 
 def _hashed(keys: Keys, of: Squares) -> tuple[Keys, Hashes, Hashes, NDArray[np.bool_]]:
-    return keys, hashes_of(of), windows_of(of), of.std((1, 2)) < PLAIN
+    return keys, hashes_of(of), windows_of(of), of.std((1, 2), dtype=np.float32) < PLAIN
 
 
 def read_fingerprints(folder: Path) -> Fingerprints:

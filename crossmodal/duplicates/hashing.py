@@ -79,8 +79,8 @@ def windows_of(squares: Squares) -> Hashes:
 
 
 def _halved(squares: Squares) -> Floats:
-    parts = squares.reshape(-1, _HASHED_SIDE, 2, _HASHED_SIDE, 2).astype(np.float32)
-    halved: Floats = parts.mean((2, 4), dtype=np.float32)
+    rows = squares[:, ::2].astype(np.float32) + squares[:, 1::2]  # sums of slices: a mean of short axes is slow
+    halved: Floats = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
     return halved
 
 
