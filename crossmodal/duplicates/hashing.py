@@ -79,8 +79,8 @@ def windows_of(squares: Squares) -> Hashes:
 
 
 def _halved(squares: Squares) -> Floats:
-    rows = squares[:, ::2].astype(np.float32) + squares[:, 1::2]  # sums of slices: a mean of short axes is slow
-    halved: Floats = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+    rows: Floats = squares[:, ::2].astype(np.float32) + squares[:, 1::2]  # sums of slices: a mean of short axes is slow
+    halved: Floats = (rows[:, :, ::2] + rows[:, :, 1::2]) / np.float32(4)
     return halved
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from crossmodal.duplicates.hashing import Floats
+
 ALIKE = 0.8
 """A version with at least this share of the best sharpness is not blurred."""
 _PARTS = 8
@@ -81,12 +83,12 @@ def sharpness(thumbnail: bytes) -> float:
     try:
         with Image.open(io.BytesIO(thumbnail)) as picture:
             picture.draft("L", picture.size)  # decodes no colours
-            grey = np.asarray(picture.convert("L"), np.float32)
+            grey: Floats = np.asarray(picture.convert("L"), np.float32)
     except OSError:
         return 0.0
     grey = np.pad(grey, 3, "edge")
     for _ in range(2):  # rows, columns
-        grey = (grey[:-4] + 4 * grey[1:-3] + 6 * grey[2:-2] + 4 * grey[3:-1] + grey[4:]).T / 16
+        grey = (grey[:-4] + 4 * grey[1:-3] + 6 * grey[2:-2] + 4 * grey[3:-1] + grey[4:]).T / np.float32(16)
     slopes = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
     rows, columns = (min(_PARTS, side) for side in slopes.shape)
     height, width = slopes.shape[0] // rows, slopes.shape[1] // columns
