@@ -26,7 +26,7 @@ from crossmodal.duplicates.groups import (
 )
 from crossmodal.duplicates.hashing import ORIENTATIONS, Squares, distances, oriented
 from crossmodal.duplicates.proposal import sharpness
-from crossmodal.duplicates.scenes import Cosines, cosines_of, scene_groups, times_of
+from crossmodal.duplicates.scenes import Cosines, colours_of, cosines_of, scene_groups, times_of
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.protocol import Store
 from crossmodal.store.source_files import SourceFile
@@ -91,7 +91,10 @@ def find(
     pairs, compared = finder.same(candidate_pairs(chosen, near), progress)
     groups[2], stands_for = finder.edited(pairs, compared)
     cosines = cosines_of(store, chosen.keys)
-    scenes = scene_groups(near, times_of(store, chosen.keys), cosines, stands_for, chosen.is_plain)
+    times = times_of(store, chosen.keys)
+    scenes = scene_groups(
+        near, times, cosines, stands_for, chosen.is_plain, lambda rows: colours_of(store, chosen.keys[rows])
+    )
     groups[3] = finder.scenes(scenes)
     progress(1.0)
     return Found(len(keys), int(chosen.is_plain.sum()), cosines, groups, prints)

@@ -1,21 +1,31 @@
-"""Pictures of the same scene: similar vectors, taken within minutes of each other."""
+"""Pictures of the same scene: similar vectors, taken within minutes of each other, or else in similar colours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from crossmodal.core.ahead import DECODERS, map_ahead
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.duplicates.candidates import Neighbours, Rows
+from crossmodal.duplicates.hashing import SIDE, Floats
 from crossmodal.store.protocol import Store
 
 WITHIN_S = 300
 """Pictures of one scene were taken within this time, if it is known of both."""
-_NEAR, _NEARER = 0.35, 0.1
+_NEAR, _NEARER = 0.35, 0.15
 """Distances (1 - cosine) as parts of that of unrelated pictures: with the time of both, and without."""
+_SAME_COLOURS = 0.7
+"""The share of the pixels that two pictures of one scene have in the same colours, if a time is not known: vectors of
+two zebras are as near as those of two pictures of one zebra."""
+_SHADES = 6
+"""Of red, green and blue in a histogram."""
+_BLOCK = 1_000
 _MOST_UNRELATED = 0.6
 """The largest cosine that is accepted as that of unrelated pictures, for collections of a single scene."""
 _SAMPLED = 256
@@ -62,7 +72,12 @@ def _seconds(taken: str) -> float:
 
 
 def scene_groups(
-    near: Neighbours, times: NDArray[np.float64], cosines: Cosines, stands_for: Rows, left_out: NDArray[np.bool_]
+    near: Neighbours,
+    times: NDArray[np.float64],
+    cosines: Cosines,
+    stands_for: Rows,
+    left_out: NDArray[np.bool_],
+    colours: Callable[[Rows], Floats],
 ) -> Iterator[list[int]]:
     """The rows of each scene. Each resembles the first, so a chain of similar pictures doesn't grow without end.
 
@@ -72,12 +87,15 @@ def scene_groups(
         cosines: The lowest cosines.
         stands_for: The rows (n,) of the pictures of which each is a version; only these are compared.
         left_out: The pictures (n,) to leave out.
+        colours: The histograms of the colours of pictures, by their rows.
     """
     n, k = near.rows.shape
     ones, others, found = np.repeat(np.arange(n), k), near.rows.ravel(), near.cosines.ravel()
     gaps = np.abs(times[ones] - times[others])
     is_near = np.where(np.isnan(gaps), found >= cosines.untimed, (gaps <= WITHIN_S) & (found >= cosines.timed))
     is_near &= (others >= 0) & ~left_out[ones] & ~left_out[others]
+    untimed = np.flatnonzero(is_near & np.isnan(gaps))
+    is_near[untimed] = _share_colours(ones[untimed], others[untimed], colours)
     ones, others = stands_for[ones[is_near]], stands_for[others[is_near]]
     edges = np.stack([np.concatenate([ones, others]), np.concatenate([others, ones])])
     edges = np.unique(edges[:, edges[0] != edges[1]], axis=1)
@@ -89,3 +107,37 @@ def scene_groups(
         if row not in taken and members:
             taken.update([row, *members])
             yield [row, *members]
+
+
+def _share_colours(ones: Rows, others: Rows, colours: Callable[[Rows], Floats]) -> NDArray[np.bool_]:
+    """Whether the pictures of each pair have the same colours."""
+    rows, places = np.unique(np.concatenate([ones, others]), return_inverse=True)
+    of = colours(rows)
+    first, second = np.split(places, 2)
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(ones), _BLOCK)]
+    shares = [np.minimum(of[first[block]], of[second[block]]).sum(1) for block in blocks]
+    return np.concatenate([np.empty(0, np.float32), *shares]) >= _SAME_COLOURS
+
+
+def colours_of(store: Store, keys: Keys) -> Floats:
+    """The histograms (n, 216) of the thumbnails, each with the sum 1; without a readable thumbnail 0."""
+    found = np.zeros((len(keys), _SHADES**3), np.float32)
+    for at in range(0, len(keys), _BLOCK):
+        block = keys[at : at + _BLOCK].tolist()
+        thumbnails = store.thumbnails(block)
+        each = (thumbnails.get(key, b"") for key in block)
+        for row, histogram in enumerate(map_ahead(_histogram, each, threads=DECODERS, at_most=64, size=len), at):
+            found[row] = histogram
+    return found
+
+
+def _histogram(thumbnail: bytes) -> Floats | float:
+    try:
+        with Image.open(io.BytesIO(thumbnail)) as picture:
+            picture.draft("RGB", (SIDE, SIDE))
+            small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+    except OSError:  # damaged; `verify` reads the picture itself
+        return 0.0
+    shades = np.asarray(small).astype(np.int64) * _SHADES // 256
+    counts = np.bincount((shades @ (_SHADES**2, _SHADES, 1)).ravel(), minlength=_SHADES**3)
+    return (counts / SIDE**2).astype(np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures_with_copies import DIM, cropped, entry, marked, recompressed, scene, unit
-from PIL import Image
+from PIL import Image, ImageOps
 from stores import OpenStore
 
 from crossmodal.collection.shared_state import HASHES
@@ -32,6 +32,13 @@ def found_in(store: Store, tmp_path: Path, prints: Fingerprints | None = None, w
 
 def names(groups: list[Group]) -> list[list[str]]:
     return [[member.name for member in group.members] for group in groups]
+
+
+def rearranged(picture: Image.Image) -> Image.Image:
+    """Another picture in the same colours."""
+    tiles = np.asarray(picture).reshape(3, 80, 4, 80, 3).swapaxes(1, 2).reshape(12, 80, 80, 3)
+    tiles = np.random.default_rng(0).permutation(tiles).reshape(3, 4, 80, 80, 3)
+    return Image.fromarray(tiles.swapaxes(1, 2).reshape(240, 320, 3))
 
 
 def fill(store: Store) -> None:
@@ -89,9 +96,9 @@ def test_files_of_the_same_bytes(open_store: OpenStore, tmp_path: Path) -> None:
 
 
 def test_scenes_need_similar_vectors_and_times(open_store: OpenStore, tmp_path: Path) -> None:
-    def at(name: str, seed: int, vector: int, by: float, taken: str) -> None:
+    def at(name: str, seed: int, vector: int, by: float, taken: str, picture: Image.Image | None = None) -> None:
         tags = [("taken", taken)] if taken else []
-        store.put([entry(name, scene(seed), unit(seed, unit(vector), by), tags)])
+        store.put([entry(name, picture or scene(seed), unit(seed, unit(vector), by), tags)])
 
     with open_store(writable=True) as store:
         for seed in range(20, 40):
@@ -100,7 +107,8 @@ def test_scenes_need_similar_vectors_and_times(open_store: OpenStore, tmp_path: 
         at("a2.jpg", 2, 50, 0.3, "2023-07-01T12:03:00")
         at("late.jpg", 3, 50, 0.3, "2023-07-01T15:00:00")
         at("b1.jpg", 4, 60, 0.1, "")
-        at("b2.jpg", 5, 60, 0.1, "2023-07-01T12:00:00")
+        at("b2.jpg", 5, 60, 0.1, "2023-07-01T12:00:00", rearranged(scene(4)))
+        at("other colours.jpg", 7, 60, 0.1, "", ImageOps.colorize(scene(7).convert("L"), "black", "red"))
         at("odd.jpg", 6, 60, 0.5, "not a time")
         found = found_in(store, tmp_path)
     assert found.groups[2] == []
