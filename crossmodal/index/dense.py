@@ -84,13 +84,16 @@ class DenseIndex:
         keys = _ascending(keys)
         return self._frozen.remove(keys) + self._tail.remove(keys)
 
-    def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[Scores, Keys]:
+    def search(
+        self, queries: Vectors, k: int, allowed: Keys | None = None, n_visited: int | None = None
+    ) -> tuple[Scores, Keys]:
         """The k best of each of (n, dim) float32 queries.
 
         Args:
             queries: Unit vectors.
             k: Number of results, at least 1.
             allowed: If given, only these keys are searched; in any order, unknown and removed keys are ignored.
+            n_visited: As for `IndexKind.search`, if all keys are allowed.
 
         Returns:
             Scores (n, k), falling, and keys (n, k); missing results have the key -1 and the score -inf. The order of
@@ -100,9 +103,9 @@ class DenseIndex:
         if allowed is not None:
             allowed = _ascending(allowed)
         if not self._tail.n:
-            return self._frozen.search(queries, k, allowed)
+            return self._frozen.search(queries, k, allowed, n_visited)
         tail = self._tail.search(queries, k, allowed)
-        return merged(*self._frozen.search(queries, k, allowed), *tail) if self._frozen.n else tail
+        return merged(*self._frozen.search(queries, k, allowed, n_visited), *tail) if self._frozen.n else tail
 
     def frozen(self, kind: IndexKind) -> DenseIndex:
         """A new index of all vectors that are not removed, frozen into `kind`.

@@ -166,16 +166,21 @@ class IndexKind:
         self._tune(index)
         return index
 
-    def search(self, index: Any, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Rows]:
-        """Scores (n, k), falling, and rows (n, k) of the k nearest of each of (n, dim) queries; missing rows are -1."""
+    def search(
+        self, index: Any, queries: Vectors, k: int, n_visited: int | None = None
+    ) -> tuple[NDArray[np.float32], Rows]:
+        """Scores (n, k), falling, and rows (n, k) of the k nearest of each of (n, dim) queries; missing rows are -1.
+
+        A graph keeps the nearest `n_visited` nodes during the search, by default `EF_SEARCH`, or 2k if that is more.
+        """
         if self == FLAT:
             flat: tuple[NDArray[np.float32], Rows] = index.search(queries, k)
             return flat
         faiss = faiss_library()
         set_threads(len(queries))
         parameters: Any = None
-        if self == HNSW_FP16 and 2 * k > EF_SEARCH:
-            parameters = faiss.SearchParametersHNSW(efSearch=2 * k)
+        if self == HNSW_FP16:
+            parameters = faiss.SearchParametersHNSW(efSearch=max(2 * k, n_visited or EF_SEARCH))
         elif self == IVF_PQ and index.ntotal:
             n_lists = math.ceil(ROWS_PROBED * k * index.nlist / index.ntotal)
             if n_lists > LISTS_PROBED:

@@ -92,10 +92,12 @@ class Segment:
         self.n_dead += len(rows)
         return len(rows)
 
-    def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[Scores, Keys]:
+    def search(
+        self, queries: Vectors, k: int, allowed: Keys | None = None, n_visited: int | None = None
+    ) -> tuple[Scores, Keys]:
         """As `DenseIndex.search`, for the rows of this segment; `allowed` must be strictly ascending."""
         if allowed is None and not self.n_dead:
-            scores, rows = self.kind.search(self.index, queries, self.kind.candidates(k))
+            scores, rows = self.kind.search(self.index, queries, self.kind.candidates(k), n_visited)
             if self.kind.is_rough or (rows[:, -1] < 0).any():
                 scores, rows = self._rescored(queries, k, scores, rows, self._alive, min(k, self.n))
         else:

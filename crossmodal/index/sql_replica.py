@@ -57,14 +57,18 @@ class SqlReplica(VectorReplica):
         self._vectors.build(self.modality, self.dim)
         self.opening_problem = ""
 
-    def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
+    def search(
+        self, queries: Vectors, k: int, allowed: Keys | None = None, n_visited: int | None = None
+    ) -> tuple[NDArray[np.float32], Keys]:
         """As `DenseIndex.search`, without `allowed`, which `search_where` replaces."""
         if allowed is not None:
             raise ValueError("keys can't be given to a search in SQL: use search_where")
-        return self.search_where(queries, k, None)
+        return self.search_where(queries, k, None, n_visited)
 
-    def search_where(self, queries: Vectors, k: int, condition: Condition | None) -> tuple[NDArray[np.float32], Keys]:
-        """As `VectorReplica.search_where`.
+    def search_where(
+        self, queries: Vectors, k: int, condition: Condition | None, n_visited: int | None = None
+    ) -> tuple[NDArray[np.float32], Keys]:
+        """As `VectorReplica.search_where`; the settings of the server decide instead of `n_visited`.
 
         Raises:
             StateError: The table has not been built.

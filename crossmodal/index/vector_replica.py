@@ -50,16 +50,20 @@ class VectorReplica(StoreReplica[DenseIndex]):
         name = modality if part.is_whole else f"{modality}.{part.part}of{part.of}"
         super().__init__(store, modality, folder, f"{name}-{shard}-of-{n_shards}")
 
-    def search(self, queries: Vectors, k: int, allowed: Keys | None = None) -> tuple[NDArray[np.float32], Keys]:
+    def search(
+        self, queries: Vectors, k: int, allowed: Keys | None = None, n_visited: int | None = None
+    ) -> tuple[NDArray[np.float32], Keys]:
         """As `DenseIndex.search`, including the latest commits."""
         self.refresh()
         with self._lock:
-            return self.index.search(queries, k, allowed)
+            return self.index.search(queries, k, allowed, n_visited)
 
-    def search_where(self, queries: Vectors, k: int, condition: Condition | None) -> tuple[NDArray[np.float32], Keys]:
+    def search_where(
+        self, queries: Vectors, k: int, condition: Condition | None, n_visited: int | None = None
+    ) -> tuple[NDArray[np.float32], Keys]:
         """As `search`, among the documents that meet the condition."""
         allowed = None if condition is None else self.store.keys_where(condition, self.modality)
-        return self.search(queries, k, allowed)
+        return self.search(queries, k, allowed, n_visited)
 
     def choice(self) -> KindChoice:
         """The kind of index for the current number of vectors, and why."""
