@@ -7,6 +7,7 @@ the details are compared within the part that both show. Pairs are aligned in ba
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter  # type: ignore[import-untyped]
 
+from crossmodal.core.ahead import DECODERS
 from crossmodal.duplicates.hashing import WINDOW, Floats, Squares
 
 LEAST_SCORE = 0.75
@@ -67,24 +69,27 @@ class Alignments:
 
 
 def align(ones: Squares, others: Squares) -> Alignments:
-    """Aligns pairs of squares (n, SIDE, SIDE)."""
+    """Aligns pairs of squares (n, SIDE, SIDE), several batches at a time."""
+    starts = range(0, len(ones), _BATCH)
+    with ThreadPoolExecutor(DECODERS) as pool:
+        parts = pool.map(lambda at: _align(ones[at : at + _BATCH], others[at : at + _BATCH]), starts)
+        return Alignments.joined(list(parts))
+
+
+def _align(ones: Squares, others: Squares) -> Alignments:
     n = len(ones)
     maps, scores, shares = np.tile(_SAME_PLACE, (n, 1, 1)), np.full(n, -1, np.float32), np.ones((n, 2), np.float32)
-    for at in range(0, n, _BATCH):
-        rows = np.arange(at, min(at + _BATCH, n))
-        starts, correlations = _coarse(ones[rows], others[rows])
-        is_near = correlations >= _LEAST_COARSE
-        rows, starts = rows[is_near], starts[is_near]
-        if len(rows):
-            scores[rows], shares[rows] = _compared(ones[rows], others[rows], maps[rows])
-        is_unlike = scores[rows] < _ALIKE
-        rows, starts = rows[is_unlike], starts[is_unlike]
-        if len(rows):
-            fitted = _fitted(ones[rows], others[rows], starts)
-            found, parts = _compared(ones[rows], others[rows], fitted)
-            is_better = found > scores[rows]
-            rows = rows[is_better]
-            maps[rows], scores[rows], shares[rows] = fitted[is_better], found[is_better], parts[is_better]
+    starts, correlations = _coarse(ones, others)
+    rows = np.flatnonzero(correlations >= _LEAST_COARSE)
+    if len(rows):
+        scores[rows], shares[rows] = _compared(ones[rows], others[rows], maps[rows])
+    rows = rows[scores[rows] < _ALIKE]
+    if len(rows):
+        fitted = _fitted(ones[rows], others[rows], starts[rows])
+        found, parts = _compared(ones[rows], others[rows], fitted)
+        is_better = found > scores[rows]
+        rows = rows[is_better]
+        maps[rows], scores[rows], shares[rows] = fitted[is_better], found[is_better], parts[is_better]
     return Alignments(maps, scores, shares)
 
 
