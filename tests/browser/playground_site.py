@@ -23,7 +23,7 @@ from serving.middleware.headers import PAGE_POLICY
 WEB = resource_folder("web")
 N = 60
 VIEWS = ("pictures", "models", "layers", "classes", "map", "table")
-READY = "!document.getElementById('view').hasAttribute('aria-busy') && !document.getElementById('stuck')"
+READY = "document.getElementById('view')?.hasAttribute('aria-busy') === false && !document.getElementById('stuck')"
 Told = dict[str, Any]
 
 

@@ -110,7 +110,7 @@ def test_groups_say_which_one_to_keep_and_how_the_others_differ(page: Page) -> N
     assert "1 % of the pixels, mirrored" in cards[1]
     assert "file of 2023-07-01 10:00" in cards[1]
     assert "2 files with the same bytes" in cards[2]
-    wait_until(page, "document.querySelector('.picture img').naturalWidth > 0")
+    wait_until(page, "document.querySelector('.picture img')?.naturalWidth > 0")
     assert page.locator(".picture.keep").count() == 2
 
 

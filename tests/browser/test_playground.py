@@ -295,7 +295,7 @@ def test_a_key_is_asked_for_and_sent(page: Page, site: Site) -> None:
     page.fill("#key", "secret")
     page.press("#key", "Enter")
     page.wait_for_selector(".shelf a")
-    wait_until(page, "document.querySelector('.shelf img').naturalWidth > 0")
+    wait_until(page, "document.querySelector('.shelf img')?.naturalWidth > 0")
 
 
 def with_file(page: Page, event: str) -> None:

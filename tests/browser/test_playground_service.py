@@ -69,7 +69,7 @@ def test_an_export_needs_no_service(folder: Path) -> None:
             show(page)
             page.click(".shelf a >> nth=0")
             settled(page, "picture=")
-            wait_until(page, "document.querySelector('.strip img').naturalWidth > 0")
+            wait_until(page, "document.querySelector('.strip img')?.naturalWidth > 0")
             assert page.locator(".strip a").count() == 15
     finally:
         server.terminate()
@@ -89,7 +89,7 @@ def test_a_service_shows_its_experiments(page: Page, pictures: Path) -> None:
     wait_until(page, READY)
     assert page.input_value("#set") == "shapes"
     assert page.locator(".shelf a").count() == 2 * PER_CLASS
-    wait_until(page, "document.querySelector('.shelf img').naturalWidth > 0")
+    wait_until(page, "document.querySelector('.shelf img')?.naturalWidth > 0")
     for view in VIEWS:
         show(page, f"#view={view}")
         assert page.locator("#fault").is_hidden(), view
