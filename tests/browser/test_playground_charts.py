@@ -84,6 +84,7 @@ def test_models_by_layer(page: Page, site: Site) -> None:
     rows = rows_of(content)
     assert [float(row[3]) for row in rows[1:]] == [one["precision"]["5"] for one in results]
     page.click(".values summary")
+    page.wait_for_selector(".values tbody tr")  # drawn by the event of opening
     assert page.locator(".values tbody tr").count() == len(results)
 
 
