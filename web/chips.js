@@ -4,7 +4,7 @@
 import { rangeOf } from "./dates.js";
 import { element, icon } from "./dom.js";
 
-const NAMES = { camera: "Camera", folder: "Folder", country: "Country", place: "Place", where: "Filter", avoid: "Without" };
+const NAMES = { camera: "Camera", folder: "Folder", country: "Country", place: "Place", label: "Label", where: "Filter", avoid: "Without" };
 
 /** The chips of a state as {text, without}: `without` is the state that removing it leads to. */
 export function chipsOf(state, understood = []) {

@@ -1,4 +1,4 @@
-// The panel of filters: years, places, cameras and folders with the number of their pictures.
+// The panel of filters: years, places, cameras, labels and folders with the number of their pictures.
 
 import { nextYear } from "./dates.js";
 import { element, icon } from "./dom.js";
@@ -11,6 +11,7 @@ const GROUPS = [
   { name: "country", title: "Country", isSet: (state) => state.country, filter: (country) => ({ country }) },
   { name: "place", title: "Place", isSet: (state) => state.place, filter: (place) => ({ place }) },
   { name: "camera", title: "Camera", isSet: (state) => state.camera, filter: (camera) => ({ camera }) },
+  { name: "label", title: "Label", isSet: (state) => state.label, filter: (label) => ({ label }) },
 ];
 
 function ofYear(year) {

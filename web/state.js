@@ -2,7 +2,7 @@
 
 export const NOTHING = Object.freeze({
   words: "", avoid: "", where: "", mix: 0.5, picture: "", like: "", url: "", guess: "", order: "", after: "",
-  before: "", near: "", within: "", camera: "", folder: "", country: "", place: "", literal: "", likes: "", unlikes: "",
+  before: "", near: "", within: "", camera: "", folder: "", country: "", place: "", label: "", literal: "", likes: "", unlikes: "",
 }); // prettier-ignore
 
 const SHORT = { words: "q", avoid: "not" };
@@ -46,6 +46,7 @@ export function filtersOf(state) {
   const conditions = [];
   if (state.where) conditions.push(`(${state.where})`);
   for (const name of ["country", "place"]) if (state[name]) conditions.push(`tags.${name} = ${quoted(state[name])}`);
+  if (state.label) conditions.push(`tags.labels = ${quoted(state.label)}`);
   if (folder) {
     // with the folders below: 0 is the character after /
     const below = `tags.folder >= ${quoted(`${folder}/`)} and tags.folder < ${quoted(`${folder}0`)}`;

@@ -28,12 +28,13 @@ TOP = """[...document.querySelectorAll('.tile')].find((tile) => tile.getBounding
 
 @pytest.fixture(scope="module")
 def dated(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service over toy data with dates, places, cameras and folders."""
+    """The service over toy data with dates, places, cameras, folders and labels."""
     workspace = tmp_path_factory.mktemp("dated") / "workspace"
     shutil.copytree(toy_workspace, workspace)
     with Collection.open(workspace / "toy-data").store(writable=True) as store:
         pictures = [item.document.id for _, item in store.everything(0, 2_000) if item.document.modality == "image"]
-        store.update((one, dated_tags(i, len(pictures))) for i, one in enumerate(pictures))
+        labels = [{"labels": ["outdoors", "beach"] if i % 4 == 0 else ["outdoors"]} for i in range(len(pictures))]
+        store.update((one, dated_tags(i, len(pictures)) | labels[i]) for i, one in enumerate(pictures))
     with started("query_restful", workspace) as service:
         yield service
 
@@ -225,6 +226,15 @@ def test_the_order(page: Page) -> None:
     page.go_back()
     page.go_back()
     wait_until(page, "document.getElementById('order').value === 'oldest'")
+
+
+def test_a_label_is_a_filter(page: Page, dated: Service) -> None:
+    labels = httpx.get(f"{dated.url}/browse/facets").json()["facets"]["label"]
+    (n,) = [one["n"] for one in labels if one["value"] == "beach"]
+    page.click("#facets button:has-text('beach')")
+    drawn(page)
+    assert chips(page) == ["Label: beach"]
+    assert int(page.inner_text("#summary").split()[0]) == n
 
 
 def test_filters_add_up_and_are_removed_one_by_one(page: Page) -> None:
