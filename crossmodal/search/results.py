@@ -150,16 +150,19 @@ class ResultRanker:
         """The ranking, in which pictures with the words of the query in them come first, unless a fusion is given."""
         if options.fusion or not _is_lexical(candidates, options):
             return self._ranking(candidates, options, allowed)
+        read = self._readings.matches(candidates.text, options.top_k, allowed)
         try:
             ranking = self._ranking(candidates, options, allowed)
         except InputError:  # the words of a sparse collection are not the query's
-            if not self._readings.joined([], candidates.text, None, options.top_k, allowed):
+            if not read:
                 raise
             ranking = _Ranking(by_cosine(candidates.cosines, options.top_k), "dense")
+        if not read:
+            return ranking
         captions = candidates.cosines.get("text", {})
         pictures = [match for match in ranking.matches if match.key not in captions]
         others = [match for match in ranking.matches if match.key in captions]
-        joined = self._readings.joined(pictures, candidates.text, candidates.vector, options.top_k, allowed)
+        joined = self._readings.joined(pictures, read, candidates.vector, options.top_k)
         return replace(ranking, matches=joined + others)
 
     def _ranking(self, candidates: Candidates, options: SearchOptions, allowed: Allowed) -> _Ranking:

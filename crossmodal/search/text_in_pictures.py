@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,38 +65,16 @@ class TextInPictures:
                 self._replica = ReadingReplica(self._store, self._folder)
             self._seen_version = version
 
-    def joined(
-        self, ranked: Sequence[Ranked], text: str, vector: Vectors | None, top_k: int, allowed: Allowed
-    ) -> list[Ranked]:
-        """The `top_k` best pictures by their scores and the words that stand in them.
+    def matches(self, text: str, top_k: int, allowed: Allowed) -> dict[int, ReadMatch]:
+        """The best pictures by key in which words of a query stand; empty if no text was read in any picture.
 
         Args:
-            ranked: The pictures that were found without this text.
             text: The text of the query, in the user's syntax.
-            vector: The query's vector (dim,), for the cosine of pictures that are not in `ranked`; their score is 0
-                without it.
-            top_k: Maximum number of pictures.
-            allowed: Returns the keys of the pictures that may be added, None for all.
+            top_k: Number of results of the query.
+            allowed: Returns the keys of the pictures that may be found, None for all.
         """
-        matches = self._matches(text, top_k, allowed)
-        if not matches:
-            return list(ranked)
-        all_words = looked_for(text)
-        by_key = {one.key: one for one in ranked}
-        missing = [key for key in matches if key not in by_key]
-        by_key |= {one.key: one for one in self._unranked(missing, vector)}
-        some_words = SOME_WORDS * max((_score(one) for one in ranked), default=0.0)
-        joined = [
-            _with_words(one, matches[key], all_words, some_words) if key in matches else one
-            for key, one in by_key.items()
-        ]
-        return sorted(joined, key=lambda one: (-_score(one), one.key))[:top_k]
-
-    def _matches(self, text: str, top_k: int, allowed: Allowed) -> dict[int, ReadMatch]:
-        """The best matches by key."""
         self.refresh()
-        words = looked_for(text)
-        if self._replica is None or not words:
+        if self._replica is None or not (words := looked_for(text)):
             return {}
         found = self._replica.matches(words, allowed())
         gains = found.gains.sum(axis=1)
@@ -108,6 +86,25 @@ class TextInPictures:
             )
             for at in best
         }
+
+    def joined(
+        self, ranked: Sequence[Ranked], matches: Mapping[int, ReadMatch], vector: Vectors | None, top_k: int
+    ) -> list[Ranked]:
+        """The `top_k` best pictures by their scores and the words that stand in them.
+
+        Args:
+            ranked: The pictures that were found without this text.
+            matches: Those in which words stand, by key.
+            vector: The query's vector (dim,), for the cosine of pictures that are not in `ranked`; their score is 0
+                without it.
+            top_k: Maximum number of pictures.
+        """
+        by_key = {one.key: one for one in ranked}
+        missing = [key for key in matches if key not in by_key]
+        by_key |= {one.key: one for one in self._unranked(missing, vector)}
+        some_words = SOME_WORDS * max((_score(one) for one in ranked), default=0.0)
+        joined = [_with_words(one, matches[key], some_words) if key in matches else one for key, one in by_key.items()]
+        return sorted(joined, key=lambda one: (-_score(one), one.key))[:top_k]
 
     def _unranked(self, keys: Sequence[int], vector: Vectors | None) -> list[Ranked]:
         """Pictures that were only found by their text."""
@@ -159,13 +156,13 @@ def _certainty(reading: Reading, words: Sequence[str]) -> float:
     return min((max(found, default=0.0) for found in sure), default=0.0)
 
 
-def _with_words(ranked: Ranked, match: ReadMatch, all_words: Sequence[str], some_words: float) -> Ranked:
+def _with_words(ranked: Ranked, match: ReadMatch, some_words: float) -> Ranked:
     """A picture with the words that stand in it; in double quotes among those that explain its score."""
     is_whole = match.share == 1.0
     added = ALL_WORDS if is_whole else some_words * match.share
     scores = {**ranked.scores, "fused": _score(ranked) + added, "text": sum(match.words.values())}
     why = {**ranked.why, **{f'"{word}"': weight for word, weight in match.words.items()}}
-    return replace(ranked, scores=scores, why=why, read=tuple(all_words) if is_whole else ())
+    return replace(ranked, scores=scores, why=why, read=tuple(match.words) if is_whole else ())
 
 
 def _score(ranked: Ranked) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,15 @@ def test_a_reading_that_is_committed_later_is_found(collection: Collection) -> N
         with collection.store(writable=True) as store:
             store.readings.put([("nothing", reading("HOT DOG"))])
         assert ids(service.search(Query("dog", options=options())))[0] == "nothing"
+
+
+def test_a_collection_without_text_in_pictures_loads_no_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Collection.create(tmp_path / "collection", BASE)
+    with made.store(writable=True) as store:
+        store.put(documents())
+    monkeypatch.setitem(sys.modules, "crossmodal.lexical.terms", None)  # SciPy and lemmas: a slow first search
+    with SearchService(made, WordEncoder(BASE)) as service:
+        assert ids(service.search(Query("dog", options=options())))[0] == "red-dog"
 
 
 def test_the_relevance_is_the_certainty_of_the_reader(collection: Collection) -> None:
