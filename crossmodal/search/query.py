@@ -52,7 +52,7 @@ class Page:
             page = cls(**values)
             page = replace(page, size=int(page.size), offset=int(page.offset), without=tuple(map(str, page.without)))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("page: expected the fields of Page") from error
+            raise InputError("page: expected size, offset, min_score, min_relevance, order and without") from error
         if page.order not in get_args(Order):
             raise InputError(f"page: order {str(page.order)[:40]!r}: expected relevance, newest or oldest")
         return page
