@@ -16,7 +16,7 @@ from crossmodal.encoders.reading import unread_note
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import check_wanted_words, encode_query_texts, joined_notes, needs_vector
 from crossmodal.search.examples import Example, ids_of, pictures_of, refined, vectors_of
-from crossmodal.search.query import Query
+from crossmodal.search.query import Query, SearchOptions
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from crossmodal.search.retrieval import nearest, retrieval_depth, searched_modalities
 from crossmodal.store.protocol import Store
@@ -66,15 +66,16 @@ class SearchService:
             InputError: The query is empty, its text or picture can't be encoded, or the collection does not support the
                 options.
         """
-        candidates, note = self._retrieved(query)
-        (results,) = self._ranker.results([candidates], query.without_unliked)
+        options = query.without_unliked
+        candidates, note = self._retrieved(query, options)
+        (results,) = self._ranker.results([candidates], options)
         if isinstance(results, InputError):
             raise results
         return replace(results, note=joined_notes([note, results.note]))
 
-    def _retrieved(self, query: Query) -> tuple[Candidates, str]:
+    def _retrieved(self, query: Query, options: SearchOptions) -> tuple[Candidates, str]:
         """The candidates of a query, and a note about text that was not encoded."""
-        options, note, vector = query.without_unliked, "", None
+        note, vector = "", None
         if query.modality != "text" or needs_vector(self._encoder, options):
             vector, note = self._vector(query)
         cosines: dict[Modality, dict[int, float]] = {}
