@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cli.progress import Meter
 from crossmodal.collection.collection import Collection
+from crossmodal.core.machine import CORES
 from crossmodal.ocr.job import OcrReport, pictures_to_read, read_pictures
-from crossmodal.ocr.reader import default_threads
 from crossmodal.ocr.worker import ReadingProcess
 
 
@@ -24,7 +24,7 @@ def run(collection: Collection, *, threads: int = 0, limit_s: float, again: bool
     Raises:
         StateError: rapidocr is not installed, or another process writes to the collection.
     """
-    with ReadingProcess(threads or default_threads(), limit_s) as reader, collection.store(writable=True) as store:
+    with ReadingProcess(threads or CORES, limit_s) as reader, collection.store(writable=True) as store:
         keys = pictures_to_read(store, again=again)
         with Meter("pictures read", len(keys)) as meter:
             report = read_pictures(store, keys, reader, meter.advance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -100,8 +99,3 @@ def _share(score: float) -> float:
 def _box(corners: Any, size: tuple[int, int]) -> Box:
     shares = np.clip(np.asarray(corners, np.float64) / size, 0, 1)
     return tuple(round(float(number), 4) for number in shares.ravel())
-
-
-def default_threads() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
