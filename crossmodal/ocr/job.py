@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
 from crossmodal.core.errors import PictureError
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, Failure, Keys
@@ -66,14 +64,14 @@ def read_pictures(store: Store, keys: Keys, reader: Reader, advance: Callable[[]
 
     Args:
         store: Open for writing.
-        keys: The keys (n,) of the pictures.
+        keys: The keys (n,) of `pictures_to_read`.
         reader: Reads a picture.
         advance: Called after each picture.
 
     Returns:
         The outcome; a picture that could not be read is named with the reason.
     """
-    report = OcrReport(before=max(0, store.readings.count()[0] - _n_read_of(store, keys)))
+    report = OcrReport(before=store.counts()["image"] - len(keys))
     batch: list[tuple[str, Reading]] = []
     committed = time.monotonic()
     try:
@@ -93,11 +91,6 @@ def read_pictures(store: Store, keys: Keys, reader: Reader, advance: Callable[[]
     finally:
         store.readings.put(batch)
     return report
-
-
-def _n_read_of(store: Store, keys: Keys) -> int:
-    """How many of the pictures were read before."""
-    return len(keys) - len(np.intersect1d(keys, store.readings.unread()))
 
 
 def _documents(store: Store, keys: Keys) -> Iterator[Document]:
