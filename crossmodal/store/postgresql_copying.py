@@ -49,7 +49,7 @@ class PostgresqlCopying:
     def replace(self, stale: Sequence[int], added: Sequence[Numbered]) -> None:
         """As `Copying.replace`."""
         documents = [item.document for _, _, item in added]
-        with self._writing() as connection:
+        with self._server.overwriting() as connection:
             connection.execute(
                 "DELETE FROM documents WHERE key = ANY(%s::bigint[]) OR id = ANY(%s)",
                 [[*stale, *(key for key, _, _ in added)], [document.id for document in documents]],
@@ -63,7 +63,7 @@ class PostgresqlCopying:
 
     def set_numbers(self, numbers: Numbers, removals: Sequence[Removal]) -> None:
         """As `Copying.set_numbers`."""
-        with self._writing() as connection:
+        with self._server.overwriting() as connection:
             connection.execute("DELETE FROM removals")
             columns = [list(column) for column in zip(*removals, strict=True)] or [[], [], []]
             connection.execute(
@@ -76,15 +76,8 @@ class PostgresqlCopying:
 
     def set_closed(self, is_closed: bool) -> None:
         """As `Copying.set_closed`."""
-        with self._writing() as connection:
+        with self._server.overwriting() as connection:
             connection.execute("UPDATE sequence SET is_closed = %s", [is_closed])
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A write transaction, also in a store that is closed to other writers."""
-        with self._server.connection() as connection, connection.transaction():
-            connection.execute("UPDATE sequence SET version = version + 1")
-            yield connection
 
     @contextmanager
     def locked(self) -> Iterator[Callable[[], None]]:

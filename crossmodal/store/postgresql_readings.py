@@ -69,8 +69,7 @@ class PostgresqlReadings:
     def replace(self, stale: Iterable[int], added: Iterable[StoredReading]) -> None:
         """As `Readings.replace`."""
         rows = list(added)
-        with self._server.connection() as connection, connection.transaction():
-            connection.execute("UPDATE sequence SET version = version + 1")
+        with self._server.overwriting() as connection:
             gone = [*stale, *(row.key for row in rows)]
             connection.execute(
                 "DELETE FROM readings WHERE key = ANY(%s::bigint[]) OR seq = ANY(%s::bigint[])",

@@ -122,20 +122,32 @@ class Server:
 
         Those of all processes follow one another, so sequence numbers order as commits.
         """
+        with self.writing_beside() as transaction:
+            yield transaction
+            transaction.connection.execute(
+                "UPDATE sequence SET last = %s, last_key = %s, version = version + 1, timeline = now.timeline, "
+                "epoch = epoch + (sequence.timeline NOT IN (0, now.timeline))::integer "
+                f"FROM (SELECT {_TIMELINE} AS timeline) AS now",
+                [transaction.seq, transaction.key],
+            )
+
+    @contextmanager
+    def writing_beside(self) -> Iterator[Transaction]:
+        """As `writing`, for rows beside those of documents: it takes no numbers, and leaves the version."""
         with self.connection() as connection, connection.transaction():
             row = connection.execute("SELECT is_closed, last, last_key FROM sequence FOR UPDATE").fetchone()
             assert row is not None
             is_closed, *numbers = row
             if is_closed:
                 raise StateError(f"another state of this collection in {self.name} is the current one: start again")
-            transaction = Transaction(connection, *numbers)
-            yield transaction
-            connection.execute(
-                "UPDATE sequence SET last = %s, last_key = %s, version = version + 1, timeline = now.timeline, "
-                "epoch = epoch + (sequence.timeline NOT IN (0, now.timeline))::integer "
-                f"FROM (SELECT {_TIMELINE} AS timeline) AS now",
-                [transaction.seq, transaction.key],
-            )
+            yield Transaction(connection, *numbers)
+
+    @contextmanager
+    def overwriting(self) -> Iterator[Connection]:
+        """A write transaction of an exact copy, also in a store that is closed to other writers."""
+        with self.connection() as connection, connection.transaction():
+            connection.execute("UPDATE sequence SET version = version + 1")
+            yield connection
 
     # -- connections
 
