@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from crossmodal.store.copying import comparable, digest_blocks, files_by_path, r
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import parse
 
+Name = TypeVar("Name", int, str)
 SAMPLED = 100
 """Vectors and conditions that are searched for in both copies."""
 K = 10
@@ -93,26 +95,25 @@ def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) ->
     if (numbers, here.copying.removals()) != (others, there.copying.removals()):
         yield Problem(here.name, f"has other numbers or removals: {numbers} here, {others} there")
     for ours, theirs in digest_blocks(here, there, max(numbers.last_key, others.last_key)):
-        differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-        yield from (_explained(key, here, there) for key in differing)
+        yield from (_explained(key, here, there) for key in _differing(ours, theirs))
         progress(len(ours))
     yield from _in_tables(here, there, max(numbers.last_key, others.last_key))
 
 
 def _in_tables(here: Store, there: Store, last_key: int) -> Iterator[Problem]:
     """The differences of the tables beside the documents."""
-    for readings, other_readings in reading_blocks(here, there, last_key):
-        for key in sorted(readings.keys() | other_readings.keys()):
-            if readings.get(key) != other_readings.get(key):
-                yield Problem((readings.get(key) or other_readings[key]).image_id, "the text read in it differs")
-    searches, other_searches = here.searches.all(), there.searches.all()
-    for name in sorted(searches.keys() | other_searches.keys()):
-        if searches.get(name) != other_searches.get(name):
-            yield Problem(name, "the saved search of this name differs")
-    files, other_files = files_by_path(here), files_by_path(there)
-    for path in sorted(files.keys() | other_files.keys()):
-        if files.get(path) != other_files.get(path):
-            yield Problem(path, "its record as a source file differs")
+    for ours, theirs in reading_blocks(here, there, last_key):
+        for key in _differing(ours, theirs):
+            yield Problem((ours.get(key) or theirs[key]).image_id, "the text read in it differs")
+    for name in _differing(here.searches.all(), there.searches.all()):
+        yield Problem(name, "the saved search of this name differs")
+    for path in _differing(files_by_path(here), files_by_path(there)):
+        yield Problem(path, "its record as a source file differs")
+
+
+def _differing(ours: Mapping[Name, object], theirs: Mapping[Name, object]) -> list[Name]:
+    """The keys, rising, whose values differ or are only on one side."""
+    return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
 
 
 def _explained(key: int, here: Store, there: Store) -> Problem:
