@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -32,16 +32,12 @@ from crossmodal.store.saved_searches import SqliteSearches
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_readings import SqliteReadings, put_readings, tag_texts
-from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
+from crossmodal.store.sqlite_rows import COLUMNS, chunks, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import path_of_tag, sqlite_sql, text_of_tag
 
 __all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
 
-T = TypeVar("T")
-
 _TRIES = 8
-_CHUNK = 500
-"""Values in one `IN (...)`."""
 
 
 class DocumentStore:
@@ -133,7 +129,7 @@ class DocumentStore:
         removed: list[Document] = []
         with self.database.writing() as connection:
             seq = last_seq(connection)
-            for chunk in _chunks(list(dict.fromkeys(ids))):
+            for chunk in chunks(list(dict.fromkeys(ids))):
                 marks = ",".join("?" * len(chunk))
                 # The second `image_id` condition makes SQLite use its partial index, which excludes empty ones.
                 rows = connection.execute(
@@ -205,7 +201,7 @@ class DocumentStore:
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
         """As `Store.known`."""
         result: dict[str, Document] = {}
-        for chunk in _chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             for row in self.database.rows(f"SELECT {COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
                 result[row[0]] = document_of_row(row)
@@ -214,7 +210,7 @@ class DocumentStore:
     def without_content(self, ids: Iterable[str]) -> list[str]:
         """As `Store.without_content`."""
         result: list[str] = []
-        for chunk in _chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             rows = self.database.rows(
                 f"SELECT id FROM documents WHERE id IN ({marks}) AND key NOT IN (SELECT key FROM pictures)", chunk
@@ -223,7 +219,7 @@ class DocumentStore:
         return result
 
     def _known_ids(self, ids: Sequence[str]) -> Iterator[str]:
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             marks = ",".join("?" * len(chunk))
             yield from (row[0] for row in self.database.rows(f"SELECT id FROM documents WHERE id IN ({marks})", chunk))
 
@@ -234,7 +230,7 @@ class DocumentStore:
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
         """As `Store.by_keys`."""
         result: dict[int, Document] = {}
-        for chunk in _chunks(list(keys)):
+        for chunk in chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             for key, *row in self.database.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key IN ({marks})", chunk):
                 result[key] = document_of_row(row)
@@ -250,7 +246,7 @@ class DocumentStore:
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
         """As `Store.caption_texts_of`."""
         result: dict[str, list[str]] = {}
-        for chunk in _chunks(list(image_ids)):
+        for chunk in chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT image_id, text FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
             for image_id, text in self.database.rows(query, chunk):
@@ -260,7 +256,7 @@ class DocumentStore:
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """As `Store.captions_by_keys`."""
         result: list[tuple[int, str, int | None]] = []
-        for chunk in _chunks(sorted(keys)):
+        for chunk in chunks(sorted(keys)):
             marks = ",".join("?" * len(chunk))
             result += self.database.rows(
                 "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
@@ -350,7 +346,7 @@ class DocumentStore:
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.vectors_of`."""
         result: dict[str, Vectors] = {}
-        for chunk in _chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT id, vector FROM documents JOIN vectors USING (key) WHERE id IN ({marks})"
             result.update((name, np.frombuffer(vector, "<f4")) for name, vector in self.database.rows(query, chunk))
@@ -359,7 +355,7 @@ class DocumentStore:
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.caption_vectors_of`."""
         rows: list[tuple[str, bytes]] = []
-        for chunk in _chunks(list(image_ids)):
+        for chunk in chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = (
                 "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
@@ -391,7 +387,7 @@ class DocumentStore:
     def thumbnails(self, keys: Iterable[int]) -> dict[int, bytes]:
         """As `Store.thumbnails`."""
         result: dict[int, bytes] = {}
-        for chunk in _chunks(list(keys)):
+        for chunk in chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             result.update(self.database.rows(f"SELECT key, jpeg FROM thumbnails WHERE key IN ({marks})", chunk))
         return result
@@ -403,7 +399,3 @@ class DocumentStore:
     def _blob(self, query: str, image_id: str) -> bytes | None:
         rows = self.database.rows(query, [image_id])
         return bytes(rows[0][0]) if rows else None
-
-
-def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))

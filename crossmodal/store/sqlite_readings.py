@@ -11,9 +11,8 @@ from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
 from crossmodal.store.database import Database
 from crossmodal.store.readings import ReadingChanges, StoredReading
-from crossmodal.store.sqlite_rows import last_seq
+from crossmodal.store.sqlite_rows import chunks, last_seq
 
-_CHUNK = 500
 _ROWS = "SELECT r.key, r.seq, d.id, r.content, r.tag FROM readings r JOIN documents d USING (key)"
 
 
@@ -42,9 +41,8 @@ class SqliteReadings:
 
     def of(self, image_ids: Iterable[str]) -> dict[str, Reading]:
         """As `Readings.of`."""
-        ids, result = list(image_ids), {}
-        for start in range(0, len(ids), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
+        result: dict[str, Reading] = {}
+        for chunk in chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
             query = f"SELECT id, content FROM readings JOIN documents USING (key) WHERE id IN ({marks})"
             result.update({name: Reading.from_json(content) for name, content in self._database.rows(query, chunk)})
