@@ -37,20 +37,9 @@ class ReadMatches:
 
 
 class ReadingIndex(CaptionIndex):
-    """The texts in pictures by picture: a row is a reading, with its sequence number as key."""
+    """The texts in pictures, each picture with one at most: a row is a reading, with its sequence number as key."""
 
     split = staticmethod(folded_words)
-
-    def put(self, numbers: Keys, texts: Sequence[str], pictures: Keys) -> None:
-        """Adds n readings, each in place of the older one of its picture.
-
-        Args:
-            numbers: (n,) int64, the sequence numbers of the readings, rising and greater than all in the index.
-            texts: The texts.
-            pictures: (n,) the keys of the pictures, all different.
-        """
-        self.remove(pictures)
-        self.add(numbers, texts, pictures)
 
     def remove(self, keys: Keys) -> int:
         """Removes the readings of the pictures with these keys; returns how many were in the index."""

@@ -62,11 +62,10 @@ class ReadingReplica(StoreReplica[ReadingIndex]):
 
     def _add(self, changes: StoreChanges) -> int:
         self.index.remove(changes.added)
-        texts = {row: Reading.from_json(row.content).text for row in self._added}
-        rows = [row for row in self._added if texts[row]]
+        rows = [row for row in self._added if row.tag]
         if rows:
-            numbers, pictures = (np.array([row[at] for row in rows], np.int64) for at in (1, 0))
-            self.index.put(numbers, [texts[row] for row in rows], pictures)
+            numbers, pictures = np.array([(row.seq, row.key) for row in rows], np.int64).T
+            self.index.add(numbers, [Reading.from_json(row.content).text for row in rows], pictures)
         return len(self._added)
 
     def _index_to_write(self, *, compact: bool) -> ReadingIndex:

@@ -140,7 +140,7 @@ def test_words_that_are_looked_for() -> None:
 def index_of(*texts: str) -> ReadingIndex:
     index = ReadingIndex()
     keys = np.arange(len(texts), dtype=np.int64)
-    index.put(keys + 100, texts, keys)
+    index.add(keys + 100, texts, keys)
     return index
 
 
