@@ -24,7 +24,7 @@ class Comparison:
     """Unknown if the field has neither a value of the values' kind nor a list.
 
     Only `in` has several values, all of one kind.
-    A list meets the comparison if one of its elements does, or if it is negative, if none meets its positive form.
+    A list meets a comparison if one of its elements does, and a negative one if none meets its positive form.
     """
 
     field: Field

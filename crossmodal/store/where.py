@@ -31,9 +31,9 @@ The meaning of a condition:
 - A comparison is *unknown* if the tag is missing, null, or of another type than the value. Number, text and
   true/false are three types and are not converted: `tags.year = 2020` does not match `"2020"`, and `tags.x = 1`
   does not match `true`. All values of an `in` have the same type. Comparisons with objects are unknown.
-- A tag with a list meets a comparison if one element does, and a negative one (`!=`, `not ...`) if none meets `=` etc.
   Unknown is SQL's NULL: its `!=`, `not in` and `not (...)` are unknown too, and only documents for which the whole
   condition is true match. `is null` is never unknown: it is true for a tag that is missing or null.
+- A tag with a list meets a comparison if one element does, and a negative one (`!=`, `not ...`) if none meets `=` etc.
 - The other fields are never null, but `''` or 0 if they have no value: `image_id = ''`. Width and height compare
   with numbers, the others with strings.
 - Strings are compared exactly and ordered by code point. `like` matches the whole string, with `%` for any number
