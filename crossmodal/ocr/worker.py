@@ -81,7 +81,12 @@ class ReadingProcess:
         if ready is True:
             return self._pipe
         self.close()
-        raise ready if isinstance(ready, CrossModalError) else StateError("the reader of text does not start")
+        if isinstance(ready, CrossModalError):
+            raise ready
+        raise StateError(
+            f"the reader of text ended, or did not start in {START_S:g} s: free some memory, or install "
+            "requirements-ocr.txt again"
+        )
 
     def _exchange(self, pipe: Connection, content: bytes | None, limit_s: float) -> Any:
         """The answer to a picture, or without one the first message; None if there is none in time."""
