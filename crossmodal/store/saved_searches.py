@@ -44,7 +44,10 @@ def checked_name(name: str) -> str:
         InputError: It is empty, is a dot or two, begins or ends with a space, is too long, or has control characters.
     """
     if not name or name in (".", "..") or name != name.strip() or len(name) > MAX_NAME:
-        raise InputError(f"name {name[:MAX_NAME]!r}: give 1 to {MAX_NAME} characters, without a space at either end")
+        raise InputError(
+            f"name {name[:MAX_NAME]!r}: give 1 to {MAX_NAME} characters, without a space at either end, "
+            "and not only a dot or two"
+        )
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise InputError(f"name {name!r}: control characters are not allowed")
     return name
