@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +36,7 @@ class Neighbours:
     average_precision: NDArray[np.float64]
 
 
-def neighbours(
-    features: Features, metric: Metric, class_of: Classes | None, advance: Callable[[int], None] = lambda _: None
-) -> Neighbours:
+def neighbours(features: Features, metric: Metric, class_of: Classes | None) -> Neighbours:
     """The neighbours of each picture among the others; itself is left out, a duplicate is not.
 
     Memory beside the features is bounded by `BLOCK_BYTES`, for any number of pictures.
@@ -48,7 +45,6 @@ def neighbours(
         features: (n, dim), not normalised.
         metric: The distance.
         class_of: The classes, or None if there are none.
-        advance: Called with the number of pictures ranked since the last call.
 
     Raises:
         InputError: A feature is not finite.
@@ -68,7 +64,6 @@ def neighbours(
             same = class_of[order] == class_of[part, None]
             hits[part, :k] = same[:, :k]
             precision[part] = average_precision(same)
-        advance(part.stop - part.start)
     return Neighbours(nearest, distances, hits, precision)
 
 
@@ -106,7 +101,7 @@ def summary(found: Neighbours, class_of: Classes | None, n_classes: int) -> dict
     """The means over all pictures that are not alone in their class, and over those of each class, JSON-ready.
 
     Returns:
-        `{"search_score", "search_score_std", "precision", "map", "classes"}`, of format.md; None without such pictures.
+        `{"search_score", "search_score_std", "precision", "map", "classes"}`; None, and no classes, without them.
     """
     is_query = ~np.isnan(found.average_precision)
     if class_of is None or not is_query.any():

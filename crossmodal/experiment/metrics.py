@@ -78,9 +78,6 @@ class Space:
         self._centre = features[first].mean(axis=0, dtype=np.float64)
         self._distinct = self._prepared(features[first])
 
-    def __len__(self) -> int:
-        return len(self._place)
-
     def distances(self, queries: Features) -> Distances:
         """The distances (m, n) of queries (m, dim) from the vectors of the set. The cosine distance of 0 is 1."""
         return self._to_distinct(self._prepared(queries))[:, self._place]
