@@ -13,7 +13,7 @@ from crossmodal.core.engine import TORCH
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ModelSpec, Pixels, Vectors, image_id
 from crossmodal.encoders import registry
-from crossmodal.evaluation.encoding import TEXT_BATCH
+from crossmodal.evaluation.encoding import encode_texts
 from crossmodal.experiment.cache import Cache, space_of
 from crossmodal.experiment.layers import Tower, chosen
 from crossmodal.experiment.metrics import Features
@@ -120,13 +120,10 @@ class ModelFeatures:
         missing = {name: text for name, text in zip(ids, captions, strict=True) if name not in rows}
         if missing:
             encoder = registry.load(self.model.spec.encoder, ("text",), self._threads, TORCH)
-            names = list(missing)
-            for start in range(0, len(names), TEXT_BATCH):
-                part = names[start : start + TEXT_BATCH]
-                vectors = encoder.encode_texts([missing[name] for name in part])
-                new = {name: row.tobytes() for name, row in zip(part, vectors, strict=True)}
-                self._cache.put({space: new})
-                rows |= new
+            vectors = encode_texts(encoder, list(missing.values()))
+            new = {name: row.tobytes() for name, row in zip(missing, vectors, strict=True)}
+            self._cache.put({space: new})
+            rows |= new
         return np.stack([np.frombuffer(rows[name], np.float32) for name in ids])
 
     def _loaded(self) -> Tower:
