@@ -113,7 +113,10 @@ def read_pictures(
         for start in range(0, len(records), _BATCH):
             part = records[start : start + _BATCH]
             for picture in _read(part, root, cache, pool):
-                (skipped if isinstance(picture, Failure) else pictures).append(picture)  # type: ignore[arg-type]
+                if isinstance(picture, Failure):
+                    skipped.append(picture)
+                else:
+                    pictures.append(picture)
             stage.advance(len(part))
     if len(pictures) < 2:
         first = f"; {skipped[0].path}: {skipped[0].reason}" if skipped else ""
@@ -154,7 +157,8 @@ def _read(
     contents = list(pool.map(_content, records))
     ids = [image_id(content) if isinstance(content, bytes) else "" for content in contents]
     known = cache.get(_THUMBNAILS, dict.fromkeys(ids))
-    missing = {name: content for name, content in zip(ids, contents, strict=True) if name and name not in known}
+    pairs = zip(ids, contents, strict=True)
+    missing = {name: content for name, content in pairs if isinstance(content, bytes) and name not in known}
     made = dict(zip(missing, pool.map(_thumbnail, missing.values()), strict=True))
     new = {name: content for name, content in made.items() if isinstance(content, bytes)}
     if new:
@@ -176,9 +180,8 @@ def _content(record: ImageRecord) -> bytes | PictureError:
         return error
 
 
-def _thumbnail(content: bytes | PictureError) -> bytes | PictureError:
+def _thumbnail(content: bytes) -> bytes | PictureError:
     """The width and the height of a picture in four bytes each, and its thumbnail."""
-    assert isinstance(content, bytes)
     geometry = Preprocessing(THUMBNAIL_PX)
     try:
         picture, *_ = read_at_scale(content, lambda width, height: reduction(width, height, geometry))
