@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from crossmodal import __version__
 from crossmodal.core.errors import InputError
 from crossmodal.core.families import FAMILIES
 from crossmodal.encoders import registry
+from crossmodal.encoders.catalogue import terms_of
 from crossmodal.experiment.cache import Cache
 from crossmodal.experiment.features import Model, ModelFeatures
 from crossmodal.experiment.files import FORMAT, check_name, experiments_folder, write_experiment
@@ -109,7 +109,7 @@ def _content(
     ]
     return {
         "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - started, 1),
         "seed": SEED,
         "versions": {"crossmodal": __version__, **{name: version(name) for name in ("torch", "timm", "umap-learn")}},
@@ -130,8 +130,6 @@ def _content(
 
 
 def _described(features: ModelFeatures, names: Sequence[str], pictures: PictureSet) -> dict[str, Any]:
-    from crossmodal.encoders.catalogue import terms_of
-
     spec = features.model.spec
     return {
         "name": features.model.name,
