@@ -30,7 +30,9 @@ def check_name(name: str) -> str:
         InputError: It is not a valid name.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"experiment {name!r}: use up to 100 letters, digits, '.', '_' and '-', the first not a sign")
+        raise InputError(
+            f"experiment {name!r}: use up to 100 letters, digits, '.', '_' and '-', and begin with a letter or digit"
+        )
     return name
 
 
