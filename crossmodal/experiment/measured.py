@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crossmodal.collection.picture_map import laid_out
+from crossmodal.core.errors import InputError
 from crossmodal.encoders.weights import unit_rows
 from crossmodal.evaluation import recall
 from crossmodal.experiment.cache import Cache, space_of
@@ -29,7 +30,11 @@ class Measured:
         self._space = space_of("measured", pictures.digest)
 
     def measure(self, features: ModelFeatures, layer: str, metrics: Sequence[Metric]) -> None:
-        """Computes the rankings by a layer, and its map, unless the cache has them."""
+        """Computes the rankings by a layer, and its map, unless the cache has them.
+
+        Raises:
+            InputError: A feature is not finite.
+        """
         missing = [metric for metric in metrics if self._get(features, layer, f"summary {metric}") is None]
         has_map = self._get(features, layer, "map") is not None
         if not missing and has_map:
@@ -58,7 +63,10 @@ class Measured:
 
     def _rank(self, features: ModelFeatures, layer: str, matrix: Features, metric: Metric) -> None:
         class_of = self._pictures.class_of
-        found = neighbours(matrix, metric, class_of)
+        try:
+            found = neighbours(matrix, metric, class_of)
+        except InputError as error:
+            raise InputError(f"{features.model.name}, layer {layer}: {error}") from error
         ranking = {
             "neighbours": found.nearest.tolist(),
             "distances": [[float(f"{distance:.6g}") for distance in row] for row in found.distances],

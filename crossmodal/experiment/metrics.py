@@ -70,7 +70,7 @@ class Space:
             InputError: A feature is not finite.
         """
         if not np.isfinite(features).all():
-            raise InputError("the layer returns numbers that are not finite: its weights are damaged")
+            raise InputError("some features are not finite: its weights are damaged")
         self.metric = metric
         # Equal rows are kept once, because the rounding of a matrix product may differ from column to column.
         as_bytes = np.ascontiguousarray(features + np.float32(0)).view(np.dtype((np.void, 4 * features.shape[1])))

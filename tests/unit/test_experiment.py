@@ -265,6 +265,15 @@ def test_an_interrupted_run_continues(classes: Path, tmp_path: Path, monkeypatch
     assert encoded == [7]  # 15 pictures, of which 8 had been encoded
 
 
+def test_damaged_weights_are_named(classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: Tower, pixels: Any, layers: list[str]) -> Any:
+        return {layer: np.full((len(pixels), 2), np.nan, np.float32) for layer in layers}
+
+    monkeypatch.setattr(Tower, "features", damaged)
+    with pytest.raises(InputError, match=f"^{RESNET}, layer output: .* not finite: its weights are damaged"):
+        run(Plan(str(classes), "e", (RESNET,), ("cosine",), layers=1), tmp_path, Progress())
+
+
 def test_a_file_that_is_no_picture_is_named_and_the_rest_goes_on(classes: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(classes, tmp_path / "pictures")
     (folder / "red" / "broken.png").write_bytes(b"nothing")
