@@ -52,22 +52,17 @@ class TorchEncoder:
             on_cpu: Images per forward pass on the CPU; None for all.
         """
         check_pixels(pixels, self.spec.preprocessing.size_px)
-        return self._runner.run(
-            lambda batch: encode(normalised(batch, *self._mean_and_std).to(self._runner.dtype)),
-            len(pixels),
-            lambda part: (pixels[part],),
-            on_cpu,
-        )
+        return self._runner.run(self._normalising(encode), len(pixels), lambda part: (pixels[part],), on_cpu)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """As `Encoder.encode_images`: (n, size_px, size_px, 3) uint8 to unit vectors (n, dim) float32."""
         check_pixels(pixels, self.spec.preprocessing.size_px)
         self._check_has("image")
-
-        def encode(batch: Any) -> Any:
-            return self.image_vectors(normalised(batch, *self._mean_and_std).to(self._runner.dtype))
-
+        encode = self._normalising(self.image_vectors)
         return self._unit_vectors(encode, len(pixels), lambda part: (pixels[part],), self.image_group)
+
+    def _normalising(self, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda batch: encode(normalised(batch, *self._mean_and_std).to(self._runner.dtype))
 
     def _place(self, module: Any) -> Any:
         """As `TowerRunner.place`; called once for each module of the model."""
