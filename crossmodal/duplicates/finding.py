@@ -9,10 +9,9 @@ import numpy as np
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-from crossmodal.core.ahead import DECODERS, map_ahead
 from crossmodal.duplicates.alignment import Alignments, align
 from crossmodal.duplicates.candidates import INVERSES, Pairs, Rows, candidate_pairs, neighbours
-from crossmodal.duplicates.fingerprints import Fingerprints, squares
+from crossmodal.duplicates.fingerprints import Fingerprints, of_thumbnails, squares
 from crossmodal.duplicates.groups import (
     Comparison,
     Group,
@@ -178,9 +177,8 @@ class _Finder:
         for at in range(0, len(grouped), _AT_ONCE):
             part = grouped[at : at + _AT_ONCE]
             keys = {row: int(self._prints.keys[row]) for rows in part for row in rows}
-            documents, thumbnails = self._store.by_keys(keys.values()), self._store.thumbnails(keys.values())
-            each = (thumbnails.get(key, b"") for key in keys.values())
-            sharp = dict(zip(keys, map_ahead(sharpness, each, threads=DECODERS, at_most=64, size=len), strict=True))
+            documents = self._store.by_keys(keys.values())
+            sharp = dict(zip(keys, of_thumbnails(self._store, [*keys.values()], sharpness), strict=True))
             for rows in part:
                 row_of = {documents[keys[row]].id: row for row in rows if keys[row] in documents}
                 members = [

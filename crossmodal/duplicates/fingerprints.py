@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from crossmodal.duplicates.hashing import N_WINDOWS, SIDE, Hashes, Squares, hash
 from crossmodal.store.protocol import Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PLAIN = 6.0
 """Pictures whose grey values deviate by less than this from their mean have no details to compare."""
@@ -124,17 +127,21 @@ def read_fingerprints(folder: Path) -> Fingerprints:
 
 def squares(store: Store, keys: Keys) -> Squares:
     """The squares (n, SIDE, SIDE) of the pictures with these keys; black without a readable thumbnail."""
-    thumbnails = store.thumbnails(keys.tolist())
     found = np.zeros((len(keys), SIDE, SIDE), np.uint8)
-    each = (thumbnails.get(key, b"") for key in keys.tolist())
-    for row, square in enumerate(map_ahead(_square_or_none, each, threads=DECODERS, at_most=64, size=len)):
-        if square is not None:
-            found[row] = square
+    for row, square in enumerate(of_thumbnails(store, keys.tolist(), _square_or_black)):
+        found[row] = square
     return found
 
 
-def _square_or_none(thumbnail: bytes) -> NDArray[np.uint8] | None:
+def of_thumbnails(store: Store, keys: Sequence[int], function: Callable[[bytes], T]) -> Iterator[T]:
+    """The results of a function for the thumbnail of each picture, in order; b"" for a picture that has none."""
+    thumbnails = store.thumbnails(keys)
+    each = (thumbnails.get(key, b"") for key in keys)
+    return map_ahead(function, each, threads=DECODERS, at_most=64, size=len)
+
+
+def _square_or_black(thumbnail: bytes) -> NDArray[np.uint8] | int:
     try:
-        return square_of(thumbnail) if thumbnail else None
-    except OSError:  # damaged; `verify` reads the picture itself
-        return None
+        return square_of(thumbnail)
+    except OSError:  # none, or damaged; `verify` reads the picture itself
+        return 0

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from crossmodal.core.ahead import DECODERS, map_ahead
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.duplicates.candidates import Neighbours, Rows
+from crossmodal.duplicates.fingerprints import of_thumbnails
 from crossmodal.duplicates.hashing import SIDE, Floats
 from crossmodal.store.protocol import Store
 
@@ -124,9 +124,7 @@ def colours_of(store: Store, keys: Keys) -> Floats:
     found = np.zeros((len(keys), _SHADES**3), np.float32)
     for at in range(0, len(keys), _BLOCK):
         block = keys[at : at + _BLOCK].tolist()
-        thumbnails = store.thumbnails(block)
-        each = (thumbnails.get(key, b"") for key in block)
-        for row, histogram in enumerate(map_ahead(_histogram, each, threads=DECODERS, at_most=64, size=len), at):
+        for row, histogram in enumerate(of_thumbnails(store, block, _histogram), at):
             found[row] = histogram
     return found
 
