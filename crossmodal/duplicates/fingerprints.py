@@ -90,8 +90,8 @@ class Fingerprints:
         last_seq, start = store.last_seq(), store.changes_after("image", 0, 1, with_vectors=False)
         assert start is not None, "changes from sequence number 0 on are always complete"
         now = store.keys("image")
-        kept = np.isin(self.keys, now, assume_unique=True)
-        parts = [(self.keys[kept], self.hashes[kept], self.windows[kept], self.is_plain[kept])]
+        known = self.among(now)
+        parts = [(known.keys, known.hashes, known.windows, known.is_plain)]
         new = np.setdiff1d(now, self.keys, assume_unique=True)
         for at in range(0, len(new), _BLOCK):
             block = new[at : at + _BLOCK]
