@@ -104,22 +104,21 @@ def places_of(some: Keys, keys: Keys) -> tuple[Rows, NDArray[np.bool_]]:
 
 def candidate_pairs(prints: Fingerprints, near: Neighbours) -> Pairs:
     """The pairs worth aligning, each once; plain pictures are in none."""
-    parts = [_of_vectors(prints, near), *(_of_hashes(prints, number) for number in range(len(ORIENTATIONS)))]
-    ones, others, orientations = (np.concatenate(column) for column in zip(*parts, strict=True))
-    low, high = np.minimum(ones, others), np.maximum(ones, others)
+    by_hash = (_of_hashes(prints, number) for number in range(len(ORIENTATIONS)))
+    found = Pairs.joined([_of_vectors(prints, near), *by_hash])
+    low, high = np.minimum(found.ones, found.others), np.maximum(found.ones, found.others)
     kept = (low != high) & ~prints.is_plain[low] & ~prints.is_plain[high]
     # A turn in one direction of the other picture is a turn in the other direction of the first.
-    swapped = np.where(ones > others, INVERSES[orientations], orientations)
+    swapped = np.where(found.ones > found.others, INVERSES[found.orientations], found.orientations)
     unique = np.unique(np.stack([low, high, swapped])[:, kept], axis=1)
     return Pairs(unique[0], unique[1], unique[2].astype(np.int8))
 
 
 INVERSES = np.array([0, 1, 2, 3, 4, 6, 5, 7])
 """For each orientation the number of the one that undoes it."""
-Part = tuple[Rows, Rows, NDArray[np.int64]]
 
 
-def _of_vectors(prints: Fingerprints, near: Neighbours) -> Part:
+def _of_vectors(prints: Fingerprints, near: Neighbours) -> Pairs:
     """Upright pairs of near vectors of which one resembles the other, or a part of it."""
     n, k = near.rows.shape
     ones, others = np.repeat(np.arange(n), k), near.rows.ravel()
@@ -133,10 +132,10 @@ def _of_vectors(prints: Fingerprints, near: Neighbours) -> Part:
         ),
     )
     ones, others = ones[nearest <= NEAR_WINDOW], others[nearest <= NEAR_WINDOW]
-    return ones, others, np.zeros(len(ones), np.int64)
+    return Pairs(ones, others, np.zeros(len(ones), np.int8))
 
 
-def _of_hashes(prints: Fingerprints, number: int) -> Part:
+def _of_hashes(prints: Fingerprints, number: int) -> Pairs:
     """Pairs whose hashes are near if the second picture is in an orientation.
 
     Pictures with equal hashes are represented by the first one, so that many copies cost no more than a few.
@@ -150,7 +149,7 @@ def _of_hashes(prints: Fingerprints, number: int) -> Part:
         chain = np.stack([order[:-1], order[1:]])[:, is_next]
         star = np.stack([firsts[classes], np.arange(len(classes))])
         ones, others = np.concatenate([ones, chain[0], star[0]]), np.concatenate([others, chain[1], star[1]])
-    return ones, others, np.full(len(ones), number)
+    return Pairs(ones, others, np.full(len(ones), number, np.int8))
 
 
 def _near(hashes: Hashes, number: int) -> tuple[Rows, Rows]:
