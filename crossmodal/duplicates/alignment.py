@@ -39,9 +39,7 @@ class Alignments:
 
     maps: Floats  # (n, 2, 3): points (x, y, 1) of the first square to those of the second, x and y from -1 to 1
     scores: Floats  # (n,): the correlation of the details, up to 1; -1 for those that differ already in the rough
-    shares: (
-        Floats  # (n, 2): the part of the first picture that the second shows, and of the second that the first shows
-    )
+    shares: Floats  # (n, 2): the part of the first picture that the second shows, and the reverse
 
     @property
     def are_same(self) -> NDArray[np.bool_]:
