@@ -39,8 +39,8 @@ def duplicates(
     collection = Collection.open(folder_of(settings))
     with collection.store() as store:
         known = read_fingerprints(collection.folder)
-        only_bytes = set(levels) == {1} and not leak
-        found = find(store, lambda: collection.index(store, "image"), known, where=where, only_bytes=only_bytes,
+        up_to: Level = 2 if leak else max(levels)
+        found = find(store, lambda: collection.index(store, "image"), known, where=where, up_to=up_to,
                      progress=progress)  # fmt: skip
     if found.prints is not known:
         try:

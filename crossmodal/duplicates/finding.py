@@ -46,7 +46,7 @@ class Found:
     n_plain: int
     """Pictures that levels 2 and 3 leave out, because they are nearly of one colour."""
     cosines: Cosines | None
-    """Of level 3, None if only level 1 was asked for."""
+    """Of level 3, None if it was not asked for."""
     groups: Mapping[Level, Sequence[Group]]
     prints: Fingerprints
 
@@ -57,7 +57,7 @@ def find(
     prints: Fingerprints,
     *,
     where: str = "",
-    only_bytes: bool = False,
+    up_to: Level = 3,
     progress: Progress = lambda _: None,
 ) -> Found:
     """The duplicates of a collection.
@@ -67,7 +67,7 @@ def find(
         open_index: Opens its index of pictures; not called for level 1.
         prints: Fingerprints of an earlier state, or none; those of the result are of this one.
         where: A condition on the pictures, empty for all.
-        only_bytes: Whether to stop after level 1, which compares no pictures.
+        up_to: The last level to find. Level 1 compares no pictures.
         progress: Called as the work goes on.
 
     Raises:
@@ -81,7 +81,7 @@ def find(
         ids = {document.id for document in store.by_keys(keys.tolist()).values()}
         files = {picture: found for picture, found in files.items() if picture in ids}
     groups: dict[Level, list[Group]] = {1: identical(files, store)}
-    if only_bytes or not len(keys):
+    if up_to == 1 or not len(keys):
         return Found(len(keys), 0, None, groups, prints)
     prints = prints.followed(store, _steps(progress, 0, _HASHED, len(keys)))
     chosen = prints.among(keys)
@@ -89,12 +89,13 @@ def find(
     finder = _Finder(store, chosen, files)
     pairs, compared = finder.same(candidate_pairs(chosen, near), progress)
     groups[2], stands_for = finder.edited(pairs, compared)
-    cosines = cosines_of(store, chosen.keys)
-    times = times_of(store, chosen.keys)
-    scenes = scene_groups(
-        near, times, cosines, stands_for, chosen.is_plain, lambda rows: colours_of(store, chosen.keys[rows])
-    )
-    groups[3] = finder.scenes(scenes)
+    cosines = None
+    if up_to == 3:
+        cosines, times = cosines_of(store, chosen.keys), times_of(store, chosen.keys)
+        scenes = scene_groups(
+            near, times, cosines, stands_for, chosen.is_plain, lambda rows: colours_of(store, chosen.keys[rows])
+        )
+        groups[3] = finder.scenes(scenes)
     progress(1.0)
     return Found(len(keys), int(chosen.is_plain.sum()), cosines, groups, prints)
 

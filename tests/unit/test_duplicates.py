@@ -111,10 +111,12 @@ def test_scenes_need_similar_vectors_and_times(open_store: OpenStore, tmp_path: 
         at("other colours.jpg", 7, 60, 0.1, "", ImageOps.colorize(scene(7).convert("L"), "black", "red"))
         at("odd.jpg", 6, 60, 0.5, "not a time")
         found = found_in(store, tmp_path)
+        edited = find(store, lambda: VectorReplica(store, "image", tmp_path, DIM), found.prints, up_to=2)
     assert found.groups[2] == []
     assert sorted(map(sorted, names(found.groups[3]))) == [["a1.jpg", "a2.jpg"], ["b1.jpg", "b2.jpg"]]
     assert found.cosines is not None
     assert found.cosines.unrelated < found.cosines.timed < found.cosines.untimed < 1
+    assert (edited.groups, edited.cosines) == ({1: found.groups[1], 2: found.groups[2]}, None)
 
 
 def test_a_condition_leaves_out_pictures(open_store: OpenStore, tmp_path: Path) -> None:
