@@ -39,11 +39,9 @@ def searched(settings: Settings, subject: EvaluationSet, name: str) -> Compared:
     any_model = replace(settings, collection=name, weights=None, model_named=False)
     collection, ids = open_indexed(any_model, subject)
     images, texts = stored(collection, "image", ids.pictures), stored(collection, "text", ids.captions)
-    captions_of: dict[str, set[str]] = {}
-    for caption, image in zip(ids.captions, subject.image_of.tolist(), strict=True):
-        captions_of.setdefault(ids.pictures[image], set()).add(caption)
-    t2i = _ranks(collection, "image", texts, [{ids.pictures[i]} for i in subject.image_of], set(ids.pictures))
-    i2t = _ranks(collection, "text", images, [captions_of[image] for image in ids.pictures], set(ids.captions))
+    relevant_picture, relevant_captions = ids.relevant(subject.image_of)
+    t2i = _ranks(collection, "image", texts, relevant_picture, set(ids.pictures))
+    i2t = _ranks(collection, "text", images, relevant_captions, set(ids.captions))
     figures = {
         "images": len(images),
         "captions": len(texts),

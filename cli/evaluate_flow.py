@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cli.flow_session import resolve
 from cli.index import folder_of
@@ -51,6 +52,13 @@ class SetIds:
     pictures: list[str]
     captions: list[str]
 
+    def relevant(self, image_of: NDArray[np.int64]) -> tuple[list[set[str]], list[set[str]]]:
+        """The id of each caption's picture, and the ids of each picture's captions; `image_of` as in the set."""
+        captions_of: dict[str, set[str]] = {}
+        for caption, image in zip(self.captions, image_of.tolist(), strict=True):
+            captions_of.setdefault(self.pictures[image], set()).add(caption)
+        return [{self.pictures[image]} for image in image_of], [captions_of[name] for name in self.pictures]
+
 
 def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[dict[str, Any], Ranked]:
     """The figures of searching with every caption and every image.
@@ -68,11 +76,7 @@ def captions_through_flow(settings: Settings, subject: EvaluationSet) -> tuple[d
     collection, ids = open_indexed(settings, subject)
     picture_at = {name: i for i, name in reversed(list(enumerate(ids.pictures)))}
     caption_at = {name: j for j, name in reversed(list(enumerate(ids.captions)))}
-    captions_of: dict[str, set[str]] = {}
-    for j, name in enumerate(ids.captions):
-        captions_of.setdefault(ids.pictures[subject.image_of[j]], set()).add(name)
-    relevant_picture = [{ids.pictures[i]} for i in subject.image_of]
-    relevant_captions = [captions_of[name] for name in ids.pictures]
+    relevant_picture, relevant_captions = ids.relevant(subject.image_of)
     t2i, i2t = _Ranks(relevant_picture, picture_at), _Ranks(relevant_captions, caption_at)
     counts = _counts(collection)
     top_ks = {
