@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from common import ROOT, write_figures  # noqa: F401 -- the import makes the packages importable
+from common import write_figures
 from numpy.typing import NDArray
 
 from crossmodal.collection import labels as labelling
