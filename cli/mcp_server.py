@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 
 from cli.index import folder_of
@@ -35,8 +34,6 @@ def serve(settings: Settings, *, hides_location: bool) -> None:
     """
     from serving.mcp.server import serve as serve_tools
     from serving.mcp.tools import CollectionTools
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `cli.query.open_search`
 
     def load(collection: Collection) -> Encoder:
         return prepared_encoder(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -150,8 +149,6 @@ def open_search(
     joins_words = collection.model.has_lexical and not is_dense and (modality, target) == ("text", "image")
     if metric != "cosine" and joins_words:
         raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
-    # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     towers: tuple[Modality, ...] = (
         (modality, "image") if any(Path(name).is_file() for name in (*likes, *unlikes)) else (modality,)
     )

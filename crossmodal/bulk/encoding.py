@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -198,8 +197,6 @@ class PartEncoder:
     def _encoder(self, modality: Modality) -> Encoder:
         """The encoder with one tower."""
         if modality not in self._encoders:
-            # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             self._encoders[modality] = prepared_encoder(
                 self._work.origin, (modality,), self._threads or None, self._work.engine, self._say
             )

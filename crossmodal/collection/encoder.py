@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Protocol
 
 from crossmodal.core.engine import AUTOMATIC, Engine, EngineRequest, MadeWith
@@ -52,6 +53,8 @@ def prepared_encoder(
     say: Say = log.warning,
 ) -> Encoder:
     """As `load_encoder`, but first converts the model if it has not been converted, which imports torch."""
+    # Read when torch is imported: spinning idle threads make encoding many times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     engine_choice.prepare(collection.model, request, collection.made_with, say)
     return load_encoder(collection, towers, threads, request, say)
 

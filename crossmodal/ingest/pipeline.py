@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -202,8 +201,6 @@ class Pipeline:
         """The encoder with one tower."""
         if modality not in self._encoders:
             self._encoders.clear()
-            # Read when torch is imported: spinning idle threads would take the cores from the decoding threads.
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             self._encoders[modality] = prepared_encoder(
                 self._collection, (modality,), self._threads or None, self._engine, self._say
             )
