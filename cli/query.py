@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +22,12 @@ from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
 from crossmodal.search.examples import Example, check_number
 from crossmodal.search.listing import listed
-from crossmodal.search.overview import Overview
+from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.search.understanding import Part, Understood, understand
 from crossmodal.store.protocol import Store
-from crossmodal.store.where import all_of, parse
+from crossmodal.store.where import all_of
 
 if TYPE_CHECKING:
     from crossmodal.search.results import Match, SearchResults
@@ -154,7 +153,7 @@ def open_search(
     )
     encoder = prepared_encoder(collection, towers, settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
-        known = cache(lambda: Overview.read(service.store))
+        overview = LatestOverview(service.store)
         liked, unliked = (tuple(_example(name, service.store) for name in names) for names in (likes, unlikes))
         check_number(liked, unliked)
         examples = Query(options=options, likes=liked, unlikes=unliked)
@@ -164,8 +163,8 @@ def open_search(
             try:
                 if modality == "text":
                     if reads_phrases:
-                        understood = understand(query, date.today(), known)
-                    results = _answered(service, understood, examples)
+                        understood = understand(query, date.today(), lambda: overview.current()[0])
+                    results = _answered(service, overview, understood, examples)
                 else:
                     from crossmodal.images.sources import from_file
 
@@ -190,15 +189,15 @@ def _example(name: str, store: Store) -> Example:
     return name
 
 
-def _answered(service: SearchService, understood: Understood, examples: Query) -> SearchResults:
+def _answered(
+    service: SearchService, overview: LatestOverview, understood: Understood, examples: Query
+) -> SearchResults:
     """The results for the words that remain; without any, the pictures of the time and place by date."""
     where = all_of(examples.options.where, understood.condition())
     options = replace(examples.options, where=where)
     if understood.text or not understood.parts or options.page is None or examples.has_examples:
         return service.search(replace(examples, text=understood.text, options=options))
-    overview = Overview.read(service.store)
-    mask = overview.mask(service.store.keys_where(parse(where), "image"))
-    return listed(service.store, overview, mask, options.page)
+    return listed(service.store, *overview.current(where), options.page)
 
 
 def _folder_of(settings: Settings) -> Path:

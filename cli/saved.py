@@ -17,14 +17,12 @@ from crossmodal.core.types import Modality
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.filters import Filters
 from crossmodal.search.listing import listed
-from crossmodal.search.overview import Overview
+from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, SearchOptions, read_query
-from crossmodal.search.results import SearchResults
 from crossmodal.search.service import SearchService
 from crossmodal.search.understanding import Understood, understand
-from crossmodal.store.protocol import Store
 from crossmodal.store.saved_searches import Saved
-from crossmodal.store.where import all_of, parse
+from crossmodal.store.where import all_of
 
 _FILTERS = ("where", "after", "before", "near", "within_km", "camera", "folder")
 _KNOWN = {*_FILTERS, "text", "exclude", "like", "likes", "unlikes", "mix", "order", "understand", "min_relevance",
@@ -70,13 +68,13 @@ def run(settings: Settings, name: str) -> Answer:
     options = SearchOptions(n, "image", filters, request.get("fusion") or "", page)
     text, like = request.get("text") or "", request.get("like") or ""
     with collection.store() as store:
-        understood = Understood(text)
+        overview, understood = LatestOverview(store), Understood(text)
         if text and request.get("understand"):
-            understood = understand(text, date.today(), lambda: Overview.read(store))
+            understood = understand(text, date.today(), lambda: overview.current()[0])
         options = replace(options, where=all_of(filters, understood.condition()))
         likes, unlikes = (request.get(field) or [] for field in ("likes", "unlikes"))
         if not understood.text and not like and not likes:
-            results = _listed(store, options.where, page)
+            results = listed(store, *overview.current(options.where), page)
         else:
             exclude, mix = request.get("exclude") or [], request.get("mix", 0.5)
             query = read_query(
@@ -90,12 +88,6 @@ def run(settings: Settings, name: str) -> Answer:
     return Answer(
         name, "text", "image", hits, results.fusion, results.note, results.fits, results.ordered, understood.parts
     )
-
-
-def _listed(store: Store, where: str, page: Page) -> SearchResults:
-    overview = Overview.read(store)
-    mask = overview.mask(store.keys_where(parse(where), "image")) if where else None
-    return listed(store, overview, mask, page)
 
 
 def _unknown(name: str, known: Saved) -> InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Literal, Protocol
 
 from crossmodal.search.filters import Filters
@@ -86,10 +87,11 @@ def understand(text: str, today: date, known: Callable[[], Known]) -> Understood
     Args:
         text: The words of a query.
         today: The day that "yesterday" is before.
-        known: Returns what is known of the collection; called only if it matters.
+        known: Returns what is known of the collection; called only if it matters, and at most once.
     """
     if len(text) > MAX_CHARACTERS or TAKEN in text:
         return Understood(text)
+    known = cache(known)
     dates = find_dates(opaque(text), today)
     without_dates = _taken(opaque(text), dates)  # a date also ends the name of a place if it is left alone
     if len(dates) != 1 or not known().has_dates:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from typing import Any
 
 from crossmodal.collection.generation_cache import GenerationCache
@@ -40,7 +39,6 @@ def understood_of(
     if not request.understand or not request.text:
         return None
 
-    @cache
     def known() -> Known:
         overview: Overview = opened.current()[1].overview.current()[0]
         return _WithoutPlaces(overview.has_dates) if hides_location else overview
