@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,16 +16,16 @@ from crossmodal.saving.beside import SidecarPlan, SidecarReport, write_sidecars
 from crossmodal.saving.chosen import chosen
 from crossmodal.saving.formats import Format, Saving, parts
 from crossmodal.search.query import Page
-from crossmodal.store.protocol import Store
 from crossmodal.store.where import parse
 
 
 def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
     """Writes the results of a query as the ending of the file says: the pictures, a list, or a contact sheet."""
-    kind = cast(Format, path.suffix.lower().removeprefix("."))
-    if path.suffix.lower() not in SAVED:
+    ending = path.suffix.lower()
+    if ending not in SAVED:
         save_sheet(settings, answer, path)
         return
+    kind = cast(Format, ending.removeprefix("."))
     with Collection.open(folder_of(settings)).store() as store:
         documents = store.known(hit.id for hit in answer.hits)
         ids = [documents[hit.id].image_id or hit.id for hit in answer.hits if hit.id in documents]
@@ -54,14 +53,8 @@ def save_sidecars(
     if words:
         page = Page(settings.top_k, min_relevance=min_relevance)
         with open_search(settings, "text", "image", page, where=where) as search:
-            ids: Sequence[str] = [hit.id for hit in search(words).hits]
+            ids = [hit.id for hit in search(words).hits]
     with Collection.open(folder_of(settings)).store() as store:
-        pictures, _ = chosen(store, ids if words else _ids(store, where))
+        pictures, _ = chosen(store, ids if words else store.ids_where(parse(where or "modality = 'image'")))
     with Meter("sidecars", len(pictures)) as meter:
         return write_sidecars(pictures, plan, meter.advance)
-
-
-def _ids(store: Store, where: str) -> Sequence[str]:
-    if where:
-        return store.ids_where(parse(where))
-    return [document.id for document in store.by_keys(store.keys("image").tolist()).values()]
