@@ -13,7 +13,8 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Document
-from crossmodal.images.sources import from_file, of_document
+from crossmodal.images.sources import from_file
+from crossmodal.saving.chosen import original
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
@@ -232,7 +233,7 @@ def _bounded(store: Store, picture: Document, side_px: int) -> tuple[bytes | Non
     if thumbnail is not None and side_px <= THUMBNAIL_PX:
         return thumbnail, ""
     try:
-        small, _ = decode(_content(store, picture))
+        small, _ = decode(original(store, picture))
     except PictureError as error:
         return thumbnail, f"only the thumbnail is shown: the file {error}"
     small.thumbnail((side_px, side_px))
@@ -240,13 +241,3 @@ def _bounded(store: Store, picture: Document, side_px: int) -> tuple[bytes | Non
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue(), ""
-
-
-def _content(store: Store, picture: Document) -> bytes:
-    """The encoded bytes of a picture.
-
-    Raises:
-        PictureError: None of its files can be read and has it.
-    """
-    content = store.content(picture.id)
-    return of_document(picture.id, [picture.uri, *store.files.paths_of(picture.id)]) if content is None else content
