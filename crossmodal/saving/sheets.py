@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from PIL import Image
 
-from crossmodal.images.sheet import COLUMNS, contact_sheet
+from crossmodal.images.sheet import CELL_PX, COLUMNS, MARGIN_PX, contact_sheet
 from crossmodal.saving.chosen import Chosen
 
 ROWS = 5
 """Rows of a page, as many as fit on A4."""
 _WIDTH_PT, _HEIGHT_PT, _MARGIN_PT = 595, 842, 24
+_FULL_ROW_PX = COLUMNS * (CELL_PX + MARGIN_PX) + MARGIN_PX
 _QUALITY = 88
 
 
@@ -100,11 +101,7 @@ class _Pdf:
 def _fitted(picture: Image.Image) -> tuple[float, float]:
     """The size of a picture on a page, in points; a page with few pictures is not enlarged."""
     scale = min(
-        (_WIDTH_PT - 2 * _MARGIN_PT) / max(picture.width, _PAGE_PX),
+        (_WIDTH_PT - 2 * _MARGIN_PT) / max(picture.width, _FULL_ROW_PX),
         (_HEIGHT_PT - 2 * _MARGIN_PT) / picture.height,
     )
     return picture.width * scale, picture.height * scale
-
-
-_PAGE_PX = 1196
-"""The width of a sheet whose rows are full."""
