@@ -111,7 +111,7 @@ def _click_parameter(name: str, parameter: Parameter, default: Any, app: bool) -
     if settings.get("multiple"):
         kind: type[click.Option] = settings.pop("cls", click.Option)
         return kind([*flags, name], **settings)
-    shown = default not in (None, False, 0, 0.0) and "show_default" not in settings
+    shown = default not in (None, False, 0, 0.0, "") and "show_default" not in settings
     return click.Option([*flags, name], **{"show_default": shown, **settings})
 
 
