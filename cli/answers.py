@@ -16,6 +16,8 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
 
 if TYPE_CHECKING:
+    from cli.query import Answer
+    from crossmodal.core.settings import Settings
     from crossmodal.search.filters import Filters
 
 
@@ -134,7 +136,6 @@ def answer_queries(
             "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
         )
     from cli.query import open_search
-    from cli.saving import save_answer
     from crossmodal.search.query import Page
 
     settings = options.settings()
@@ -152,10 +153,7 @@ def answer_queries(
                     raise
                 say(f"error: {error}", err=True)
                 continue
-            print_answer(answer, as_json=options.as_json, plain=options.plain)
-            if options.save:
-                save_answer(settings, answer, options.save)
-                say(f"saved {options.save}", err=True)
+            print_and_save(settings, answer, as_json=options.as_json, plain=options.plain, save=options.save)
     return 0
 
 
@@ -171,8 +169,17 @@ def _prompted(label: str) -> Iterator[str]:
         yield line
 
 
-def print_answer(answer: Any, *, as_json: bool, plain: bool) -> None:
-    """Prints an answer as a table, as JSON or as plain lines."""
+def print_and_save(settings: Settings, answer: Answer, *, as_json: bool, plain: bool, save: Path | None) -> None:
+    """Prints an answer as a table, as JSON or as plain lines, and writes it to the file `save`, if there is one."""
+    _print(answer, as_json=as_json, plain=plain)
+    if save is not None:
+        from cli.saving import save_answer
+
+        save_answer(settings, answer, save)
+        say(f"saved {save}", err=True)
+
+
+def _print(answer: Answer, *, as_json: bool, plain: bool) -> None:
     for part in answer.understood if not as_json else ():
         say(f"understood: {_in_words(part)}", err=True)
     if answer.fits is False and not as_json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.answers import print_answer
+from cli.answers import print_and_save
 from cli.commands import Command
 from cli.options import CollectionOptions, EncoderOptions, JsonOptions, TopKOptions
 from cli.parameters import FILE, flag, option
@@ -27,7 +27,6 @@ class SavedOptions(CollectionOptions, EncoderOptions, TopKOptions, JsonOptions):
 def run(options: SavedOptions) -> int:
     """Lists the saved searches, runs one or deletes it; returns 0."""
     from cli import saved
-    from cli.saving import save_answer
 
     settings = options.settings()
     if options.name is None:
@@ -39,10 +38,7 @@ def run(options: SavedOptions) -> int:
         say(f"deleted {options.name}", err=True)
     else:
         answer = saved.run(settings, options.name)
-        print_answer(answer, as_json=options.as_json, plain=options.plain)
-        if options.save:
-            save_answer(settings, answer, options.save)
-            say(f"saved {options.save}", err=True)
+        print_and_save(settings, answer, as_json=options.as_json, plain=options.plain, save=options.save)
     return 0
 
 
