@@ -8,7 +8,6 @@ Source: OpenAI, API reference, "Embeddings"; Jina AI, embeddings API, `input` of
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -254,5 +253,5 @@ def _doc(place: int, given: Input, picture: str | None, fetched: Fetched) -> Med
 def _written(vector: Vectors, encoding_format: str) -> list[float] | str:
     if encoding_format == "base64":
         return base64.b64encode(vector.astype("<f4").tobytes()).decode()
-    numbers: Sequence[float] = vector.astype(float).tolist()
-    return list(numbers)
+    numbers: list[float] = vector.astype(float).tolist()
+    return numbers
