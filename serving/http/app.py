@@ -19,7 +19,7 @@ from serving.http.catalog import add_catalog
 from serving.http.documents import add_change_routes, add_refusals
 from serving.http.downloads import add_downloads
 from serving.http.duplicates import add_duplicates
-from serving.http.embeddings import OpenAIRoute, add_embeddings
+from serving.http.embeddings import add_embeddings
 from serving.http.errors import ProblemRoute, add_error_handlers, legacy_or_problem
 from serving.http.freshness import Freshness
 from serving.http.health import add_health, add_metrics, add_readiness
@@ -84,9 +84,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         metrics.watch("lag_seconds", "Age of the oldest commit that the indexes may lack, at most", freshness.bound_s)
     add_metrics(router, opened, metrics)
     app.include_router(router)
-    openai_router = APIRouter(route_class=OpenAIRoute)
-    add_embeddings(openai_router, searcher, opened, urls)
-    app.include_router(openai_router)
+    add_embeddings(app, searcher, opened, urls)
     describe_bodies(app)
     if config.writable:
         add_change_routes(app, flow, freshness.last_seq)

@@ -11,7 +11,7 @@ import base64
 from typing import Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -173,8 +173,9 @@ def model_name(model: ModelSpec) -> str:
     return f"{model.family}/{model.weights}"
 
 
-def add_embeddings(router: APIRouter, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures) -> None:
-    """Adds POST /v1/embeddings, GET /v1/models and GET /v1/models/{model} to a router of the class `OpenAIRoute`."""
+def add_embeddings(app: FastAPI, searcher: Searcher, opened: GenerationCache[Any], urls: UrlPictures) -> None:
+    """Adds POST /v1/embeddings, GET /v1/models and GET /v1/models/{model}."""
+    router = APIRouter(route_class=OpenAIRoute)
 
     @router.post("/v1/embeddings", summary="Vectors, in the shape of OpenAI's API", responses=_FAILURES)
     async def embeddings(request: Request, body: EmbeddingsRequest) -> EmbeddingsAnswer:
@@ -206,6 +207,8 @@ def add_embeddings(router: APIRouter, searcher: Searcher, opened: GenerationCach
     def model(model: str) -> OpenAIModel:
         _check_name(model, opened.current()[1].collection.model)
         return OpenAIModel(id=model)
+
+    app.include_router(router)
 
 
 def _check(body: EmbeddingsRequest, model: ModelSpec) -> None:
