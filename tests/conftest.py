@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -83,6 +84,18 @@ def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_script(APP, "-t", "index", "-w", workspace, *DRAWN)
     assert done.returncode == 0, done.stderr
     return workspace
+
+
+def first_of_toy_data(folder: Path, n: int) -> Path:
+    """The folder, filled with the first `n` pictures of the toy data and their captions."""
+    (folder / "images").mkdir()
+    names = [f"test-{number:05d}.jpg" for number in range(n)]
+    for name in names:
+        shutil.copy(TOY / "images" / name, folder / "images")
+    lines = (TOY / "captions.txt").read_text().splitlines()
+    kept = [line for line in lines if line.split(",")[0] in ("image", *names)]
+    (folder / "captions.txt").write_text("\n".join(kept) + "\n")
+    return folder
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOY, RunApp
+from conftest import TOY, RunApp, first_of_toy_data
 
 N_FEW = 20
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first twenty pictures of the toy data, with their captions."""
-    folder = tmp_path_factory.mktemp("few")
-    (folder / "images").mkdir()
-    names = [f"test-{number:05d}.jpg" for number in range(N_FEW)]
-    for name in names:
-        shutil.copy(TOY / "images" / name, folder / "images")
-    lines = (TOY / "captions.txt").read_text().splitlines()
-    kept = [line for line in lines if line.split(",")[0] in ("image", *names)]
-    (folder / "captions.txt").write_text("\n".join(kept) + "\n")
-    return folder
+    return first_of_toy_data(tmp_path_factory.mktemp("few"), N_FEW)
 
 
 @pytest.fixture(scope="module")

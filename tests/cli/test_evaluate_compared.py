@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import ir_measures
 import pytest
-from conftest import TOY, RunApp
+from conftest import TOY, RunApp, first_of_toy_data
 from ir_measures import AP, RR, Success
 
 N_FEW = 12
@@ -17,15 +16,7 @@ N_FEW = 12
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first pictures of the toy data, with their captions."""
-    folder = tmp_path_factory.mktemp("few")
-    (folder / "images").mkdir()
-    names = [f"test-{number:05d}.jpg" for number in range(N_FEW)]
-    for name in names:
-        shutil.copy(TOY / "images" / name, folder / "images")
-    lines = (TOY / "captions.txt").read_text().splitlines()
-    (folder / "captions.txt").write_text("\n".join(x for x in lines if x.split(",")[0] in ("image", *names)) + "\n")
-    return folder
+    return first_of_toy_data(tmp_path_factory.mktemp("few"), N_FEW)
 
 
 def test_models_and_precisions_are_compared_for_the_page(run_app: RunApp, few: Path, tmp_path: Path) -> None:
