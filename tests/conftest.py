@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads yield their core to other workers
 
@@ -150,6 +151,23 @@ def toy_map(toy_workspace: Path) -> None:
     """Creates the map of the toy data; changes nothing else in the workspace."""
     done = run_script(APP, "-t", "map", "-w", toy_workspace)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, started for one module; tests/browser/browsing.py says why."""
+    from browsing import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core."""
+    from browsing import axe_script
+
+    return axe_script(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,6 @@ def axe_violations(page: Page, script: str) -> list[str]:
     return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
 
 
-def axe_script(make_folder: Callable[[str], Path]) -> str:
-    """axe-core's script."""
-    return (from_npm("axe-core", AXE, make_folder("axe")) / "axe.min.js").read_text("utf8")
+def axe_script(folder: Path) -> str:
+    """axe-core's script, fetched into a folder."""
+    return (from_npm("axe-core", AXE, folder) / "axe.min.js").read_text("utf8")

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import ROOT, Service, started
 from tasks import TASKS, Task, User, dated_tags
 
@@ -37,12 +37,6 @@ def dated(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         store.update((one, dated_tags(i, len(pictures)) | labels[i]) for i, one in enumerate(pictures))
     with started("query_restful", workspace) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def opened(browser: Any, service: Service, **how: Any) -> Page:
@@ -514,11 +508,6 @@ def test_a_phone(phone: Page) -> None:
     phone.press("#words", "Enter")
     drawn(phone)
     assert fits(phone)
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from PIL import Image
 
 from crossmodal.core.resources import resource_folder
@@ -106,12 +106,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -256,13 +250,12 @@ def test_the_keyboard_reaches_every_point_and_control(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 360])
-def test_axe_finds_nothing(page: Page, scheme: str, width: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    script = axe_script(tmp_path_factory.mktemp)
+def test_axe_finds_nothing(page: Page, axe: str, scheme: str, width: int) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
     opened(page)
     page.get_by_label("Pair").select_option("0,2")
-    assert axe_violations(page, script) == []
+    assert axe_violations(page, axe) == []
 
 
 def test_the_playground_shows_a_comparison_without_an_experiment(page: Page) -> None:

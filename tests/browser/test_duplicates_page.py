@@ -10,16 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import Service
 
 READY = "document.getElementById('progress').hidden"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -223,11 +217,6 @@ def test_a_narrow_screen(page: Page) -> None:
     page.goto("/")
     page.wait_for_selector("#grid .open")
     assert page.evaluate("document.documentElement.scrollWidth <= 360"), "the link fits into the header"
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

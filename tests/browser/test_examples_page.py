@@ -6,17 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import TOY, Service
 
 PICTURES = [TOY / "images" / f"test-{n:05}.jpg" for n in range(3)]
 ON_A_PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def opened(browser: Any, service: Service, **given: Any) -> Iterator[Page]:
@@ -206,13 +200,13 @@ def test_a_picture_that_another_browser_has(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_violations(page: Page, scheme: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_serious_violations(page: Page, axe: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.hover(thumb("open", 0))
     press(page, thumb("like", 0))
     press(page, thumb("unlike", 1))
     page.wait_for_timeout(100)
-    assert axe_violations(page, axe_script(tmp_path_factory.mktemp)) == []
+    assert axe_violations(page, axe) == []
 
 
 def test_a_phone_marks_in_the_lightbox_then_on_the_tiles(phone: Page) -> None:

@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, chromium, from_npm, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, from_npm, wait_until
 from conftest import TOY, Service
 
 PICTURES = [TOY / "images" / f"test-0000{n}.jpg" for n in range(2)]
@@ -21,12 +21,6 @@ HTML = """<!doctype html><meta charset="utf-8"><title>Jina Box</title><link rel=
 <body><jina-searchbar></jina-searchbar>
 <script src="jinabox.umd.js"></script>
 <script>JinaBox.init("%s/search", { timeout: 60000 });</script>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -8,17 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import Service
 
 SHARE = 0.92  # of the canvas that the whole map takes
 NEAR_PX = 12
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -304,11 +298,6 @@ def test_a_narrow_screen(page: Page) -> None:
     wait_until(page, "document.getElementById('summary')?.textContent.includes('Best')")
     page.click("#in-view")
     assert page.evaluate("document.documentElement.scrollWidth <= 360")
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -10,16 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import TOY, Service, started
 
 PICTURE = TOY / "images" / "test-00000.jpg"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -629,11 +623,6 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
     page.wait_for_selector("#grid li")
     wait_until(page, "document.querySelector('#grid img').naturalWidth > 0")
     assert asked[-1] == "cm_good"
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Page, axe_script, axe_violations, chromium, wait_until
+from browsing import Page, axe_violations, wait_until
 from conftest import Service
 from playground_data import CLASSES, MODELS, write_experiment
 from playground_site import (
@@ -38,12 +38,6 @@ from playground_site import (
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with exported(tmp_path_factory.mktemp("export")) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -451,11 +445,6 @@ def test_a_narrow_screen(page: Page, site: Site, view: str) -> None:
     picked = site.told()["pictures"][5]["id"][:12]
     show(page, f"#view={view}&picture={picked}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

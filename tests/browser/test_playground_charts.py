@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Page, chromium, wait_until
+from browsing import Page, wait_until
 from PIL import Image
 from playground_data import CLASSES, MODELS, write_experiment
 from playground_site import (
@@ -35,12 +35,6 @@ from playground_site import (
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with exported(tmp_path_factory.mktemp("export")) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

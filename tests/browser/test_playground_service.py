@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from browsing import Page, chromium, wait_until
+from browsing import Page, wait_until
 from conftest import RunApp, Service, started
 from playground_data import drawn
 from playground_site import READY, VIEWS, WEB, labels, new_page, settled, show
@@ -50,19 +51,19 @@ def service(folder: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def page(service: Service) -> Iterator[Page]:
-    with chromium() as browser, new_page(browser, service.url) as made:
+def page(browser: Any, service: Service) -> Iterator[Page]:
+    with new_page(browser, service.url) as made:
         yield made
 
 
-def test_an_export_needs_no_service(folder: Path) -> None:
+def test_an_export_needs_no_service(browser: Any, folder: Path) -> None:
     port = reserve_port_pair()
     command = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(folder / "export"), str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(url)
-        with chromium() as browser, new_page(browser, url) as page:
+        with new_page(browser, url) as page:
             for view in VIEWS:
                 show(page, f"#view={view}")
                 assert page.locator("#fault").is_hidden(), view

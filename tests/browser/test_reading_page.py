@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import Service, run_script, started
 from signs import BAKERY, write_signs
 
@@ -45,12 +45,6 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         store.readings.put((one.id, SIGN) for one in documents if one.tags["filename"] == BAKERY)
     with started("query_restful", workspace, "--collection", "signs") as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started_browser:
-        yield started_browser
 
 
 @pytest.fixture(params=[(1280, 860), (360, 740)], ids=["desk", "phone"])
@@ -117,9 +111,7 @@ def test_a_picture_that_is_browsed_has_its_text_without_marks(page: Page) -> Non
     assert page.locator("#boxes .matched").count() == 0
 
 
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
-    page: Page, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(page: Page, axe: str) -> None:
     open_first(page, "open daily")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert axe_violations(page, axe_script(tmp_path_factory.mktemp)) == []
+    assert axe_violations(page, axe) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import Service, started
 
 HEARTS = {"request": {"text": "two hearts", "exclude": ["red"], "where": "width > 9"}}
@@ -22,12 +22,6 @@ def service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.copytree(toy_workspace, workspace)
     with started("query_restful", workspace, "--writable") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def opened(browser: Any, service: Service, **how: Any) -> Page:
@@ -157,11 +151,6 @@ def test_a_service_that_only_reads_offers_the_link(browser: Any, query_service: 
     assert page.is_hidden("#saved")
     page.context.close()
     page.seen.is_clean()
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

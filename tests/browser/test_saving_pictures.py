@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_script, axe_violations, chromium, wait_until
+from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
 from conftest import TOY, Service, started
 from tasks import dated_tags
 
@@ -37,12 +37,6 @@ def service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         store.files.forget(store.files.paths_of(gone.id))
     with started("query_restful", workspace) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(params=[{"width": 1280, "height": 860}], ids=["desk"])
@@ -209,11 +203,6 @@ def test_a_phone(page: Page) -> None:
         assert page.evaluate(f"document.{part}.scrollWidth <= document.{part}.clientWidth")
     name, _ = saved(page, lambda: page.click("#saving [type=submit]"))
     assert name == "sidecars.zip"
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return axe_script(tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
