@@ -31,6 +31,8 @@ UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT
 
 AXE = "4.10.3"
 
+DESK = {"viewport": {"width": 1280, "height": 860}}
+
 Page = Any
 
 
@@ -70,6 +72,22 @@ class Seen:
         errors = [error for error in self.errors if not (self.may_fail_to_load and FAILED_LOAD in error)]
         assert errors == []
         assert self.elsewhere == []
+
+
+@contextmanager
+def new_page(browser: Any, url: str, **how: Any) -> Iterator[Page]:
+    """A page that is not opened yet; afterwards, no error on its console and no request to another origin.
+
+    `how` is for the browser's context: a viewport, or a phone.
+    """
+    context = browser.new_context(base_url=url, **{"viewport": {"width": 1280, "height": 900}, **how})
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    page.seen = Seen(page, url)
+    yield page
+    page.unroute_all(behavior="ignoreErrors")  # further results may be on their way
+    context.close()
+    page.seen.is_clean()
 
 
 def wait_until(page: Page, condition: str) -> None:

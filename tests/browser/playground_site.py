@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from browsing import TIMEOUT_MS, Page, Seen, wait_until
+from browsing import Page, wait_until
 from playground_data import write_playground
 
 from crossmodal.core.resources import resource_folder
@@ -64,18 +64,6 @@ def exported(folder: Path) -> Iterator[Site]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@contextmanager
-def new_page(browser: Any, url: str) -> Iterator[Page]:
-    """A page that is not opened yet; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(TIMEOUT_MS)
-    made = context.new_page()
-    made.seen = Seen(made, url)
-    yield made
-    context.close()
-    made.seen.is_clean()
 
 
 def show(page: Page, address: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import DESK, Page, axe_violations, new_page, wait_until
 from conftest import ROOT, Service, started
 from tasks import TASKS, Task, User, dated_tags
 
@@ -39,40 +39,23 @@ def dated(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield service
 
 
-def opened(browser: Any, service: Service, **how: Any) -> Page:
-    """A page of the service that is not opened yet."""
-    context = browser.new_context(base_url=service.url, **{"viewport": {"width": 1280, "height": 860}, **how})
-    context.set_default_timeout(TIMEOUT_MS)
-    page = context.new_page()
-    page.seen = Seen(page, service.url)
-    return page
-
-
-def closed(page: Page) -> None:
-    """Closes a page that has said nothing of errors and asked nothing elsewhere."""
-    page.unroute_all(behavior="ignoreErrors")  # further results may be on their way
-    page.context.close()
-    page.seen.is_clean()
-
-
 @pytest.fixture
 def page(browser: Any, dated: Service) -> Iterator[Page]:
-    """The page, opened; afterwards, no error on its console and no request to another origin."""
-    page = opened(browser, dated)
-    page.goto("/")
-    drawn(page)
-    yield page
-    closed(page)
+    """The page, opened."""
+    with new_page(browser, dated.url, **DESK) as page:
+        page.goto("/")
+        drawn(page)
+        yield page
 
 
 @pytest.fixture
 def phone(browser: Any, dated: Service) -> Iterator[Page]:
     """The page on a phone."""
-    page = opened(browser, dated, viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
-    page.goto("/")
-    drawn(page)
-    yield page
-    closed(page)
+    phone = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
+    with new_page(browser, dated.url, **phone) as page:
+        page.goto("/")
+        drawn(page)
+        yield page
 
 
 def drawn(page: Page) -> None:
@@ -140,13 +123,12 @@ def test_the_page_opens_on_the_newest_pictures(page: Page, dated: Service) -> No
 
 
 def test_without_dates_it_opens_by_folder(browser: Any, query_service: Service) -> None:
-    page = opened(browser, query_service)
-    page.goto("/")
-    drawn(page)
-    assert page.input_value("#order") == "folder"
-    assert page.locator("#order option").all_inner_texts() == ["By folder"]
-    assert page.locator(".tile").count() > 20
-    closed(page)
+    with new_page(browser, query_service.url, **DESK) as page:
+        page.goto("/")
+        drawn(page)
+        assert page.input_value("#order") == "folder"
+        assert page.locator("#order option").all_inner_texts() == ["By folder"]
+        assert page.locator(".tile").count() > 20
 
 
 def test_rows_are_full_and_pictures_keep_their_shapes(page: Page) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from PIL import Image
 
 from crossmodal.core.resources import resource_folder
@@ -110,14 +110,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, site: str) -> Iterator[Page]:
-    """A page that is not opened yet; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=site, viewport={"width": 1200, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(TIMEOUT_MS)
-    made = context.new_page()
-    made.seen = Seen(made, site)
-    yield made
-    context.close()
-    made.seen.is_clean()
+    with new_page(browser, site, viewport={"width": 1200, "height": 900}) as made:
+        yield made
 
 
 def opened(page: Page, told: dict[str, Any] | None = None) -> Page:

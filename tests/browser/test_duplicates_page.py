@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service
 
 READY = "document.getElementById('progress').hidden"
@@ -18,14 +18,8 @@ READY = "document.getElementById('progress').hidden"
 
 @pytest.fixture
 def page(browser: Any, query_service: Service) -> Iterator[Page]:
-    """A page that is not opened yet; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=query_service.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(TIMEOUT_MS)
-    made = context.new_page()
-    made.seen = Seen(made, query_service.url)
-    yield made
-    context.close()
-    made.seen.is_clean()
+    with new_page(browser, query_service.url) as made:
+        yield made
 
 
 def picture(n: int, name: str, *, keep: bool = False, **more: Any) -> dict[str, Any]:

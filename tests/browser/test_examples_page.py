@@ -6,30 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import DESK, Page, axe_violations, new_page, wait_until
 from conftest import TOY, Service
 
 PICTURES = [TOY / "images" / f"test-{n:05}.jpg" for n in range(3)]
 ON_A_PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 
-def opened(browser: Any, service: Service, **given: Any) -> Iterator[Page]:
-    """The page; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=service.url, **{"viewport": {"width": 1280, "height": 860}, **given})
-    context.set_default_timeout(TIMEOUT_MS)
-    page = context.new_page()
-    page.seen = Seen(page, service.url)
-    page.goto("/?q=two+hearts")
-    answered(page)
-    yield page
-    page.unroute_all(behavior="ignoreErrors")
-    context.close()
-    page.seen.is_clean()
+def opened(browser: Any, service: Service, **how: Any) -> Iterator[Page]:
+    """The page, with the answer to a search."""
+    with new_page(browser, service.url, **how) as page:
+        page.goto("/?q=two+hearts")
+        answered(page)
+        yield page
 
 
 @pytest.fixture
 def page(browser: Any, query_service: Service) -> Iterator[Page]:
-    yield from opened(browser, query_service)
+    yield from opened(browser, query_service, **DESK)
 
 
 @pytest.fixture

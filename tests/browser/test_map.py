@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service
 
 SHARE = 0.92  # of the canvas that the whole map takes
@@ -17,14 +17,8 @@ NEAR_PX = 12
 
 @pytest.fixture
 def page(browser: Any, toy_map: None, query_service: Service) -> Iterator[Page]:
-    """A page that is not opened yet; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=query_service.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(TIMEOUT_MS)
-    made = context.new_page()
-    made.seen = Seen(made, query_service.url)
-    yield made
-    context.close()
-    made.seen.is_clean()
+    with new_page(browser, query_service.url) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import DESK, TIMEOUT_MS, Page, axe_violations, new_page, wait_until
 from conftest import TOY, Service, started
 
 PICTURE = TOY / "images" / "test-00000.jpg"
@@ -18,17 +18,11 @@ PICTURE = TOY / "images" / "test-00000.jpg"
 
 @pytest.fixture
 def page(browser: Any, query_service: Service) -> Iterator[Page]:
-    """The page, opened; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=query_service.url, viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(TIMEOUT_MS)
-    opened = context.new_page()
-    opened.seen = Seen(opened, query_service.url)
-    opened.goto("/")
-    wait_until(opened, "document.getElementById('about').textContent && document.querySelector('#grid .tile')")
-    yield opened
-    opened.unroute_all(behavior="ignoreErrors")  # further results may be on their way
-    context.close()
-    opened.seen.is_clean()
+    """The page, opened."""
+    with new_page(browser, query_service.url, **DESK) as opened:
+        opened.goto("/")
+        wait_until(opened, "document.getElementById('about').textContent && document.querySelector('#grid .tile')")
+        yield opened
 
 
 def browsing(page: Page) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Page, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service
 from playground_data import CLASSES, MODELS, write_experiment
 from playground_site import (
@@ -25,7 +25,6 @@ from playground_site import (
     exported,
     instead,
     labels,
-    new_page,
     rows_of,
     saved,
     settled,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Page, wait_until
+from browsing import Page, new_page, wait_until
 from PIL import Image
 from playground_data import CLASSES, MODELS, write_experiment
 from playground_site import (
@@ -22,7 +22,6 @@ from playground_site import (
     exported,
     instead,
     labels,
-    new_page,
     rows_of,
     saved,
     settled,

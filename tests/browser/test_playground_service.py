@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import Page, wait_until
+from browsing import Page, new_page, wait_until
 from conftest import RunApp, Service, started
 from playground_data import drawn
-from playground_site import READY, VIEWS, WEB, labels, new_page, settled, show
+from playground_site import READY, VIEWS, WEB, labels, settled, show
 
 from crossmodal.experiment.export import page_files
 from serving.jina.ports import reserve_port_pair

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service, run_script, started
 from signs import BAKERY, write_signs
 
@@ -50,19 +50,11 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(params=[(1280, 860), (360, 740)], ids=["desk", "phone"])
 def page(request: pytest.FixtureRequest, browser: Any, signs: Service) -> Iterator[Page]:
     width, height = request.param
-    context = browser.new_context(
-        base_url=signs.url,
-        viewport={"width": width, "height": height},
-        permissions=["clipboard-read", "clipboard-write"],
-    )
-    context.set_default_timeout(TIMEOUT_MS)
-    opened = context.new_page()
-    seen = Seen(opened, signs.url)
-    opened.goto("/")
-    wait_until(opened, "document.querySelector('#grid .tile') !== null")
-    yield opened
-    context.close()
-    seen.is_clean()
+    how = {"viewport": {"width": width, "height": height}, "permissions": ["clipboard-read", "clipboard-write"]}
+    with new_page(browser, signs.url, **how) as opened:
+        opened.goto("/")
+        wait_until(opened, "document.querySelector('#grid .tile') !== null")
+        yield opened
 
 
 def open_first(page: Page, words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service, started
 
 HEARTS = {"request": {"text": "two hearts", "exclude": ["red"], "where": "width > 9"}}
@@ -24,26 +24,15 @@ def service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-def opened(browser: Any, service: Service, **how: Any) -> Page:
-    context = browser.new_context(base_url=service.url, **how)
-    context.set_default_timeout(TIMEOUT_MS)
-    page = context.new_page()
-    page.seen = Seen(page, service.url)
-    page.goto("/")
-    page.wait_for_selector("#grid .tile .open")
-    return page
-
-
 @pytest.fixture
 def page(browser: Any, service: Service) -> Iterator[Page]:
-    """The page on a phone, without saved searches; afterwards, no error on its console."""
+    """The page on a phone, without saved searches."""
     for search in httpx.get(f"{service.url}/searches").json()["searches"]:
         httpx.delete(f"{service.url}/searches/{search['name']}", timeout=30).raise_for_status()
-    page = opened(browser, service, viewport={"width": 360, "height": 740})
-    yield page
-    page.unroute_all(behavior="ignoreErrors")
-    page.context.close()
-    page.seen.is_clean()
+    with new_page(browser, service.url, viewport={"width": 360, "height": 740}) as page:
+        page.goto("/")
+        page.wait_for_selector("#grid .tile .open")
+        yield page
 
 
 def searched(page: Page, address: str) -> None:
@@ -138,19 +127,16 @@ def test_what_goes_wrong_is_said(page: Page) -> None:
 
 
 def test_a_service_that_only_reads_offers_the_link(browser: Any, query_service: Service) -> None:
-    page = opened(browser, query_service)
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    searched(page, "/?q=a+star")
-    show(page)
-    assert page.is_hidden("#save-search")
-    assert "only reads" in page.inner_text("#why-not")
-    page.click("#copy-search")
-    said(page, "Link copied.")
-    assert page.evaluate("navigator.clipboard.readText()") == f"{query_service.url}/?q=a+star"
-    page.keyboard.press("Escape")
-    assert page.is_hidden("#saved")
-    page.context.close()
-    page.seen.is_clean()
+    with new_page(browser, query_service.url, permissions=["clipboard-read", "clipboard-write"]) as page:
+        searched(page, "/?q=a+star")
+        show(page)
+        assert page.is_hidden("#save-search")
+        assert "only reads" in page.inner_text("#why-not")
+        page.click("#copy-search")
+        said(page, "Link copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == f"{query_service.url}/?q=a+star"
+        page.keyboard.press("Escape")
+        assert page.is_hidden("#saved")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

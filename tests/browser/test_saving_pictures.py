@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import TIMEOUT_MS, Page, Seen, axe_violations, wait_until
+from browsing import DESK, Page, axe_violations, new_page, wait_until
 from conftest import TOY, Service, started
 from tasks import dated_tags
 
@@ -39,22 +39,16 @@ def service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-@pytest.fixture(params=[{"width": 1280, "height": 860}], ids=["desk"])
+@pytest.fixture(params=[DESK], ids=["desk"])
 def page(browser: Any, service: Service, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page, opened; afterwards, no error on its console and no request to another origin."""
-    context = browser.new_context(base_url=service.url, viewport=request.param)
-    context.set_default_timeout(TIMEOUT_MS)
-    opened = context.new_page()
-    opened.seen = Seen(opened, service.url)
-    opened.goto("/")
-    opened.wait_for_selector("#grid .tile .open")
-    yield opened
-    opened.unroute_all(behavior="ignoreErrors")
-    context.close()
-    opened.seen.is_clean()
+    """The page, opened."""
+    with new_page(browser, service.url, **request.param) as opened:
+        opened.goto("/")
+        opened.wait_for_selector("#grid .tile .open")
+        yield opened
 
 
-PHONE = pytest.mark.parametrize("page", [{"width": 360, "height": 740}], ids=["phone"], indirect=True)
+PHONE = pytest.mark.parametrize("page", [{"viewport": {"width": 360, "height": 740}}], ids=["phone"], indirect=True)
 
 
 def answered(page: Page) -> None:
