@@ -52,18 +52,25 @@ class Site:
 
 
 @contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which the files of a folder are served."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
 def exported(folder: Path) -> Iterator[Site]:
     """Two experiments of sixty drawn pictures in six classes, with the page, and served."""
     shutil.copytree(WEB, folder / "web")
     shutil.copy(WEB / "playground.html", folder)
     write_playground(folder / "playground" / "data", "shapes", "more shapes")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Site(folder, f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(folder) as url:
+        yield Site(folder, url)
 
 
 def show(page: Page, address: str = "") -> None:

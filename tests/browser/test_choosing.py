@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import functools
-import http.server
 import io
 import itertools
 import json
 import shutil
-import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +15,7 @@ from typing import Any
 import pytest
 from browsing import Page, axe_violations, new_page, wait_until
 from PIL import Image
-
-from crossmodal.core.resources import resource_folder
-from serving.middleware.headers import PAGE_POLICY
+from playground_site import WEB, served
 
 HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Choosing a model</title><link rel="icon" href="data:,"><link rel="stylesheet" href="web/style.css">
@@ -74,20 +69,11 @@ def comparison(n_models: int = len(MODELS)) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", PAGE_POLICY)
-        super().end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page; the comparison is below data/."""
     folder = tmp_path_factory.mktemp("choosing")
-    shutil.copytree(resource_folder("web"), folder / "web")
+    shutil.copytree(WEB, folder / "web")
     (folder / "index.html").write_text(HTML)
     (folder / "start.js").write_text(START)
     (folder / "data" / "differences").mkdir(parents=True)
@@ -99,13 +85,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     entry = {"name": "toy", "title": "toy", "n": 0, "comparison": True}
     listing = {"format": 1, "live": False, "experiments": [entry]}
     (folder / "playground" / "data" / "index.json").write_text(json.dumps(listing))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(folder) as url:
+        yield url
 
 
 @pytest.fixture
