@@ -1,6 +1,7 @@
 // Recall against a cost: a point a model with its interval, those on the Pareto front marked, and labels that do not overlap.
 
-import { drawing, svg, text } from "./playground-chart.js";
+import { svg } from "./dom.js";
+import { drawing, text } from "./playground-chart.js";
 import { roam } from "./playground-keys.js";
 import { measureName, short, spread } from "./choosing-measures.js";
 

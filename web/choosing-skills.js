@@ -1,6 +1,7 @@
 // Skills of models as bars with intervals, one group a skill.
 
-import { drawing, shortened, svg, text } from "./playground-chart.js";
+import { svg } from "./dom.js";
+import { drawing, shortened, text } from "./playground-chart.js";
 import { roam } from "./playground-keys.js";
 import { short, skillOf, spread } from "./choosing-measures.js";
 

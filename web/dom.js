@@ -1,5 +1,7 @@
 // Elements. Strings become text, never markup.
 
+const SVG = "http://www.w3.org/2000/svg";
+
 /** An element with properties and children. */
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -7,16 +9,16 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-/** The icon of a symbol in index.html, such as "similar". The text beside it says what it means. */
-export function icon(name) {
-  const SVG = "http://www.w3.org/2000/svg";
-  const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS(SVG, tag));
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#i-${name}`);
-  svg.append(use);
-  return svg;
+/** An SVG element with attributes and children. */
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
 }
+
+/** The icon of a symbol in index.html, such as "similar". The text beside it says what it means. */
+export const icon = (name) => svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
 
 /** `1 picture`, `2,000 pictures`. */
 export const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;

@@ -1,17 +1,7 @@
-// What all charts share: SVG elements, a frame with a title, the value under the pointer, downloads, and a table of values.
+// What all charts share: a drawing, a frame with a title, the value under the pointer, downloads, and a table of values.
 
-import { element } from "./dom.js";
+import { element, svg } from "./dom.js";
 import { saveCsv, savePng, saveSvg, standalone } from "./playground-save.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** An SVG element with attributes and children. */
-export function svg(name, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 /** A drawing of a size in px, with a title and a description for those who do not see it. */
 export function drawing(width, height, title, description, ...children) {

@@ -1,6 +1,7 @@
 // The confusion of classes: from which classes the 15 nearest of each class's pictures come.
 
-import { drawing, figure, mark, shortened, svg, text } from "./playground-chart.js";
+import { svg } from "./dom.js";
+import { drawing, figure, mark, shortened, text } from "./playground-chart.js";
 import { metricName, modelName, N_NEAREST } from "./playground-data.js";
 import { roam } from "./playground-keys.js";
 import { unmeasured } from "./playground-models.js";

@@ -1,6 +1,7 @@
 // The layers of a model: the search score of each picture as a point, their mean and their spread.
 
-import { drawing, figure, mark, shortened, svg, text } from "./playground-chart.js";
+import { svg } from "./dom.js";
+import { drawing, figure, mark, shortened, text } from "./playground-chart.js";
 import { metricName, modelName } from "./playground-data.js";
 import { roam } from "./playground-keys.js";
 import { unmeasured } from "./playground-models.js";

@@ -1,7 +1,7 @@
 // The UMAP of a model's layer, coloured by class, drawn with the code of the map.
 
-import { element } from "./dom.js";
-import { downloads, svg } from "./playground-chart.js";
+import { element, svg } from "./dom.js";
+import { downloads } from "./playground-chart.js";
 import { modelName } from "./playground-data.js";
 import { shortId } from "./playground-state.js";
 import { Plane } from "./plane.js";

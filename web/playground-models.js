@@ -1,7 +1,7 @@
 // Models side by side: for each a panel with one bar a layer, all on one scale.
 
-import { element } from "./dom.js";
-import { drawing, figure, mark, shortened, svg, text } from "./playground-chart.js";
+import { element, svg } from "./dom.js";
+import { drawing, figure, mark, shortened, text } from "./playground-chart.js";
 import { metricName, modelName, written } from "./playground-data.js";
 import { roam } from "./playground-keys.js";
 

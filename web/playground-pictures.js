@@ -1,8 +1,7 @@
 // The pictures of a set, all or of one class, and the nearest of the chosen one.
 
-import { counted, element } from "./dom.js";
+import { counted, element, svg } from "./dom.js";
 import { N_NEAREST, WEIGHTS } from "./playground-data.js";
-import { svg } from "./playground-chart.js";
 import { roam } from "./playground-keys.js";
 import { showOwn, tryButton } from "./playground-own.js";
 import { shortId } from "./playground-state.js";

@@ -1,12 +1,11 @@
 // Files of what the page shows: CSV of tables, SVG and PNG of charts.
 
-import { element } from "./dom.js";
+import { element, svg } from "./dom.js";
 
 const KEPT = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-opacity", "opacity",
   "font-family", "font-size", "font-weight", "text-anchor",
 ]; // prettier-ignore
-const SVG = "http://www.w3.org/2000/svg";
 const [MARGIN, HEAD] = [16, 44]; // px around a saved chart, and for its title
 
 /** Saves a blob under a name. */
@@ -40,19 +39,13 @@ export function standalone(drawing, title, subtitle) {
   const { width, height } = drawing.viewBox.baseVal;
   const box = [-MARGIN, -HEAD, width + 2 * MARGIN, height + HEAD + MARGIN];
   const page = getComputedStyle(document.body);
-  const make = (name, attributes, text = "") => {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.textContent = text;
-    return made;
-  };
   copy.setAttribute("viewBox", box.join(" "));
   copy.setAttribute("width", box[2]);
   copy.setAttribute("height", box[3]);
   copy.setAttribute("font-family", "system-ui, sans-serif");
-  const paper = make("rect", { x: box[0], y: box[1], width: box[2], height: box[3], fill: page.backgroundColor });
-  const head = make("text", { y: -22, "font-size": 15, "font-weight": 600, fill: page.color }, title);
-  copy.prepend(paper, head, make("text", { y: -5, "font-size": 12, fill: page.color }, subtitle));
+  const paper = svg("rect", { x: box[0], y: box[1], width: box[2], height: box[3], fill: page.backgroundColor });
+  const head = svg("text", { y: -22, "font-size": 15, "font-weight": 600, fill: page.color }, title);
+  copy.prepend(paper, head, svg("text", { y: -5, "font-size": 12, fill: page.color }, subtitle));
   return new XMLSerializer().serializeToString(copy);
 }
 

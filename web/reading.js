@@ -1,9 +1,8 @@
 // The text in a picture of the lightbox: its lines, and where they stand, as boxes over the picture.
 
-import { element } from "./dom.js";
+import { element, svg } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
 const [CONTAINED_FROM, SIMILAR_FROM] = [5, 6]; // as in crossmodal/lexical/reading_index.py
 const boxes = byId("boxes");
 const picture = byId("large");
@@ -35,11 +34,8 @@ function lineOf(line, isWanted) {
 }
 
 function polygon({ box }, kind) {
-  const drawn = document.createElementNS(SVG, "polygon");
   const corners = [0, 2, 4, 6].map((i) => `${box[i] * 1000},${box[i + 1] * 1000}`);
-  drawn.setAttribute("points", corners.join(" "));
-  drawn.setAttribute("class", kind);
-  return drawn;
+  return svg("polygon", { points: corners.join(" "), class: kind });
 }
 
 /** The words of a text as the service compares them. */
