@@ -22,3 +22,10 @@ export const icon = (name) => svg("svg", { class: "icon", "aria-hidden": "true" 
 
 /** `1 picture`, `2,000 pictures`. */
 export const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Saves a blob under a name, like the download of a link. */
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

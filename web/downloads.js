@@ -1,6 +1,6 @@
 // Saves pictures as one file: the pictures themselves, a list, a contact sheet, or sidecars with keywords.
 
-import { counted, element } from "./dom.js";
+import { counted, save as keep } from "./dom.js";
 import * as service from "./service.js";
 import { titleOf } from "./tile.js";
 import { tell } from "./undo.js";
@@ -71,12 +71,6 @@ async function saveOne(picture, signal) {
 
 /** The end of an archive as text, which has the names of its last files. */
 const tailOf = (blob) => blob.slice(-66_000).text();
-
-function keep(blob, name) {
-  const url = URL.createObjectURL(blob);
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
 
 function offerSidecars() {
   byId("sidecar-options").hidden = chosenFormat() !== "xmp";

@@ -1,6 +1,6 @@
 // The page of duplicates: groups, the picture to keep of each, and a list of those that the user selects.
 
-import { counted, element } from "./dom.js";
+import { counted, element, save } from "./dom.js";
 import * as service from "./service.js";
 
 const PAGE = 50;
@@ -162,19 +162,17 @@ async function selectAll() {
 
 // -- what is done with them
 
-function save(text, type, name) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
 const FIELDS = ["id", "path", "width", "height", "bytes", "modified", "taken"];
 const listed = () => [...selected.values()].map((picture) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, picture[name]])), link: linkOf(picture) }));
 
 function saveCsv() {
   const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
   const lines = listed().map((entry) => Object.values(entry).map(quoted).join(","));
-  save(`${[...FIELDS, "link"].join(",")}\n${lines.join("\n")}\n`, "text/csv", "duplicates.csv");
+  save(new Blob([`${[...FIELDS, "link"].join(",")}\n${lines.join("\n")}\n`], { type: "text/csv" }), "duplicates.csv");
+}
+
+function saveJson() {
+  save(new Blob([`${JSON.stringify(listed(), null, 1)}\n`], { type: "application/json" }), "duplicates.json");
 }
 
 async function copy() {
@@ -217,7 +215,7 @@ byId("select-none").addEventListener("click", () => {
   refresh();
 });
 byId("csv").addEventListener("click", saveCsv);
-byId("json").addEventListener("click", () => save(`${JSON.stringify(listed(), null, 1)}\n`, "application/json", "duplicates.json"));
+byId("json").addEventListener("click", saveJson);
 byId("copy").addEventListener("click", copy);
 byId("more").addEventListener("click", () => load(true));
 byId("again").addEventListener("click", () => load());

@@ -1,6 +1,6 @@
 // Files of what the page shows: CSV of tables, SVG and PNG of charts.
 
-import { element, svg } from "./dom.js";
+import { element, save, svg } from "./dom.js";
 
 const KEPT = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-opacity", "opacity",
@@ -8,15 +8,8 @@ const KEPT = [
 ]; // prettier-ignore
 const [MARGIN, HEAD] = [16, 44]; // px around a saved chart, and for its title
 
-/** Saves a blob under a name. */
-export function save(blob, name) {
-  const link = element("a", { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
 /** Rows as CSV by RFC 4180, with a header; what a spreadsheet would take for a formula gets a leading apostrophe. */
-export function toCsv(columns, rows) {
+function toCsv(columns, rows) {
   const field = (value) => {
     const text = typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
