@@ -1,5 +1,6 @@
 // The page: browses the collection or searches it, as its address says, and shows the pictures in one grid.
 
+import { listenForKey } from "./alert.js";
 import { allOf } from "./all.js";
 import { Browse } from "./browse.js";
 import { showCaptions } from "./captions.js";
@@ -279,12 +280,7 @@ byId("to-filters").addEventListener("click", () => {
 });
 byId("details").addEventListener("click", () => showDetails(!document.body.classList.contains("detailed")));
 byId("retry").addEventListener("click", go);
-byId("keys").addEventListener("submit", (event) => {
-  event.preventDefault();
-  service.useKey(byId("key").value.trim());
-  byId("keys").hidden = true;
-  begin();
-});
+listenForKey(begin);
 byId("to-saved").addEventListener("click", () => {
   const open = (address) => change(fromAddress(address.slice(1)));
   saved.show({ state, title: state.words || titleOfSearch(state) || chipsOf(state).map(({ text }) => text).join(", "), open }); // prettier-ignore

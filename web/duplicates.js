@@ -1,5 +1,6 @@
 // The page of duplicates: groups, the picture to keep of each, and a list of those that the user selects.
 
+import * as alert from "./alert.js";
 import { counted, element, save } from "./dom.js";
 import * as service from "./service.js";
 
@@ -64,15 +65,9 @@ function show(told) {
 }
 
 function showFault(error) {
-  if (!(error instanceof service.Fault)) console.error(error);
   say("");
   byId("progress").hidden = true;
-  if (error.status === 401 || error.status === 403) {
-    byId("keys").hidden = false;
-    byId("key").focus();
-  }
-  byId("fault-text").textContent = error.message || "Something went wrong.";
-  byId("fault").hidden = false;
+  alert.showFault(error);
 }
 
 // -- a group
@@ -220,10 +215,5 @@ byId("copy").addEventListener("click", copy);
 byId("more").addEventListener("click", () => load(true));
 byId("again").addEventListener("click", () => load());
 byId("retry").addEventListener("click", () => load());
-byId("keys").addEventListener("submit", (event) => {
-  event.preventDefault();
-  service.useKey(byId("key").value.trim());
-  byId("keys").hidden = true;
-  load();
-});
+alert.listenForKey(load);
 load();

@@ -1,5 +1,6 @@
 // The map: all pictures as points, coloured by a tag or by the score of a search.
 
+import { listenForKey, showFault } from "./alert.js";
 import { element } from "./dom.js";
 import { find } from "./pictures.js";
 import { besidePoint, steer, ZOOM } from "./plane-moves.js";
@@ -216,24 +217,9 @@ byId("search").addEventListener("submit", (event) => {
   state = { ...NOTHING, where: state.where, words: byId("words").value.trim() };
   if (told) score();
 });
-byId("keys").addEventListener("submit", (event) => {
-  event.preventDefault();
-  service.useKey(byId("key").value.trim());
-  byId("keys").hidden = true;
-  begin();
-});
+listenForKey(begin);
 
 // -- beginning
-
-function showFault(error) {
-  if (!(error instanceof service.Fault)) console.error(error);
-  if (error.status === 401 || error.status === 403) {
-    byId("keys").hidden = false;
-    byId("key").focus();
-  }
-  byId("fault-text").textContent = error.message || "Something went wrong.";
-  byId("fault").hidden = false;
-}
 
 function introduce() {
   const how = told.method === "umap" ? "UMAP: similar pictures are close together" : "their first two principal components";

@@ -1,5 +1,6 @@
 // The playground: what a model, a layer and a metric do with a set of pictures. Its state is in the address.
 
+import * as alert from "./alert.js";
 import { element } from "./dom.js";
 import { showAbout, showFigures } from "./playground-about.js";
 import * as classes from "./playground-classes.js";
@@ -179,22 +180,11 @@ function empty() {
 }
 
 function showFault(error) {
-  if (!(error instanceof service.Fault)) console.error(error);
-  if (error.status === 401 || error.status === 403) {
-    byId("keys").hidden = false;
-    byId("key").focus();
-  }
   view.replaceChildren();
-  byId("fault-text").textContent = error.message || "Something went wrong.";
-  byId("fault").hidden = false;
+  alert.showFault(error);
 }
 
-byId("keys").addEventListener("submit", (event) => {
-  event.preventDefault();
-  service.useKey(byId("key").value.trim());
-  byId("keys").hidden = true;
-  show();
-});
+alert.listenForKey(show);
 byId("again").addEventListener("click", show);
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the fragment is the state

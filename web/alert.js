@@ -1,0 +1,26 @@
+// What every page has for faults: their text, and the form for a key.
+
+import * as service from "./service.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** Shows a fault of the service, or any other one, which is a bug; asks for a key where one is missing or wrong. */
+export function showFault(error) {
+  if (!(error instanceof service.Fault)) console.error(error);
+  if (error.status === 401 || error.status === 403) {
+    byId("keys").hidden = false;
+    byId("key").focus();
+  }
+  byId("fault-text").textContent = error.message || "Something went wrong.";
+  byId("fault").hidden = false;
+}
+
+/** Calls `begin` when the user has given a key. */
+export function listenForKey(begin) {
+  byId("keys").addEventListener("submit", (event) => {
+    event.preventDefault();
+    service.useKey(byId("key").value.trim());
+    byId("keys").hidden = true;
+    begin();
+  });
+}
