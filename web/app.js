@@ -20,7 +20,7 @@ import * as selection from "./selection.js";
 import * as service from "./service.js";
 import { NOTHING, filtersOnly, fromAddress, isEmpty, remember, toAddress } from "./state.js";
 import { summaryOf, titleOfSearch, tookOf } from "./summary.js";
-import { tileOf, titleOf } from "./tile.js";
+import { idOf, tileOf, titleOf } from "./tile.js";
 import { Timeline } from "./timeline.js";
 import { offerUndo, tell } from "./undo.js";
 
@@ -193,7 +193,7 @@ function wait(isWaiting) {
 // -- the pictures
 
 const actions = {
-  similar: (picture) => change({ ...filtersOnly(state), like: picture.image_id || picture.id }),
+  similar: (picture) => change({ ...filtersOnly(state), like: idOf(picture) }),
   filter: (where) => change({ ...state, where }),
   mark,
   state: () => state,

@@ -2,7 +2,7 @@
 
 import { counted, save as keep } from "./dom.js";
 import * as service from "./service.js";
-import { titleOf } from "./tile.js";
+import { idOf, titleOf } from "./tile.js";
 import { tell } from "./undo.js";
 
 const MISSING = "missing.txt"; // of an archive: what is not in it
@@ -31,7 +31,7 @@ export async function save(format, { pictures, title }, options = {}) {
   const mine = begin();
   try {
     if (format === "zip" && pictures.length === 1) return await saveOne(pictures[0], mine.signal);
-    const ids = pictures.map(({ image_id, id }) => image_id || id);
+    const ids = pictures.map(idOf);
     const answer = await service.download({ ids, format, title: title || "Pictures", ...options }, told, mine.signal);
     keep(answer.blob, answer.name);
     const isIncomplete = answer.type === "application/zip" && (await tailOf(answer.blob)).includes(MISSING);
@@ -58,7 +58,7 @@ function end() {
 }
 
 async function saveOne(picture, signal) {
-  const id = encodeURIComponent(picture.image_id || picture.id);
+  const id = encodeURIComponent(idOf(picture));
   try {
     keep(await service.bytes(`/images/${id}`, signal), titleOf(picture));
     tell(`${titleOf(picture)} saved.`);

@@ -17,7 +17,6 @@ const selected = new Map(); // pictures by level, id and path
 
 const nameOf = (picture) => picture.path.split("/").pop();
 const keyOf = (picture) => JSON.stringify([level, picture.id, picture.path]);
-const linkOf = ({ id }) => new URL(`/images/${encodeURIComponent(id)}`, location.href).href;
 
 // -- loading
 
@@ -158,7 +157,7 @@ async function selectAll() {
 // -- what is done with them
 
 const FIELDS = ["id", "path", "width", "height", "bytes", "modified", "taken"];
-const listed = () => [...selected.values()].map((picture) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, picture[name]])), link: linkOf(picture) }));
+const listed = () => [...selected.values()].map((picture) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, picture[name]])), link: service.linkOf(picture) }));
 
 function saveCsv() {
   const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;

@@ -5,7 +5,7 @@ import { MOST, examplesIn, hasExamples, hashOf, marked, ofUser, signOf } from ".
 import { find, keep } from "./pictures.js";
 import { show } from "./service.js";
 import { isEmpty } from "./state.js";
-import { titleOf } from "./tile.js";
+import { idOf, titleOf } from "./tile.js";
 
 const byId = (id) => document.getElementById(id);
 const names = new Map(); // of the pictures that were marked here, by example
@@ -14,7 +14,7 @@ const isFull = (state) => examplesIn(state.likes).length + examplesIn(state.unli
 
 /** The state and a sentence about it, after a thumb of a picture was pressed: the same thumb again takes it back. */
 export function pressed(state, picture, sign) {
-  const id = picture.image_id || picture.id;
+  const id = idOf(picture);
   const now = signOf(state, id) === sign ? 0 : sign;
   if (now && !signOf(state, id) && isFull(state)) return { state, text: `${MOST} examples are the most.` };
   names.set(id, titleOf(picture));

@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { signOf } from "./marks.js";
 import { drawReading } from "./reading.js";
 import { Fault, document as documentOf, show } from "./service.js";
-import { scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
+import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 
 const byId = (id) => document.getElementById(id);
 const SWIPE = 50; // px
@@ -25,8 +25,6 @@ export function openAt(source, at, given) {
 export const only = (result) => ({ n: 1, at: () => result, need: () => {} });
 
 export const close = () => dialog.open && dialog.close();
-
-const idOf = (result) => result.image_id || result.id;
 
 function draw() {
   const result = shown.at(place);

@@ -3,6 +3,7 @@
 import { MOST } from "./all.js";
 import { counted } from "./dom.js";
 import * as downloads from "./downloads.js";
+import { linkOf } from "./service.js";
 import { offerUndo, tell } from "./undo.js";
 
 const byId = (id) => document.getElementById(id);
@@ -60,8 +61,6 @@ function draw() {
 
 const say = (text) => (byId("selected-count").textContent = text);
 
-const linkOf = ({ id }) => new URL(`/images/${encodeURIComponent(id)}`, location.href).href;
-
 async function copyLinks() {
   const links = [...selected.values()].map(linkOf).join("\n");
   try {
@@ -72,7 +71,7 @@ async function copyLinks() {
   }
 }
 
-/** Selects all pictures that fit, as `find(progress, signal)` returns them. */
+/** Selects all pictures that fit. */
 async function selectAll() {
   const { signal } = (finding = new AbortController());
   byId("select-all").disabled = true;

@@ -108,6 +108,9 @@ export async function bytes(path, signal) {
   return response.blob();
 }
 
+/** The link of a picture, for use outside of the page. */
+export const linkOf = ({ id }) => new URL(`/images/${encodeURIComponent(id)}`, location.href).href;
+
 /** Shows a picture of the service; with a key it is fetched by script, since an <img> sends no key. */
 export function show(img, path) {
   img.dataset.path = path;

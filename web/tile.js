@@ -5,6 +5,8 @@ import { element } from "./dom.js";
 import { show } from "./service.js";
 
 export const titleOf = (picture) => picture.filename || picture.id.slice(0, 12);
+/** The id of a picture; a result that is a caption names its picture. */
+export const idOf = (result) => result.image_id || result.id;
 export const scoreOf = (result) => result.score.toFixed(3);
 export const thumbnailOf = (picture) => picture.thumbnail ?? `/thumbnails/${encodeURIComponent(picture.id)}`;
 
