@@ -6,6 +6,7 @@ import { LEVEL, pairTable, queries, sentences } from "./choosing-pairs.js";
 import { scatter } from "./choosing-scatter.js";
 import { counted, element } from "./dom.js";
 import { figure } from "./playground-chart.js";
+import { choice } from "./playground-parts.js";
 import { saveCsv } from "./playground-save.js";
 import { Fault, bytes } from "./service.js";
 
@@ -64,8 +65,8 @@ class Page {
     const controls = element(
       "div",
       { className: "controls" },
-      select("Measure", this.measures.map((key) => [key, measureName(key)]), this.measure, (value) => this.set({ measure: value })),
-      select("Against", this.costs.map(({ key, name: of }) => [key, of]), this.cost?.key, (value) => this.set({ cost: COSTS.find(({ key }) => key === value) })),
+      choice("choosing-measure", "Measure", this.measures.map((key) => [key, measureName(key)]), this.measure, (value) => this.set({ measure: value })),
+      choice("choosing-cost", "Against", this.costs.map(({ key, name: of }) => [key, of]), this.cost?.key, (value) => this.set({ cost: COSTS.find(({ key }) => key === value) })),
     ); // prettier-ignore
     this.charts = element("div");
     this.compared = element("div");
@@ -108,7 +109,7 @@ class Page {
     if (!this.pairs.length) return "";
     const nameOf = (key) => key.split(",").map((n) => this.models[n].name).join(" and "); // prettier-ignore
     const options = [["", "All pairs"], ...this.pairs.map((key) => [key, nameOf(key)])];
-    const chooser = select("Pair", options, this.pair, (value) => {
+    const chooser = choice("choosing-pair", "Pair", options, this.pair, (value) => {
       this.pair = value;
       this.drawPairs();
     });
@@ -137,11 +138,4 @@ class Page {
 function legend(models) {
   const item = ({ name, weights_hash: hash, dim }) => element("li", {}, name, " ", element("small", {}, `${hash.slice(0, 12)}, ${dim} dimensions`));
   return element("ol", { className: "legend" }, ...models.map(item));
-}
-
-function select(label, options, value, chosen) {
-  const made = element("select", {}, ...options.map(([key, name]) => element("option", { value: key }, name)));
-  if (value !== undefined) made.value = value;
-  made.addEventListener("change", () => chosen(made.value));
-  return element("label", { className: "choice" }, element("span", {}, label), made);
 }

@@ -4,6 +4,7 @@ import { element, svg } from "./dom.js";
 import { drawing, figure, mark, shortened, text } from "./playground-chart.js";
 import { metricName, modelName, written } from "./playground-data.js";
 import { roam } from "./playground-keys.js";
+import { choice } from "./playground-parts.js";
 
 const [PANEL_PX, BAR_PX, GAP_PX] = [270, 52, 28]; // the narrowest panel, the widest bar with its gap, between panels
 const [LEFT, TOP, PLOT, BELOW] = [34, 58, 170, 70];
@@ -25,12 +26,8 @@ export function show({ experiment, state, result, width, link, go }) {
     drawn.append(panel({ experiment, measure, own, best, result, link, place, wide: panels.wide }));
   });
   roam(drawn, ".mark");
-  const select = element("select", { id: "measure" });
-  select.append(...experiment.measures.map(({ key, name }) => element("option", { value: key }, name)));
-  select.value = measure.key;
-  select.dataset.key = "measure";
-  select.addEventListener("change", () => go({ measure: select.value }));
-  const label = element("label", { className: "choice" }, element("span", {}, "Measure"), select);
+  const options = experiment.measures.map(({ key, name }) => [key, name]);
+  const chooser = choice("measure", "Measure", options, measure.key, (value) => go({ measure: value }));
   const rows = all.map((one) => [
     experiment.models[one.model].name,
     experiment.layerOf(one).name,
@@ -40,7 +37,7 @@ export function show({ experiment, state, result, width, link, go }) {
   const table = { columns: ["model", "layer", "metric", measure.name], rows };
   const help = measure.chance ? "The dashed line is what a random order would reach." : "";
   return [
-    figure({ title, subtitle, help, drawn, table, name: `${experiment.name}-${measure.key}-by-layer`, extra: [label] }),
+    figure({ title, subtitle, help, drawn, table, name: `${experiment.name}-${measure.key}-by-layer`, extra: [chooser] }),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { keep, find } from "./pictures.js";
-import { strip } from "./playground-pictures.js";
+import { section, strip } from "./playground-parts.js";
 import * as service from "./service.js";
 
 let preview = { own: "", url: "" };
@@ -67,28 +67,13 @@ export async function showOwn(context) {
     preview = { own: state.own, url: URL.createObjectURL(picture.blob) };
   }
   const said = [majority(experiment, neighbours), `Searched in ${took_ms.toFixed(0)} ms.`].filter(Boolean).join(" ");
-  return element(
-    "section",
-    { className: "chosen", id: "chosen" },
-    element(
-      "div",
-      { className: "asked" },
-      element("img", { className: "large", alt: "your picture", src: preview.url }),
-      element(
-        "div",
-        { className: "about" },
-        element("h2", { id: "chosen-title", tabIndex: -1 }, picture.name),
-        element("p", {}, said),
-      ),
-      element("a", { className: "button plain close", href: link({ own: "" }) }, "✕ ", element("span", {}, "Close")),
-    ),
-    strip(
-      `Its ${neighbours.length} nearest`,
-      neighbours,
-      distances,
-      neighbours.map(() => null),
-      context,
-    ),
+  const unknown = neighbours.map(() => null);
+  return section(
+    element("img", { className: "large", alt: "your picture", src: preview.url }),
+    picture.name,
+    [element("p", {}, said)],
+    link({ own: "" }),
+    strip(neighbours, distances, unknown, context),
   );
 }
 

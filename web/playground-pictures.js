@@ -4,6 +4,7 @@ import { counted, element, svg } from "./dom.js";
 import { N_NEAREST, WEIGHTS } from "./playground-data.js";
 import { roam } from "./playground-keys.js";
 import { showOwn, tryButton } from "./playground-own.js";
+import { choice, section, strip } from "./playground-parts.js";
 import { shortId } from "./playground-state.js";
 import * as service from "./service.js";
 
@@ -27,28 +28,17 @@ function chosen(n, { neighbours, distances, scores }, context) {
   const picture = experiment.pictures[n];
   const name = experiment.className(n);
   const marks = neighbours[n].map((other) => (name ? experiment.className(other) === name : null));
-  const title = element("h2", { id: "chosen-title", tabIndex: -1 }, picture.path);
   const facts = [
     ...(name ? [fact("Class", element("a", { href: link({ class: name, picture: "" }) }, name))] : []),
     fact("Size", `${picture.width} × ${picture.height} px`),
     ...(scores[n] === null ? [] : [fact("Right", `${marks.filter(Boolean).length} of ${marks.length}`)]),
   ];
-  return element(
-    "section",
-    { className: "chosen", id: "chosen" },
-    element(
-      "div",
-      { className: "asked" },
-      large(experiment, n),
-      element("div", { className: "about" }, title, ...scored(scores[n], marks), element("dl", {}, ...facts.flat())),
-      element(
-        "a",
-        { className: "button plain close", href: link({ picture: "" }), title: "Close" },
-        "✕ ",
-        element("span", {}, "Close"),
-      ),
-    ),
-    strip(`Its ${neighbours[n].length} nearest`, neighbours[n], distances[n], marks, context),
+  return section(
+    large(experiment, n),
+    picture.path,
+    [...scored(scores[n], marks), element("dl", {}, ...facts.flat())],
+    link({ picture: "" }),
+    strip(neighbours[n], distances[n], marks, context),
   );
 }
 
@@ -92,47 +82,6 @@ function scored(score, marks) {
   );
   return [element("p", { className: "score" }, element("strong", {}, score.toFixed(1)), " search score ", bar)];
 }
-
-/** Pictures in the order of their distance, as links; `marks` says which are right, null where that is unknown. */
-export function strip(title, neighbours, distances, marks, { experiment, link }) {
-  const tiles = neighbours.map((n, rank) => {
-    const [isRight, name] = [marks[rank], experiment.className(n)];
-    const distance = digits(distances[rank]);
-    const mark = isRight === null ? [] : [element("span", { className: "mark" }, isRight ? "✓" : "✗")];
-    const img = element("img", { alt: "", loading: "lazy", width: 128, height: 128 });
-    service.show(img, experiment.thumbnail(n));
-    const kind = isRight === null ? "near" : isRight ? "near right" : "near wrong";
-    const below = element(
-      "span",
-      { className: "below" },
-      ...mark,
-      element("span", { className: "name" }, name || experiment.pictures[n].path),
-      element("span", { className: "n" }, distance),
-    );
-    const tile = element(
-      "a",
-      { className: kind, href: link({ picture: shortId(experiment.pictures[n].id), own: "" }) },
-      img,
-      element("span", { className: "rank" }, String(rank + 1)),
-      below,
-    );
-    const said = [
-      `${rank + 1}`,
-      experiment.pictures[n].path,
-      name,
-      isRight === null ? "" : isRight ? "right" : "wrong",
-      `distance ${distance}`,
-    ];
-    tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
-    tile.dataset.key = `near ${n}`;
-    return element("li", {}, tile);
-  });
-  const list = element("ol", { className: "strip" }, ...tiles);
-  roam(list, "a");
-  return element("div", { className: "nearest" }, element("h3", {}, title), list);
-}
-
-const digits = (distance) => (distance >= 100 ? distance.toFixed(1) : distance.toFixed(3));
 
 // -- all of them
 
@@ -192,16 +141,6 @@ function choices(context) {
   }
   if (live) made.push(tryButton(context));
   return made;
-}
-
-/** A labelled list to choose from; `options` are pairs of a value and a label. */
-export function choice(id, name, options, value, change) {
-  const select = element("select", { id });
-  select.append(...options.map(([key, label]) => element("option", { value: key }, label)));
-  select.value = value;
-  select.dataset.key = id;
-  select.addEventListener("change", () => change(select.value));
-  return element("label", { className: "choice" }, element("span", {}, name), select);
 }
 
 function tile(n, score, { experiment, state, link }) {
