@@ -46,15 +46,15 @@ function mostConfused(shares) {
 }
 
 /** What small classes mean for the diagonal, "" where none is small. */
-function limitOf({ classes, pictures }) {
-  const smallest = Math.min(...classes.map((_, place) => pictures.filter((one) => one.class === place).length));
+function limitOf({ sizes }) {
+  const smallest = Math.min(...sizes);
   if (smallest > N_NEAREST) return "";
   const most = ((100 * (smallest - 1)) / N_NEAREST).toFixed(0);
   return `In a class of ${smallest}, at most ${most}% of the ${N_NEAREST} nearest can be right.`;
 }
 
 /** Of each class that has pictures, the share of its pictures' neighbours by their class. A row sums to 1. */
-export function confusion(pictures, n, neighbours) {
+function confusion(pictures, n, neighbours) {
   const counts = Array.from({ length: n }, () => new Array(n).fill(0));
   neighbours.forEach((near, picture) => {
     const own = pictures[picture].class;

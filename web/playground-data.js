@@ -54,14 +54,16 @@ export async function open(name) {
   return new Experiment(name, told);
 }
 
-export class Experiment {
+class Experiment {
   constructor(name, told) {
     this.folder = folderOf(name);
     this.told = told;
     this.name = name;
     this.classes = told.set.classes;
     ({ pictures: this.pictures, models: this.models, metrics: this.metrics, results: this.results } = told);
-    this.measures = measuresOf(told);
+    // how many pictures each class has
+    this.sizes = this.classes.map((_, place) => this.pictures.filter((one) => one.class === place).length);
+    this.measures = measuresOf(this);
     this.files = new Map();
   }
 
@@ -114,10 +116,9 @@ export class Experiment {
 }
 
 /** What was measured, as {key, name, short, of(result), most, digits, chance}; `chance` is its expected value without a model. */
-function measuresOf({ set, pictures, results }) {
+function measuresOf({ sizes, pictures, results }) {
   const has = ({ of }) => results.some((result) => Number.isFinite(of(result)));
-  const counts = set.classes.map((_, place) => pictures.filter((one) => one.class === place).length);
-  const scored = counts.filter((n) => n > 1); // a picture that is alone in its class has no score
+  const scored = sizes.filter((n) => n > 1); // a picture that is alone in its class has no score
   const [right, all] = [scored.reduce((sum, n) => sum + n * (n - 1), 0), scored.reduce((sum, n) => sum + n, 0)];
   const chance = right / (all * (pictures.length - 1) || 1);
   const share = { most: 1, digits: 3 };

@@ -14,7 +14,7 @@ const [SIDE, RADIUS] = [900, 4]; // px of a saved SVG
 const part = document.getElementById("umap"); // the canvas stays, so that moving from layer to layer keeps the view
 const byId = (id) => document.getElementById(id);
 let plane = null;
-let shown = null; // {context, of, colours}
+let shown = null; // {context, shade, colours}
 
 export async function show(context) {
   const { experiment, result } = context;
@@ -118,13 +118,12 @@ function legend(off, colours) {
   const buttons = experiment.classes.map((name, place) => {
     const dot = element("i");
     dot.style.color = colours[place];
-    const n = experiment.pictures.filter((one) => one.class === place).length;
     const button = element(
       "button",
       { type: "button", className: "swatch" },
       dot,
       name,
-      element("span", { className: "n" }, n.toLocaleString("en")),
+      element("span", { className: "n" }, experiment.sizes[place].toLocaleString("en")),
     );
     button.setAttribute("aria-pressed", String(!off.has(place)));
     button.dataset.key = `legend ${place}`;
@@ -147,8 +146,12 @@ function legend(off, colours) {
 
 function save(subtitle) {
   const { experiment } = shown.context;
-  const rows = () => experiment.pictures.map(({ path }, n) => [path, experiment.className(n), plane.x[n], plane.y[n]]);
-  const table = { columns: ["picture", "class", "x", "y"], get rows() { return rows(); } }; // prettier-ignore
+  const table = {
+    columns: ["picture", "class", "x", "y"],
+    get rows() {
+      return experiment.pictures.map(({ path }, n) => [path, experiment.className(n), plane.x[n], plane.y[n]]);
+    },
+  };
   return downloads(() => picture(subtitle), table, `${experiment.name}-umap`);
 }
 
