@@ -21,7 +21,6 @@ const view = byId("view");
 
 let listed = null; // {live, experiments}
 let experiment = null;
-let opened = ""; // the name of the experiment that was opened last
 let context = null; // what the views are given
 let turn = 0; // the number of the latest address; an answer to an earlier one is dropped
 let mounted = ""; // the experiment that choosing.js shows
@@ -36,10 +35,10 @@ async function show() {
     if (!listed.experiments.length) return empty();
     const state = fromHash(location.hash);
     const entry = listed.experiments.find(({ name }) => name === state.set) ?? listed.experiments[0];
-    if (opened !== entry.name || !experiment) {
+    if (experiment?.name !== entry.name) {
       const found = await openOne(entry);
       if (mine !== turn) return;
-      [experiment, opened] = [found, entry.name];
+      experiment = found;
     }
     await showState(state, entry, mine);
   } catch (error) {
@@ -76,7 +75,7 @@ async function showState(state, entry, mine) {
   document.title = `${[full.view, entry.title || entry.name].join(" – ")} – Playground`;
   byId("choosing").hidden = full.view !== CHOOSING;
   if (full.view === CHOOSING) return choose(entry, mine);
-  const [...nodes] = await VIEWS[full.view].show(context);
+  const nodes = await VIEWS[full.view].show(context);
   if (mine === turn) place(nodes);
 }
 
@@ -126,7 +125,7 @@ function fillChoices(entry) {
   fill("set", listed.experiments.map(({ name, title }) => [name, title || name]), entry.name); // prettier-ignore
   byId("choosers").classList.toggle("single", !experiment);
   byId("figures").hidden = !experiment;
-  const tabs = ["pictures", "models", "layers", "classes", "map", "table"].filter(
+  const tabs = Object.keys(VIEWS).filter(
     (name) => experiment && (experiment.classes.length || !["layers", "classes"].includes(name)),
   );
   for (const tab of byId("views").children) {
