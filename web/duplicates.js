@@ -15,7 +15,6 @@ let total = 0;
 let asked = 0; // counts requests, so that late answers are ignored
 const selected = new Map(); // pictures by level, id and path
 
-const nameOf = (picture) => picture.path.split("/").pop();
 const keyOf = (picture) => JSON.stringify([level, picture.id, picture.path]);
 
 // -- loading
