@@ -1,4 +1,4 @@
-// Thumbs on the pictures, and the strip of examples of the query, where each can be turned round or removed.
+// Thumbs on the pictures, and the strip of examples of the query, where each can be inverted or removed.
 
 import { counted, element, icon } from "./dom.js";
 import { MOST, examplesIn, hasExamples, hashOf, marked, ofUser, signOf } from "./marks.js";
@@ -16,9 +16,9 @@ const isFull = (state) => examplesIn(state.likes).length + examplesIn(state.unli
 export function pressed(state, picture, sign) {
   const id = idOf(picture);
   const now = signOf(state, id) === sign ? 0 : sign;
-  if (now && !signOf(state, id) && isFull(state)) return { state, text: `${MOST} examples are the most.` };
+  if (now && !signOf(state, id) && isFull(state)) return { state, text: `A search has at most ${MOST} examples: remove one first.` };
   names.set(id, titleOf(picture));
-  const text = now ? `${now > 0 ? "More" : "Less"} like ${names.get(id)}.` : `${names.get(id)} is no example any more.`;
+  const text = now ? `${now > 0 ? "More" : "Less"} like ${names.get(id)}.` : `${names.get(id)} is no longer an example.`;
   return { state: marked(state, [id], now), text };
 }
 
@@ -53,7 +53,7 @@ function itemOf(example, sign) {
   const item = element("li", { className: sign > 0 ? "liked" : "unliked" }, turn, remove);
   Object.assign(item.dataset, { example, sign });
   const name = (text) => {
-    turn.setAttribute("aria-label", `${sign > 0 ? "More" : "Less"} like ${text}: turn round`);
+    turn.setAttribute("aria-label", `${sign > 0 ? "More" : "Less"} like ${text}. Press for ${sign > 0 ? "less" : "more"}`);
     remove.setAttribute("aria-label", `Remove the example ${text}`);
   };
   name(names.get(example) ?? (hashOf(example) ? "your picture" : `picture ${example.slice(0, 12)}`));

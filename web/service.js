@@ -94,7 +94,7 @@ export async function download(body, progress, signal) {
     }
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Fault("The service broke off in the middle: its log has the reason.", 0);
+    throw new Fault("The download ended early: the log of the service has the reason.", 0);
   }
   const [type] = response.headers.get("Content-Type").split(";");
   const [, name] = response.headers.get("Content-Disposition").match(/filename="(.*)"/);

@@ -77,6 +77,6 @@ function wordList(words) {
 
 /** A word with its weight. */
 export function wordOf({ word, weight }) {
-  const title = word.startsWith('"') ? "stands in the picture" : `weight ${weight.toFixed(2)}`;
+  const title = word.startsWith('"') ? "text in the picture" : `weight ${weight.toFixed(2)}`;
   return element("li", { title }, word);
 }
