@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 import click
@@ -62,16 +63,17 @@ class OptionsOfOthers(click.Command):
             raise
 
 
-def commands_with(flag: str) -> list[str]:
+@cache
+def commands_with(flag: str) -> tuple[str, ...]:
     """The names of the commands that have an option."""
-    return [
+    return tuple(
         name
         for name in sorted(NAMES)
         if any(flag in parameter.opts for parameter in click_parameters(load_command(name).options))
-    ]
+    )
 
 
-def not_an_option(flag: str, name: str, owners: list[str]) -> str:
+def not_an_option(flag: str, name: str, owners: Sequence[str]) -> str:
     """The message for an option of other commands."""
     return f"{flag} is not an option of {name}; it belongs to {', '.join(owners)}."
 

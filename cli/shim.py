@@ -7,10 +7,11 @@ that the task does not use is an error.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -61,9 +62,10 @@ TASK = click.Option(
 )
 
 
-def task_parameters(task: str) -> list[click.Parameter]:
+@cache
+def task_parameters(task: str) -> tuple[click.Parameter, ...]:
     """The parameters of a task, without `-t`."""
-    return click_parameters(command_of(task).options, app=True)
+    return tuple(click_parameters(command_of(task).options, app=True))
 
 
 def command_of(task: str) -> Command:
@@ -109,11 +111,11 @@ def _task_named_once(args: list[str]) -> str:
     return name if name in TASKS else ""
 
 
-def _has(parameters: list[click.Parameter], parameter: click.Parameter) -> bool:
+def _has(parameters: Sequence[click.Parameter], parameter: click.Parameter) -> bool:
     return any(candidate.name == parameter.name for candidate in parameters)
 
 
-def _every_option(by_task: Mapping[str, list[click.Parameter]]) -> list[click.Option]:
+def _every_option(by_task: Mapping[str, Sequence[click.Parameter]]) -> list[click.Option]:
     """The options of all tasks; the help of an option lists its tasks if they are few or its meaning differs."""
     options: dict[str, click.Option] = {}
     tasks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
