@@ -1,6 +1,6 @@
 """The map of a collection: a point in the plane for each image, with similar images close together.
 
-Like an index it is a cache: a file beside the store with the sequence number of the store at the time it was made.
+It is a file beside the store, and current while the store has the same images: a key never gets another vector.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ class PictureMap:
     store_id: str
 
     def is_current(self, store: Store) -> bool:
-        """Whether the store has not changed since the map was made."""
-        return (self.last_seq, self.store_id) == (store.last_seq(), store.store_id())
+        """Whether the store has the images of the map and no others; captions and text in pictures don't matter."""
+        if self.store_id != store.store_id() or self.last_seq > store.last_seq():
+            return False
+        return np.array_equal(self.keys, store.keys("image"))
 
     def to_bytes(self) -> bytes:
         """The content of the map's file."""

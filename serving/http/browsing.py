@@ -36,7 +36,7 @@ class MapAnswer(BaseModel):
     collection: str
     method: Literal["umap", "pca"]
     outdated: bool = Field(
-        description="whether the collection has changed since; `python app.py -t map` makes a new map"
+        description="whether pictures were added or removed since; `python app.py -t map` makes a new map"
     )
     n: int
     ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")

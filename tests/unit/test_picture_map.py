@@ -10,6 +10,7 @@ import pytest
 from crossmodal.collection.picture_map import N_NEIGHBOURS, PictureMap, laid_out, make_map, read_map
 from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
+from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, Vectors
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
@@ -71,6 +72,10 @@ def test_it_is_kept_beside_the_store_and_knows_when_it_is_old(tmp_path: Path) ->
         assert found.keys.tolist() == sorted(found.keys.tolist())
         assert np.array_equal(found.points, made.points)
         assert found.is_current(store)
+        store.readings.put([("0", Reading("test", ()))])
+        store.put([NewDocument(Document("caption", "text", text="a dog", image_id="0"), unit(1)[0])])
+        assert store.last_seq() > found.last_seq
+        assert found.is_current(store), "no picture was added or removed"
         store.put(pictures(unit(1, seed=1), first=5))
         assert not found.is_current(store)
         store.remove(["0"])
