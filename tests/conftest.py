@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads yield their core to other workers
 
 import httpx
+import hypothesis
 import pytest
 from fork_server import ForkServer, Program
 from stores import new_store, open_store, postgresql
@@ -39,6 +40,11 @@ DRAWN = ("-d", TOY, "--collection", "toy-data", "--weights", "scenes")
 """Options that index the scenes into every task's default collection."""
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
+
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # other processes may slow a test down
+hypothesis.settings.load_profile("suite")
 
 
 @cache

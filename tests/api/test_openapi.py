@@ -59,7 +59,7 @@ TRIED = [(SOUND, *operation) for operation in OPERATIONS] + [
 
 @pytest.mark.parametrize(("mode", "method", "path"), TRIED)
 def test_answers_are_as_described(described: Any, mode: schemathesis.GenerationMode, method: str, path: str) -> None:
-    @settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=described[path][method].as_strategy(generation_mode=mode))
     def try_it(case: schemathesis.Case) -> None:
         case.validate_response(case.call(timeout=30), checks=CHECKS)

@@ -47,7 +47,7 @@ TEXTS = st.one_of(
 @pytest.mark.parametrize(("ours", "theirs"), [OPENAI, SCENES], ids=["openai", "scenes"])
 @given(texts=st.lists(TEXTS, min_size=4, max_size=12))
 @example(texts=["", " ", "a photo of two dogs", "long " * 100, "&amp;amp;amp;"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_ids_are_those_of_open_clip(ours: ClipBpe, theirs: SimpleTokenizer, texts: list[str]) -> None:
     rows = [ours.encode(text) for text in texts]
     assert ours.padded(rows, ours.context_length).tolist() == theirs(texts).tolist()

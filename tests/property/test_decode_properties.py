@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pillow_heif
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,13 +44,13 @@ def is_decoded_or_refused(content: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_bytes(content: bytes) -> None:
     is_decoded_or_refused(content)
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 def test_changed_bytes(data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(VALID)))
     # Headers are where a changed byte says most.
@@ -61,7 +61,7 @@ def test_changed_bytes(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_cut_and_spliced_bytes(data: st.DataObject) -> None:
     content = data.draw(st.sampled_from(VALID))
     start = data.draw(st.integers(0, len(content)))

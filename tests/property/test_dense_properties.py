@@ -43,7 +43,7 @@ def check(index: DenseIndex, there: dict[int, Vectors], queries: Vectors, k: int
 
 
 @given(st.integers(0, 60), st.integers(2, 24), st.integers(1, 30), st.integers(1, 70), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_search_equals_brute_force(n_queries: int, dim: int, n: int, k: int, seed: int) -> None:
     vectors, queries = unit(n, dim, seed), unit(n_queries, dim, seed + 1)
     keys = np.sort(np.random.default_rng(seed).choice(10**12, n, replace=False).astype(np.int64))
@@ -62,7 +62,7 @@ def test_search_equals_brute_force(n_queries: int, dim: int, n: int, k: int, see
     st.sampled_from([0, 1000]),
     st.integers(0, 10_000),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_history_ends_as_brute_force(
     steps: list[tuple[str, int]], n_queries: int, k: int, share: float | None, few: int, seed: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_any_history_ends_as_brute_force(
 
 
 @given(st.integers(1, 80), st.integers(0, 80), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_allowed_decides_in_any_order(n: int, n_allowed: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     index, keys = DenseIndex(DIM), np.arange(n, dtype=np.int64)

@@ -25,7 +25,7 @@ def reference(name: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", METRICS)
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_distances_are_those_of_scipy(name: str, data: st.DataObject) -> None:
     n, dim = data.draw(SHAPES)
     vectors = data.draw(arrays(np.float32, (n, dim), elements=FLOATS))
@@ -43,7 +43,7 @@ def test_distances_are_those_of_scipy(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_neighbours_are_those_of_a_sort_with_ties_by_index(name: str, data: st.DataObject) -> None:
     n, dim = data.draw(st.tuples(st.integers(2, 25), st.integers(1, 3)))
     vectors = data.draw(arrays(np.float32, (n, dim), elements=FEW))

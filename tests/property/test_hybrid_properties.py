@@ -123,4 +123,4 @@ class Changes(RuleBasedStateMachine):
 
 
 TestChanges = Changes.TestCase
-TestChanges.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestChanges.settings = settings(max_examples=25, stateful_step_count=15)

@@ -136,7 +136,7 @@ def given_to_somebody(folder: Path) -> None:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True,
+    max_examples=EXAMPLES, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(

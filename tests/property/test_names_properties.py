@@ -23,9 +23,7 @@ from crossmodal.datasets.captions import read_captions
 from crossmodal.datasets.folder import read_path
 from crossmodal.datasets.names import PictureNames
 
-many = settings(
-    max_examples=int(os.environ.get("EXAMPLES", "500")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+many = settings(max_examples=int(os.environ.get("EXAMPLES", "500")), suppress_health_check=list(HealthCheck))
 ROOT = Path("/data/images")
 
 stems = st.sampled_from(["a", "A", "b", "é", "e\u0301", "É", "ß", "SS", "Σ", "ς", "a b", " a", "1"])

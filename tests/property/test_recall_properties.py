@@ -34,7 +34,7 @@ def reference_image_to_text(images: Rows, texts: Rows, image_of: list[int]) -> l
 
 
 @given(ROWS, ROWS, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_ranks_equal_the_reference(images: Rows, texts: Rows, data: st.DataObject) -> None:
     owner = st.integers(0, len(images) - 1)
     image_of = data.draw(st.lists(owner, min_size=len(texts), max_size=len(texts)))

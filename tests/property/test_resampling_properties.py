@@ -38,7 +38,7 @@ def test_a_true_difference_is_found_more_often_the_larger_it_is() -> None:
     assert power[2] > 0.95
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-10, 10, allow_subnormal=False), min_size=1, max_size=40), st.floats(0.01, 100))
 def test_p_depends_on_no_scale_and_no_side(differences: list[float], scale: float) -> None:
     of_one = np.array(differences)
@@ -48,7 +48,7 @@ def test_p_depends_on_no_scale_and_no_side(differences: list[float], scale: floa
     assert p_value(of_one * scale, 199) == pytest.approx(p, abs=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_average_precision_does_not_depend_on_the_order_of_candidates(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ def names_of(attribute: str, value: object) -> list[str]:
 
 
 @given(SCENES, st.integers(0, 10_000), st.sampled_from([None, True, False]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_short_query_is_true_and_says_what_it_means(scene: world.Scene, seed: int, synonyms: bool | None) -> None:
     query = short_query(scene, Random(seed), synonyms)
     assert query.pattern.matches(scene)
@@ -34,7 +34,7 @@ def test_a_short_query_is_true_and_says_what_it_means(scene: world.Scene, seed: 
 
 
 @given(SCENES, st.integers(0, 10_000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_captions_name_every_shape_and_the_background(scene: world.Scene, seed: int) -> None:
     for text in language.captions(scene, Random(seed)):
         assert all(any(name in text for name in names_of("shape", t.shape)) for t in scene.things)

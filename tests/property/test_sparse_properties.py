@@ -122,11 +122,11 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
 
 
 TestIndexAgainstDictionary = IndexAgainstDictionary.TestCase
-TestIndexAgainstDictionary.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestIndexAgainstDictionary.settings = settings(max_examples=60, stateful_step_count=15)
 
 
 @given(st.lists(PICTURES, min_size=65, max_size=200), QUERIES, st.integers(1, 4), st.sampled_from(SCORINGS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_many_pictures_with_equal_scores(rows: list[Picture], query: Picture, k: int, scoring: str) -> None:
     """Enough of them that the best are chosen through blocks."""
     index = SparseIndex(N_TERMS)
@@ -135,7 +135,7 @@ def test_many_pictures_with_equal_scores(rows: list[Picture], query: Picture, k:
 
 
 @given(st.lists(PICTURES, max_size=30), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_how_pictures_came_in_makes_no_difference(rows: list[Picture], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(rows)))
     whole, parts = SparseIndex(N_TERMS), SparseIndex(N_TERMS)
@@ -152,7 +152,7 @@ def test_how_pictures_came_in_makes_no_difference(rows: list[Picture], data: st.
 
 
 @given(st.integers(0, 5), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_changed_bit_is_never_served(which: int, where: float, bit: int) -> None:
     index = SparseIndex(N_TERMS)
     index.add(np.arange(4), matrix([(1.0, 0.0, 2.0, 0.0, 0.0, 0.0)] * 4))

@@ -28,7 +28,7 @@ def vector_of(name: str) -> np.ndarray:
 
 
 @given(st.lists(st.lists(documents(), max_size=5), max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_puts_agree_with_a_dictionary(new_store: NewStore, batches: list[list[Document]]) -> None:
     with new_store()(writable=True) as store:
         model: dict[str, Document] = {}

@@ -22,7 +22,7 @@ FILES = st.sampled_from(["*.vectors.npy", "*.rows.*", "*.json"])
 
 
 @given(FILES, st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_is_never_served(
     tmp_path_factory: pytest.TempPathFactory, which: str, where: float, bit: int, cut: bool
 ) -> None:

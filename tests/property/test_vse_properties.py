@@ -43,7 +43,7 @@ def test_ids_are_framed_and_in_range(texts: list[str]) -> None:
         assert not set(tokens(text)) & set(SPECIAL_WORDS)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(captions, st.integers(0, 5), st.randoms())
 def test_a_caption_is_encoded_as_if_it_were_alone(texts: list[str], padding: int, random: object) -> None:
     torch.manual_seed(0)

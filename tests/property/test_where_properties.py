@@ -257,7 +257,7 @@ def found_by(store: Store, text: str, given_documents: list[dict[str, Any]]) -> 
 
 
 @given(trees, st.lists(documents, min_size=1, max_size=10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_store_finds_what_python_finds(store: Store, tree: Tree, found: list[dict[str, Any]]) -> None:
     assert found_by(store, str(tree), found) == [n for n, document in enumerate(found) if tree.of(document)], str(tree)
 
@@ -267,7 +267,7 @@ def test_a_store_finds_what_python_finds(store: Store, tree: Tree, found: list[d
 @example(Near(89.99, 0.0, 20.0), [{"tags": {"latitude": 89.99, "longitude": 180}}])
 @example(Near(1e-170, 0.0, 20.0), [{"tags": {"latitude": 5e-324, "longitude": 1e-160}}])
 @example(Near(10.0, 20.0, 20_015.2), [{"tags": {"latitude": -10, "longitude": -160}}])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_near(store: Store, near: Near, found: list[dict[str, Any]]) -> None:
     documents = [{"modality": "image", "text": "", "width": 0, **document} for document in found]
     assert found_by(store, str(near), documents) == [n for n, document in enumerate(documents) if near.of(document)]
@@ -284,7 +284,7 @@ def test_what_is_near(store: Store, near: Near, found: list[dict[str, Any]]) -> 
 @example("9" * MAX_CHARACTERS)
 @example("width = " + "9" * 1_900)
 @example("\ud800")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_text_is_a_condition_or_an_input_error(store: Store, text: str) -> None:
     try:
         condition = parse(text)

@@ -25,7 +25,7 @@ def are_found(one: Image.Image, other: Image.Image) -> bool:
     return upright > 0 and bool(align(squares[:1], squares[1:]).are_same[0])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     seed=SEEDS,
     scale=st.floats(0.3, 2.0),
@@ -38,7 +38,7 @@ def test_a_picture_is_found_however_it_was_encoded(seed: int, scale: float, qual
     assert are_found(picture, recompressed(ImageEnhance.Brightness(copy).enhance(brightness), quality))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds=st.lists(SEEDS, min_size=2, max_size=2, unique=True))
 def test_pictures_that_were_made_apart_are_not(seeds: list[int]) -> None:
     one, other = (scene(seed) for seed in seeds)

@@ -46,7 +46,7 @@ def test_forms_of_a_word_meet(same: str) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_words_of_words_stay(text: str) -> None:
     """So a word of the vocabulary that is clicked on or typed finds itself."""
     words = words_of(text)
@@ -145,7 +145,7 @@ def test_a_weight_that_is_no_number(bad: str) -> None:
 
 
 @given(st.text(st.sampled_from("dogcat^-. 0123'é\n"), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_query_is_read_or_refused(query: str) -> None:
     try:
         weights = parse_query(query)

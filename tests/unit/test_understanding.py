@@ -167,7 +167,7 @@ WORDS = st.lists(
 
 @given(WORDS.map(" ".join), st.dates(date(1970, 1, 1), date(2100, 1, 1)))
 @example('2021 in "in', TODAY)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_words_are_neither_lost_nor_made_up(text: str, today: date) -> None:
     found = understood(text, today=today)
     if not found.parts:
