@@ -31,13 +31,14 @@ class Nearest:
 class Trials:
     """Tries pictures with the experiments of a workspace.
 
-    The last tower and the features of the last layer stay in memory; at most one of each, whatever is tried. Not for
-    several threads at once.
+    The last tower and the features of the last layer stay in memory; at most one of each, whatever is tried. The
+    weights of a model are looked for once. Not for several threads at once.
     """
 
     def __init__(self, workspace: Path) -> None:
         """Stores the folder; nothing is loaded before the first picture."""
         self._workspace = workspace
+        self._models: dict[tuple[str, ...], Model] = {}
         self._tower: tuple[Model, Tower] | None = None
         self._space: tuple[tuple[Any, ...], Space] | None = None
 
@@ -69,7 +70,7 @@ class Trials:
         of_model = _item(facts["models"], model, "model")
         name = _item(of_model["layers"], layer, "layer")["name"]
         distance = Metric.parse(_item(facts["metrics"], metric, "metric"))
-        resolved = _resolved(of_model)
+        resolved = self._model_of(of_model)
         pixels = prepare(content, resolved.spec.encoder.preprocessing, with_thumbnail=False).pixels
         space = self._space_of(experiment, facts, resolved, name, distance)
         query = self._tower_of(resolved).features(pixels[None], [name])[name]
@@ -79,6 +80,13 @@ class Trials:
 
     def _folder(self, experiment: str) -> Path:
         return experiments_folder(self._workspace) / check_name(experiment)
+
+    def _model_of(self, of_model: dict[str, Any]) -> Model:
+        """The model of an experiment, if its weights are still on this machine when it is used first."""
+        key = tuple(of_model[part] for part in ("name", "family", "weights", "weights_hash"))
+        if key not in self._models:
+            self._models[key] = _resolved(*key)
+        return self._models[key]
 
     def _space_of(self, experiment: str, facts: dict[str, Any], model: Model, layer: str, metric: Metric) -> Space:
         key = (experiment, facts["created"], model.space(layer), metric)
@@ -111,13 +119,13 @@ def _item(items: list[Any], index: int, noun: str) -> Any:
     return items[index]
 
 
-def _resolved(of_model: dict[str, Any]) -> Model:
-    """The model of an experiment, if its weights are still on this machine."""
+def _resolved(name: str, family: str, weights: str, weights_hash: str) -> Model:
+    """A model with these weights, if they are still on this machine."""
     advice = "put them back, or run `crossmodal experiment` again"
     try:
-        spec = registry.resolve(of_model["family"], of_model["weights"])
+        spec = registry.resolve(family, weights)
     except (InputError, StateError) as error:
-        raise StateError(f"the weights of {of_model['name']} are gone ({error}): {advice}") from error
-    if spec.weights_hash != of_model["weights_hash"]:
-        raise StateError(f"the weights of {of_model['name']} have changed since the experiment: {advice}")
-    return Model(of_model["name"], spec)
+        raise StateError(f"the weights of {name} are gone ({error}): {advice}") from error
+    if spec.weights_hash != weights_hash:
+        raise StateError(f"the weights of {name} have changed since the experiment: {advice}")
+    return Model(name, spec)

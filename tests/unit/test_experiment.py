@@ -406,6 +406,15 @@ def test_a_picture_of_the_set_finds_itself(done: tuple[Path, Path, dict[str, Any
         assert found.distances[1:] == pytest.approx(stored["distances"][0][:14], abs=1e-4)
 
 
+def test_the_model_of_further_pictures_is_not_resolved_again(
+    done: tuple[Path, Path, dict[str, Any]], classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, trials = (classes / "red/0.png").read_bytes(), Trials(done[0])
+    first = trials.nearest("colours", 0, 2, 0, content)
+    monkeypatch.delattr("crossmodal.encoders.registry.resolve")
+    assert trials.nearest("colours", 0, 2, 0, content) == first
+
+
 def test_what_can_not_be_tried(done: tuple[Path, Path, dict[str, Any]], classes: Path, tmp_path: Path) -> None:
     workspace, folder, _ = done
     trials, content = Trials(workspace), (classes / "red/0.png").read_bytes()
