@@ -22,7 +22,7 @@ from crossmodal.collection.parquet_file import BATCH_ROWS, write_documents
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.ahead import DECODERS, map_ahead
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
-from crossmodal.core.errors import PictureError, StateError
+from crossmodal.core.errors import PictureError, StateError, TooLargeError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Failure, Modality, caption_id, image_id
@@ -132,7 +132,7 @@ class PartEncoder:
         try:
             content = source.read(self._work.store)
         except PictureError as error:
-            return _Ready(source, error=str(error), is_unread=True)
+            return _Ready(source, error=str(error), is_unread=not isinstance(error, TooLargeError))
         try:
             made = prepare(content, self._model.preprocessing, with_thumbnail=True, with_metadata=metadata != "none")
         except PictureError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.core.errors import InputError, PictureError, StateError, TooLargeError
 from crossmodal.images.decode import MAX_BYTES
 
 
@@ -60,7 +60,7 @@ class ObjectStore:
         try:
             with _file_system(self.endpoint).open_input_file(checked_place(url)) as file:
                 if file.size() > MAX_BYTES:
-                    raise PictureError(f"{file.size():,} bytes; the limit is {MAX_BYTES:,}")
+                    raise TooLargeError(f"{file.size():,} bytes; the limit is {MAX_BYTES:,}")
                 content: bytes = file.read()
                 return content
         except FileNotFoundError as error:

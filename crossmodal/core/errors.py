@@ -3,6 +3,7 @@
     CrossModalError
     ├── InputError            invalid argument, picture or request (HTTP 4xx, exit status 1)
     │   └── PictureError      one unreadable picture; the run continues without it
+    │       └── TooLargeError it has too many bytes, which another attempt does not change
     └── StateError            index, model or machine is not in the required state (HTTP 503, exit status 1)
         └── NotWritableError  a file or collection is read-only; reading it still works
 
@@ -21,6 +22,10 @@ class InputError(CrossModalError):
 
 class PictureError(InputError):
     """A picture can't be read or decoded, or exceeds a limit."""
+
+
+class TooLargeError(PictureError):
+    """A picture has more bytes than the limit and was not read."""
 
 
 class StateError(CrossModalError):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import PictureError, TooLargeError
 from crossmodal.core.types import ImageRecord, image_id
 from crossmodal.images.decode import MAX_BYTES
 
@@ -110,7 +110,7 @@ def from_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise PictureError("not a regular file")
         if status.st_size > MAX_BYTES:
-            raise PictureError(f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
+            raise TooLargeError(f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:

@@ -26,6 +26,7 @@ from crossmodal.core.errors import InputError, PictureError, StateError
 from crossmodal.core.types import Failure, image_id
 from crossmodal.datasets.folder import read_path
 from crossmodal.encoders import registry
+from crossmodal.images.decode import MAX_BYTES
 from crossmodal.ingest.job import IndexJob
 from crossmodal.ingest.pipeline import Pipeline
 from crossmodal.store.records import NewDocument
@@ -166,6 +167,16 @@ def test_an_unreadable_picture_is_tried_again(tmp_path: Path, encoder: PartEncod
     assert outcome.report.counts["image"] == {"encoded": 1, "failed": 1}
     outcome = encode(tmp_path / "all.txt", tmp_path / "parts", encoder)
     assert outcome.encoded > 0  # it may be readable by now, for example because a volume is mounted
+
+
+def test_a_picture_that_is_too_large_is_not_tried_again(folder: Path, tmp_path: Path, encoder: PartEncoder) -> None:
+    with (folder / "large.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    outcomes = [encode(folder, tmp_path / "parts", encoder) for _ in range(2)]
+    assert [outcome.encoded > 0 for outcome in outcomes] == [True, False]
+    for outcome in outcomes:
+        [why] = [failure.reason for failure in outcome.report.failures if failure.path == str(folder / "large.jpg")]
+        assert why == "67,108,865 bytes; the limit is 67,108,864"
 
 
 def test_embedded_pictures_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import PictureError, TooLargeError
 from crossmodal.images import sources
 from crossmodal.images.sources import from_data_uri, from_file, is_data_uri
 
@@ -148,7 +148,7 @@ def test_a_name_no_file_can_have(tmp_path: Path, name: str) -> None:
 def test_a_file_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(CONTENT)
     monkeypatch.setattr(sources, "MAX_BYTES", 255)
-    with pytest.raises(PictureError, match="256 bytes; the limit is 255"):
+    with pytest.raises(TooLargeError, match="256 bytes; the limit is 255"):
         from_file(tmp_path / "a.jpg")
     monkeypatch.setattr(sources, "MAX_BYTES", 256)
     assert from_file(tmp_path / "a.jpg") == CONTENT
