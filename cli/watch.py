@@ -11,6 +11,8 @@ from threading import Event
 
 from cli.index import run_job, source_name
 from cli.local_session import LocalSession
+from cli.watch_text import FolderTexts, ReaderError
+from cli.wording import with_commands
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.watch_state import WatchState
 from crossmodal.core.errors import CrossModalError
@@ -61,6 +63,7 @@ class Watcher:
         self._source = source_name(settings.data_set)
         self._changes = FolderChanges(self._folder, stop, polling=polling, besides=[settings.workspace])
         self._session: LocalSession | None = None
+        self._texts_in_pictures = FolderTexts(self._source, settings.threads)
         self._settling = Settling()
         self._done: dict[str, str] | None = None
         self._told: AbstractSet[str] = frozenset()
@@ -86,6 +89,7 @@ class Watcher:
             ended = WatchState(str(self._folder), "failed", str(error))
             raise
         finally:
+            self._texts_in_pictures.close()
             ended.write(self._collection.root)
 
     def _step(self, paths: AbstractSet[str]) -> None:
@@ -93,6 +97,8 @@ class Watcher:
         try:
             if obstacle := self._look(paths):
                 self._wait_for(f"{obstacle}; nothing is removed")
+            elif not self._stop.is_set():
+                self._read_text()
         except CrossModalError as error:
             self._wait_for(str(error))
         except OSError as error:
@@ -169,6 +175,26 @@ class Watcher:
         finally:
             self._session.shows_progress = False
             self._settling.remember(todo, job.report.failures)
+
+    def _read_text(self) -> None:
+        """Reads the text in some new pictures; the next look reads more."""
+        started = time.monotonic()
+        try:
+            report, n_left = self._texts_in_pictures.read_some(self._collection)
+        except ReaderError as error:
+            self._tell("in step", str(error))
+            return
+        if report.read:
+            left = f", {n_left} left" if n_left else ""
+            counts = f"text in pictures: {report.read} read, {report.with_text} of them with text{left}"
+            self._tell("in step", f"{counts} ({time.monotonic() - started:.1f} s)")
+        for failure in report.failures[:MAX_LISTED]:
+            self._say(f"  text not read: {failure.path}: {failure.reason}")
+        if len(report.failures) > MAX_LISTED:
+            more = len(report.failures) - MAX_LISTED
+            self._say(with_commands(f"  ... and {more} more; `python app.py -t ocr` tries them again"))
+        if n_left:
+            self._changes.look_again(0)
 
     def _report(self, report: Report, settled: Settled, took_s: float) -> None:
         """Tells the outcome of a batch in one line, then its new failures and what is kept without a proof."""

@@ -90,6 +90,8 @@ def run(options: IndexOptions) -> int:
         say(with_commands(_model_and_terms(collection.model)), f"engine: {engine}", *report.lines())
         if read is not None:
             say(*read.lines())
+        elif report.counts["image"]["indexed"]:
+            _say_not_read(collection)
         for modality, described in describe_index(collection).items():
             say(f"index: {described['vectors']} {modality} vectors, {described['kind']}: {described['why']}")
         say(f"collection: {collection.root}")
@@ -105,6 +107,12 @@ def _read_text(collection: Collection, threads: int) -> OcrReport:
     from crossmodal.ocr.worker import LIMIT_S
 
     return read_text(collection, threads=threads, limit_s=LIMIT_S)
+
+
+def _say_not_read(collection: Collection) -> None:
+    from cli.ocr import say_not_read
+
+    say_not_read(collection)
 
 
 def _model_and_terms(model: ModelSpec) -> str:

@@ -168,6 +168,10 @@ def say_listening(settings: Settings, collection: Collection, endpoint: str) -> 
     say(f"model: {collection.model}", f"engine: {engine_of(collection, settings.engine)}")
     url = f"http://{in_url(settings.host)}:{settings.port}/{endpoint}"
     say(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
+    if endpoint == "index" or settings.writable:
+        from cli.ocr import say_not_read
+
+        say_not_read(collection)
 
 
 COMMAND = Command(

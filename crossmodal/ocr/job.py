@@ -59,6 +59,11 @@ def pictures_to_read(store: Store, *, again: bool) -> Keys:
     return store.keys("image") if again else store.readings.unread()
 
 
+def reads_text(store: Store) -> bool:
+    """Whether pictures of a collection were read, so that new ones should be, too."""
+    return store.readings.count()[0] > 0
+
+
 def read_pictures(store: Store, keys: Keys, reader: Reader, advance: Callable[[], None]) -> OcrReport:
     """Reads pictures and stores their text, every few seconds; what is stored stays if the call is interrupted.
 

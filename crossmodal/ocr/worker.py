@@ -50,7 +50,7 @@ class ReadingProcess:
             PictureError: The picture can't be decoded, crashes the reader or takes too long.
             StateError: The reader does not start.
         """
-        pipe = self._pipe or self._start()
+        pipe = self.start()
         answer = self._exchange(pipe, content, self._limit_s)
         if answer is None:
             is_alive = self._process is not None and self._process.is_alive()
@@ -61,6 +61,14 @@ class ReadingProcess:
         if isinstance(answer, CrossModalError):
             raise answer
         return Reading.from_dict(answer)
+
+    def start(self) -> Connection:
+        """Starts the process, if it does not run, and returns its pipe.
+
+        Raises:
+            StateError: The reader does not start.
+        """
+        return self._pipe or self._start()
 
     def close(self) -> None:
         """Ends the process."""

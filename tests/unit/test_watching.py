@@ -7,13 +7,17 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from ingest_world import SOMEBODY, as_somebody
 from watch_world import DEBOUNCE_S, WatchedFolder, picture, unmounted, wait_until, watched
 
+from cli.ocr import say_not_read
 from crossmodal.collection.watch_state import WatchState
-from crossmodal.core.errors import StateError
+from crossmodal.core.errors import PictureError, StateError
+from crossmodal.core.reading import Reading, ReadLine, ReadWord
+from crossmodal.core.types import image_id
 from crossmodal.store.locks import writer_lock
 
 __all__ = ["watched"]
@@ -211,3 +215,103 @@ def test_changes_of_hidden_files_and_of_the_workspace_are_no_reason_to_look(
 
     watched.watch_while(happens)
     assert looks == []
+
+
+class FakeReader:
+    """Reads one word in every picture, except that some can't be read; in place of the process with rapidocr."""
+
+    unreadable: ClassVar[set[bytes]] = set()
+    n_read = n_running = 0
+
+    def __init__(self, threads: int) -> None:
+        assert threads > 0
+        FakeReader.n_running += 1
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        FakeReader.n_running -= 1
+
+    def read(self, content: bytes) -> Reading:
+        FakeReader.n_read += 1
+        if content in FakeReader.unreadable:
+            raise PictureError("took more than 30 s to read")
+        box = (0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
+        return Reading("fake", (ReadLine("OPEN", 0.9, box, (ReadWord("OPEN", 0.9, box),)),))
+
+
+@pytest.fixture
+def with_text(watched: WatchedFolder, monkeypatch: pytest.MonkeyPatch) -> WatchedFolder:
+    """A watched folder with a picture whose text was read, so that new ones are read, too."""
+    monkeypatch.setattr("cli.watch_text.ReadingProcess", FakeReader)
+    monkeypatch.setattr("cli.watch_text.AT_ONCE", 2)
+    monkeypatch.setattr(FakeReader, "n_read", 0)
+    put(watched, "1.png")
+    watched.watch_while(watched.wait_until_in_step)
+    assert FakeReader.n_read == 0, "text was read in no picture so far"
+    with watched.collection.store(writable=True) as store:
+        assert store.readings.put([(image_id(picture(0)), Reading("fake", ()))]) == 1
+    return watched
+
+
+def texts(watched: WatchedFolder) -> tuple[int, int]:
+    with watched.collection.store() as store:
+        return store.readings.count()
+
+
+def test_text_in_new_pictures_is_read_if_that_of_others_was(
+    with_text: WatchedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeReader, "unreadable", {picture(4)})
+
+    def happens() -> None:
+        put(with_text, *(f"{number}.png" for number in range(2, 7)), first=2)
+        said(with_text, "with text, ")
+        wait_until(lambda: texts(with_text) == (5, 4), 30, lambda: "\n".join(with_text.log))
+        put(with_text, "7.png", first=7)
+        wait_until(lambda: texts(with_text) == (6, 5), 30, lambda: "\n".join(with_text.log))
+        wait_until(lambda: FakeReader.n_running == 0, 30, lambda: "the reader still runs")
+
+    with_text.watch_while(happens)
+    log = "\n".join(with_text.log)
+    assert "text in pictures: 2 read, 2 of them with text, 3 left (" in log
+    assert log.count("text not read: ") == log.count("4.png: took more than 30 s to read") == 1
+    assert FakeReader.n_read == 6, "the unreadable picture was tried once"
+    with with_text.collection.store() as store:
+        document = store.document(image_id(picture(7)))
+    assert document is not None
+    assert document.tags["text"] == "OPEN"
+    assert list(with_text.collection.index_folder.glob("readings*"))
+
+
+def test_a_missing_reader_of_text_is_said_once_and_the_rest_goes_on(
+    with_text: WatchedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: int) -> FakeReader:
+        raise StateError("text in pictures needs rapidocr")
+
+    monkeypatch.setattr("cli.watch_text.ReadingProcess", missing)
+
+    def happens() -> None:
+        for number in (2, 3):
+            put(with_text, f"{number}.png", first=number)
+            with_text.wait_until_in_step()
+            said(
+                with_text, "text in pictures is not read (1 so far): text in pictures needs rapidocr; then start again"
+            )
+
+    with_text.watch_while(happens)
+    assert sum("is not read" in line for line in with_text.log) == 1
+
+
+def test_other_programs_say_that_they_do_not_read_text(
+    with_text: WatchedFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    say_not_read(with_text.collection)
+    assert capsys.readouterr().out == "text in new pictures is not read: run `python app.py -t ocr` afterwards\n"
+    with with_text.collection.store(writable=True) as store:
+        store.remove([image_id(picture(0))])
+    say_not_read(with_text.collection)
+    assert capsys.readouterr().out == ""
