@@ -21,12 +21,20 @@ from serving.config import ServiceConfig
 from serving.front.merging import merged, pages_for
 from serving.front.services import SliceServices, headers_of
 from serving.http import legacy
+from serving.http.documents import add_refusals
+from serving.http.duplicates import OF_SLICES
 from serving.http.errors import PROBLEMS, ProblemRoute, RefusedError, add_error_handlers, legacy_or_problem
 from serving.http.metrics import CONTENT_TYPE, CountRequests, Metrics
 from serving.http.pages import add_page
 from serving.http.schemas import ReadyAnswer, SearchAnswer, SearchRequest
 from serving.http.search_routes import read_search
 from serving.middleware.access_policy import add_access_policy
+
+ONLY_READS = (
+    "a front node only reads: send this to a node that was started with --writable, or to a service of "
+    "`python app.py -t index_restful`"
+)
+NO_EXPERIMENTS = "a front node has no experiments: try pictures at the address of a node"
 
 
 def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
@@ -44,7 +52,9 @@ def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
     metrics = Metrics()
     _add_search(router, services, metrics)
     _add_checks(router, services, metrics)
+    _add_refusals(router)
     app.include_router(router)
+    add_refusals(app, ONLY_READS)
     add_page(app)
     _add_others(app, services)
     app.add_middleware(CountRequests, metrics=metrics)
@@ -127,6 +137,22 @@ def _add_checks(router: APIRouter, services: SliceServices, metrics: Metrics) ->
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def text() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _add_refusals(router: APIRouter) -> None:
+    """Adds the routes of a node that a front can't serve; `add_refusals` has those that change documents."""
+
+    @router.get("/duplicates", include_in_schema=False)
+    async def duplicates() -> None:
+        raise RefusedError(501, OF_SLICES)
+
+    @router.post("/playground/try", include_in_schema=False)
+    async def try_picture() -> None:
+        raise RefusedError(501, NO_EXPERIMENTS)
+
+    @router.api_route("/searches/{name:path}", methods=["PUT", "DELETE"], include_in_schema=False)
+    async def change_search() -> None:
+        raise RefusedError(403, ONLY_READS)
 
 
 def _add_others(app: FastAPI, services: SliceServices) -> None:

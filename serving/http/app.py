@@ -77,7 +77,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_catalog(router, opened, config.also)
     add_browsing(router, opened)
     add_timeline(router, opened)
-    add_duplicates(router, opened)
+    add_duplicates(router, opened, has_slice=bool(config.part))
     if config.endpoint == "/search":
         add_search(router, searcher, opened, urls, legacy.search, freshness)
         add_readiness(router, flow, searcher, opened, freshness, has_slice=bool(config.part))

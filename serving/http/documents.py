@@ -112,14 +112,14 @@ def add_change_routes(app: FastAPI, flow: FlowCalls, last_seq: Callable[[], int]
     app.include_router(router)
 
 
-def add_refusals(app: FastAPI) -> None:
-    """Adds the same routes and POST /index to a read-only service; they answer 403 and name the way to write."""
-    responses: dict[int | str, dict[str, Any]] = {403: {"description": READ_ONLY, "content": PROBLEM}}
+def add_refusals(app: FastAPI, why: str = READ_ONLY) -> None:
+    """Adds the same routes and POST /index to a service that only reads; they answer 403 and name the way to write."""
+    responses: dict[int | str, dict[str, Any]] = {403: {"description": why, "content": PROBLEM}}
 
     async def refuse(request: Request) -> Response:
         if b'"data"' in await request.body():  # a legacy client, which reads the error from `status`
-            return JSONResponse(legacy.failure(READ_ONLY, request.url.path.strip("/")), 403)
-        return problem_json(request.scope, Problem(403, READ_ONLY))
+            return JSONResponse(legacy.failure(why, request.url.path.strip("/")), 403)
+        return problem_json(request.scope, Problem(403, why))
 
     for method, path in (
         ("POST", "/index"), ("POST", "/update"), ("POST", "/delete"), ("DELETE", "/documents/{document_id}"),

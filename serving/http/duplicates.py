@@ -11,12 +11,16 @@ from pydantic import BaseModel, Field
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.duplicates.groups import Group, Level, Member, as_json
-from serving.http.errors import PROBLEMS
+from serving.http.errors import PROBLEM, PROBLEMS, RefusedError
 
 MAX_GROUPS = 200
 WAIT_S = 2.0
 """How long a request waits for the computation before it answers with its progress."""
 
+OF_SLICES = (
+    "duplicates are found among the vectors of all slices: use `python app.py -t duplicates` on a machine that has "
+    "memory for them, or with --level 1, which needs none"
+)
 SAID = "1: the same bytes; 2: the same picture resized, recompressed or slightly edited; 3: the same scene"
 
 
@@ -55,11 +59,16 @@ class DuplicatesAnswer(BaseModel):
     groups: list[DuplicateGroup]
 
 
-def add_duplicates(router: APIRouter, opened: GenerationCache[Any]) -> None:
-    """Adds GET /duplicates."""
+def add_duplicates(router: APIRouter, opened: GenerationCache[Any], *, has_slice: bool = False) -> None:
+    """Adds GET /duplicates; a node with a slice of the vectors refuses it."""
     computing = {"model": DuplicatesAnswer, "description": "They are being computed: ask again"}
+    of_slices = {"description": "The node has a slice of the vectors", "content": PROBLEM}
 
-    @router.get("/duplicates", summary="Pictures that are there more than once", responses={202: computing, **PROBLEMS})
+    @router.get(
+        "/duplicates",
+        summary="Pictures that are there more than once",
+        responses={202: computing, **PROBLEMS, 501: of_slices},
+    )
     def duplicates(
         response: Response,
         level: Annotated[int, Query(ge=1, le=3, description=SAID)] = 2,
@@ -70,6 +79,8 @@ def add_duplicates(router: APIRouter, opened: GenerationCache[Any]) -> None:
 
         They are computed when they are first asked for, and again after the collection has changed.
         """
+        if has_slice:
+            raise RefusedError(501, OF_SLICES)
         latest = opened.current()[1].duplicates
         found, is_current = latest.current()
         if found is None:

@@ -121,6 +121,8 @@ def test_a_slice_says_that_it_is_one(nodes: list[Service]) -> None:
     ids = [result["id"] for answer in answers for result in answer["results"]]
     assert len(ids) == len(set(ids)) == 200
     assert all(answer["n"] > 30 for answer in answers)
+    duplicates = httpx.get(nodes[1].url + "/duplicates", timeout=10)
+    assert (duplicates.status_code, "all slices" in duplicates.json()["detail"]) == (501, True)
     status = httpx.get(nodes[1].url + "/status", timeout=10).json()
     assert (status["slice"], status["images"]) == ("2/4", 200)
 
@@ -140,7 +142,7 @@ def test_refusals_are_those_of_the_slices(front: Service) -> None:
     older = httpx.post(front.url + "/search", json={"data": ["a heart"]}, timeout=30)
     assert older.status_code == 422
     assert "a front node takes no `data`" in older.json()["status"]["description"]
-    assert httpx.post(front.url + "/index", json={"data": ["a heart"]}, timeout=30).status_code == 405
+    assert httpx.post(front.url + "/index", json={"data": ["a heart"]}, timeout=30).status_code == 403
 
 
 def test_other_requests_are_passed_on(front: Service, query_service: Service) -> None:

@@ -242,6 +242,28 @@ def test_a_search_for_a_location_that_the_slices_hide_is_refused_as_they_refuse_
     assert (told.status_code, told.json()) == (403, {"detail": "only with a key"})
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("GET", "/duplicates?level=1", 501, "`python app.py -t duplicates`"),
+        ("POST", "/playground/try", 501, "at the address of a node"),
+        ("PUT", "/searches/a/b", 403, "--writable"),
+        ("DELETE", "/searches/a", 403, "--writable"),
+        ("DELETE", "/documents/a", 403, "--writable"),
+        ("POST", "/index", 403, "--writable"),
+        ("POST", "/update", 403, "--writable"),
+        ("POST", "/delete", 403, "--writable"),
+    ],
+)
+def test_what_a_front_can_not_do_names_the_next_step(method: str, path: str, status: int, told: str) -> None:
+    with front(answer(1), answer(2)) as client:
+        refusal = client.request(method, path, json={})
+        older = client.post("/index", json={"data": ["a"]}).json()
+    assert (refusal.status_code, refusal.headers["content-type"]) == (status, "application/problem+json")
+    assert told in refusal.json()["detail"]
+    assert "--writable" in older["status"]["description"]
+
+
 def test_other_requests_go_to_a_service_that_answers() -> None:
     def gone(_: httpx.Request) -> httpx.Response:
         return httpx.Response(500)
@@ -260,7 +282,7 @@ def test_other_requests_go_to_a_service_that_answers() -> None:
             told = client.get("/documents/a%2Fb?x=1")
             assert (told.json(), told.headers["x-told"]) == ({"a": 1}, "yes")
         assert client.post("/encode", json={}).json() == {"a": 1}
-        assert client.delete("/documents/a").status_code == 405
+        assert client.delete("/collections").status_code == 405
     assert seen == [f"GET {URLS[1]}/documents/a%2Fb?x=1"] * 2 + [f"POST {URLS[1]}/encode"]
     with front(httpx.ConnectError("no"), gone) as client:
         told = client.get("/collections")
