@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_S = 10.0
 """Time limit for a search of a slice; it is missing from the answer afterwards."""
+WORK_S = 120.0
+"""Time limit for a POST request that is passed on: pictures to encode or to save take long."""
 STATUS_S = 3.0
 CONNECT_S = 2.0
 REFUSALS = frozenset({400, 403, 404, 422})
@@ -156,6 +158,7 @@ class SliceServices:
         """
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         headers = {name: value for name, value in headers.items() if name in _PASSED_ON}
+        timeout = httpx.Timeout(WORK_S if scope["method"] == "POST" else ANSWER_S, connect=CONNECT_S)
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         self._next += 1
         turn = self._next % len(self.urls)
@@ -165,7 +168,7 @@ class SliceServices:
             path = client.base_url.raw_path.rstrip(b"/") + scope["raw_path"] + query
             target = client.base_url.copy_with(raw_path=path)
             try:
-                request = client.build_request(scope["method"], target, headers=headers, content=body)
+                request = client.build_request(scope["method"], target, headers=headers, content=body, timeout=timeout)
                 response = await client.send(request, stream=True)
             except httpx.HTTPError as error:
                 problems.append(f"{url}: {error or type(error).__name__}")

@@ -16,7 +16,7 @@ from crossmodal.core.errors import StateError
 from serving.config import ServiceConfig
 from serving.front.app import make_front
 from serving.front.merging import in_one, merged
-from serving.front.services import SliceServices
+from serving.front.services import ANSWER_S, WORK_S, SliceServices
 
 URLS = ["http://a.test", "http://b.test:1"]
 STATUS = {"slice": "1/2", "collection": "c", "store": "s", "model": {"family": "clip", "weights": "w"}, "seq": 3}
@@ -262,6 +262,19 @@ def test_what_a_front_can_not_do_names_the_next_step(method: str, path: str, sta
     assert (refusal.status_code, refusal.headers["content-type"]) == (status, "application/problem+json")
     assert told in refusal.json()["detail"]
     assert "--writable" in older["status"]["description"]
+
+
+def test_long_work_has_more_time_than_a_picture() -> None:
+    limits: list[float] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        limits.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    with front(reply, reply) as client:
+        client.get("/images/a")
+        client.post("/encode", json={})
+    assert limits == [ANSWER_S, WORK_S]
 
 
 def test_other_requests_go_to_a_service_that_answers() -> None:
