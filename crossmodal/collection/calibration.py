@@ -38,8 +38,21 @@ def is_up_to_date(collection: Collection) -> bool:
         log.warning("%s is computed again: %s", collection.calibration_path, error)
         return False
     with collection.store() as store:
-        is_changed = store.last_seq() - calibration.last_seq > MAX_CHANGED * calibration.last_seq
-        return calibration.store_id == store.store_id() and not is_changed
+        return calibration.store_id == store.store_id() and not _is_changed(store, calibration.last_seq)
+
+
+def _is_changed(store: Store, since: int) -> bool:
+    """Whether more than `MAX_CHANGED` of the vectors were added or removed; text in pictures has numbers, too."""
+    allowed = int(MAX_CHANGED * since)
+    if store.last_seq() - since <= allowed:
+        return False
+    n_changes = 0
+    for modality in MODALITIES:
+        changes = store.changes_after(modality, since, allowed + 1, with_vectors=False)
+        if changes is None:  # removals are no longer recorded
+            return True
+        n_changes += len(changes.added) + len(changes.removed)
+    return n_changes > allowed
 
 
 def calibrate(collection: Collection, encode: Encode) -> Calibration:

@@ -16,6 +16,7 @@ from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.collection.verification import verify
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors, caption_id
 from crossmodal.index.config import IndexConfig
 from crossmodal.relevance.calibration import LEAST
@@ -154,6 +155,10 @@ def test_a_calibration_is_current_until_a_tenth_has_changed(tmp_path: Path) -> N
     assert asked
     assert Calibration.from_bytes(collection.calibration_path.read_bytes()).last_seq == made.last_seq
     assert is_up_to_date(collection)
+    with collection.store(writable=True) as store:
+        assert store.readings.put((f"i{i}", Reading("test")) for i in range(LEAST + 20)) == LEAST + 20
+        assert store.last_seq() > 1.1 * made.last_seq
+    assert is_up_to_date(collection), "text in pictures changes no vector"
     n_changes = made.last_seq // 10
     lifecycle.delete(collection, ids=[f"i{i}" for i in range(n_changes // 3)])
     assert is_up_to_date(collection)
