@@ -72,8 +72,9 @@ class ProblemRoute(APIRoute):
         return answer
 
     def failure(self, request: Request, error: Exception) -> Response:
-        """The answer to a request whose handler raised an error."""
-        return problem_json(request.scope, problem_of(error))
+        """The answer to a request whose handler raised an error; in OpenAI's shape under /v1/."""
+        problem = problem_of(error)
+        return openai_failure(problem) if is_openai_path(request.scope) else problem_json(request.scope, problem)
 
 
 def problem_of(error: Exception) -> Problem:

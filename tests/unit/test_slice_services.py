@@ -299,5 +299,7 @@ def test_other_requests_go_to_a_service_that_answers() -> None:
     assert seen == [f"GET {URLS[1]}/documents/a%2Fb?x=1"] * 2 + [f"POST {URLS[1]}/encode"]
     with front(httpx.ConnectError("no"), gone) as client:
         told = client.get("/collections")
-    assert told.status_code == 503
+        openai = client.post("/v1/embeddings", json={"input": "a"})
+    assert (told.status_code, openai.status_code) == (503, 503)
     assert "no slice answers" in told.json()["detail"]
+    assert "no slice answers" in openai.json()["error"]["message"]
