@@ -13,7 +13,7 @@ import { Found } from "./found.js";
 import { Grid } from "./grid.js";
 import * as guess from "./guess.js";
 import { introduce } from "./introduction.js";
-import { close as closeLightbox, only, openAt } from "./lightbox.js";
+import { close as closeLightbox, isOpen, only, openAt, showMarks } from "./lightbox.js";
 import * as panel from "./panel.js";
 import * as saved from "./saved.js";
 import * as selection from "./selection.js";
@@ -66,12 +66,12 @@ function changeWithUndo(changed, text, at = 0) {
 }
 
 async function go() {
-  closeLightbox();
   asking?.abort();
   const mine = (asking = new AbortController());
   hideFault();
   form.fill(state);
   examples.showExamples(state);
+  showMarks();
   showChips(chipsOf(state), removeChip);
   offerOrders();
   byId("to-map").href = toAddress(state).replace("/", "/map.html");
@@ -199,13 +199,20 @@ const actions = {
   state: () => state,
 };
 
-/** Marks a picture as an example; the window stays where it is, and so does the focus. */
+/** Marks a picture as an example; the window and the lightbox stay where they are, and so does the focus. */
 async function mark(picture, sign) {
-  const [place, isFocused] = [grid.topPlace(), grid.focused()];
+  const [place, focused, wasOpen] = [grid.topPlace(), grid.focused(), isOpen()];
   const { state: changed, text } = examples.pressed(state, picture, sign);
   if (changed === state) return tell(text);
   await changeWithUndo(changed, text, grid.top() > 0 ? place : 0);
-  if (isFocused >= 0) grid.focusOn(Math.min(isFocused, source.n - 1));
+  if (focused >= 0) grid.focusOn(Math.min(focused, source.n - 1));
+  else if (wasOpen && !isOpen()) focusOn(picture, place);
+}
+
+/** Focuses a picture, or if it is not shown any more, the one at its place. */
+function focusOn(picture, place) {
+  const found = source.pictures?.findIndex(({ id }) => id === picture?.id) ?? place;
+  grid.focusOn(found >= 0 ? found : Math.min(place, source.n - 1));
 }
 
 byId("grid").addEventListener("click", (event) => {
@@ -217,7 +224,7 @@ byId("grid").addEventListener("click", (event) => {
   if (button.matches(".similar")) actions.similar(source.at(place));
   else if (button.matches(".thumb")) mark(source.at(place), Number(button.dataset.sign));
   else if (button.matches(".select") || selection.isSelecting()) selection.toggle(source, place, event.shiftKey);
-  else openAt(source, place, { ...actions, closed: (at) => grid.focusOn(at) });
+  else openAt(source, place, { ...actions, closed: (at, picture) => focusOn(picture, at) });
 });
 
 byId("grid").addEventListener("keydown", (event) => {
@@ -302,7 +309,10 @@ addEventListener("scroll", () => {
   clearTimeout(settling);
   settling = setTimeout(keepPlace, 250);
 });
-addEventListener("popstate", () => change(fromAddress(location.search), "keep"));
+addEventListener("popstate", () => {
+  closeLightbox();
+  change(fromAddress(location.search), "keep");
+});
 addEventListener("online", () => !byId("fault").hidden && go());
 
 /** Draws captions for the guessing game, which is left out if that fails: other requests report the fault. */

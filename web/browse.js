@@ -48,7 +48,8 @@ export class Browse {
   async load(page) {
     const query = { ...this.filters, order: this.order, offset: page * PAGE, limit: PAGE };
     try {
-      const { pictures } = await service.browse(query, this.signal);
+      const signal = this.signal.aborted ? undefined : this.signal; // the lightbox may step on through an earlier source
+      const { pictures } = await service.browse(query, signal);
       const n = Math.min(PAGE, this.n - page * PAGE);
       while (pictures.length < n) pictures.push(GONE);
       this.pages.set(page, pictures);

@@ -25,6 +25,14 @@ export function openAt(source, at, given) {
 export const only = (result) => ({ n: 1, at: () => result, need: () => {} });
 
 export const close = () => dialog.open && dialog.close();
+export const isOpen = () => dialog.open;
+
+/** Shows on the thumbs whether the picture is an example. */
+export function showMarks() {
+  const result = shown?.at(place);
+  if (!result) return;
+  for (const [id, sign] of THUMBS) byId(id).setAttribute("aria-pressed", String(signOf(actions.state(), idOf(result)) === sign));
+}
 
 function draw() {
   const result = shown.at(place);
@@ -38,7 +46,7 @@ function draw() {
   byId("previous").disabled = place === 0;
   byId("next").disabled = place + 1 >= shown.n;
   byId("strongest").hidden = true;
-  for (const [id, sign] of THUMBS) byId(id).setAttribute("aria-pressed", String(signOf(actions.state(), idOf(result)) === sign));
+  showMarks();
   drawReading(null);
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
@@ -130,22 +138,17 @@ byId("lightbox-similar").addEventListener("click", () => {
   close();
   actions.similar(shown.at(place));
 });
-for (const [id, sign] of THUMBS) byId(id).addEventListener("click", () => mark(sign));
-
-function mark(sign) {
-  close();
-  actions.mark(shown.at(place), sign);
-}
+for (const [id, sign] of THUMBS) byId(id).addEventListener("click", () => actions.mark(shown.at(place), sign));
 
 dialog.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
-  if (["+", "=", "-"].includes(event.key)) mark(event.key === "-" ? -1 : 1);
+  if (["+", "=", "-"].includes(event.key)) actions.mark(shown.at(place), event.key === "-" ? -1 : 1);
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
 byId("large").addEventListener("error", drawThumbnail);
-dialog.addEventListener("close", () => actions.closed?.(place));
+dialog.addEventListener("close", () => actions.closed?.(place, shown.at(place)));
 
 let swiped = null; // where a finger was put
 byId("large").addEventListener("touchstart", ({ touches }) => (swiped = touches.length === 1 ? touches[0] : null));

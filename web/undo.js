@@ -2,8 +2,10 @@
 
 const SHOWN_MS = 8000;
 const told = document.getElementById("undo");
+const home = told.parentElement;
 const button = document.getElementById("undo-it");
 let back = null;
+let from = null; // what had the focus before the button
 let hiding;
 
 /** Shows a text for a few seconds; `undo` takes back what it tells of. */
@@ -11,6 +13,7 @@ export function offerUndo(text, undo) {
   document.getElementById("undo-text").textContent = text;
   button.hidden = !undo;
   back = undo;
+  (document.querySelector("dialog[open]") ?? home).append(told); // a dialog leaves what is outside of it out of reach
   told.hidden = false;
   stay();
 }
@@ -25,7 +28,12 @@ function stay() {
 
 button.addEventListener("click", () => {
   told.hidden = true;
+  from?.focus();
   back?.();
 });
-told.addEventListener("focusin", () => clearTimeout(hiding)); // whoever has come here with the keyboard has time
+told.addEventListener("focusin", ({ relatedTarget }) => {
+  from = relatedTarget;
+  clearTimeout(hiding); // whoever has come here with the keyboard has time
+});
 told.addEventListener("focusout", stay);
+document.addEventListener("close", () => home.append(told), { capture: true }); // of a dialog

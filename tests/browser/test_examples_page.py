@@ -129,22 +129,50 @@ def test_keys_mark_pictures_and_the_focus_stays(page: Page) -> None:
     assert examples(page) == [(first, "liked"), (second, "unliked")]
 
 
-def test_the_lightbox_has_thumbs_too(page: Page) -> None:
-    first, second = ids(page)[:2]
-    page.click(thumb("open", 0))
-    assert page.get_attribute("#lightbox-like", "aria-pressed") == "false"
+def pressed(page: Page) -> list[str]:
+    """Whether the thumbs of the lightbox are pressed, while it is open."""
+    assert page.is_visible("#lightbox")
+    return [page.get_attribute(selector, "aria-pressed") for selector in ("#lightbox-like", "#lightbox-unlike")]
+
+
+def test_the_lightbox_has_thumbs_too_and_stays_open(page: Page) -> None:
+    first, second, third = ids(page)[:3]
+    page.click(thumb("open", 1))
+    assert pressed(page) == ["false", "false"]
     press(page, "#lightbox-like")
-    assert page.is_hidden("#lightbox")
-    assert examples(page) == [(first, "liked")]
-    page.click(f".tile[data-id='{first}'] .open")
-    assert page.get_attribute("#lightbox-like", "aria-pressed") == "true"
+    assert examples(page) == [(second, "liked")]
+    assert pressed(page) == ["true", "false"]
+    page.keyboard.press("ArrowLeft")  # through the pictures that were opened
+    assert pressed(page) == ["false", "false"]
     page.keyboard.press("-")
     wait_until(page, "location.search.includes('unlikes')")
     answered(page)
-    assert examples(page) == [(first, "unliked")]
-    page.click(f".tile[data-id='{second}'] .open")
+    assert examples(page) == [(second, "liked"), (first, "unliked")]
+    assert pressed(page) == ["false", "true"]
+    press(page, "#undo-it")
+    assert examples(page) == [(second, "liked")]
+    assert pressed(page) == ["false", "false"]
     page.keyboard.press("ArrowRight")
-    assert page.is_visible("#lightbox")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    wait_until(page, f"document.activeElement.closest('.tile')?.dataset.id === {third!r}")
+    assert page.is_visible("main > #undo") or page.is_hidden("#undo")
+
+
+def test_the_lightbox_steps_on_through_the_collection_after_a_mark(page: Page) -> None:
+    page.goto("/?order=folder")
+    answered(page)
+    n = page.evaluate("document.querySelectorAll('#grid .tile').length")
+    page.click(thumb("open", 0))
+    press(page, "#lightbox-unlike")
+    assert page.inner_text("#summary") == "200 pictures"
+    page.keyboard.press("ArrowRight")
+    assert page.get_attribute("#next", "disabled") is None
+    assert pressed(page) == ["false", "false"]
+    page.go_back()
+    page.wait_for_selector("#lightbox", state="hidden")
+    answered(page)
+    assert page.evaluate("document.querySelectorAll('#grid .tile').length") == n
 
 
 def test_pictures_of_ones_own_are_examples(page: Page) -> None:
@@ -209,6 +237,8 @@ def test_a_phone_marks_in_the_lightbox_then_on_the_tiles(phone: Page) -> None:
     phone.tap("#lightbox-like")
     wait_until(phone, "location.search.includes('likes')")
     answered(phone)
+    assert pressed(phone) == ["true", "false"]
+    phone.tap("#close")
     wait_until(phone, "document.querySelector('#grid .tile .thumb').checkVisibility()")
     phone.tap(thumb("unlike", 2))
     wait_until(phone, "location.search.includes('unlikes')")
