@@ -13,18 +13,21 @@ import { Fault, bytes } from "./service.js";
 const FORMAT = 1;
 const FIRST = ["t2i_r10", "i2i_map"]; // the measure that is shown first
 
-/** Shows the comparison of a folder, whose URL ends with a slash; rejects with a Fault if there is none. */
-export async function show(root, folder) {
+/**
+ * Shows the comparison of a folder, whose URL ends with a slash; rejects with a Fault if there is none.
+ *
+ * `change` is called with what the user chooses: the measure, the cost or the pair. What is returned has `show(chosen)`.
+ */
+export async function show(root, folder, change) {
   addStyle();
-  const told = await open(folder);
-  const page = new Page(root, folder, told);
-  page.draw();
+  const page = new Page(root, folder, await open(folder), change);
   let width = root.clientWidth;
   new ResizeObserver(() => {
     if (!root.contains(page.charts) || !root.clientWidth || root.clientWidth === width) return;
     width = root.clientWidth;
     page.drawCharts();
   }).observe(root);
+  return page;
 }
 
 async function open(folder) {
@@ -47,14 +50,23 @@ function addStyle() {
 }
 
 class Page {
-  constructor(root, folder, told) {
-    Object.assign(this, { root, folder, told, models: told.models });
+  constructor(root, folder, told, change) {
+    Object.assign(this, { root, folder, told, change, models: told.models });
     this.measures = [...new Set(told.models.flatMap(({ measures }) => Object.keys(measures)))];
     this.costs = COSTS.filter(({ key }) => told.models.some((model) => Number.isFinite(model[key])));
-    this.measure = FIRST.find((one) => this.measures.includes(one)) ?? this.measures[0];
-    this.cost = this.costs[0];
-    this.pair = ""; // "a,b"
     this.pairs = [...new Set(told.pairs.map(({ a, b }) => `${a},${b}`))];
+  }
+
+  /** Shows a measure, a cost and a pair, "a,b"; the first of what it does not have, and all pairs. */
+  show({ measure = "", cost = "", pair = "" }) {
+    this.measure = [measure, ...FIRST].find((one) => this.measures.includes(one)) ?? this.measures[0];
+    this.cost = this.costs.find(({ key }) => key === cost) ?? this.costs[0];
+    this.pair = this.pairs.includes(pair) ? pair : "";
+    if (!this.charts) this.draw();
+    const chosen = { measure: this.measure, cost: this.cost?.key ?? "", pair: this.pair };
+    for (const select of this.root.querySelectorAll("select")) select.value = chosen[select.id.slice("choosing-".length)];
+    this.drawCharts();
+    this.drawPairs();
   }
 
   draw() {
@@ -65,21 +77,13 @@ class Page {
     const controls = element(
       "div",
       { className: "controls" },
-      choice("choosing-measure", "Measure", this.measures.map((key) => [key, measureName(key)]), this.measure, (value) => this.set({ measure: value })),
-      choice("choosing-cost", "Against", this.costs.map(({ key, name: of }) => [key, of]), this.cost?.key, (value) => this.set({ cost: COSTS.find(({ key }) => key === value) })),
+      choice("choosing-measure", "Measure", this.measures.map((key) => [key, measureName(key)]), this.measure, (value) => this.change({ measure: value })),
+      choice("choosing-cost", "Against", this.costs.map(({ key, name: of }) => [key, of]), this.cost?.key, (value) => this.change({ cost: value })),
     ); // prettier-ignore
     this.charts = element("div");
     this.compared = element("div");
     this.root.classList.add("choosing");
     this.root.replaceChildren(element("h2", {}, "Choosing a model"), element("p", { className: "quiet" }, about), controls, this.charts, this.pairPart());
-    this.drawCharts();
-    this.drawPairs();
-  }
-
-  set(changes) {
-    Object.assign(this, changes);
-    this.drawCharts();
-    this.drawPairs();
   }
 
   drawCharts() {
@@ -109,10 +113,7 @@ class Page {
     if (!this.pairs.length) return "";
     const nameOf = (key) => key.split(",").map((n) => this.models[n].name).join(" and "); // prettier-ignore
     const options = [["", "All pairs"], ...this.pairs.map((key) => [key, nameOf(key)])];
-    const chooser = choice("choosing-pair", "Pair", options, this.pair, (value) => {
-      this.pair = value;
-      this.drawPairs();
-    });
+    const chooser = choice("choosing-pair", "Pair", options, this.pair, (value) => this.change({ pair: value }));
     const csv = element("button", { type: "button", className: "plain" }, "Download CSV");
     csv.addEventListener("click", () => {
       const { columns, rows } = pairTable(this.told.pairs, this.models);

@@ -1,7 +1,7 @@
 // The state of the playground, in the fragment of its address, so that any static web server can serve the page.
 
 const FIELDS = [
-  "set", "view", "model", "layer", "metric", "measure", "class", "order", "picture", "own", "sort", "off",
+  "set", "view", "model", "layer", "metric", "measure", "class", "order", "picture", "own", "sort", "off", "cost", "pair",
 ]; // prettier-ignore
 
 /** The state of a fragment such as `#set=classes&view=models`; a field that it does not name is "". */

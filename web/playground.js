@@ -23,7 +23,8 @@ let listed = null; // {live, experiments}
 let experiment = null;
 let context = null; // what the views are given
 let turn = 0; // the number of the latest address; an answer to an earlier one is dropped
-let mounted = ""; // the experiment that choosing.js shows
+let mounted = ""; // the experiment that choosing.js shows, and
+let choosing = null; // its page
 
 // -- from the address to the page
 
@@ -101,13 +102,14 @@ const namesOf = (result) => ({
 /** The comparison of models for search, by a module of its own. */
 async function choose(entry, mine) {
   view.replaceChildren();
-  if (mounted === entry.name) return;
+  if (mounted === entry.name) return choosing?.show(context.state);
   const module = await import("./choosing.js");
   if (mine !== turn) return;
-  mounted = entry.name;
+  [mounted, choosing] = [entry.name, null];
   byId("choosing").replaceChildren();
   try {
-    await module.show(byId("choosing"), folderOf(entry.name));
+    const made = await module.show(byId("choosing"), folderOf(entry.name), (changes) => context.go(changes));
+    if (mounted === entry.name) (choosing = made).show(context.state);
   } catch (error) {
     mounted = ""; // the next visit tries again
     throw error;

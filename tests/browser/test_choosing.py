@@ -23,7 +23,9 @@ HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <script type="module" src="start.js"></script></html>"""
 START = """import { show } from "./web/choosing.js";
 const root = document.getElementById("here");
-show(root, "data/").catch((error) => (root.textContent = `fault: ${error.message}`));"""
+const chosen = {};
+const page = show(root, "data/", (changes) => page.then((one) => one.show(Object.assign(chosen, changes))));
+page.then((one) => one.show(chosen)).catch((error) => (root.textContent = `fault: ${error.message}`));"""
 
 # name, R@10, pictures/s, text ms, MB: the second is beaten by the first in everything; the last has no speed.
 MODELS = (
@@ -238,6 +240,42 @@ def test_the_playground_shows_a_comparison_without_an_experiment(page: Page) -> 
     page.goto("/playground.html")
     wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 10")
     assert page.locator("#choosing .chart").first.is_visible()
+
+
+def chosen(page: Page) -> list[str]:
+    return [page.input_value(f"#choosing-{name}") for name in ("measure", "cost", "pair")]
+
+
+def test_what_is_chosen_is_in_the_address(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.goto("/playground.html#set=toy&view=choosing&measure=t2i_map&cost=size_mb&pair=0%2C2")
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 4")
+    assert chosen(page) == ["t2i_map", "size_mb", "0,2"]
+    page.select_option("#choosing-measure", "i2t_r10")
+    wait_until(page, "location.hash.includes('measure=i2t_r10')")
+    wait_until(page, "document.querySelector('#choosing .chart h2').textContent.includes('picture to text')")
+    page.focus("#choosing-pair")
+    page.select_option("#choosing-pair", "")
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 10")
+    assert "pair" not in page.url
+    assert page.evaluate("document.activeElement.id") == "choosing-pair"
+    page.go_back()
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 4")
+    page.go_back()
+    wait_until(page, "document.querySelector('#choosing .chart h2').textContent.includes('MAP')")
+    assert chosen(page) == ["t2i_map", "size_mb", "0,2"]
+    page.go_forward()
+    wait_until(page, "location.hash.includes('measure=i2t_r10')")
+    page.reload()
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 4")
+    assert chosen(page) == ["i2t_r10", "size_mb", "0,2"]
+
+
+def test_an_address_names_what_the_comparison_has_not(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    page.goto("/playground.html#view=choosing&measure=nothing&cost=nothing&pair=9%2C9")
+    wait_until(page, "document.querySelectorAll('#choosing .sentences li').length === 10")
+    assert chosen(page) == ["t2i_r10", "pictures_per_s", ""]
 
 
 def test_one_model_and_class_folders(page: Page) -> None:
