@@ -8,7 +8,7 @@ import { choice, section, strip } from "./playground-parts.js";
 import { shortId } from "./playground-state.js";
 import * as service from "./service.js";
 
-const N_LISTED = 120;
+const N_LISTED = 120; // at a time
 const ORDERS = [["", "As stored"], ["worst", "Lowest score first"], ["best", "Highest score first"]]; // prettier-ignore
 
 export async function show(context) {
@@ -89,17 +89,29 @@ function browse(scores, context) {
   const { experiment, state } = context;
   const shown = inOrder(experiment.picturesOf(state.class), state.order, scores);
   const list = element("ul", { className: "shelf" });
+  list.dataset.of = [state.set, state.class, state.order].join();
+  const before = document.querySelector(".shelf");
   const more = element("button", { type: "button", className: "more" });
-  const add = () => {
+  const add = (n) => {
     const from = list.children.length;
-    list.append(...shown.slice(from, from + N_LISTED).map((n) => tile(n, scores[n], context)));
+    list.append(...shown.slice(from, from + n).map((n) => tile(n, scores[n], context)));
     const left = shown.length - list.children.length;
     more.hidden = left <= 0;
     more.textContent = `Show ${Math.min(N_LISTED, left)} more of ${left.toLocaleString("en")}`;
     return list.children[from]?.firstChild;
   };
-  add();
-  more.addEventListener("click", () => add()?.focus());
+  add(before?.dataset.of === list.dataset.of ? before.children.length : N_LISTED);
+  more.addEventListener("click", () => add(N_LISTED)?.focus());
+  const end = new IntersectionObserver(
+    ([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      add(N_LISTED);
+      end.unobserve(more);
+      end.observe(more); // tells again if the end is still near
+    },
+    { rootMargin: "100%" },
+  );
+  end.observe(more);
   roam(list, "a");
   return [
     element(
@@ -169,5 +181,6 @@ function tile(n, score, { experiment, state, link }) {
   );
   if (shortId(id) === state.picture) made.setAttribute("aria-current", "true");
   made.dataset.key = `tile ${n}`;
+  made.tabIndex = -1; // see playground-keys.js
   return element("li", {}, made);
 }

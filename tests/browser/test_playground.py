@@ -188,10 +188,30 @@ def test_many_pictures_come_in_parts(page: Page, tmp_path: Path) -> None:
     show(page)
     assert page.locator(".shelf a").count() == 120
     assert page.inner_text(".more") == "Show 30 more of 30"
-    page.click(".more")
+    page.evaluate("document.querySelector('.more').click()")
     assert page.locator(".shelf a").count() == 150
     assert page.locator(".more").is_hidden()
     assert page.evaluate("document.activeElement.dataset.key") == "tile 120"
+
+
+def test_scrolling_and_the_keyboard_list_the_rest(page: Page, tmp_path: Path) -> None:
+    write_experiment(tmp_path, "shapes", per_class=50, models=MODELS[:1], metrics=("cosine",))
+    instead(page, tmp_path)
+    show(page)
+    assert page.locator(".shelf a").count() == 120
+    page.focus(".shelf a")
+    page.keyboard.press("End")
+    wait_until(page, "document.querySelectorAll('.shelf a').length === 240")
+    assert page.locator(".shelf a[tabindex='0']").count() == 1
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    wait_until(page, "document.querySelectorAll('.shelf a').length === 300")
+    assert page.locator(".more").is_hidden()
+    page.evaluate("document.querySelector('[data-key=\"tile 290\"]').click()")
+    settled(page, "picture=")
+    assert page.locator(".shelf a").count() == 300, "as many as before"
+    page.select_option("#class", "ring")
+    settled(page, "class=ring")
+    assert page.locator(".shelf a").count() == 50
 
 
 # -- a picture of one's own
@@ -392,7 +412,7 @@ def test_a_comparison_has_a_tab_of_its_own(page: Page, site: Site) -> None:
         {"name": "shapes", "title": "Shapes", "n": N, "comparison": True},
         {"name": "alone", "title": "", "n": 0, "comparison": True},
     ]}  # fmt: skip
-    module = "export const show = (place, base) => { place.append(`compared ${base}`); };"
+    module = "export const show = (place, base) => { place.append(`compared ${base}`); return { show() {} }; };"
     page.route("**/playground/data/index.json", lambda route: route.fulfill(json=listed))
     page.route("**/web/choosing.js", lambda route: route.fulfill(body=module, content_type="text/javascript"))
     show(page)
