@@ -6,7 +6,8 @@ Starts `app.py -t query_restful` on toy data to which `--pictures` stored pictur
 years, tags, a small thumbnail each and random vectors, and drives headless Chromium (Debian's, with Playwright).
 
 Figures: `first_screen_ms`, from the navigation of a browser without a cache until every picture in the window is drawn,
-the median of `OPENINGS`, and `first_screen_cold_ms`, the first of all, for which the service reads its collection;
+the median of `OPENINGS`, and `first_screen_cold_ms`, the first of all, when a service that has just started may still
+be reading its collection;
 `blank_tiles`, the most pictures that entered the window without being drawn during `STRETCH_S` of scrolling, over
 stretches at the start, in the middle and near the end, each from a window that is drawn, and `frame_p95_ms` of these;
 `task_N_s`, the seconds of each task of `tests/browser/tasks.py`; and `first_results_*_ms`, from Enter until the first

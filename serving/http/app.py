@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
@@ -32,7 +34,7 @@ from serving.http.playground import add_playground
 from serving.http.saved_searches import add_saved_searches
 from serving.http.search import Searcher
 from serving.http.search_routes import add_encode, add_search
-from serving.http.timeline import add_timeline
+from serving.http.timeline import add_timeline, read_overview
 from serving.http.url_pictures import UrlPictures
 from serving.jina.flow_calls import FlowCalls
 from serving.middleware.access_policy import add_access_policy
@@ -48,7 +50,8 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         metrics: The metrics that GET /metrics shows.
 
     Returns:
-        The application; `state.freshness.watch()` must run while it serves searches.
+        The application; `state.freshness.watch()` must run while it serves searches, and `state.read_overview()` may
+        be called in a thread, so that the first request for pictures need not wait.
     """
     app = FastAPIOffline(
         title="Cross-modal search",
@@ -66,6 +69,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     rules = fetch.DEFAULT_RULES if config.allow_url_fetch else None
     urls = UrlPictures(rules, lambda request: own_pictures(request, opened.current()[1].store))
     app.state.freshness = freshness = Freshness(flow, opened, config.max_lag_s)
+    app.state.read_overview = partial(read_overview, opened)
     legacy = LegacyRoutes(flow, urls, freshness.last_seq)
     searcher = Searcher(flow, opened, config.part)
     if config.writable:

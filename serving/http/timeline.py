@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from crossmodal.collection.generation_cache import GenerationCache
+from crossmodal.core.errors import CrossModalError
 from crossmodal.core.types import Document
 from crossmodal.search.filters import DEFAULT_KM, Filters
 from crossmodal.search.overview import Order
 from serving.http.errors import PROBLEMS
+
+log = logging.getLogger(__name__)
 
 MAX_PAGE = 1_000
 
@@ -82,6 +86,17 @@ def filters_of(
 
 
 Given = Annotated[Filters, Depends(filters_of)]
+
+
+def read_overview(opened: GenerationCache[Any]) -> None:
+    """Reads the overview ahead of the first request, which would wait for it: a second with 100,000 pictures.
+
+    A fault is only logged, because the request meets it again and reports it.
+    """
+    try:
+        opened.current()[1].overview.current()
+    except (CrossModalError, OSError) as error:
+        log.warning("the overview of the pictures can't be read yet: %s", error)
 
 
 def add_timeline(router: APIRouter, opened: GenerationCache[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 from jina import Gateway
+from starlette.concurrency import run_in_threadpool
 
 from crossmodal.collection.collection import Collection
 from executors.context import unescaped
@@ -42,6 +43,7 @@ class CrossModalGateway(Gateway):
         self._config = ServiceConfig.from_plain(values["config"])
         self._nodes = from_plain(values["nodes"])
         self._watch: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     async def setup_server(self) -> None:
         """Builds the application while the Executors load, waits until they listen, then starts both servers."""
@@ -64,6 +66,8 @@ class CrossModalGateway(Gateway):
         await self._grpc.start()
         self._http = HttpServer(uvicorn_config(app, self._config, http_port))
         await self._http.start()
+        if self._config.endpoint == "/search":
+            self._reading = asyncio.create_task(run_in_threadpool(app.state.read_overview))
 
     async def run_server(self) -> None:
         """Serves until it is stopped."""

@@ -12,12 +12,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 from stores import OpenStore
 
+from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
 from crossmodal.search.overview import MOST_VALUES, WAIT_FACTOR, LatestOverview
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 from serving.http.errors import ProblemRoute
-from serving.http.timeline import add_timeline
+from serving.http.timeline import add_timeline, read_overview
 
 LISBON, OSLO = {"latitude": 38.72, "longitude": -9.14}, {"latitude": 59.91, "longitude": 10.75}
 PICTURES: dict[str, dict[str, Any]] = {
@@ -210,3 +211,25 @@ def test_an_overview_is_used_for_a_while(store: Store) -> None:
     assert mask.tolist() == [True, False, False, False]
     now[0] += WAIT_FACTOR
     assert latest.current()[0] is second
+
+
+def test_an_overview_that_is_read_ahead_is_not_read_by_the_first_request(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Any = SimpleNamespace(current=lambda: ("", now))
+    now = SimpleNamespace(store=store, overview=LatestOverview(store))
+    read_overview(opened)
+    monkeypatch.setattr(type(store), "tag_texts", lambda *_: pytest.fail("read again"))
+    app, router = FastAPI(), APIRouter(route_class=ProblemRoute)
+    add_timeline(router, opened)
+    app.include_router(router)
+    assert len(Browsing(app).ids()) == len(PICTURES)
+
+
+def test_a_fault_of_reading_ahead_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise StateError("the store is damaged")
+
+    opened: Any = SimpleNamespace(current=lambda: ("", SimpleNamespace(overview=SimpleNamespace(current=fail))))
+    read_overview(opened)
+    assert "the store is damaged" in caplog.text
