@@ -14,6 +14,7 @@ import { Grid } from "./grid.js";
 import * as guess from "./guess.js";
 import { introduce } from "./introduction.js";
 import { close as closeLightbox, isOpen, only, openAt, showMarks } from "./lightbox.js";
+import { marked, signOf } from "./marks.js";
 import * as panel from "./panel.js";
 import * as saved from "./saved.js";
 import * as selection from "./selection.js";
@@ -196,6 +197,7 @@ const actions = {
   similar: (picture) => change({ ...filtersOnly(state), like: idOf(picture) }),
   filter: (where) => change({ ...state, where }),
   mark,
+  removed,
   state: () => state,
 };
 
@@ -209,9 +211,19 @@ async function mark(picture, sign) {
   else if (wasOpen && !isOpen()) focusOn(picture, place);
 }
 
+/** Shows what is left after a picture was removed from the index; the focus goes to the picture that takes its place. */
+async function removed(picture, place) {
+  const id = idOf(picture);
+  const isUsed = state.like === id || signOf(state, id) !== 0;
+  const at = grid.top() > 0 ? grid.topPlace() : 0;
+  await change(isUsed ? marked(state, [id], 0) : state, isUsed ? "replace" : "keep", at);
+  focusOn(null, place);
+  tell(`${titleOf(picture)} was removed from the index.`);
+}
+
 /** Focuses a picture, or if it is not shown any more, the one at its place. */
 function focusOn(picture, place) {
-  const found = source.pictures?.findIndex(({ id }) => id === picture?.id) ?? place;
+  const found = source.pictures?.findIndex(({ id }) => id === picture?.id) ?? -1;
   grid.focusOn(found >= 0 ? found : Math.min(place, source.n - 1));
 }
 

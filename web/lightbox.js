@@ -3,6 +3,7 @@
 import { element } from "./dom.js";
 import { signOf } from "./marks.js";
 import { drawReading } from "./reading.js";
+import * as removal from "./removal.js";
 import { Fault, document as documentOf, show } from "./service.js";
 import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 
@@ -50,6 +51,7 @@ function draw() {
   drawReading(null);
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
+  removal.offer();
 }
 
 /** Shows the thumbnail instead of a picture that the browser can't draw, such as a RAW or HEIC file. */
@@ -137,6 +139,13 @@ byId("close").addEventListener("click", close);
 byId("lightbox-similar").addEventListener("click", () => {
   close();
   actions.similar(shown.at(place));
+});
+byId("lightbox-remove").addEventListener("click", () => {
+  const [removed, at] = [shown.at(place), place];
+  removal.ask(removed, () => {
+    close();
+    actions.removed(removed, at);
+  });
 });
 for (const [id, sign] of THUMBS) byId(id).addEventListener("click", () => actions.mark(shown.at(place), sign));
 

@@ -69,6 +69,8 @@ export async function search(state, picture, page, signal) {
   return answer("/search", { method: "POST", body: form, signal });
 }
 
+export const status = () => answer("/status");
+export const removeDocument = (id) => answer(`/documents/${encodeURIComponent(id)}`, { method: "DELETE" });
 export const savedSearches = () => answer("/searches");
 export const removeSearch = (name) => answer(`/searches/${encodeURIComponent(name)}`, { method: "DELETE" });
 

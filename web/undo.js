@@ -13,7 +13,7 @@ export function offerUndo(text, undo) {
   document.getElementById("undo-text").textContent = text;
   button.hidden = !undo;
   back = undo;
-  (document.querySelector("dialog[open]") ?? home).append(told); // a dialog leaves what is outside of it out of reach
+  move();
   told.hidden = false;
   stay();
 }
@@ -36,4 +36,10 @@ told.addEventListener("focusin", ({ relatedTarget }) => {
   clearTimeout(hiding); // whoever has come here with the keyboard has time
 });
 told.addEventListener("focusout", stay);
-document.addEventListener("close", () => home.append(told), { capture: true }); // of a dialog
+document.addEventListener("close", move, { capture: true }); // of a dialog
+
+/** Moves it into the open dialog, since nothing outside of that can be reached. */
+function move() {
+  const to = document.querySelector("dialog[open]") ?? home;
+  if (told.parentElement !== to) to.append(told);
+}
