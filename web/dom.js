@@ -17,6 +17,17 @@ export function svg(name, attributes = {}, ...children) {
   return made;
 }
 
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+/** Whether the page is dark, by its theme (theme.js) or that of the system. */
+export const isDark = () => ({ light: false, dark: true })[document.documentElement.dataset.theme] ?? DARK.matches;
+
+/** Calls `draw` when that changes: what is drawn on a canvas does not follow by itself. */
+export function onTheme(draw) {
+  DARK.addEventListener("change", draw);
+  addEventListener("theme", draw);
+}
+
 /** The icon of a symbol in index.html, such as "similar". The text beside it says what it means. */
 export const icon = (name) => svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
 

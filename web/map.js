@@ -1,7 +1,7 @@
 // The map: all pictures as points, coloured by a tag or by the score of a search.
 
 import { listenForKey, showFault } from "./alert.js";
-import { element } from "./dom.js";
+import { element, onTheme } from "./dom.js";
 import { find } from "./pictures.js";
 import { besidePoint, steer, ZOOM } from "./plane-moves.js";
 import { isInside, Plane } from "./plane.js";
@@ -209,7 +209,7 @@ function listen() {
   });
   byId("more").addEventListener("click", list);
   byId("colour").addEventListener("change", paint);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  onTheme(paint);
 }
 
 byId("search").addEventListener("submit", (event) => {

@@ -1,6 +1,6 @@
 // The UMAP of a model's layer, coloured by class, drawn with the code of the map.
 
-import { element, svg } from "./dom.js";
+import { element, isDark, onTheme, svg } from "./dom.js";
 import { downloads } from "./playground-chart.js";
 import { modelName } from "./playground-data.js";
 import { shortId } from "./playground-state.js";
@@ -56,7 +56,7 @@ function begin(x, y) {
   byId("closer").addEventListener("click", () => plane.zoomAt(ZOOM));
   byId("further").addEventListener("click", () => plane.zoomAt(1 / ZOOM));
   byId("whole").addEventListener("click", () => plane.showAll());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => part.isConnected && paint());
+  onTheme(() => part.isConnected && paint());
 }
 
 const nameOf = (n) =>
@@ -93,7 +93,7 @@ function probed(change) {
 function palette(n) {
   const places = [...Array(n).keys()];
   if (n <= N_NAMED) return places.map((place) => colour(`g${place}`));
-  const lights = matchMedia("(prefers-color-scheme: dark)").matches ? [58, 72, 84] : [30, 43, 56];
+  const lights = isDark() ? [58, 72, 84] : [30, 43, 56];
   return places.map((place) => hue(Math.round((360 * place) / n), lights[place % 3]));
 }
 
