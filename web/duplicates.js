@@ -7,6 +7,7 @@ import * as service from "./service.js";
 const PAGE = 50;
 const ASK_AGAIN_MS = 1000;
 const byId = (id) => document.getElementById(id);
+const NONE = ["No two files have the same bytes.", "No picture is a copy of another, edited or not.", "No two pictures show the same scene."];
 const say = (text) => (byId("summary").textContent = text);
 
 let level = ["1", "2", "3"].includes(location.hash.slice(1)) ? Number(location.hash.slice(1)) : 2;
@@ -27,7 +28,7 @@ async function load(isMore = false) {
     const told = await service.duplicates({ level, offset: shown.length, limit: PAGE });
     if (ask !== asked) return;
     if (told.state === "computing") {
-      say(`Comparing the pictures… ${Math.round(100 * told.progress)} %`);
+      say(`Comparing the pictures… ${Math.round(100 * told.progress)}%`);
       byId("progress").value = told.progress;
       byId("progress").hidden = false;
       setTimeout(() => ask === asked && load(isMore), ASK_AGAIN_MS);
@@ -56,7 +57,7 @@ function show(told) {
   shown.push(...told.groups);
   byId("groups").append(...told.groups.map((group, n) => rowOf(group, first + n)));
   const noun = level === 1 ? "file" : "picture";
-  say(total ? `${counted(total, "group")} with ${counted(told.extra, noun)} more than needed.` : "Nothing is there more than once.");
+  say(total ? `${counted(total, "group")} with ${counted(told.extra, noun)} more than needed.` : NONE[level - 1]);
   for (const id of ["actions", "hint"]) byId(id).hidden = total === 0;
   byId("more").hidden = shown.length >= total;
   if (first) byId("groups").children[first]?.focus();

@@ -218,6 +218,7 @@ byId("search").addEventListener("submit", (event) => {
   if (told) score();
 });
 listenForKey(begin);
+byId("look-again").addEventListener("click", begin);
 
 // -- beginning
 
@@ -226,19 +227,25 @@ function introduce() {
   say(told.n ? `${counted(told.n)}, laid out by ${how}` : "The collection has no pictures yet.");
 }
 
+function showTools(isShown) {
+  for (const id of ["search", "map-keys", "plane"]) byId(id).hidden = !isShown;
+}
+
 async function begin() {
-  byId("fault").hidden = true;
+  byId("fault").hidden = byId("none-yet").hidden = true;
   byId("words").value = state.words;
   try {
     told = await service.map();
   } catch (error) {
     say("");
-    showFault(error);
+    showTools(false);
+    if (error.message.startsWith("there is no map")) byId("none-yet").hidden = false; // and not one that is damaged
+    else showFault(error);
     return;
   }
-  byId("about").textContent = told.collection;
+  showTools(true);
+  byId("about").textContent = `Map of ${told.collection}`;
   byId("outdated").hidden = !told.outdated;
-  byId("plane").hidden = false;
   canvas.setAttribute("aria-label", `Map of ${counted(told.n)}`);
   plane = new Plane(canvas, told.x, told.y);
   listen();

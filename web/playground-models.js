@@ -45,7 +45,7 @@ export const unmeasured = () =>
   element(
     "p",
     { className: "empty" },
-    "Nothing was measured on this set: it has neither classes nor captions. Put the pictures into one folder a class.",
+    "Nothing was measured on this set: it has neither classes nor captions. Put the pictures into one folder for each class.",
   );
 
 /** Where the panels of the models go: as many side by side as fit. */

@@ -33,6 +33,7 @@ async function show() {
   view.setAttribute("aria-busy", "true");
   try {
     listed ??= await list();
+    byId("to-search").hidden = !listed.live;
     if (!listed.experiments.length) return empty();
     const state = fromHash(location.hash);
     const entry = listed.experiments.find(({ name }) => name === state.set) ?? listed.experiments[0];
@@ -138,7 +139,6 @@ function fillChoices(entry) {
     else tab.removeAttribute("aria-current");
     if (name === state.view) byId("views").scrollLeft = tab.offsetLeft - byId("views").clientWidth / 2;
   }
-  byId("to-search").hidden = !listed.live;
   if (!experiment) return;
   const model = experiment.models[result.model];
   fill("model", experiment.models.map((one) => [one.name, modelName(one)]), state.model); // prettier-ignore
@@ -173,7 +173,7 @@ function empty() {
       "div",
       { className: "empty" },
       element("h2", {}, "No experiments yet"),
-      element("p", {}, "Make one from a folder of pictures, with one folder a class:"),
+      element("p", {}, "Make one from a folder of pictures, with one folder for each class:"),
       element("p", {}, command),
       element("p", {}, "Then reload this page."),
     ),

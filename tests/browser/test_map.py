@@ -263,9 +263,20 @@ def test_without_a_map_it_says_what_to_run(page: Page) -> None:
     detail = "there is no map of toy-data: make one with `python app.py -t map`"
     page.route("**/map", lambda route: route.fulfill(status=404, json={"detail": detail}))
     page.goto("/map.html")
-    page.wait_for_selector("#fault")
-    assert page.inner_text("#fault-text") == detail
-    assert page.locator("#plane").is_hidden()
+    page.wait_for_selector("#none-yet")
+    assert "python app.py -t map" in page.inner_text("#none-yet")
+    for part in ("#fault", "#plane", "#search", "#map-keys"):
+        assert page.is_hidden(part)
+    page.unroute("**/map")
+    page.route("**/map", lambda route: route.fulfill(status=404, json={"detail": "map.npz is damaged"}))
+    page.click("#look-again")
+    page.wait_for_selector("#fault:has-text('map.npz is damaged')")
+    page.unroute("**/map")
+    page.route("**/map", lambda route: route.fulfill(json=made_up(5)))
+    page.reload()
+    page.wait_for_selector("#plane")
+    assert page.is_hidden("#none-yet")
+    assert page.is_visible("#search")
 
 
 def test_an_older_map_says_so(page: Page) -> None:

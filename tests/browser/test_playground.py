@@ -340,9 +340,10 @@ def test_without_experiments_it_says_what_to_run(page: Page) -> None:
     assert "crossmodal experiment -d FOLDER --name NAME" in page.inner_text("#view")
     assert page.locator("#choosers").is_hidden()
     page.unroute("**/index.json")
-    page.route("**/index.json", lambda route: route.fulfill(json={"format": 1, "live": False, "experiments": []}))
+    page.route("**/index.json", lambda route: route.fulfill(json={"format": 1, "live": True, "experiments": []}))
     show(page)
     assert "No experiments yet" in page.inner_text("#view")
+    assert page.is_visible("#to-search")
 
 
 @pytest.mark.parametrize(
