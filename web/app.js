@@ -19,7 +19,7 @@ import * as panel from "./panel.js";
 import * as saved from "./saved.js";
 import * as selection from "./selection.js";
 import * as service from "./service.js";
-import { NOTHING, filtersOnly, fromAddress, isEmpty, remember, toAddress } from "./state.js";
+import { NOTHING, filtersOf, filtersOnly, fromAddress, isEmpty, remember, toAddress, withoutFilters } from "./state.js";
 import { summaryOf, titleOfSearch, tookOf } from "./summary.js";
 import { idOf, tileOf, titleOf } from "./tile.js";
 import { Timeline } from "./timeline.js";
@@ -122,6 +122,15 @@ function show(opened, below) {
   scrollTo({ top: 0, behavior: "instant" });
   grid.show(opened, below);
   if (startAt) grid.reveal(startAt, true);
+  showNothing(opened);
+}
+
+/** Says so where there is nothing to show, and what can be done. */
+function showNothing({ n, nCaptions }) {
+  const isFiltered = Object.keys(filtersOf(state)).length > 0;
+  byId("nothing").hidden = n + (nCaptions ?? 0) > 0;
+  byId("nothing-text").textContent = isFiltered ? "No picture fits these filters." : "No picture was found. Try other words, or fewer.";
+  byId("unfilter").hidden = !isFiltered;
 }
 
 /** Loads further results. */
@@ -293,6 +302,7 @@ byId("home").addEventListener("click", (event) => {
   event.preventDefault();
   change({ ...NOTHING });
 });
+byId("unfilter").addEventListener("click", () => changeWithUndo(withoutFilters(state), "Filters removed."));
 byId("to-filters").addEventListener("click", () => {
   panel.openFilters(byId("filters").hidden);
   showFilters(asking.signal);

@@ -13,9 +13,17 @@ export function showCaptions(results, threshold, open) {
   const captions = results.filter((result) => result.modality === "text").slice(0, N_CAPTIONS);
   list.replaceChildren(...captions.map((caption) => lineOf(caption, threshold, open)));
   part.hidden = captions.length === 0;
+  part.classList.remove("all");
+  const fits = captions.some(({ relevance }) => relevance === undefined || relevance >= threshold);
+  document.getElementById("caption-title").textContent = fits ? "Matching captions" : "Nearest captions";
   document.getElementById("results").classList.toggle("both", captions.length > 0);
   return captions.length;
 }
+
+document.getElementById("all-found").addEventListener("click", () => {
+  part.classList.add("all");
+  list.querySelector("li:nth-child(4) button")?.focus(); // the first of those that were hidden
+});
 
 function lineOf(caption, threshold, open) {
   const img = element("img", { loading: "lazy", alt: "", width: 44, height: 44 });

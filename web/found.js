@@ -48,7 +48,7 @@ export class Found {
   parts() {
     if (!this.hasRelevance || this.isGuess) return [{ title: "", n: this.n }];
     const title = this.fitting.length ? "Less likely" : "The nearest, though none fits well";
-    const note = `below the threshold of ${Math.round(100 * this.threshold)} %`;
+    const note = `below the threshold of ${Math.round(100 * this.threshold)}%`;
     const all = [{ title: "", n: this.fitting.length }, { title, note, n: this.rest.length, isLine: true }];
     return all.filter(({ n }) => n);
   }

@@ -86,7 +86,7 @@ async function complete(result) {
 function facts(result, tags) {
   const rows = [];
   if (result.width) rows.push(["size", `${result.width} × ${result.height}`]);
-  if (result.relevance !== undefined) rows.push(["relevance", `${Math.round(100 * result.relevance)} %`]);
+  if (result.relevance !== undefined) rows.push(["relevance", `${Math.round(100 * result.relevance)}%`]);
   if (result.score !== undefined) rows.push(["score", scoreOf(result)]);
   rows.push(["id", idOf(result)]);
   const told = rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);

@@ -40,6 +40,12 @@ export function filtersOnly(state) {
   return { ...state, ...cleared, order: "" };
 }
 
+/** The state with its query, but without its filters. */
+export function withoutFilters(state) {
+  const kept = Object.fromEntries([...QUERY, "order"].map((field) => [field, state[field]]));
+  return { ...NOTHING, ...kept };
+}
+
 /** The filters of a state as parameters of the service. */
 export function filtersOf(state) {
   const { after, before, near, within: within_km, camera, folder } = state;

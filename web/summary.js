@@ -24,7 +24,7 @@ export function summaryOf(state, source) {
   if (!source.n && !nCaptions) return isFiltered ? "Nothing here fits. The filter may be too narrow." : "Nothing here fits.";
   const parts = [];
   const many = (n, noun) => `${n.toLocaleString("en")}${source.more && n === source.n ? " or more" : ""} ${noun}`;
-  const percent = `${Math.round(100 * source.threshold)} %`;
+  const percent = `${Math.round(100 * source.threshold)}%`;
   if (told.fits === false) parts.push("Nothing here fits well. These are the nearest");
   else if (source.isListing) parts.push(many(source.n, source.n === 1 ? "picture" : "pictures"));
   else if (source.byDate) parts.push(`${source.nInOrder.toLocaleString("en")} fit, with a relevance of ${percent} or more,`);

@@ -156,6 +156,8 @@ def test_a_hundred_thousand_pictures_are_scrolled_through_with_few_elements(page
     drawn(page)
     for share in (0.2, 0.5, 0.9):
         page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share)
+        near = f"({{ dataset }}) => Math.abs(dataset.place / 100_000 - {share}) < 0.03"
+        wait_until(page, f"[...document.querySelectorAll('.tile')].some({near})")
         drawn(page)
         assert page.locator(".tile").count() < 400
         middle = places(page)[len(places(page)) // 2]
@@ -296,7 +298,7 @@ def test_a_line_is_drawn_where_fitting_ends(page: Page) -> None:
     page.press("#words", "Enter")
     drawn(page)
     assert page.inner_text("#summary") == "7 fit for “two hearts”"
-    assert re.sub(r"\s+", " ", page.inner_text("#grid h2")) == "Less likely below the threshold of 50 %"
+    assert re.sub(r"\s+", " ", page.inner_text("#grid h2")) == "Less likely below the threshold of 50%"
     line = page.locator("#grid h2").bounding_box()["y"]
     heights = page.eval_on_selector_all(".tile", "all => all.map((tile) => tile.getBoundingClientRect().top)")
     assert [height < line for height in heights[:20]] == [True] * 7 + [False] * 13
@@ -334,7 +336,7 @@ def test_what_fits_in_the_order_of_dates(page: Page) -> None:
     assert page.locator("#order option").all_inner_texts() == ["Best first", "Newest first", "Oldest first"]
     page.select_option("#order", "newest")
     drawn(page)
-    said = r"\d+ fit, with a relevance of 50 % or more, for “a star at night”"
+    said = r"\d+ fit, with a relevance of 50% or more, for “a star at night”"
     assert re.fullmatch(said, page.inner_text("#summary"))
     years = [int(title.split("\n")[0]) for title in page.locator("#grid h2").all_inner_texts()]
     assert years == sorted(years, reverse=True)
@@ -454,6 +456,9 @@ def fits(page: Page) -> bool:
 
 def test_a_phone(phone: Page) -> None:
     assert fits(phone)
+    tops = "(all) => all.filter((one) => one.checkVisibility()).map((one) => one.offsetTop)"
+    assert len(set(phone.eval_on_selector_all("header nav > *", tops))) == 1
+    assert phone.is_hidden("#to-keys")
     assert phone.locator("#filters").is_hidden()
     phone.tap("#to-filters")
     phone.wait_for_selector("#facets button")

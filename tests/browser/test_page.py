@@ -123,7 +123,13 @@ def test_a_picture_finds_its_like_and_captions(page: Page, event: str) -> None:
     with_file(page, event)
     wait_for_captions(page)
     assert names(page)[0] == PICTURE.name
-    assert page.locator("#captions li").count() == 12
+    assert page.locator("#captions li:visible").count() == 12
+    assert page.is_hidden("#all-found")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.locator("#captions li:visible").count() == 3
+    page.click("#all-found")
+    assert page.locator("#captions li:visible").count() == 12
+    assert page.evaluate("[...document.querySelectorAll('#captions button')].indexOf(document.activeElement)") == 3
     assert "night" in page.inner_text("#captions")
     assert page.inner_text("#picture-name") == PICTURE.name
     page.reload()  # the picture is not in the address, only its hash: this browser has kept it
@@ -210,6 +216,18 @@ def test_the_lightbox_shows_the_thumbnail_of_a_picture_that_cannot_be_drawn(page
     assert "/images/" in page.get_attribute("#large", "data-path")
 
 
+def test_the_lightbox_keeps_the_picture_beside_long_details(page: Page) -> None:
+    search(page, "two hearts")
+    page.click("#grid .open >> nth=0")
+    page.wait_for_selector("#all-captions li")
+    page.evaluate("document.getElementById('facts').style.minHeight = '3000px'")
+    wait_until(page, "document.getElementById('large').naturalWidth > 0")
+    at_first = page.locator("#large").bounding_box()
+    page.locator("#lightbox").evaluate("(lightbox) => lightbox.scrollTo(0, 600)")
+    scrolled = page.locator("#large").bounding_box()
+    assert 0 <= scrolled["y"] <= at_first["y"] < 200
+
+
 def test_the_lightbox(page: Page) -> None:
     search(page, "two hearts")
     first, second = names(page)[:2]
@@ -261,6 +279,16 @@ def test_nothing_fits(page: Page) -> None:
     search(page, "stars")
     assert summary(page).startswith("Nothing here fits.")
     assert names(page) == []
+    assert page.inner_text("#nothing-text") == "No picture fits these filters."
+    page.click("#unfilter")
+    wait_until(page, "document.querySelectorAll('#grid .tile').length > 20")
+    assert page.is_hidden("#nothing")
+    assert page.url.endswith("/?q=stars")
+    page.click("#undo-it")
+    page.wait_for_selector("#nothing")
+    page.goto("/?where=width+%3E+5000")
+    page.click("#unfilter")
+    wait_until(page, "document.getElementById('summary').textContent === '200 pictures'")
 
 
 def test_scrolling_shows_the_rest(page: Page) -> None:
