@@ -153,6 +153,15 @@ def query_service(toy_workspace: Path) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
+def writable_service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service `query_restful --writable` over a copy of the toy data, from which tests may remove pictures."""
+    workspace = tmp_path_factory.mktemp("writable") / "workspace"
+    shutil.copytree(toy_workspace, workspace)
+    with started("query_restful", workspace, "--writable") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def toy_map(toy_workspace: Path) -> None:
     """Creates the map of the toy data; changes nothing else in the workspace."""
     done = run_script(APP, "-t", "map", "-w", toy_workspace)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from browsing import DESK, Page, axe_violations, new_page, wait_until
-from conftest import Service, started
+from conftest import Service
 
 BUTTON = "#lightbox-remove"
 
 
-@pytest.fixture(scope="module")
-def writable(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that writes to a copy of the toy data's collection."""
-    workspace = tmp_path_factory.mktemp("removing") / "workspace"
-    shutil.copytree(toy_workspace, workspace)
-    with started("query_restful", workspace, "--writable") as service:
-        yield service
-
-
 @pytest.fixture
-def page(browser: Any, writable: Service) -> Iterator[Page]:
-    with new_page(browser, writable.url, **DESK) as page:
+def page(browser: Any, writable_service: Service) -> Iterator[Page]:
+    with new_page(browser, writable_service.url, **DESK) as page:
         yield page
 
 
@@ -43,7 +32,7 @@ def is_known(service: Service, document: str) -> bool:
     return httpx.get(f"{service.url}/documents/{document}").status_code == 200
 
 
-def test_a_picture_is_removed_with_the_keyboard(page: Page, writable: Service, axe: str) -> None:
+def test_a_picture_is_removed_with_the_keyboard(page: Page, writable_service: Service, axe: str) -> None:
     picture = opened(page, "/?order=folder", 3)
     following = page.get_attribute("#grid .tile[data-place='4']", "data-id")
     n = int(page.inner_text("#summary").split()[0])
@@ -55,20 +44,20 @@ def test_a_picture_is_removed_with_the_keyboard(page: Page, writable: Service, a
     page.keyboard.press("Escape")
     assert page.is_hidden("#removing")
     assert page.is_visible("#lightbox")
-    assert is_known(writable, picture)
+    assert is_known(writable_service, picture)
     assert page.evaluate("document.activeElement.id") == BUTTON[1:]
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     wait_until(page, f"document.getElementById('summary').textContent === '{n - 1} pictures'")
     assert page.is_hidden("#lightbox")
-    assert not is_known(writable, picture)
+    assert not is_known(writable_service, picture)
     wait_until(page, f"document.activeElement.closest('.tile')?.dataset.id === {following!r}")
     assert page.inner_text("#undo-text").endswith("was removed from the index.")
     assert page.is_hidden("#undo-it")
 
 
-def test_a_removed_picture_leaves_the_search(page: Page, writable: Service) -> None:
+def test_a_removed_picture_leaves_the_search(page: Page, writable_service: Service) -> None:
     picture = opened(page, "/?q=a+star", 0)
     page.click("#lightbox-like")
     wait_until(page, "location.search.includes('likes')")
@@ -78,10 +67,10 @@ def test_a_removed_picture_leaves_the_search(page: Page, writable: Service) -> N
     shown = "[...document.querySelectorAll('#grid .tile')].map((tile) => tile.dataset.id)"
     wait_until(page, f"{shown}.length > 0 && !{shown}.includes({picture!r})")
     assert page.is_hidden("#fault")
-    assert not is_known(writable, picture)
+    assert not is_known(writable_service, picture)
 
 
-def test_a_refusal_is_told(page: Page, writable: Service) -> None:
+def test_a_refusal_is_told(page: Page, writable_service: Service) -> None:
     page.seen.may_fail_to_load = True
     picture = opened(page, "/?order=folder", 0)
     refusal = {"status": 403, "json": {"detail": "this key only reads"}}
@@ -93,7 +82,7 @@ def test_a_refusal_is_told(page: Page, writable: Service) -> None:
     page.click("#removing-it")
     page.wait_for_selector("#lightbox #undo-text:has-text('Not removed: this key only reads')")
     assert page.is_visible("#lightbox")
-    assert is_known(writable, picture)
+    assert is_known(writable_service, picture)
 
 
 def test_a_service_that_only_reads_offers_nothing(browser: Any, query_service: Service) -> None:

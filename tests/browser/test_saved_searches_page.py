@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from browsing import Page, axe_violations, new_page, wait_until
-from conftest import Service, started
+from conftest import Service
 
 HEARTS = {"request": {"text": "two hearts", "exclude": ["red"], "where": "width > 9"}}
 
 
-@pytest.fixture(scope="module")
-def service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that may write."""
-    workspace = tmp_path_factory.mktemp("saved") / "workspace"
-    shutil.copytree(toy_workspace, workspace)
-    with started("query_restful", workspace, "--writable") as running:
-        yield running
-
-
 @pytest.fixture
-def page(browser: Any, service: Service) -> Iterator[Page]:
+def page(browser: Any, writable_service: Service) -> Iterator[Page]:
     """The page on a phone, without saved searches."""
-    for search in httpx.get(f"{service.url}/searches").json()["searches"]:
-        httpx.delete(f"{service.url}/searches/{search['name']}", timeout=30).raise_for_status()
-    with new_page(browser, service.url, viewport={"width": 360, "height": 740}) as page:
+    for search in httpx.get(f"{writable_service.url}/searches").json()["searches"]:
+        httpx.delete(f"{writable_service.url}/searches/{search['name']}", timeout=30).raise_for_status()
+    with new_page(browser, writable_service.url, viewport={"width": 360, "height": 740}) as page:
         page.goto("/")
         page.wait_for_selector("#grid .tile .open")
         yield page
@@ -59,13 +48,13 @@ def save(page: Page, name: str) -> None:
     page.press("#save-name", "Enter")
 
 
-def test_saving_opening_renaming_and_removing(page: Page, service: Service) -> None:
+def test_saving_opening_renaming_and_removing(page: Page, writable_service: Service) -> None:
     searched(page, "/?q=two+hearts&not=red&where=width+%3E+9")
     show(page)
     assert page.input_value("#save-name") == "two hearts"
     save(page, "hearts / <b>")
     said(page, "“hearts / <b>” saved.")
-    (told,) = httpx.get(f"{service.url}/searches").json()["searches"]
+    (told,) = httpx.get(f"{writable_service.url}/searches").json()["searches"]
     assert told["request"] == {**HEARTS["request"], "understand": True}
     page.click("#saved-close")
 
@@ -90,9 +79,9 @@ def test_saving_opening_renaming_and_removing(page: Page, service: Service) -> N
     assert saved_names(page) == ["hearts"]
 
 
-def test_a_name_that_is_taken(page: Page, service: Service) -> None:
+def test_a_name_that_is_taken(page: Page, writable_service: Service) -> None:
     for name in ("one", "two"):
-        httpx.put(f"{service.url}/searches/{name}", json=HEARTS, timeout=30).raise_for_status()
+        httpx.put(f"{writable_service.url}/searches/{name}", json=HEARTS, timeout=30).raise_for_status()
     searched(page, "/?q=a+star")
     show(page)
     page.click("#saved-searches li:nth-child(2) >> text=Rename")
@@ -104,11 +93,11 @@ def test_a_name_that_is_taken(page: Page, service: Service) -> None:
     said(page, "“one” replaced.")
     page.click("#saved-undo")
     said(page, "“one” is as it was.")
-    assert httpx.get(f"{service.url}/searches").json()["searches"][0]["request"] == HEARTS["request"]
+    assert httpx.get(f"{writable_service.url}/searches").json()["searches"][0]["request"] == HEARTS["request"]
 
 
-def test_a_search_that_a_program_saved_is_opened(page: Page, service: Service) -> None:
-    httpx.put(f"{service.url}/searches/hearts", json=HEARTS, timeout=30).raise_for_status()
+def test_a_search_that_a_program_saved_is_opened(page: Page, writable_service: Service) -> None:
+    httpx.put(f"{writable_service.url}/searches/hearts", json=HEARTS, timeout=30).raise_for_status()
     show(page)
     page.focus("#saved-searches a")
     page.keyboard.press("Enter")
@@ -140,8 +129,8 @@ def test_a_service_that_only_reads_offers_the_link(browser: Any, query_service: 
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_no_serious_violation(page: Page, service: Service, axe: str, colours: str) -> None:
-    httpx.put(f"{service.url}/searches/{'hearts ' * 13}!", json=HEARTS, timeout=30).raise_for_status()
+def test_axe_finds_no_serious_violation(page: Page, writable_service: Service, axe: str, colours: str) -> None:
+    httpx.put(f"{writable_service.url}/searches/{'hearts ' * 13}!", json=HEARTS, timeout=30).raise_for_status()
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
     searched(page, "/?q=a+star")
     show(page)
