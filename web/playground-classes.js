@@ -68,10 +68,11 @@ function confusion(pictures, n, neighbours) {
 }
 
 function matrix({ title, subtitle, from, to, rows, width, link }) {
-  const fits = Math.min(WIDEST_PX, (width - LEFT - 4) / to.length, TALLEST_PX / from.length);
-  const side = Math.max(CELL_PX, fits);
-  const drawn = drawing(LEFT + to.length * side + 4, TOP + from.length * side + 4, title, subtitle);
   const named = (words) => shortened(words, 16);
+  const right = 4 + 3.5 * named(to.at(-1)).length; // px that the slanted name of the last column leans over
+  const fits = Math.min(WIDEST_PX, (width - LEFT - right) / to.length, TALLEST_PX / from.length);
+  const side = Math.max(CELL_PX, fits);
+  const drawn = drawing(LEFT + to.length * side + right, TOP + from.length * side + 4, title, subtitle);
   to.forEach((name, column) => {
     const x = LEFT + (column + 0.5) * side;
     drawn.append(text(0, 0, named(name), { class: "layer", transform: `translate(${x + 4} ${TOP - 8}) rotate(-60)` }));

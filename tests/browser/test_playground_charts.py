@@ -269,3 +269,14 @@ def test_recall_of_a_set_with_captions(page: Page, tmp_path: Path) -> None:
     assert found[0] == "lite0, block1: –"
     show(page, "#view=table&sort=-i2t1")
     assert "★ 0.420" in page.inner_text(".results tbody tr >> nth=0")
+
+
+def test_the_slanted_names_of_classes_are_not_cut_off(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    show(page, "#view=classes")
+    over = """(drawn) => {
+        const { right } = drawn.getBoundingClientRect();
+        const names = [...drawn.querySelectorAll("text")];
+        return Math.max(...names.map((text) => text.getBoundingClientRect().right - right));
+    }"""
+    assert page.locator(".chart .scroller svg").evaluate(over) <= 0
