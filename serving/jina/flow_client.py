@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from docarray import DocList
 from jina import Client
 from jina.excepts import BadServer
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
-from executors.schema import MediaDoc
+from executors.schema import Docs, MediaDoc
 
 PREFETCH = 4
 """Requests in flight: enough to keep the encoder busy, few enough to limit memory."""
@@ -29,16 +28,21 @@ def call(
     Raises:
         StateError: An Executor failed or does not respond.
     """
-    client = Client(host=settings.host, port=settings.port + 1, protocol="grpc", prefetch=PREFETCH)
+
+    def answered(response: Any) -> None:
+        response.document_array_cls = Docs  # Jina sets it only where there is no callback
+        on_answer(response.docs)
+
+    client = Client(host=settings.host, port=settings.port + 1, protocol="grpc")
     try:
         client.post(
             endpoint,
             inputs=docs,
             request_size=settings.request_size,
             parameters=parameters or {},
-            return_type=DocList[MediaDoc],
             results_in_order=True,
-            on_done=lambda response: on_answer(response.docs),
+            prefetch=PREFETCH,  # an argument of the client's constructor has no effect
+            on_done=answered,
         )
     except BadServer as error:
         status = error.args[0].status if error.args else error
