@@ -52,7 +52,7 @@ def write_value(node: Any, value: Any) -> None:
 
 
 def read_value(node: NodeProto, doc_list: Any = None) -> Any:
-    """The value of a node; `doc_list` is the type of the nested documents of the field, if it has any.
+    """The value of a node, an array read-only; `doc_list` is the type of the field's nested documents, if it has any.
 
     Raises:
         ValueError: No field has values of this kind, or the bytes of an array don't match its shape.
@@ -78,7 +78,7 @@ def _read_array(dense: Any) -> np.ndarray[Any, Any]:
     dtype = np.dtype(dense.dtype)
     if dtype.kind not in _NUMBERS:
         raise ValueError(f"an array of dtype {dense.dtype[:20]!r}: expected numbers")
-    n_bytes = math.prod(dense.shape) * dtype.itemsize
-    if n_bytes != len(dense.buffer):
-        raise ValueError(f"an array of {len(dense.buffer)} bytes: expected {n_bytes}, by its shape")
-    return np.frombuffer(bytearray(dense.buffer), dtype).reshape(tuple(dense.shape))  # a writable array
+    content, n_bytes = dense.buffer, math.prod(dense.shape) * dtype.itemsize  # each access copies the bytes
+    if n_bytes != len(content):
+        raise ValueError(f"an array of {len(content)} bytes: expected {n_bytes}, by its shape")
+    return np.frombuffer(content, dtype).reshape(tuple(dense.shape))
