@@ -1,8 +1,10 @@
-"""ImageNormalizer: decodes pictures to upright uint8 pixels at the model's input size."""
+"""ImageNormalizer: decodes pictures to upright uint8 pixels at the model's input size, and names those to index."""
 
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from docarray import DocList
@@ -12,44 +14,58 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.ahead import DECODERS
 from crossmodal.core.errors import PictureError
 from crossmodal.core.settings import MetadataChoice
+from crossmodal.core.types import Preprocessing, image_id
 from crossmodal.images.prepare import prepare
+from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
 from executors.context import unescaped
 from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageNormalizer(Executor):
-    """Resizes and crops as the collection's model expects; the encoder normalizes the values."""
+    """Resizes and crops as the collection's model expects; the encoder normalizes the values.
 
-    def __init__(self, collection: str, metadata: MetadataChoice = "all", **kwargs: Any) -> None:
+    Files are read only in the private Flow of an indexing job (`read_paths`).
+    """
+
+    def __init__(
+        self, collection: str, metadata: MetadataChoice = "all", read_paths: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.metadata = metadata
+        self.metadata, self.read_paths = metadata, read_paths
         self.preprocessing = GenerationCache(unescaped(collection), lambda opened: opened.model.preprocessing)
         self.decoders = ThreadPoolExecutor(DECODERS)
 
     @requests(on=["/search", "/encode", "/health"])
     def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
         """Fills `pixels` and removes the encoded picture."""
+        current = self.preprocessing.current()
         for doc in valid_docs(docs, "image"):
-            self._normalize(doc, keep=False)
+            self._normalize(doc, current, keep=False)
         return docs
 
     @requests(on="/index")
     def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """As `normalize`, and adds a thumbnail and the metadata; the encoded picture is kept if it has no file."""
+        """As `normalize`; sets the id by the content, and adds a thumbnail and the metadata.
+
+        The encoded picture is kept if it has no file.
+        """
+        normalize = partial(self._normalize, current=self.preprocessing.current(), keep=True)
         # Decoding releases the interpreter's lock; a large photograph takes longer to decode than to encode.
-        list(self.decoders.map(lambda doc: self._normalize(doc, keep=True), valid_docs(docs, "image")))
+        list(self.decoders.map(normalize, valid_docs(docs, "image")))
         return docs
 
     def close(self) -> None:
         """Ends the threads."""
         self.decoders.shutdown()
 
-    def _normalize(self, doc: MediaDoc, keep: bool) -> None:
+    def _normalize(self, doc: MediaDoc, current: tuple[str, Preprocessing], keep: bool) -> None:
         start = time.perf_counter()
-        doc.generation, preprocessing = self.preprocessing.current()
+        doc.generation, preprocessing = current
         try:
-            prepared = prepare(to_bytes(doc.content), preprocessing, with_thumbnail=keep, with_metadata=keep)
+            content = self._content(doc)
+            doc.id = image_id(content) if keep else doc.id
+            prepared = prepare(content, preprocessing, with_thumbnail=keep, with_metadata=keep)
         except PictureError as error:
             doc.error, doc.content = str(error), None
             return
@@ -59,6 +75,13 @@ class ImageNormalizer(Executor):
             doc.thumbnail = to_array(prepared.thumbnail)
             doc.note = "; ".join(prepared.notes)
             doc.tags = with_metadata(doc.tags, prepared.embedded, doc.uri, self.metadata)
-        if not keep or os.path.isfile(doc.uri):
+        if doc.content is not None and (not keep or os.path.isfile(doc.uri)):
             doc.content = None
         doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}
+
+    def _content(self, doc: MediaDoc) -> bytes:
+        if doc.content is not None:
+            return to_bytes(doc.content)
+        if self.read_paths:
+            return from_file(Path(doc.uri))
+        raise PictureError("the picture is missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from docarray import DocList
 from photographs import photographs
 from PIL import Image
 
-from crossmodal.core.types import Preprocessing
+from crossmodal.core.types import Preprocessing, image_id
 from crossmodal.metadata.tags import LOCATION_TAGS
 from executors import image_normalizer
 from executors.image_normalizer import ImageNormalizer
-from executors.schema import MediaDoc, to_array
+from executors.schema import MediaDoc, to_array, to_bytes
 
 
 class OneGeneration:
@@ -57,3 +58,21 @@ def test_a_picture_that_is_indexed_gets_the_tags_of_its_metadata(monkeypatch: py
 
 def test_a_query_has_no_note_on_its_file(normalizer: ImageNormalizer) -> None:
     assert normalizer.normalize(DocList[MediaDoc]([document(icc_profile=b"no profile")]))[0].note == ""
+
+
+def test_a_file_is_read_and_named_by_its_content(normalizer: ImageNormalizer, tmp_path: Path) -> None:
+    sent = document()
+    content = to_bytes(sent.content)
+    (tmp_path / "a.png").write_bytes(content)
+    by_path = MediaDoc(id="x", modality="image", uri=str(tmp_path / "a.png"))
+    missing = MediaDoc(id="y", modality="image", uri=str(tmp_path / "b.png"))
+    refused = normalizer.normalize_to_store(DocList[MediaDoc]([by_path.model_copy()]))[0]
+    assert (refused.error, refused.pixels) == ("the picture is missing", None)
+    normalizer.read_paths = True
+    normalizer.normalize_to_store(DocList[MediaDoc]([by_path, sent, missing]))
+    assert by_path.id == sent.id == image_id(content)
+    assert np.array_equal(by_path.pixels, sent.pixels)
+    assert by_path.content is None
+    assert to_bytes(sent.content) == content  # which has no file
+    assert missing.id == "y"
+    assert "can't be read" in missing.error
