@@ -66,7 +66,7 @@ class _Ready:
 
 
 class Pipeline:
-    """Adds documents to a collection: decodes pictures in threads while earlier ones are encoded and committed.
+    """Adds documents to a collection: decodes pictures while earlier ones are encoded and still earlier ones committed.
 
     The first document opens the store and takes its lock. Leaving the context writes the snapshots of the indexes,
     also after Ctrl-C, and releases the lock. An encoder is loaded when it is needed, and replaced by that of the other
@@ -130,9 +130,12 @@ class Pipeline:
         threads, batch_size = DECODERS, self._on_device(self._batch_size)
         ahead = batch_size + 2 * threads
         ready = map_ahead(work, pictures, threads=threads, at_most=ahead, size=lambda picture: len(picture.content))
-        with closing(ready):
-            for batch in _batches(ready, batch_size):
-                self._add_pictures(batch, done)
+        batches = _batches(ready, batch_size)
+        # A batch is encoded while the previous one is committed, which occupies one core.
+        encoded = map_ahead(self._encode_batch, batches, threads=1, at_most=2, size=_size)
+        with closing(ready), closing(encoded):
+            for batch, vectors in encoded:
+                self._commit_pictures(batch, vectors, done)
 
     def add_captions(self, captions: Iterable[Document], done: Done) -> None:
         """Encodes and commits captions; `done` and the errors are as for `add_pictures`."""
@@ -172,11 +175,15 @@ class Pipeline:
         result = Encoded.of(document, note="; ".join(made.notes))
         return _Ready(result, document, made, pending.content_without_file)
 
-    def _add_pictures(self, batch: list[_Ready], done: Done) -> None:
+    def _encode_batch(self, batch: list[_Ready]) -> tuple[list[_Ready], Vectors | None]:
+        """A batch with the vectors of its valid pictures, None without any; called in a thread of its own."""
+        pixels = [item.made.pixels for item in batch if item.made is not None]
+        return batch, self._encoder("image").encode_images(np.stack(pixels)) if pixels else None
+
+    def _commit_pictures(self, batch: list[_Ready], vectors: Vectors | None, done: Done) -> None:
         store = self._opened_store()
-        valid = [(item, item.made) for item in batch if item.made is not None]
-        if valid:
-            vectors = self._encoder("image").encode_images(np.stack([made.pixels for _, made in valid]))
+        if vectors is not None:
+            valid = [(item, item.made) for item in batch if item.made is not None]
             items = [
                 NewDocument(item.document, vector, made.thumbnail, item.content)
                 for (item, made), vector in zip(valid, vectors, strict=True)
@@ -205,6 +212,11 @@ class Pipeline:
                 self._collection, (modality,), self._threads or None, self._engine, self._say
             )
         return self._encoders[modality]
+
+
+def _size(batch: list[_Ready]) -> int:
+    """The bytes of the encoded pictures that a batch holds, at least 1."""
+    return max(1, sum(len(item.content or b"") for item in batch))
 
 
 def _batches(items: Iterator[_Ready], at_most: int) -> Iterator[list[_Ready]]:
