@@ -9,19 +9,22 @@ import shutil
 import socket
 import sqlite3
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import TOY, RunApp
 from filelock import FileLock
 from jina.constants import __cache_path__
+from threadpoolctl import threadpool_info
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.encoders.clip import BUNDLED_FOLDER
+from serving.jina import supervisor
 from serving.jina.ports import reserve_port_pair
-from serving.jina.supervisor import _load
+from serving.jina.supervisor import _load, running_flow
 
 
 def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
@@ -81,3 +84,22 @@ def test_no_file_to_be_had_ends_the_start(toy_workspace: Path, monkeypatch: pyte
     monkeypatch.setattr("serving.jina.supervisor.held", refuse)
     with ExitStack() as held, pytest.raises(StateError, match=r"can't be reserved.*too many open files.*ulimit -n"):
         _load("query", collection, Settings(), held, read_paths=False)
+
+
+def test_the_parts_of_a_flow_compute_products_with_one_thread(
+    toy_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other threads of OpenBLAS wait for the next product at full speed; forked processes inherit their number."""
+    found: list[int] = []
+
+    class Parts(ExitStack):
+        num_pods = 0
+
+        def start(self) -> None:
+            found.extend(pool["num_threads"] for pool in threadpool_info() if pool.get("threading_layer") == "pthreads")
+
+    monkeypatch.setattr(supervisor, "_load", lambda *_, **__: Parts())
+    settings = replace(Settings(), port=reserve_port_pair())
+    with running_flow("query", Collection.open(toy_workspace / "toy-data"), settings):
+        pass
+    assert set(found) <= {1}
