@@ -76,11 +76,18 @@ def test_images_are_encoded_in_order(encoder: NetworkEncoder, network: Network) 
 def test_texts_are_encoded_by_length_and_in_order(encoder: NetworkEncoder, network: Network) -> None:
     texts = ["a" * (1 + 7 * n % 40) for n in range(TEXT_GROUP + 5)]
     vectors = encoder.encode_texts(texts)
-    assert [len(values) for values in network.inputs] == [TEXT_GROUP, 5]
+    assert [len(values) for values in network.inputs] == [TEXT_GROUP, 8]
     assert all(values.dtype == np.int32 for values in network.inputs)
     np.testing.assert_allclose(vectors[:, 0] / vectors[:, 2], [97 * len(text) for text in texts], rtol=1e-5)
     lengths = [values.shape[1] for values in network.inputs]
     assert lengths == sorted(lengths)
+
+
+def test_texts_of_any_number_have_few_shapes(encoder: NetworkEncoder, network: Network) -> None:
+    for n in range(1, TEXT_GROUP + 1):
+        vectors = encoder.encode_texts([chr(97 + place) for place in range(n)])
+        np.testing.assert_allclose(vectors[:, 0] / vectors[:, 2], range(97, 97 + n), rtol=1e-5)
+    assert {len(values) for values in network.inputs} == {1, 2, *range(4, TEXT_GROUP + 1, 4)}
 
 
 def test_groups_cover_each_text_once() -> None:
