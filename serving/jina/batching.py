@@ -1,8 +1,9 @@
 """Batches the queries of several clients.
 
-Most of the cost of a query is that of the calls between the parts of the Flow, so thirty-two together cost little more
-than one. A query is sent at once, unless two batches with its parameters are being answered: the queries that arrive in
-the meantime form the next batch.
+Most of the cost of a query is that of the calls between the parts of the Flow, so sixteen together cost little more
+than one. A query is sent at once if no batch with its parameters is being answered. Beside a batch that is, a second
+one is sent when as many queries wait: so the queries of many clients form two batches of similar size, one of which is
+encoded while the other is searched, instead of a large one and many of one query.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
 
 MAX_BATCHES = 2
 """Batches with the same parameters that run at the same time: one encodes while another searches."""
+BATCH_SIZE = 16
+"""Most texts in a batch. Encoders take 16 in one inference, and two batches have all requests of AT_ONCE."""
 BATCHED = ("/search", "/encode")
 
 
@@ -33,9 +36,17 @@ class _Queue:
     def __init__(self) -> None:
         self.waiting: list[_Query] = []
         self.n_running = 0
+        self.n_sent = 0
+        """Queries in the batches that run."""
+
+    def is_due(self) -> bool:
+        """Whether the queries that wait are to be sent."""
+        if not self.waiting or not self.n_running:
+            return bool(self.waiting)
+        return self.n_running < MAX_BATCHES and len(self.waiting) >= self.n_sent
 
     def next_batch(self) -> list[_Query]:
-        """The queries that fit into one request to the Executors, without duplicate document ids."""
+        """The queries of the next batch, without duplicate document ids."""
         batch: list[_Query] = []
         later: list[_Query] = []
         ids: set[str] = set()
@@ -43,7 +54,7 @@ class _Queue:
             query_ids = {str(doc.id) for doc in query.docs}
             if query.answer.cancelled():
                 continue  # its client has disconnected
-            if len(ids) + len(query_ids) <= REQUEST_SIZE and not ids & query_ids:
+            if len(ids) + len(query_ids) <= BATCH_SIZE and not ids & query_ids:
                 batch.append(query)
                 ids |= query_ids
             else:
@@ -62,7 +73,7 @@ class BatchedCalls:
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """As `FlowCalls.__call__`."""
-        if endpoint not in BATCHED or len(docs) > REQUEST_SIZE or any(doc.modality != "text" for doc in docs):
+        if endpoint not in BATCHED or len(docs) > BATCH_SIZE or any(doc.modality != "text" for doc in docs):
             return await self._flow(docs, endpoint, parameters)
         key = json.dumps([endpoint, parameters], sort_keys=True, default=repr)
         queue = self._queues.setdefault(key, _Queue())
@@ -80,7 +91,7 @@ class BatchedCalls:
     def _start(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
         if not queue.waiting and not queue.n_running:
             del self._queues[key]
-        elif queue.waiting and queue.n_running < MAX_BATCHES:
+        elif queue.is_due():
             queue.n_running += 1
             task = asyncio.create_task(self._run(key, queue, endpoint, parameters))
             self._tasks.add(task)
@@ -88,6 +99,7 @@ class BatchedCalls:
 
     async def _run(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
         batch = queue.next_batch()
+        queue.n_sent += len(batch)
         outcomes = await self._outcomes(batch, endpoint, parameters) if batch else []
         for query, outcome in zip(batch, outcomes, strict=True):
             if query.answer.done():
@@ -97,6 +109,7 @@ class BatchedCalls:
             else:
                 query.answer.set_result(outcome)
         queue.n_running -= 1
+        queue.n_sent -= len(batch)
         self._start(key, queue, endpoint, parameters)
 
     async def _outcomes(

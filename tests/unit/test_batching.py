@@ -9,8 +9,8 @@ import pytest
 
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
-from serving.jina.batching import BatchedCalls
-from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
+from serving.jina.batching import BATCH_SIZE, BatchedCalls
+from serving.jina.flow_calls import FlowCalls
 
 
 class SlowFlow(FlowCalls):
@@ -53,6 +53,36 @@ def test_what_comes_while_two_are_on_their_way_is_the_next_batch() -> None:
     assert answers == [f"/search q{n} {{'top_k': 1}}" for n in range(6)]
 
 
+def test_the_queries_of_many_clients_are_two_batches() -> None:
+    """Each client asks again when it is answered, a little after the client before it."""
+    running: list[int] = []
+    seen: list[tuple[int, ...]] = []
+
+    class Flow(SlowFlow):
+        async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+            running.append(len(docs))
+            seen.append(tuple(running))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            running.remove(len(docs))
+            return docs
+
+    async def scenario() -> None:
+        flow = BatchedCalls(Flow())
+
+        async def client(number: int) -> None:
+            for n in range(20):
+                for _ in range(number):
+                    await asyncio.sleep(0)
+                await asked(flow, f"q{n}")
+
+        await asyncio.gather(*(client(number) for number in range(32)))
+
+    asyncio.run(scenario())
+    assert seen[0] == (1,)
+    assert all(len(sizes) == 2 and min(sizes) > 12 for sizes in seen[20:40])
+
+
 def test_other_parameters_and_other_endpoints_go_apart() -> None:
     async def scenario() -> tuple[list[list[str]], list[str]]:
         slow = SlowFlow()
@@ -81,20 +111,20 @@ def test_an_error_is_of_the_one_who_asked_for_it() -> None:
     assert [str(answer).split()[1] for answer in (*answers[:3], answers[4])] == ["one", "two", "three", "four"]
 
 
-def test_a_batch_is_no_larger_than_a_request_and_has_no_id_twice() -> None:
+def test_a_batch_has_a_largest_size_and_no_id_twice() -> None:
     async def scenario() -> list[list[str]]:
         slow = SlowFlow()
         slow.may_answer.set()
         flow = BatchedCalls(slow)
         same = MediaDoc(id="same", modality="text", text="twice")
-        many = [flow([text(f"{n}a"), text(f"{n}b")], "/search", {}) for n in range(REQUEST_SIZE)]
+        many = [flow([text(f"{n}a"), text(f"{n}b")], "/search", {}) for n in range(BATCH_SIZE)]
         await asyncio.gather(*many, flow([same], "/search", {}), flow([same], "/search", {}))
         return slow.batches
 
     batches = asyncio.run(scenario())
-    assert max(map(len, batches)) <= REQUEST_SIZE
+    assert max(map(len, batches)) <= BATCH_SIZE
     assert all(batch.count("twice") < 2 for batch in batches)
-    assert sum(map(len, batches)) == 2 * REQUEST_SIZE + 2
+    assert sum(map(len, batches)) == 2 * BATCH_SIZE + 2
 
 
 def test_who_goes_away_takes_nobody_with_him() -> None:
