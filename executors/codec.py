@@ -26,8 +26,7 @@ def write_value(node: Any, value: Any) -> None:
     Raises:
         TypeError: No field has values of this type.
     """
-    name = _PLAIN.get(type(value)) or next((name for kind, name in _PLAIN.items() if isinstance(value, kind)), None)
-    if name:
+    if name := _PLAIN.get(type(value)):
         setattr(node, name, value)
     elif isinstance(value, dict):
         node.dict.SetInParent()
@@ -48,7 +47,15 @@ def write_value(node: Any, value: Any) -> None:
         for item in value:
             write_value(items.data.add(), item)
     elif value is not None:
+        _write_subclass(node, value)
+
+
+def _write_subclass(node: Any, value: Any) -> None:
+    """Writes a value of a subclass of a plain type, such as one of numpy's numbers."""
+    name = next((name for kind, name in _PLAIN.items() if isinstance(value, kind)), None)
+    if name is None:
         raise TypeError(f"a value of type {type(value).__name__} can't be sent")
+    setattr(node, name, value)
 
 
 def read_value(node: NodeProto, doc_list: Any = None) -> Any:

@@ -62,7 +62,7 @@ class LegacyRoutes:
         """
         items = body.items()
         docs = await self._call_flow(items, body, request, "search")
-        docs = [doc.copy(update={"id": item.id or doc.id}) for item, doc in zip(items, docs, strict=True)]
+        docs = [doc.copy(update={"id": item.id}) if item.id else doc for item, doc in zip(items, docs, strict=True)]
         if failures := _failures(docs):
             raise InputError(failures)
         return _response(body, items, docs, request, "search")

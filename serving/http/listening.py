@@ -16,6 +16,7 @@ def uvicorn_config(app: FastAPI, config: ServiceConfig, port: int) -> uvicorn.Co
         host=None if config.host == "::" else config.host,  # type: ignore[arg-type]
         port=port,
         log_level="error",
+        access_log=False,
         proxy_headers=bool(config.trust_proxy),
         forwarded_allow_ips=",".join(config.trust_proxy),
         server_header=False,

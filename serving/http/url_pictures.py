@@ -74,6 +74,9 @@ class UrlPictures:
             StateError: The fetched pictures of current requests exceed `MAX_HELD_BYTES`.
         """
         urls = list(dict.fromkeys(uri for uri in uris if uri and is_url(uri)))
+        if not urls:
+            yield {}
+            return
         if len(urls) > MAX_URLS:
             raise InputError(f"{len(urls)} URLs in one request, at most {MAX_URLS} are allowed: split the request")
         pictures: dict[str, bytes | PictureError] = {}
