@@ -18,8 +18,8 @@ class StoredPictures:
 
     def vectors(self) -> Vectors:
         """See `Judged.vectors`; zeros for a picture that was removed in the meantime."""
-        vectors = self._store.vectors_of(self._ids)
-        return np.stack([vectors.get(image_id, np.zeros_like(self._query)) for image_id in self._ids])
+        vectors, unknown = self._store.vectors_of(self._ids), np.zeros_like(self._query)
+        return np.stack([vectors.get(image_id, unknown) for image_id in self._ids])
 
     def captions(self) -> Floats:
         """See `Judged.captions`."""
