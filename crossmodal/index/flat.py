@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from crossmodal.core.machine import CORES
 from crossmodal.core.types import Vectors
 
-FEW_QUERIES = 20
-"""Number of queries from which a search uses FAISS's matrix product on several threads."""
+FEW_QUERIES = 8
+"""Number of queries from which a search uses FAISS's matrix product on several threads.
+
+A query of 20,000 rows of dimension 512 takes 1.9 ms of processor time with 8 queries, 1.2 ms with 16, and 6 ms alone.
+"""
 Rows = NDArray[np.int64]
 
 
