@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,11 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels
 from crossmodal.encoders import photos, registry
 from crossmodal.encoders.network_encoder import NetworkEncoder
+from crossmodal.encoders.photo_graph import features_network, image_network, text_network
 from crossmodal.encoders.photos import BUNDLED_FOLDER, foreign_note
 from crossmodal.encoders.photos_torch import PhotosTorchEncoder
 from crossmodal.encoders.wordpiece import WordPiece
+from crossmodal.engines.quantization import quantize, read_ranges
 from crossmodal.images.geometry import fit
 
 TEXTS = ["a dog running on grass", "pizza", "", "Ein Hund läuft über die Wiese.", "two men " * 100]
@@ -52,6 +56,18 @@ def pictures(spec: ModelSpec) -> Pixels:
         ImageDraw.Draw(picture).ellipse(box, fill=colour)
         drawn.append(fit(picture, spec.preprocessing))
     return np.stack(drawn)
+
+
+@pytest.mark.parametrize("make", [image_network, features_network, text_network])
+def test_every_product_with_weights_is_quantized(
+    make: Callable[[photos.StoredWeights, photos.PhotoShape], Any],
+) -> None:
+    weights = photos.StoredWeights(BUNDLED_FOLDER)
+    network = make(weights, photos.read_shape(BUNDLED_FOLDER))
+    products = [of for of in network.get_ops() if f"{of.get_friendly_name()}.weight" in weights]
+    assert len(products) >= 40
+    quantize(network, read_ranges(BUNDLED_FOLDER / photos.INT8_NAME))
+    assert {of.input_value(0).get_node().get_type_name() for of in products} == {"FakeQuantize"}
 
 
 def test_the_spec(spec: ModelSpec) -> None:

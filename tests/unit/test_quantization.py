@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def int8_constants(network: openvino.Model) -> list[tuple[int, ...]]:
     ]
 
 
+def assert_mean(found: Range, expected: NDArray[np.float32]) -> None:
+    assert found.mean is not None
+    np.testing.assert_allclose(found.mean, expected, atol=1e-5)
+
+
 def test_ranges_are_those_of_the_inputs(convolutions: openvino.Model, products: openvino.Model) -> None:
     pictures, rows = batches(4, 6, 6), batches(DIM)
     together = np.concatenate([values for (values,) in pictures])
@@ -87,12 +93,14 @@ def test_ranges_are_those_of_the_inputs(convolutions: openvino.Model, products: 
     assert set(found) == {"plain", "grouped"}
     np.testing.assert_allclose(found["plain"].low, together.min(axis=(0, 2, 3)))
     np.testing.assert_allclose(found["plain"].high, together.max(axis=(0, 2, 3)))
+    assert_mean(found["plain"], together.mean(axis=(0, 2, 3)))
     assert (found["grouped"].low >= 0).all()  # behind a relu
     found = measured(products, rows)
     assert set(found) == {"inputs first", "outputs first"}
     together = np.concatenate([values for (values,) in rows])
     np.testing.assert_allclose(found["inputs first"].low, together.min(axis=0))
     np.testing.assert_allclose(found["inputs first"].high, together.max(axis=0))
+    assert_mean(found["inputs first"], together.mean(axis=0))
     assert found["outputs first"].high.shape == (32,)
 
 
@@ -111,6 +119,38 @@ def test_weights_are_stored_in_8_bits(convolutions: openvino.Model, products: op
     assert sorted(int8_constants(changed)) == [(2, 4, 4, 3, 3), (8, 4, 3, 3)]
     changed = quantized(products, measured(products, batches(DIM)))
     assert sorted(int8_constants(changed)) == [(16, 32), (16, 32)]
+
+
+@pytest.mark.parametrize("name", ["plain", "grouped"])
+def test_the_mean_of_an_output_of_a_convolution_stays(convolutions: openvino.Model, name: str) -> None:
+    assert_mean_stays(convolutions, name, [[values + 2] for (values,) in batches(4, 6, 6)])
+
+
+@pytest.mark.parametrize("name", ["inputs first", "outputs first"])
+def test_the_mean_of_an_output_of_a_product_stays(products: openvino.Model, name: str) -> None:
+    assert_mean_stays(products, name, [[values + 2] for (values,) in batches(DIM)])
+
+
+def assert_mean_stays(network: openvino.Model, name: str, inputs: list[list[Any]]) -> None:
+    """Asserts that quantization with the mean changes the mean of an operation's output less than without it."""
+    found = measured(network, inputs)[name]
+    expected = mean_output(network, name, inputs)
+    kept, lost = (
+        np.abs(mean_output(quantized(network, {name: range_}), name, inputs) - expected).mean()
+        for range_ in (found, replace(found, mean=None))
+    )
+    assert kept < lost / 2
+
+
+def mean_output(network: openvino.Model, name: str, inputs: list[list[Any]]) -> NDArray[np.float32]:
+    """The mean of each channel of what an operation hands to the next, after what quantization adds."""
+    (output,) = (of.output(0) for of in network.get_ordered_ops() if of.get_friendly_name() == name)
+    (reader,) = (port.get_node() for port in list(output.get_target_inputs())[:1])
+    output = reader.output(0) if reader.get_type_name() == "Subtract" else output
+    request = openvino.Core().compile_model(openvino.Model([output], network.get_parameters(), "part"), "CPU")
+    values = np.concatenate([request(batch)[0] for batch in inputs])
+    mean: NDArray[np.float32] = values.mean(axis=tuple(axis for axis in range(values.ndim) if axis != 1))
+    return mean
 
 
 def test_operations_that_are_not_named_stay(products: openvino.Model) -> None:
@@ -144,6 +184,20 @@ def test_large_channels_do_not_take_the_precision_of_others() -> None:
     assert cosine(quantized(network, measured(network, inputs)), network, inputs) > 0.99
 
 
+def test_the_best_share_of_the_factors_is_chosen(products: openvino.Model) -> None:
+    inputs = batches(DIM)
+    shares = {found.alpha for found in chosen(products, inputs).values()}
+    cosines = {
+        alpha: cosine(quantized(products, with_alpha(measured(products, inputs), alpha)), products, inputs)
+        for alpha in quantization.ALPHAS
+    }
+    assert shares == {max(cosines, key=lambda alpha: cosines[alpha])}
+
+
+def with_alpha(ranges: dict[str, Range], alpha: float) -> dict[str, Range]:
+    return {name: replace(found, alpha=alpha) for name, found in ranges.items()}
+
+
 def test_an_operation_that_ruins_the_output_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     # The second product takes small differences of large values.
     x = ops.parameter([-1, DIM], openvino.Type.f32, name="x")
@@ -166,7 +220,19 @@ def test_ranges_are_read_as_they_were_written(tmp_path: Path, products: openvino
     for name, expected in ranges.items():
         np.testing.assert_allclose(found[name].low, expected.low, rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(found[name].high, expected.high, rtol=1e-3, atol=1e-6)
+        assert expected.mean is not None
+        np.testing.assert_allclose(found[name].mean, expected.mean, rtol=1e-3, atol=1e-6)  # type: ignore[arg-type]
+        assert found[name].alpha == pytest.approx(expected.alpha, rel=1e-3)
         assert found[name].low.dtype == np.float32
+
+
+def test_ranges_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    names = ["inputs first", "layers/outputs first"]
+    arrays: dict[str, Any] = {f"{name}/{end}": np.ones(3) for name in names for end in ("low", "high")}
+    np.savez(tmp_path / "int8.npz", **arrays)
+    found = read_ranges(tmp_path / "int8.npz")
+    assert set(found) == set(names)
+    assert {(of.mean, of.alpha) for of in found.values()} == {(None, 0.8)}
 
 
 def test_damaged_ranges_are_refused(tmp_path: Path) -> None:
