@@ -23,6 +23,7 @@ const keyOf = (picture) => JSON.stringify([level, picture.id, picture.path]);
 async function load(isMore = false) {
   const ask = ++asked;
   byId("fault").hidden = true;
+  byId("groups").ariaBusy = "true";
   if (!isMore) clear();
   try {
     const told = await service.duplicates({ level, offset: shown.length, limit: PAGE });
@@ -41,6 +42,7 @@ async function load(isMore = false) {
 }
 
 function clear() {
+  say("");
   shown = [];
   total = 0;
   selected.clear();
@@ -50,7 +52,7 @@ function clear() {
 }
 
 function show(told) {
-  byId("progress").hidden = true;
+  end();
   byId("outdated").hidden = !told.outdated;
   const first = shown.length;
   total = told.n;
@@ -65,8 +67,13 @@ function show(told) {
 
 function showFault(error) {
   say("");
-  byId("progress").hidden = true;
+  end();
   alert.showFault(error);
+}
+
+function end() {
+  byId("progress").hidden = true;
+  byId("groups").ariaBusy = "false";
 }
 
 // -- a group

@@ -14,7 +14,7 @@ import pytest
 from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service
 
-READY = "document.getElementById('progress').hidden"
+READY = "document.getElementById('groups').ariaBusy === 'false'"
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_more_groups(page: Page) -> None:
 
 def test_it_waits_for_the_computation(page: Page) -> None:
     show(page, made_up(1), computing=2)
-    wait_until(page, "document.getElementById('summary').textContent.includes('40 %')")
+    wait_until(page, "document.getElementById('summary').textContent.includes('40%')")
     assert page.evaluate("document.getElementById('progress').value") == pytest.approx(0.4)
     wait_until(page, "document.querySelectorAll('.group').length === 1")
     assert page.locator("#progress").is_hidden()

@@ -79,7 +79,7 @@ def test_the_map_of_the_collection(page: Page, toy: dict[str, Any]) -> None:
     show(page)
     assert toy["n"] == len(set(toy["ids"])) == 200
     assert "200 pictures, laid out by UMAP" in summary(page)
-    assert page.inner_text("#about") == "toy-data"
+    assert page.inner_text("#about") == "Map of toy-data"
     assert page.locator("#outdated").is_hidden()
     assert page.get_attribute("#map", "aria-label") == "Map of 200 pictures"
 
