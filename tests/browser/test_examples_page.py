@@ -206,6 +206,7 @@ def test_similar_becomes_the_first_example(page: Page) -> None:
 def test_only_what_is_unliked_asks_for_more(page: Page) -> None:
     page.goto("/")
     answered(page)
+    wait_until(page, "document.querySelector('#grid .tile img').naturalWidth > 0")  # no longer being laid out
     page.hover(thumb("open", 0))
     press(page, thumb("unlike", 0))
     assert page.is_visible("#marked-hint")
