@@ -91,9 +91,9 @@ def measured(network: openvino.Model, batches: Iterable[list[Any]]) -> dict[str,
 def chosen(network: openvino.Model, batches: Iterable[list[Any]]) -> dict[str, Range]:
     """The ranges of the operations to quantize: all of them, or all but those that change the output too much.
 
-    The whole network is quantized with each of `ALPHAS`. If its outputs have a mean cosine to those of float32 below
-    `ENOUGH` with the best, each operation is quantized alone, and those with a mean cosine below `ENOUGH_ALONE` are
-    left out.
+    The whole network is quantized with each of `ALPHAS`, or once if it has no matrix products. If its outputs have a
+    mean cosine to those of float32 below `ENOUGH` with the best, each operation is quantized alone, and those with a
+    mean cosine below `ENOUGH_ALONE` are left out.
 
     Args:
         network: The network in float32, with one output (n, dim); it is not changed.
@@ -108,7 +108,9 @@ def chosen(network: openvino.Model, batches: Iterable[list[Any]]) -> dict[str, R
         quantize(changed, ranges)
         return float(np.mean(np.sum(_outputs(changed, compared) * expected, axis=1)))
 
-    candidates = [{name: replace(of, alpha=alpha) for name, of in found.items()} for alpha in ALPHAS]
+    has_products = any(operation.get_type_name() == "MatMul" for operation in _quantizable(network))
+    alphas = ALPHAS if has_products else ALPHAS[:1]  # without products, alpha has no effect
+    candidates = [{name: replace(of, alpha=alpha) for name, of in found.items()} for alpha in alphas]
     cosines = [cosine(ranges) for ranges in candidates]
     ranges = candidates[int(np.argmax(cosines))]
     if max(cosines) >= ENOUGH:
