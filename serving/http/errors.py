@@ -73,8 +73,7 @@ class ProblemRoute(APIRoute):
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The answer to a request whose handler raised an error; in OpenAI's shape under /v1/."""
-        problem = problem_of(error)
-        return openai_failure(problem) if is_openai_path(request.scope) else problem_json(request.scope, problem)
+        return _openai_or_problem(request.scope, problem_of(error))
 
 
 def problem_of(error: Exception) -> Problem:
@@ -104,9 +103,11 @@ def _fault(fault: dict[str, Any]) -> str:
 
 def legacy_or_problem(scope: Scope, problem: Problem) -> Response:
     """A problem in the legacy shape on a legacy path, in OpenAI's under /v1/, else as problem+json."""
-    if is_openai_path(scope):
-        return openai_failure(problem)
-    return _legacy_failure(scope, problem) if scope["path"] in legacy.PATHS else problem_json(scope, problem)
+    return _legacy_failure(scope, problem) if scope["path"] in legacy.PATHS else _openai_or_problem(scope, problem)
+
+
+def _openai_or_problem(scope: Scope, problem: Problem) -> Response:
+    return openai_failure(problem) if is_openai_path(scope) else problem_json(scope, problem)
 
 
 def _legacy_failure(scope: Scope, problem: Problem) -> Response:
