@@ -155,8 +155,14 @@ def query_service(toy_workspace: Path) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def writable_service(toy_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service `query_restful --writable` over a copy of the toy data, from which tests may remove pictures."""
-    workspace = tmp_path_factory.mktemp("writable") / "workspace"
-    shutil.copytree(toy_workspace, workspace)
+    with writable_copy(toy_workspace, tmp_path_factory.mktemp("writable")) as service:
+        yield service
+
+
+@contextmanager
+def writable_copy(toy_workspace: Path, folder: Path) -> Iterator[Service]:
+    """The service `query_restful --writable` over a copy of the toy data in a folder."""
+    workspace = shutil.copytree(toy_workspace, folder / "workspace")
     with started("query_restful", workspace, "--writable") as service:
         yield service
 
