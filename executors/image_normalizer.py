@@ -64,7 +64,8 @@ class ImageNormalizer(Executor):
         doc.generation, preprocessing = current
         try:
             content = self._content(doc)
-            doc.id = image_id(content) if keep else doc.id
+            if keep:
+                doc.id = image_id(content)
             prepared = prepare(content, preprocessing, with_thumbnail=keep, with_metadata=keep)
         except PictureError as error:
             doc.error, doc.content = str(error), None

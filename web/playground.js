@@ -23,8 +23,8 @@ let listed = null; // {live, experiments}
 let experiment = null;
 let context = null; // what the views are given
 let turn = 0; // the number of the latest address; an answer to an earlier one is dropped
-let mounted = ""; // the experiment that choosing.js shows, and
-let choosing = null; // its page
+let mounted = ""; // the experiment whose comparison is shown
+let choosing = null; // the page of choosing.js that shows it
 
 // -- from the address to the page
 

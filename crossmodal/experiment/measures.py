@@ -101,7 +101,7 @@ def summary(found: Neighbours, class_of: Classes | None, n_classes: int) -> dict
     """The means over all pictures that are not alone in their class, and over those of each class, JSON-ready.
 
     Returns:
-        `{"search_score", "search_score_std", "precision", "map", "classes"}`; None, and no classes, without them.
+        `{"search_score", "search_score_std", "precision", "map", "classes"}`; None and no classes if there are none.
     """
     is_query = ~np.isnan(found.average_precision)
     if class_of is None or not is_query.any():

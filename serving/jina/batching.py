@@ -1,9 +1,9 @@
 """Batches the queries of several clients.
 
 Most of the cost of a query is that of the calls between the parts of the Flow, so sixteen together cost little more
-than one. A query is sent at once if no batch with its parameters is being answered. Beside a batch that is, a second
-one is sent when as many queries wait: so the queries of many clients form two batches of similar size, one of which is
-encoded while the other is searched, instead of a large one and many of one query.
+than one. A query is sent at once if no batch with its parameters is being answered. While a batch is being answered, a
+second one is sent as soon as it would have as many queries. So the queries of many clients form two batches of similar
+size, one of which is encoded while the other is searched, and not one large batch and many of a single query.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
 MAX_BATCHES = 2
 """Batches with the same parameters that run at the same time: one encodes while another searches."""
 BATCH_SIZE = 16
-"""Most texts in a batch. Encoders take 16 in one inference, and two batches have all requests of AT_ONCE."""
+"""Most texts in a batch. Encoders take 16 in one inference, and the access policy admits 32 requests at a time."""
 BATCHED = ("/search", "/encode")
 
 
