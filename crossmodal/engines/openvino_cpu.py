@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 _HEADER_BYTES = 64
 STREAMS = 4
 """Most inferences at a time. Two of one thread each take a seventh less processor time than one of two threads."""
+SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "SNIPPETS_MODE": "DISABLE"}
+"""Other processes share the cores, so threads are not pinned to them. Snippets are kernels that fuse several operations
+and are made anew for each shape of the input: for a text of a new length this takes four times as long as encoding it,
+and it makes no network faster."""
 
 
 class CompiledNetwork:
@@ -40,8 +44,7 @@ class CompiledNetwork:
 
         Args:
             network: Returns the network, or the path of its description (`.xml`) with its weights beside it.
-            threads: Number of threads; None for all cores. Other processes share the cores, so threads are not pinned
-                to them.
+            threads: Number of threads; None for all cores.
             precision: The arithmetic of operations that are not quantized is bfloat16 for `bf16`, else float32.
             cache: The file of the compiled network, which is read if it exists and is whole, else written. Compiling a
                 quantized network takes four times as long as reading it. Its name must depend on the network and on
@@ -53,11 +56,10 @@ class CompiledNetwork:
             RuntimeError: A file is missing or damaged, or the network can't be compiled.
         """
         config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
+            **SETTINGS,
             "NUM_STREAMS": min(threads or CORES, STREAMS) if at_most else 1,
             "INFERENCE_NUM_THREADS": threads or CORES,
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "ENABLE_CPU_PINNING": False,
         }
         compiled, self._memory = _from_cache(cache, config)
         if compiled is None:
@@ -115,5 +117,6 @@ def _write_cache(cache: Path | None, compiled: Any) -> None:
 
 
 def _header(blob: memoryview) -> bytes:
-    """What precedes a compiled network in its file, to recognize a damaged one."""
-    return b"crc32 %08x" % zlib.crc32(blob) + bytes(_HEADER_BYTES - 14)
+    """What precedes a compiled network in its file, to recognize a damaged one and one of other settings."""
+    checksum = zlib.crc32(blob, zlib.crc32(repr(SETTINGS).encode()))
+    return b"crc32 %08x" % checksum + bytes(_HEADER_BYTES - 14)

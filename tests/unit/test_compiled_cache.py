@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from crossmodal.engines import processor
 from crossmodal.engines.compiled_cache import compiled_file
-from crossmodal.engines.openvino_cpu import CompiledNetwork
+from crossmodal.engines.openvino_cpu import SETTINGS, CompiledNetwork, _header
 from crossmodal.engines.openvino_offline import openvino, ops
 
 VALUES = np.array([[1, 2, 3]], np.float32)
@@ -44,15 +43,19 @@ def test_a_network_is_made_once(tmp_path: Path) -> None:
     assert doubled(CompiledNetwork(never, 1, "int8", cache)) == [2, 4, 6]
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut short", "empty", "another version"])
-def test_a_damaged_file_is_made_anew(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["changed", "cut short", "empty", "another version", "other settings"])
+def test_a_file_of_no_use_is_made_anew(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "network.blob"
     CompiledNetwork(doubling, 1, "int8", cache)
     whole = cache.read_bytes()
-    if damage == "another version":
+    if damage == "other settings":
+        monkeypatch.setitem(SETTINGS, "PERFORMANCE_HINT", "THROUGHPUT")
+        with pytest.raises(AssertionError, match="although"):
+            CompiledNetwork(never, 1, "int8", cache)
+    elif damage == "another version":
         blob = whole[64:].replace(b"ov=20", b"ov=19", 1)
         assert blob != whole[64:]
-        cache.write_bytes(whole[:64].replace(b"%08x" % zlib.crc32(whole[64:]), b"%08x" % zlib.crc32(blob)) + blob)
+        cache.write_bytes(_header(memoryview(blob)) + blob)
     else:
         changed = bytes([whole[-1] ^ 1])
         cache.write_bytes({"changed": whole[:-1] + changed, "cut short": whole[:-9], "empty": b""}[damage])
