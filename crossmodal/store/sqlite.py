@@ -268,7 +268,8 @@ class DocumentStore:
 
     def random_captions(self, n: int) -> list[Document]:
         """As `Store.random_captions`."""
-        first, last = self.database.row("SELECT min(seq), max(seq) FROM documents WHERE modality = 'text'")
+        of_captions = "seq FROM documents WHERE modality = 'text' ORDER BY seq"  # min and max would read all of them
+        first, last = self.database.row(f"SELECT (SELECT {of_captions} LIMIT 1), (SELECT {of_captions} DESC LIMIT 1)")
         result: dict[str, Document] = {}
         for _ in range(_TRIES * n if last is not None else 0):
             rows = self.database.rows(
@@ -357,9 +358,10 @@ class DocumentStore:
         rows: list[tuple[str, bytes]] = []
         for chunk in chunks(list(image_ids)):
             marks = ",".join("?" * len(chunk))
+            # The plus keeps SQLite from its index of modalities, by which it would read all captions.
             query = (
                 "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
-                f"WHERE image_id IN ({marks}) AND image_id <> '' AND modality = 'text' ORDER BY key"
+                f"WHERE image_id IN ({marks}) AND image_id <> '' AND +modality = 'text' ORDER BY key"
             )
             rows += self.database.rows(query, chunk)
         return stacked_vectors(rows)

@@ -1,9 +1,11 @@
 """The store in SQLite: its file, and one writer beside many readers."""
 
+import itertools
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +135,38 @@ def test_a_file_that_is_no_database(tmp_path: Path, writable: bool) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"this is not a database at all" * 100)
     with pytest.raises(StateError, match=r"damaged|not a database"):
         DocumentStore(tmp_path, writable=writable)
+
+
+READS: dict[str, Callable[[DocumentStore], object]] = {
+    "known": lambda store: store.known(["p1", "p2"]),
+    "without_content": lambda store: store.without_content(["p1", "p2"]),
+    "by_keys": lambda store: store.by_keys([1, 2]),
+    "captions_of": lambda store: store.captions_of("p1"),
+    "caption_texts_of": lambda store: store.caption_texts_of(["p1", "p2"]),
+    "captions_by_keys": lambda store: store.captions_by_keys([1, 2]),
+    "changes_after": lambda store: store.changes_after("text", 3, 4),
+    "vectors_of": lambda store: store.vectors_of(["p1", "p2"]),
+    "caption_vectors_of": lambda store: store.caption_vectors_of(["p1", "p2"]),
+    "everything": lambda store: store.everything(3, 4),
+    "thumbnails": lambda store: store.thumbnails([1, 2]),
+    "content": lambda store: store.content("p1"),
+    "random_captions": lambda store: store.random_captions(0),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reading_a_few_documents_takes_as_many_steps_in_a_large_store(tmp_path: Path, name: str) -> None:
+    small, large = (steps_of(tmp_path / str(n), n, READS[name]) for n in (10, 1000))
+    assert 0 < large < 2 * small
+
+
+def steps_of(folder: Path, n: int, read: Callable[[DocumentStore], object]) -> int:
+    """Instructions of SQLite's virtual machine for a read from a store of `n` pictures, each with a caption."""
+    folder.mkdir()
+    with DocumentStore(folder, writable=True) as store:
+        store.put([item(f"p{i}", "image") for i in range(n)])
+        store.put([item(f"c{i}", image_id=f"p{i}") for i in range(n)])
+        ticks = itertools.count()
+        store.database._connection.set_progress_handler(lambda: next(ticks) < 0, 1)
+        read(store)
+        return next(ticks)
