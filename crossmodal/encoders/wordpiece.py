@@ -7,6 +7,7 @@ Source: Devlin et al. 2019 (BERT), `BasicTokenizer` and `WordpieceTokenizer` of 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -21,6 +22,8 @@ MAX_WORD = 100
 
 CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F),
        (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))  # fmt: skip
+
+_PLAIN_WORDS = re.compile("[a-z0-9]+|[^ a-z0-9]")
 
 
 class WordPiece:
@@ -79,6 +82,8 @@ def words(text: str) -> list[str]:
         >>> words("A dog's Café!")
         ['a', 'dog', "'", 's', 'cafe', '!']
     """
+    if text.isascii() and text.isprintable():
+        return _PLAIN_WORDS.findall(text.lower())
     cleaned = "".join(_spaced(text))
     plain = (sign for sign in unicodedata.normalize("NFD", cleaned) if unicodedata.category(sign) != "Mn")
     lowered = "".join(plain).lower()

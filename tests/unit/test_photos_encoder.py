@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from crossmodal.core.engine import Engine
@@ -21,7 +23,7 @@ from crossmodal.encoders.network_encoder import NetworkEncoder
 from crossmodal.encoders.photo_graph import features_network, image_network, text_network
 from crossmodal.encoders.photos import BUNDLED_FOLDER, foreign_note
 from crossmodal.encoders.photos_torch import PhotosTorchEncoder
-from crossmodal.encoders.wordpiece import WordPiece
+from crossmodal.encoders.wordpiece import WordPiece, words
 from crossmodal.engines.quantization import quantize, read_ranges
 from crossmodal.images.geometry import fit
 
@@ -184,6 +186,11 @@ def test_bf16_gives_almost_the_same_vectors(encoder: NetworkEncoder, spec: Model
 @pytest.mark.parametrize(("text", "ids"), REFERENCE_IDS.items())
 def test_the_tokenizer_equals_the_reference(text: str, ids: list[int]) -> None:
     assert WordPiece.read(BUNDLED_FOLDER / "vocab.txt", 128).encode(text) == ids
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_plain_texts_are_split_as_others(text: str) -> None:
+    assert words(text) == words(f"{text}\0")  # the sign is removed, and takes the way of any character
 
 
 def test_words_the_vocabulary_cannot_spell_are_named() -> None:
