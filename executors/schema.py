@@ -26,19 +26,24 @@ else:
 
 
 class _Doc(BaseDoc):
-    """A document that `executors.codec` reads and writes; unknown fields of a message are ignored."""
+    """A document that `executors.codec` reads and writes; unknown fields of a message are ignored.
+
+    The default of each field but the id is empty or 0, and such values are not sent: most fields of a document are
+    empty, and every part of a Flow reads and writes them.
+    """
 
     def to_protobuf(self) -> DocProto:
-        """The message of the document, with all its fields."""
+        """The message of the document."""
         message = DocProto()
         self.write_to(message)
         return message
 
     def write_to(self, message: DocProto) -> None:
-        """Writes all fields into an empty message."""
+        """Writes the fields into an empty message."""
         data = message.data
         for name, value in self.__dict__.items():
-            write_value(data[name], value)
+            if isinstance(value, np.ndarray) or value or name == "id":
+                write_value(data[name], value)
 
     @classmethod
     def from_protobuf(cls, pb_msg: DocProto) -> Any:

@@ -22,9 +22,14 @@ FULL = MediaDoc(
 @pytest.mark.parametrize("doc", [FULL, MediaDoc(), MatchDoc(tags={"deep": {"er": [[1], ["x"]]}})])
 def test_documents_are_written_and_read_as_docarray_does(doc: Any) -> None:
     theirs = BaseDoc.to_protobuf(doc)
-    assert doc.to_protobuf() == theirs
-    read, read_by_docarray = type(doc).from_protobuf(theirs), BaseDoc.from_protobuf.__func__(type(doc), theirs)
-    assert BaseDoc.to_protobuf(read) == BaseDoc.to_protobuf(read_by_docarray) == theirs
+    for message in (doc.to_protobuf(), theirs):
+        read, read_by_docarray = type(doc).from_protobuf(message), BaseDoc.from_protobuf.__func__(type(doc), message)
+        assert BaseDoc.to_protobuf(read) == BaseDoc.to_protobuf(read_by_docarray) == theirs
+
+
+def test_only_fields_with_a_value_are_written() -> None:
+    assert set(MediaDoc(width=1).to_protobuf().data) == {"id", "width"}
+    assert MediaDoc.from_protobuf(MediaDoc(id="").to_protobuf()).id == ""
 
 
 def test_a_field_that_is_not_of_the_schema_is_left_out() -> None:
