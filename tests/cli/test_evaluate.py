@@ -39,7 +39,7 @@ def evaluated(run_app: RunApp, *arguments: Any) -> dict[str, Any]:
 
 def test_several_models_folds_and_a_report(run_app: RunApp, few: Path, tmp_path: Path) -> None:
     report = tmp_path / "made" / "report.html"
-    told = evaluated(run_app, "-d", few, "--compare", "clip:ViT-S-32-alt/random", "--folds", "2", "--report", report)
+    told = evaluated(run_app, "-d", few, "--compare", "clip:ViT-S-32-alt/random@fp32", "--folds", "2", "--report", report)
     first, second = told["models"]
     assert first["model"] == told["model"] != second["model"]
     assert first["rsum"] == told["rsum"] > second["rsum"]
@@ -89,7 +89,7 @@ def test_through_the_flow_is_as_exact_as_in_memory(run_app: RunApp, few: Path, t
 
 
 def test_class_folders_exactly_and_through_the_flow(run_app: RunApp, class_folders: Path, tmp_path: Path) -> None:
-    arguments = ("--compare", "timm:resnet18/random", "--report", tmp_path / "report.html")
+    arguments = ("--compare", "timm:resnet18/random@fp32", "--report", tmp_path / "report.html")
     exact = evaluated(run_app, "-d", class_folders, *arguments)
     assert [set(model["classes"]) for model in exact["models"]] == [set(exact["classes"])] * 2
     found = exact["classes"]
