@@ -16,6 +16,7 @@ from crossmodal.collection.generations import read_current
 from crossmodal.collection.places import workspace_at
 from crossmodal.collection.random_conditions import random_condition
 from crossmodal.collection.shared_state import MANIFEST, SHARED
+from crossmodal.collection.store_ids import with_store_id
 from crossmodal.collection.verification import Problem
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, Vectors
@@ -146,7 +147,7 @@ def _other_parts(key: int, here: Store, there: Store) -> list[str]:
 def _in_files(here: Path, there: Path) -> Iterator[Problem]:
     for name in SHARED:
         contents = [path.read_bytes() if path.exists() else b"" for path in (here / name, there / name)]
-        if contents[0] != contents[1]:
+        if contents[0] != contents[1] and with_store_id(contents[0], "") != with_store_id(contents[1], ""):
             yield Problem(str(here / name), "differs")
 
 

@@ -17,11 +17,13 @@ from crossmodal.collection.indexes import every_index
 from crossmodal.collection.migration_target import Target, target_in
 from crossmodal.collection.places import workspace_at
 from crossmodal.collection.shared_state import SHARED, SharedState, linked_url
+from crossmodal.collection.store_ids import with_store_id
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.store.copying import mirror
 from crossmodal.store.known_folders import copy_folders
 from crossmodal.store.locks import check_writable
+from crossmodal.store.protocol import Store
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -
             folder = made / older.generation
             with older.store(writable=True) as store, state.store(folder, writable=True) as copy:
                 n_copied += mirror(store, copy, progress, is_closed=True)
-            _copy_files(older.folder, state, folder)
+                _copy_files(older.folder, store, state, folder, copy)
         if "" not in _generations(names):
             state.store(made, writable=True).close()  # a database has the names of the states in the first one
         folder = made / source.generation
@@ -101,7 +103,7 @@ def _copy(source: Collection, target: Target, progress: Callable[[int], None]) -
                 raise _overtaken(root)
             with state.store(folder, writable=True) as copy:
                 n_copied += mirror(store, copy, lambda _: None)
-            _copy_files(source.folder, state, folder)
+                _copy_files(source.folder, store, state, folder, copy)
             if names:
                 state.write(made, CURRENT, _read(root / CURRENT))
             check_lock()
@@ -117,12 +119,13 @@ def _generations(names: Mapping[str, str]) -> set[str]:
     return set(names.values()) or {""}
 
 
-def _copy_files(folder: Path, state: SharedState, copy: Path) -> None:
+def _copy_files(source: Path, store: Store, state: SharedState, target: Path, copy: Store) -> None:
+    """Copies the files beside a store; those that are computed from it are as good for the copy, and get its id."""
     for name in SHARED:
-        if (folder / name).exists():
-            state.write(copy, name, _read(folder / name))
-    if copy.is_dir():  # not with a database, whose nodes record the folders that they see themselves
-        copy_folders(folder, copy)
+        if (source / name).exists():
+            state.write(target, name, with_store_id(_read(source / name), copy.store_id(), replaced=store.store_id()))
+    if target.is_dir():  # not with a database, whose nodes record the folders that they see themselves
+        copy_folders(source, target)
 
 
 def _read(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from crossmodal.collection import migration
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.comparison import compare
 from crossmodal.collection.migration import Migration, migrate
+from crossmodal.collection.picture_map import PictureMap, read_map
 from crossmodal.collection.places import workspace_at
 from crossmodal.collection.random_conditions import random_condition
 from crossmodal.collection.shared_state import CALIBRATION, MAP, link_workspace
@@ -69,9 +70,12 @@ def filled(collection: Collection) -> Collection:
         store.update([("d2", {"changed": True})])
         store.files.put("set", [SourceFile(f"/pictures/{number}.jpg", 1, number, f"d{number}") for number in range(N)])
         store.files.put("other set", [SourceFile("/copy.jpg", 1, 2, "d2")])
+        keys = store.keys("image")
+        points = np.zeros((len(keys), 2), np.float32)
+        made = PictureMap(keys, points, "pca", store.last_seq(), store.store_id())
     write_folders(collection.folder, "set", FOLDERS)
     collection.write(CALIBRATION, b"calibration")
-    collection.write(MAP, b"map")
+    collection.write(MAP, made.to_bytes())
     return collection
 
 
@@ -122,6 +126,7 @@ def test_there_and_back_nothing_differs(source: Collection, place: str, tmp_path
         keys = {each.document.id: key for key, each in before.everything(0, 1_000)}
         assert {each.document.id: key for key, each in after.everything(0, 1_000)} == keys
         assert before.store_id() != after.store_id()
+        assert read_map(returned.folder).is_current(after)
         assert after.files.paths_of("d2") == ["/copy.jpg", "/pictures/2.jpg"]
     assert returned.calibration_path.read_bytes() == b"calibration"
     assert collections(tmp_path / "back") == [source.root.name]
