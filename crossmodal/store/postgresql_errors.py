@@ -6,12 +6,17 @@ import psycopg
 
 from crossmodal.core.errors import CrossModalError, InputError, NotWritableError, StateError
 
+_STOP_CLIENTS = "stop other clients, or raise max_connections"
 _NEXT_STEPS = {
     "password authentication failed": "check the user and the password (PGPASSWORD, or a line in ~/.pgpass)",
     "no password supplied": "set PGPASSWORD, or add a line to ~/.pgpass",
     "does not exist": "create it, or correct the address",
     "resolve host": "check the name of the host",
-    "connections": "stop other clients, or raise max_connections",
+    "too many": _STOP_CLIENTS,  # clients already; connections for a role or a database
+    "connection slots": _STOP_CLIENTS,
+    "is starting up": "try again in a moment",
+    "is shutting down": "try again in a moment",
+    "terminating connection": "try again in a moment",
     "permission denied": "ask the owner of the database for the right to connect",
 }
 """By a part of the server's message: libpq gives no error code if a connection fails."""

@@ -25,7 +25,7 @@ from crossmodal.store.source_files import SourceFile
 psycopg = pytest.importorskip("psycopg", reason="requirements-scale.txt is not installed")
 from crossmodal.store import postgresql_server  # noqa: E402
 from crossmodal.store.postgresql import PostgresqlStore  # noqa: E402
-from crossmodal.store.postgresql_errors import explained  # noqa: E402
+from crossmodal.store.postgresql_errors import explained, unreachable  # noqa: E402
 
 DIM = 4
 WRITERS, COMMITS = 4, 15
@@ -136,6 +136,7 @@ def test_a_server_that_refuses_is_named_with_the_cause(postgresql: PostgresqlSer
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE locked LOGIN PASSWORD 'secret'")
         connection.execute("CREATE ROLE guest LOGIN")
+        connection.execute("CREATE ROLE many LOGIN CONNECTION LIMIT 0")
         rules.write_text(f"local all locked scram-sha-256\n{before}")
         connection.execute("SELECT pg_reload_conf()")
     for _ in range(1_000):  # the server reads the file a little later
@@ -161,6 +162,9 @@ def test_a_server_that_refuses_is_named_with_the_cause(postgresql: PostgresqlSer
     )
     assert refusal(postgresql.url_of("locked")).endswith(
         "no password supplied: set PGPASSWORD, or add a line to ~/.pgpass"
+    )
+    assert refusal(postgresql.url_of("many")).endswith(
+        'too many connections for role "many": stop other clients, or raise max_connections'
     )
     assert refusal(postgresql.url_of(database="none")).endswith(
         'database "none" does not exist: create it, or correct the address'
@@ -216,6 +220,20 @@ def test_a_full_disk_of_the_server_is_told() -> None:
     told = str(explained("postgresql://db", psycopg.errors.DiskFull("could not extend file: No space left on device")))
     assert told.startswith("postgresql://db: the server's disk is full (could not extend file")
     assert told.endswith("run the command again to continue")
+
+
+@pytest.mark.parametrize(
+    ("told", "step"),
+    [
+        ("sorry, too many clients already", "stop other clients"),
+        ("remaining connection slots are reserved for roles with the SUPERUSER attribute", "stop other clients"),
+        ("the database system is starting up", "try again"),
+        ("terminating connection due to administrator command", "try again"),
+    ],
+)
+def test_a_refusal_names_the_next_step(told: str, step: str) -> None:
+    error = psycopg.OperationalError(f"connection failed: FATAL:  {told}")
+    assert str(unreachable("postgresql://db", error)).startswith(f"postgresql://db can't be opened: {told}: {step}")
 
 
 # -- servers that go away
