@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -73,17 +74,16 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
     def picture_map() -> Response:
         """All pictures in one answer, as lists. Pictures indexed after the map was made are missing."""
         generation, now = opened.current()
+        folder = now.collection.folder
         try:
-            stat = (now.collection.folder / MAP).stat()
-            version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
-            if cached.get("version") != version:
-                answer = map_answer(read_map(now.collection.folder), now)
-                cached.update(version=version, body=answer.model_dump_json())
+            stat = (folder / MAP).stat()
         except FileNotFoundError as error:
             how = "make one with `python app.py -t map`"
             raise RefusedError(404, f"there is no map of {now.collection.root.name}: {how}") from error
-        except StateError as error:
-            raise RefusedError(404, str(error)) from error
+        version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
+        if cached.get("version") != version:
+            answer = map_answer(_known_map(folder), now)
+            cached.update(version=version, body=answer.model_dump_json())
         return Response(cached["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     @router.get("/captions/random", summary="Random captions")
@@ -91,6 +91,13 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
         """Captions of `n` different pictures, or of fewer if there are not enough."""
         drawn = opened.current()[1].store.random_captions(n)
         return CaptionsAnswer(captions=[KnownCaption(id=c.id, text=c.text, image_id=c.image_id) for c in drawn])
+
+
+def _known_map(folder: Path) -> PictureMap:
+    try:
+        return read_map(folder)
+    except StateError as error:
+        raise RefusedError(404, str(error)) from error
 
 
 def map_answer(known: PictureMap, now: Opened) -> MapAnswer:

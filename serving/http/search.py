@@ -200,9 +200,10 @@ class Searcher:
         n_wanted = n_parts - len(query.avoided)
         wanted, avoided = vectors[:n_wanted], vectors[n_wanted:]
         if query.like:
-            wanted.append(self._vector_of(query.like, generation))
+            wanted.append(await run_in_threadpool(self._vector_of, query.like, generation))
         if query.has_examples:
-            liked, unliked = example_vectors(query, examples, self._opened.named(generation).store)
+            store = self._opened.named(generation).store
+            liked, unliked = await run_in_threadpool(example_vectors, query, examples, store)
             words = wanted.pop(0) if query.text else None
             vector = refined(words, wanted + liked, unliked, avoided, query.mix)
         else:
