@@ -230,11 +230,18 @@ export class Grid {
 
   /** The place that a key leads to from another, or -1 if it is no such key. */
   placeOf(key, place) {
-    if (key === "ArrowRight") return Math.min(place + 1, this.n - 1);
-    if (key === "ArrowLeft") return Math.max(place - 1, 0);
-    if (key === "ArrowDown") return this.parts.beside(place, 1);
-    if (key === "ArrowUp") return this.parts.beside(place, -1);
-    return key === "Home" ? 0 : key === "End" ? this.n - 1 : -1;
+    if (key === "ArrowRight") return this.notGone(Math.min(place + 1, this.n - 1), 1);
+    if (key === "ArrowLeft") return this.notGone(Math.max(place - 1, 0), -1);
+    if (key === "ArrowDown") return this.notGone(this.parts.beside(place, 1), 1);
+    if (key === "ArrowUp") return this.notGone(this.parts.beside(place, -1), -1);
+    return key === "Home" ? this.notGone(0, 1) : key === "End" ? this.notGone(this.n - 1, -1) : -1;
+  }
+
+  /** The place itself, or from there on the first whose picture was not removed. */
+  notGone(place, by) {
+    let to = place;
+    while (this.source.at(to)?.id === "") to += by;
+    return to >= 0 && to < this.n ? to : place;
   }
 }
 

@@ -6,6 +6,7 @@ import { drawReading } from "./reading.js";
 import * as removal from "./removal.js";
 import { Fault, document as documentOf, show } from "./service.js";
 import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
+import { tell } from "./undo.js";
 
 const byId = (id) => document.getElementById(id);
 const SWIPE = 50; // px
@@ -79,7 +80,8 @@ async function complete(result) {
     byId("strongest").hidden = !words?.length;
     drawReading(reading, result.why);
   } catch (error) {
-    if (!(error instanceof Fault)) throw error; // the picture is shown without them
+    if (!(error instanceof Fault)) throw error;
+    if (dialog.open && shown.at(place) === result) tell(error.status === 404 ? "This picture was removed from the index." : error.message);
   }
 }
 
@@ -124,13 +126,16 @@ function conditionOf(name, value) {
   return typeof value === "number" || typeof value === "boolean" ? `${field} = ${value}` : "";
 }
 
+/** Shows the next picture, or the previous one; those that were removed are passed over. */
 async function step(by) {
-  const [to, source] = [place + by, shown];
-  if (!(to >= 0 && to < source.n)) return;
-  if (!source.at(to)) await source.need(to, to + 1);
-  if (source !== shown || !source.at(to)?.id) return;
-  place = to;
-  draw();
+  const source = shown;
+  for (let to = place + by; to >= 0 && to < source.n; to += by) {
+    if (!source.at(to)) await source.need(to, to + 1);
+    if (source !== shown || !source.at(to)) return;
+    if (!source.at(to).id) continue;
+    place = to;
+    return draw();
+  }
 }
 
 byId("previous").addEventListener("click", () => step(-1));

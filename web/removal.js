@@ -31,7 +31,7 @@ export function ask(one, removed) {
 async function remove() {
   byId("removing-it").disabled = true;
   try {
-    await service.removeDocument(idOf(picture));
+    await service.removeDocument(idOf(picture)).catch(isGone);
     dialog.close();
     done();
   } catch (error) {
@@ -41,6 +41,11 @@ async function remove() {
   } finally {
     byId("removing-it").disabled = false;
   }
+}
+
+/** Lets the fault of a picture that somebody else has removed pass. */
+function isGone(error) {
+  if (error.status !== 404) throw error;
 }
 
 byId("removing-it").addEventListener("click", remove);

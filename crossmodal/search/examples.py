@@ -66,7 +66,7 @@ def vectors_of(
     vectors = []
     for i, example in enumerate(examples):
         if isinstance(example, str) and example not in stored:
-            raise UnknownExampleError(f"{field}.{i}: there is no document {example[:80]!r}")
+            raise UnknownExampleError(f"{field}.{i}: there is no document {example[:80]!r}: it may have been removed")
         try:
             vectors.append(stored[example] if isinstance(example, str) else next(of_pictures))
         except InputError as error:

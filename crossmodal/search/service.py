@@ -134,5 +134,5 @@ class SearchService:
     def _stored_vector(self, document_id: str) -> Vectors:
         vectors = self._ranker.store.vectors_of([document_id])
         if document_id not in vectors:
-            raise InputError(f"like: there is no document {document_id[:80]!r}")
+            raise InputError(f"like: there is no document {document_id[:80]!r}: it may have been removed")
         return vectors[document_id]

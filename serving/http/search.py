@@ -218,7 +218,7 @@ class Searcher:
     def _vector_of(self, document_id: str, generation: str) -> Vectors:
         vectors = self._opened.named(generation).store.vectors_of([document_id])
         if document_id not in vectors:
-            raise RefusedError(404, f"like: there is no document {document_id[:80]!r}")
+            raise RefusedError(404, f"like: there is no document {document_id[:80]!r}: it may have been removed")
         return np.asarray(vectors[document_id], np.float32)
 
 

@@ -71,6 +71,21 @@ def test_a_removed_picture_leaves_the_search(page: Page, writable_service: Servi
     assert not is_known(writable_service, picture)
 
 
+def test_a_picture_that_somebody_else_has_removed(page: Page, writable_service: Service) -> None:
+    page.seen.may_fail_to_load = True
+    opened(page, "/?order=folder", 0)
+    n = int(page.inner_text("#summary").split()[0])
+    picture = page.get_attribute("#grid .tile[data-place='1']", "data-id")
+    assert httpx.delete(f"{writable_service.url}/documents/{picture}").status_code == 200
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#undo-text:has-text('This picture was removed from the index.')")
+    page.click(BUTTON)
+    page.click("#removing-it")
+    wait_until(page, f"document.getElementById('summary').textContent === '{n - 1} pictures'")
+    assert page.is_hidden("#lightbox")
+    assert page.locator(f"#grid .tile[data-id='{picture}']").count() == 0
+
+
 def test_a_refusal_is_told(page: Page, writable_service: Service) -> None:
     page.seen.may_fail_to_load = True
     picture = opened(page, "/?order=folder", 0)
