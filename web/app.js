@@ -24,6 +24,7 @@ import { summaryOf, titleOfSearch, tookOf } from "./summary.js";
 import { idOf, tileOf, titleOf } from "./tile.js";
 import { Timeline } from "./timeline.js";
 import { offerUndo, tell } from "./undo.js";
+import * as unloaded from "./unloaded.js";
 
 const PAGE = 120;
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
@@ -33,6 +34,8 @@ const byId = (id) => document.getElementById(id);
 
 let state = { ...NOTHING };
 let source = null; // of the grid: a Browse or a Found
+let sourceOf = null; // the state that it was made for
+let isIntroduced = false;
 let asking = null; // AbortController of what is shown
 let isSearching = false; // for further results
 let startAt = 0; // place at the top of the window, when the user comes back
@@ -117,7 +120,7 @@ async function search(signal) {
 }
 
 function show(opened, below) {
-  source = opened;
+  [source, sourceOf] = [opened, state];
   byId("examples").classList.toggle("away", !isEmpty(state));
   scrollTo({ top: 0, behavior: "instant" });
   grid.show(opened, below);
@@ -308,8 +311,9 @@ byId("to-filters").addEventListener("click", () => {
   showFilters(asking.signal);
 });
 byId("details").addEventListener("click", () => showDetails(!document.body.classList.contains("detailed")));
-byId("retry").addEventListener("click", go);
+byId("retry").addEventListener("click", again);
 listenForKey(begin);
+unloaded.listen(showFault);
 byId("to-saved").addEventListener("click", () => {
   const open = (address) => change(fromAddress(address.slice(1)));
   saved.show({ state, title: state.words || titleOfSearch(state) || chipsOf(state).map(({ text }) => text).join(", "), open }); // prettier-ignore
@@ -335,7 +339,7 @@ addEventListener("popstate", () => {
   closeLightbox();
   change(fromAddress(location.search), "keep");
 });
-addEventListener("online", () => !byId("fault").hidden && go());
+addEventListener("online", () => !byId("fault").hidden && again());
 
 /** Draws captions for the guessing game, which is left out if that fails: other requests report the fault. */
 async function drawCaptions() {
@@ -349,7 +353,23 @@ async function drawCaptions() {
 
 async function begin() {
   await change(fromAddress(location.search), "keep");
-  await Promise.all([introduce((words) => change({ ...NOTHING, words }), () => state).catch(showFault), drawCaptions()]);
+  await introduceAll();
+}
+
+async function introduceAll() {
+  isIntroduced = true;
+  const failed = (error) => {
+    isIntroduced = false;
+    showFault(error);
+  };
+  await Promise.all([introduce((words) => change({ ...NOTHING, words }), () => state).catch(failed), drawCaptions()]);
+}
+
+/** Tries again what has failed; what is shown stays where it is. */
+async function again() {
+  if (sourceOf === state) startAt = grid.top() > 0 ? grid.topPlace() : 0;
+  await go();
+  if (!isIntroduced) await introduceAll();
 }
 
 history.scrollRestoration = "manual";

@@ -219,6 +219,7 @@ byId("search").addEventListener("submit", (event) => {
 });
 listenForKey(begin);
 byId("look-again").addEventListener("click", begin);
+byId("retry").addEventListener("click", () => (told ? score() : begin()));
 
 // -- beginning
 

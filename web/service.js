@@ -105,7 +105,7 @@ export async function download(body, progress, signal) {
 
 /** The bytes of a picture. */
 export async function bytes(path, signal) {
-  const response = await fetch(path, { headers: headers(), signal });
+  const response = await fetched(path, { headers: headers(), signal });
   if (!response.ok) throw new Fault(`The service answered ${response.status} for ${path}`, response.status);
   return response.blob();
 }

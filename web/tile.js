@@ -3,6 +3,7 @@
 import { dateOf } from "./dates.js";
 import { element } from "./dom.js";
 import { show } from "./service.js";
+import { watch } from "./unloaded.js";
 
 export const titleOf = (picture) => picture.filename || picture.id.slice(0, 12);
 /** The id of a picture; a result that is a caption names its picture. */
@@ -21,6 +22,7 @@ export function fitOf(relevance, threshold) {
 export function tileOf(picture, threshold, isSelected, isExpected) {
   if (!picture.id) return element("li", { className: "tile" }); // has been removed
   const img = element("img", { decoding: "async", alt: "", draggable: true });
+  watch(img);
   show(img, thumbnailOf(picture));
   const open = element("button", { type: "button", className: "open" }, img);
   open.setAttribute("aria-label", labelOf(picture, threshold));

@@ -441,6 +441,30 @@ def test_pictures_that_cannot_be_loaded_are_told_and_loaded_again(page: Page) ->
     drawn(page)
     assert page.is_hidden("#fault")
     assert page.locator(".tile").count() > 20
+    wait_until(page, "document.getElementById('about').textContent.includes('pictures')")  # asked for again
+
+
+def test_thumbnails_that_cannot_be_loaded_are_told_and_loaded_again(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    broken = "[...document.querySelectorAll('#grid img')].filter((one) => one.complete && !one.naturalWidth).length"
+    for pattern in ("**/thumbnails/*", "**/status"):
+        page.route(pattern, lambda route: route.fulfill(status=503, json={"detail": "the store is busy"}))
+    page.evaluate("scrollTo(0, 2500)")
+    page.wait_for_selector("#fault")
+    assert page.inner_text("#fault-text") == "the store is busy"
+    assert page.evaluate("document.getElementById('fault').getBoundingClientRect().bottom < innerHeight")
+    place = int(page.evaluate(TOP))
+    page.unroute("**/status")
+    page.unroute("**/thumbnails/*")
+    page.click("#retry")
+    drawn(page)
+    assert page.is_hidden("#fault")
+    assert abs(int(page.evaluate(TOP)) - place) < 10  # the place stays
+    page.route("**/thumbnails/*", lambda route: route.abort(), times=5)  # a moment only: nothing has to be told
+    page.evaluate("scrollTo(0, 0)")
+    wait_until(page, f"scrollY === 0 && {broken} > 0")
+    wait_until(page, f"{broken} === 0")
+    assert page.is_hidden("#fault")
 
 
 def test_the_list_of_keys(page: Page) -> None:

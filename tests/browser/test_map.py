@@ -273,7 +273,7 @@ def test_without_a_map_it_says_what_to_run(page: Page) -> None:
     page.wait_for_selector("#fault:has-text('map.npz is damaged')")
     page.unroute("**/map")
     page.route("**/map", lambda route: route.fulfill(json=made_up(5)))
-    page.reload()
+    page.click("#retry")
     page.wait_for_selector("#plane")
     assert page.is_hidden("#none-yet")
     assert page.is_visible("#search")
