@@ -1,8 +1,10 @@
-// Thumbnails that could not be loaded: the service is asked why, and if it answers, they are loaded once more.
+// Thumbnails that could not be loaded: the service is asked why, and if it answers, they are loaded again.
 
 import * as service from "./service.js";
 
-const WAIT_MS = 1000;
+const WAIT_MS = 1000; // before the first time, then twice as long
+const TRIES = 3; // a picture may have been removed
+const TOO_MANY = 429; // requests, so these are tried again, too
 const failed = new Set();
 let asking; // timer
 let tell = () => {};
@@ -14,10 +16,11 @@ export function listen(fault) {
 
 /** Watches an image that `service.show` shows. */
 export function watch(img) {
+  let tried = 0;
   img.addEventListener("error", () => {
-    if (img.dataset.again) return; // the picture was removed
+    if (tried === TRIES) return;
     failed.add(img);
-    asking ??= setTimeout(ask, WAIT_MS);
+    asking ??= setTimeout(ask, WAIT_MS * 2 ** tried++);
   });
 }
 
@@ -29,10 +32,7 @@ async function ask() {
   try {
     await service.status();
   } catch (error) {
-    return tell(error);
+    if (error.status !== TOO_MANY) return tell(error);
   }
-  for (const img of again) {
-    img.dataset.again = true;
-    service.show(img, img.dataset.path);
-  }
+  for (const img of again) service.show(img, img.dataset.path);
 }

@@ -39,7 +39,7 @@ def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.An
             rate_per_s=config.rate_per_s,
             burst=max(1, int(2 * config.rate_per_s)),
             trusted_proxies=config.trust_proxy,
-            exempt=_is_health,
+            exempt=_is_open,
             answer=answer,
         )
     if config.keys:
@@ -59,6 +59,11 @@ def needed(scope: Scope) -> Literal["read", "write"] | None:
     if method in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)):
         return None
     return "read" if method in ("GET", "HEAD") or path in READING_POSTS else "write"
+
+
+def _is_open(scope: Scope) -> bool:
+    """Health checks and the files of the page, which are more than a burst."""
+    return needed(scope) is None
 
 
 def _is_health(scope: Scope) -> bool:

@@ -40,6 +40,8 @@ def test_a_service_with_keys(run_app: RunApp, toy_workspace: Path, tmp_path: Pat
         with httpx.Client(headers=bearer, timeout=30) as client:  # which asks faster than one connection each
             statuses = {client.get(service.url + "/status").status_code for _ in range(100)}
         assert statuses == {200, 429}
+        with httpx.Client(timeout=30) as client:  # the page has more files than a burst
+            assert {client.get(service.url + "/web/app.js").status_code for _ in range(50)} == {200}
 
 
 def test_headers_and_the_limit_of_a_body(query_service: Service) -> None:
