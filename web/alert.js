@@ -15,8 +15,13 @@ export function showFault(error) {
   byId("fault").hidden = false;
 }
 
-/** Calls `begin` when the user has given a key. */
+/** Calls `begin` when the user has given a key; asks for one wherever the service refuses it, also in a dialog. */
 export function listenForKey(begin) {
+  addEventListener(service.UNKNOWN_KEY, () => {
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    byId("keys").hidden = false;
+    setTimeout(() => byId("key").focus()); // after a dialog has given the focus back
+  });
   byId("keys").addEventListener("submit", (event) => {
     event.preventDefault();
     service.useKey(byId("key").value.trim());

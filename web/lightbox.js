@@ -1,10 +1,11 @@
 // Shows one picture in full size with its details.
 
 import { element } from "./dom.js";
+import { save } from "./downloads.js";
 import { signOf } from "./marks.js";
 import { drawReading } from "./reading.js";
 import * as removal from "./removal.js";
-import { Fault, document as documentOf, show } from "./service.js";
+import { Fault, document as documentOf, hasKey, show } from "./service.js";
 import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 import { tell } from "./undo.js";
 
@@ -144,6 +145,11 @@ byId("close").addEventListener("click", close);
 byId("lightbox-similar").addEventListener("click", () => {
   close();
   actions.similar(shown.at(place));
+});
+byId("lightbox-download").addEventListener("click", (event) => {
+  if (!hasKey()) return;
+  event.preventDefault(); // a link sends no key
+  save("zip", { pictures: [shown.at(place)] });
 });
 byId("lightbox-remove").addEventListener("click", () => {
   const [removed, at] = [shown.at(place), place];

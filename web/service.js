@@ -3,6 +3,7 @@
 import { addTo } from "./marks.js";
 import { requestOf } from "./state.js";
 
+export const UNKNOWN_KEY = "unknown-key"; // an event of the window
 const KEY = "crossmodal.key";
 let key = sessionStorage.getItem(KEY) || "";
 
@@ -10,6 +11,8 @@ export function useKey(given) {
   key = given;
   sessionStorage.setItem(KEY, given);
 }
+
+export const hasKey = () => Boolean(key);
 
 /** A refusal of the service, or no answer (status 0). */
 export class Fault extends Error {
@@ -39,6 +42,7 @@ async function answer(path, options = {}) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
   }
+  if (response.status === 401) dispatchEvent(new Event(UNKNOWN_KEY));
   if (!response.ok || told === null) {
     throw new Fault(told?.detail || `The service answered ${response.status} ${response.statusText}`, response.status);
   }

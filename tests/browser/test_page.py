@@ -627,16 +627,17 @@ def test_a_narrow_screen(page: Page) -> None:
 def test_a_service_that_asks_for_a_key(page: Page) -> None:
     page.seen.may_fail_to_load = True
     asked: list[str | None] = []
+    good = ["cm_good"]
 
     def guard(route: Any) -> None:
         key = route.request.headers.get("x-api-key")
         asked.append(key)
-        if key == "cm_good":
+        if key in good:
             route.continue_()
         else:
             route.fulfill(status=401, json={"detail": "a key is needed"})
 
-    for path in ("**/search", "**/collections", "**/captions/*", "**/thumbnails/*"):
+    for path in ("**/search", "**/collections", "**/captions/*", "**/thumbnails/*", "**/images/*", "**/documents/*"):
         page.route(path, guard)
     page.fill("#words", "two hearts")
     page.press("#words", "Enter")
@@ -645,6 +646,15 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
     page.wait_for_selector("#grid li")
     wait_until(page, "document.querySelector('#grid img').naturalWidth > 0")
     assert asked[-1] == "cm_good"
+    page.click("#grid .open >> nth=0")
+    with page.expect_download() as saving:
+        page.click("#lightbox-download")
+    assert saving.value.suggested_filename == page.inner_text("#lightbox-title")
+    assert Path(saving.value.path()).stat().st_size > 1_000
+    good.clear()  # the key is removed
+    page.click("#next")
+    wait_until(page, "document.activeElement.id === 'key'")
+    assert page.is_hidden("#lightbox")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
