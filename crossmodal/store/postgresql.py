@@ -31,6 +31,7 @@ from crossmodal.store.records import (
     stacked_vectors,
     texts_of_list,
 )
+from crossmodal.store.remembered import Remembered
 from crossmodal.store.where_postgresql import postgresql_sql, text_of_tag
 
 _ACKNOWLEDGED = """
@@ -75,6 +76,7 @@ class PostgresqlStore:
         self.readings = PostgresqlReadings(self._server)
         self.searches = PostgresqlSearches(self._server)
         self.copying = PostgresqlCopying(self._server)
+        self._remembered = Remembered(self.data_version)
 
     @property
     def name(self) -> str:
@@ -219,7 +221,8 @@ class PostgresqlStore:
 
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""
-        rows = dict(self._server.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))
+        query = "SELECT modality, count(*) FROM documents GROUP BY modality"
+        rows = dict(self._remembered.value(query, lambda: self._server.rows(query)))
         return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
@@ -289,8 +292,12 @@ class PostgresqlStore:
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
         """As `Store.keys_where`."""
-        sql, values = postgresql_sql(condition)
-        return self._keys(f"SELECT key FROM documents WHERE modality = %s AND {sql}", [modality, *values])
+
+        def read() -> Keys:
+            sql, values = postgresql_sql(condition)
+            return self._keys(f"SELECT key FROM documents WHERE modality = %s AND {sql}", [modality, *values])
+
+        return self._remembered.value(repr((modality, condition)), read)
 
     def keys(self, modality: Modality) -> Keys:
         """As `Store.keys`."""

@@ -268,7 +268,10 @@ class Store(Protocol):
         ...
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
-        """The keys (n,) of the documents of a modality for which a condition is true, rising."""
+        """The keys (n,) of the documents of a modality for which a condition is true, rising.
+
+        They are read again only after a commit, and must not be modified.
+        """
         ...
 
     def keys(self, modality: Modality) -> Keys:

@@ -28,6 +28,7 @@ from crossmodal.store.records import (
     tags_json,
     texts_of_list,
 )
+from crossmodal.store.remembered import Remembered
 from crossmodal.store.saved_searches import SqliteSearches
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
@@ -55,6 +56,7 @@ class DocumentStore:
         self.readings = SqliteReadings(self.database)
         self.searches = SqliteSearches(self.database)
         self.copying = SqliteCopying(self.database)
+        self._remembered = Remembered(self.data_version)
 
     @property
     def name(self) -> str:
@@ -195,7 +197,8 @@ class DocumentStore:
 
     def counts(self) -> dict[Modality, int]:
         """As `Store.counts`."""
-        rows = dict(self.database.rows("SELECT modality, count(*) FROM documents GROUP BY modality"))
+        query = "SELECT modality, count(*) FROM documents GROUP BY modality"
+        rows = dict(self._remembered.value(query, lambda: self.database.rows(query)))
         return {modality: int(rows.get(modality, 0)) for modality in MODALITIES}
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
@@ -291,15 +294,19 @@ class DocumentStore:
 
     def keys_where(self, condition: Condition, modality: Modality) -> Keys:
         """As `Store.keys_where`."""
-        sql, values = sqlite_sql(condition)
-        rows = self.database.rows(
-            f"SELECT key FROM documents WHERE modality = ? AND {sql} ORDER BY key", [modality, *values]
-        )
-        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+        def read() -> Keys:
+            sql, values = sqlite_sql(condition)
+            return self._keys(f"SELECT key FROM documents WHERE modality = ? AND {sql}", [modality, *values])
+
+        return self._remembered.value(repr((modality, condition)), read)
 
     def keys(self, modality: Modality) -> Keys:
         """As `Store.keys`."""
-        rows = self.database.rows("SELECT key FROM documents WHERE modality = ? ORDER BY key", [modality])
+        return self._keys("SELECT key FROM documents WHERE modality = ?", [modality])
+
+    def _keys(self, query: str, values: Sequence[object]) -> Keys:
+        rows = self.database.rows(f"{query} ORDER BY key", values)
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def tag_texts(self, modality: Modality, names: Sequence[str]) -> list[tuple[Any, ...]]:

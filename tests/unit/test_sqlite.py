@@ -16,6 +16,7 @@ from crossmodal.core.types import Document
 from crossmodal.store import database
 from crossmodal.store.locks import FILE_NAME
 from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.where import parse
 
 DIM = 4
 
@@ -158,6 +159,21 @@ READS: dict[str, Callable[[DocumentStore], object]] = {
 def test_reading_a_few_documents_takes_as_many_steps_in_a_large_store(tmp_path: Path, name: str) -> None:
     small, large = (steps_of(tmp_path / str(n), n, READS[name]) for n in (10, 1000))
     assert 0 < large < 2 * small
+
+
+@pytest.mark.parametrize(
+    "read", [DocumentStore.counts, lambda store: store.keys_where(parse("tags.n is not null"), "image")]
+)
+def test_reading_all_documents_happens_once_between_two_commits(
+    tmp_path: Path, read: Callable[[DocumentStore], object]
+) -> None:
+    def twice(store: DocumentStore) -> None:
+        read(store)
+        read(store)
+
+    once, again = (steps_of(tmp_path / name, 1000, how) for name, how in (("once", read), ("again", twice)))
+    assert once > 1000
+    assert again < once + 20
 
 
 def steps_of(folder: Path, n: int, read: Callable[[DocumentStore], object]) -> int:

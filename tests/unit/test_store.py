@@ -297,6 +297,27 @@ def test_conditions_choose_documents(open_store: OpenStore) -> None:
         assert sorted(document.id for document in chosen.values()) == ["d5", "d7"]
 
 
+def test_what_is_remembered_follows_every_commit(open_store: OpenStore) -> None:
+    def found(text: str) -> list[int]:
+        keys: list[int] = reader.keys_where(parse(text), "image").tolist()
+        return keys
+
+    with open_store(writable=True) as store, open_store() as reader:
+        store.put([item(f"p{n}", "image", tags={"n": n, "is": bool(n)}) for n in range(3)])
+        first, second, third = reader.keys("image").tolist()
+        assert found("tags.n = 1") == [second]
+        assert found("tags.n = true") == []  # 1 == True in Python
+        assert found("tags.is = true") == [second, third]
+        assert reader.counts() == {"image": 3, "text": 0}
+        store.update([("p0", {"n": 1})])
+        assert found("tags.n = 1") == [first, second]
+        store.remove(["p1"])
+        assert found("tags.n = 1") == [first]
+        assert reader.counts() == {"image": 2, "text": 0}
+        for n in range(20):  # more than are remembered
+            assert len(found(f"tags.n >= {n}")) == sum(value >= n for value in (1, 2))
+
+
 def test_vectors_by_id(open_store: OpenStore) -> None:
     with open_store(writable=True) as store:
         store.put([item("a"), item("bb")])
