@@ -11,6 +11,8 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -31,6 +33,8 @@ NO_DATE = "No date"
 TOP_FOLDER = "Top folder"
 WAIT_FACTOR = 10.0
 """While the store changes, an overview is used for this many times the duration of reading another."""
+WAIT_S = 1.0
+"""How long a request waits for the overview after a change, before it is answered from the earlier one."""
 _MAX_MASKS = 16
 _TAGS = ("taken", "country", "region", "place", "camera", "folder", "filename")
 _TAKEN = re.compile(r"\d{4}-(0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d", re.ASCII)
@@ -163,9 +167,26 @@ class LatestOverview:
     reading takes at most a tenth of the time.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        open_store: Callable[[], Store] | None = None,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            store: The open store.
+            clock: Returns seconds.
+            open_store: Opens the store once more to read an overview, during which other requests use `store` and,
+                after `WAIT_S`, the earlier overview. None if each request waits for the newest overview.
+        """
+        self._store, self._clock, self._open_store = store, clock, open_store
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(1)
+        self._reading: Future[None] | None = None
+        self._began = 0.0
         self._overview: Overview | None = None
         self._masks: dict[str, Mask] = {}
         self._version, self._used_until = (-1, -1), 0.0
@@ -175,27 +196,48 @@ class LatestOverview:
 
         Raises:
             InputError: `where` is not a condition.
+            StateError: The store can't be read.
         """
         condition = parse(where) if where else None
+        self._refresh()
         with self._lock:
-            overview = self._refreshed()
-            if condition is None:
-                return overview, None
-            mask = self._masks.pop(where, None)
-            if mask is None:
-                mask = overview.mask(self._store.keys_where(condition, "image"))
-            self._masks[where] = mask  # the last used one is the last to be dropped
-            if len(self._masks) > _MAX_MASKS:
-                del self._masks[next(iter(self._masks))]
-            return overview, mask
+            overview, masks = self._overview, self._masks
+            assert overview is not None
+            mask = masks.pop(where, None)
+        if condition is None:
+            return overview, None
+        if mask is None:
+            mask = overview.mask(self._store.keys_where(condition, "image"))
+        with self._lock:
+            masks[where] = mask  # the last used one is the last to be dropped
+            if len(masks) > _MAX_MASKS:
+                del masks[next(iter(masks))]
+        return overview, mask
 
-    def _refreshed(self) -> Overview:
-        start, version = self._clock(), self._store.data_version()
-        if self._overview is None or (version != self._version and start >= self._used_until):
-            self._overview, self._masks, self._version = Overview.read(self._store), {}, version
-            end = self._clock()
+    def _refresh(self) -> None:
+        """Begins to read the overview if it is due, and waits for it, for `WAIT_S` at most if there is another."""
+        now, version = self._clock(), self._store.data_version()
+        with self._lock:
+            is_due = self._overview is None or (version != self._version and now >= self._used_until)
+            if self._reading is None and is_due:
+                self._began = time.monotonic()
+                self._reading = self._threads.submit(self._read, now, version)
+            reading, must_wait = self._reading, self._overview is None or self._open_store is None
+        if reading is None:
+            return
+        wait([reading], None if must_wait else max(0.0, self._began + WAIT_S - time.monotonic()))
+        if reading.done():
+            with self._lock:
+                self._reading = None if self._reading is reading else self._reading
+            reading.result()  # raises what reading raised
+
+    def _read(self, start: float, version: tuple[int, int]) -> None:
+        with nullcontext(self._store) if self._open_store is None else self._open_store() as store:
+            overview = Overview.read(store)
+        end = self._clock()
+        with self._lock:
+            self._overview, self._masks, self._version = overview, {}, version
             self._used_until = end + WAIT_FACTOR * (end - start)
-        return self._overview
 
 
 def _by_name(folders: _Column, filenames: list[str]) -> NDArray[np.int32]:

@@ -109,7 +109,7 @@ class _Opened:
 
     def __init__(self, collection: Collection, request: EngineRequest) -> None:
         self.collection, self.store = collection, collection.store()
-        self.overview = LatestOverview(self.store)
+        self.overview = LatestOverview(self.store, open_store=collection.store)
         self.duplicates = LatestDuplicates(collection, self.store)
         self.engine = engine_of(collection, request, lambda _: None)  # the Executors say it
         self.words = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ from stores import OpenStore
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
-from crossmodal.search.overview import MOST_VALUES, WAIT_FACTOR, LatestOverview
+from crossmodal.search import overview
+from crossmodal.search.overview import MOST_VALUES, WAIT_FACTOR, LatestOverview, Overview
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 from serving.http.errors import ProblemRoute
@@ -211,6 +213,44 @@ def test_an_overview_is_used_for_a_while(store: Store) -> None:
     assert mask.tolist() == [True, False, False, False]
     now[0] += WAIT_FACTOR
     assert latest.current()[0] is second
+
+
+def test_requests_are_answered_while_a_large_overview_is_read(
+    store: Store, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = LatestOverview(store, lambda: 0.0, open_store=open_store)
+    first, _ = latest.current()
+    may_end, read = threading.Event(), Overview.read
+
+    def read_slowly(other: Store) -> Overview:
+        assert other is not store
+        assert may_end.wait(30)
+        return read(other)
+
+    monkeypatch.setattr(Overview, "read", read_slowly)
+    monkeypatch.setattr(overview, "WAIT_S", 0.0)
+    store.remove(["a"])
+    assert latest.current() == (first, None)
+    found, mask = latest.current("tags.folder = '2023'")
+    assert mask is not None
+    assert found.keys[mask].tolist() == [key for key, it in store.by_keys(found.keys.tolist()).items() if it.id == "b"]
+    monkeypatch.setattr(overview, "WAIT_S", 30.0)
+    may_end.set()
+    assert len(latest.current()[0].keys) == len(first.keys) - 1
+
+
+def test_a_fault_of_the_reading_is_raised_once(store: Store, open_store: OpenStore) -> None:
+    faults = [StateError("the store is damaged")]
+
+    def opened() -> Store:
+        if faults:
+            raise faults.pop()
+        return open_store()
+
+    latest = LatestOverview(store, open_store=opened)
+    with pytest.raises(StateError, match="damaged"):
+        latest.current()
+    assert len(latest.current()[0].keys) == len(PICTURES)
 
 
 def test_an_overview_that_is_read_ahead_is_not_read_by_the_first_request(
