@@ -21,6 +21,7 @@ from crossmodal.datasets.registry import collection_name
 from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
 from crossmodal.search.examples import Example, check_number
+from crossmodal.search.known_pictures import KnownPictures
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions
@@ -153,7 +154,7 @@ def open_search(
     )
     encoder = prepared_encoder(collection, towers, settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
-        overview = LatestOverview(service.store)
+        overview, known = LatestOverview(service.store), KnownPictures(service.store)
         liked, unliked = (tuple(_example(name, service.store) for name in names) for names in (likes, unlikes))
         check_number(liked, unliked)
         examples = Query(options=options, likes=liked, unlikes=unliked)
@@ -163,7 +164,7 @@ def open_search(
             try:
                 if modality == "text":
                     if reads_phrases:
-                        understood = understand(query, date.today(), lambda: overview.current()[0])
+                        understood = understand(query, date.today(), lambda: known)
                     results = _answered(service, overview, understood, examples)
                 else:
                     from crossmodal.images.sources import from_file

@@ -16,6 +16,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.filters import Filters
+from crossmodal.search.known_pictures import KnownPictures
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, SearchOptions, read_query
@@ -70,7 +71,7 @@ def run(settings: Settings, name: str) -> Answer:
     with collection.store() as store:
         overview, understood = LatestOverview(store), Understood(text)
         if text and request.get("understand"):
-            understood = understand(text, date.today(), lambda: overview.current()[0])
+            understood = understand(text, date.today(), lambda: KnownPictures(store))
         options = replace(options, where=all_of(filters, understood.condition()))
         likes, unlikes = (request.get(field) or [] for field in ("likes", "unlikes"))
         if not understood.text and not like and not likes:

@@ -40,6 +40,11 @@ _TAGS = ("taken", "country", "region", "place", "camera", "folder", "filename")
 _TAKEN = re.compile(r"\d{4}-(0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
+def is_time(taken: str) -> bool:
+    """Whether the tag `taken` of a picture tells its month, day and time."""
+    return _TAKEN.match(taken) is not None
+
+
 class Section(NamedTuple):
     """Consecutive pictures of one month or one folder; the key is `2023-07` or the folder, and empty without one."""
 
@@ -101,7 +106,7 @@ class Overview:
         """Takes rows of the key of a picture, rising, and the texts of its tags `_TAGS`, and the labels by key."""
         self.keys: Keys = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         columns = {name: [row[i] or "" for row in rows] for i, name in enumerate(_TAGS, 1)}
-        times = [taken[:19] if _TAKEN.match(taken) else "" for taken in columns["taken"]]
+        times = [taken[:19] if is_time(taken) else "" for taken in columns["taken"]]
         self._month = _Column.of(time[:7] for time in times)
         self._facets: dict[Facet, _Column] = {"year": _Column.of(time[:4] for time in times)}
         self._facets |= {name: _Column.of(columns[name]) for name in get_args(Facet)[1:-1]}

@@ -21,8 +21,15 @@ MAX_CHARACTERS = 300
 class Known(Protocol):
     """What is known of the pictures of a collection."""
 
-    has_dates: bool
-    has_places: bool
+    @property
+    def has_dates(self) -> bool:
+        """Whether some picture has a date."""
+        ...
+
+    @property
+    def has_places(self) -> bool:
+        """Whether some picture has a country, a region or a place."""
+        ...
 
     def is_named(self, name: str) -> bool:
         """Whether the country, region or place of some picture has this name, in any case."""

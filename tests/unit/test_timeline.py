@@ -16,6 +16,7 @@ from stores import OpenStore
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
 from crossmodal.search import overview
+from crossmodal.search.known_pictures import KnownPictures
 from crossmodal.search.overview import MOST_VALUES, WAIT_FACTOR, LatestOverview, Overview
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
@@ -251,6 +252,22 @@ def test_a_fault_of_the_reading_is_raised_once(store: Store, open_store: OpenSto
     with pytest.raises(StateError, match="damaged"):
         latest.current()
     assert len(latest.current()[0].keys) == len(PICTURES)
+
+
+def test_what_is_known_of_the_pictures_is_read_from_few_tags(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, tag_texts, read = KnownPictures(store), type(store).tag_texts, []
+    monkeypatch.setattr(type(store), "tag_texts", lambda *given: read.append(given[2]) or tag_texts(*given))
+    for name, is_named in {"norway": True, "OSLO": True, "Canon EOS R": False, "": False}.items():
+        assert known.is_named(name) == is_named == Overview.read(store).is_named(name)
+    read.clear()
+    assert known.has_places
+    assert known.has_dates
+    assert read == [["taken"]]
+    store.remove(["c"])
+    assert not known.is_named("norway")
+    store.remove(["a", "b", "d"])
+    assert not known.has_places
+    assert not known.has_dates  # the date of e is a number
 
 
 def test_an_overview_that_is_read_ahead_is_not_read_by_the_first_request(
