@@ -41,7 +41,7 @@ def read_and_index(
 ) -> OcrReport:
     """As `read_pictures`, then writes the snapshot of the index of the texts."""
     report = read_pictures(store, keys, reader, advance)
-    if store.readings.count()[1]:
+    if store.readings.exist()[1]:
         from crossmodal.lexical.reading_replica import ReadingReplica
 
         ReadingReplica(store, collection.index_folder).snapshot()

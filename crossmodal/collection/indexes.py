@@ -23,7 +23,7 @@ def every_index(collection: Collection, store: Store, part: Slice = WHOLE) -> di
 
         lexical = WordIndexes.open(collection.index_folder, collection.model, store)
         indexes |= {"sparse": lexical.words, "bm25": lexical.captions}
-    if store.readings.count()[1]:
+    if store.readings.exist()[1]:
         from crossmodal.lexical.reading_replica import ReadingReplica
 
         indexes["readings"] = ReadingReplica(store, collection.index_folder)

@@ -38,7 +38,7 @@ def export_collection(collection: Collection, path: Path) -> int:
     origin = Origin(collection.model, collection.made_with, collection.root.name)
     with collection.store() as store:
         manifest = {**origin.to_dict(), "searches": store.searches.all()}
-        has_readings = store.readings.count()[0] > 0
+        has_readings = store.readings.exist()[0]
         return export(store, path, manifest, collection.model.dim, has_readings=has_readings)
 
 

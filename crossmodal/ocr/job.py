@@ -61,7 +61,7 @@ def pictures_to_read(store: Store, *, again: bool) -> Keys:
 
 def reads_text(store: Store) -> bool:
     """Whether pictures of a collection were read, so that new ones should be, too."""
-    return store.readings.count()[0] > 0
+    return store.readings.exist()[0]
 
 
 def read_pictures(store: Store, keys: Keys, reader: Reader, advance: Callable[[], None]) -> OcrReport:

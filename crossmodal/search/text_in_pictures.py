@@ -59,7 +59,7 @@ class TextInPictures:
         if self._replica is not None:
             self._replica.refresh()
         elif (version := self._store.data_version()) != self._seen_version:
-            if self._store.readings.count()[1]:
+            if self._store.readings.exist()[1]:
                 from crossmodal.lexical.reading_replica import ReadingReplica
 
                 self._replica = ReadingReplica(self._store, self._folder)

@@ -9,7 +9,7 @@ import numpy as np
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
 from crossmodal.store.postgresql_server import Connection, Server, Transaction
-from crossmodal.store.readings import ReadingChanges, StoredReading
+from crossmodal.store.readings import EXIST, ReadingChanges, StoredReading
 
 _ROWS = "SELECT r.key, r.seq, d.id, r.content, r.tag FROM readings r JOIN documents d USING (key)"
 
@@ -25,10 +25,10 @@ class PostgresqlReadings:
         with self._server.writing() as transaction:
             return put_readings(transaction, readings)
 
-    def count(self) -> tuple[int, int]:
-        """As `Readings.count`."""
-        n_read, n_with_text = self._server.row("SELECT count(*), count(nullif(tag, '')) FROM readings")
-        return int(n_read), int(n_with_text)
+    def exist(self) -> tuple[bool, bool]:
+        """As `Readings.exist`."""
+        are_read, have_text = self._server.row(EXIST)
+        return bool(are_read), bool(have_text)
 
     def unread(self) -> Keys:
         """As `Readings.unread`."""

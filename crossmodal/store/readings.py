@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
 
+EXIST = "SELECT EXISTS (SELECT 1 FROM readings), EXISTS (SELECT 1 FROM readings WHERE tag <> '')"
+"""`Readings.exist` in SQL. Counting would read the contents of all readings."""
+
 
 class StoredReading(NamedTuple):
     """A row of the table `readings`, with the id of the picture."""
@@ -49,8 +52,8 @@ class Readings(Protocol):
         """
         ...
 
-    def count(self) -> tuple[int, int]:
-        """The number of pictures that were read, and of those with text."""
+    def exist(self) -> tuple[bool, bool]:
+        """Whether pictures were read, and whether text was found in any of them."""
         ...
 
     def unread(self) -> Keys:

@@ -10,7 +10,7 @@ import numpy as np
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
 from crossmodal.store.database import Database
-from crossmodal.store.readings import ReadingChanges, StoredReading
+from crossmodal.store.readings import EXIST, ReadingChanges, StoredReading
 from crossmodal.store.sqlite_rows import chunks, last_seq
 
 _ROWS = "SELECT r.key, r.seq, d.id, r.content, r.tag FROM readings r JOIN documents d USING (key)"
@@ -27,10 +27,10 @@ class SqliteReadings:
         with self._database.writing() as connection:
             return put_readings(connection, readings)
 
-    def count(self) -> tuple[int, int]:
-        """As `Readings.count`."""
-        n_read, n_with_text = self._database.row("SELECT count(*), count(nullif(tag, '')) FROM readings")
-        return int(n_read), int(n_with_text)
+    def exist(self) -> tuple[bool, bool]:
+        """As `Readings.exist`."""
+        are_read, have_text = self._database.row(EXIST)
+        return bool(are_read), bool(have_text)
 
     def unread(self) -> Keys:
         """As `Readings.unread`."""

@@ -143,7 +143,7 @@ def test_a_collection_of_the_format_before_is_read_without_any(tmp_path: Path) -
     old = Collection.open(Path(shutil.copytree(golden, tmp_path / "old")))
     with old.store() as store:
         assert store.searches.all() == {}
-        assert store.readings.count() == (0, 0)
+        assert store.readings.exist() == (False, False)
         assert len(store.everything(0, 100)) == 9
     with old.store(writable=True) as store:
         store.searches.put("a", HEARTS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.reading import Reading, ReadLine
 from crossmodal.core.types import Document
 from crossmodal.store import database
 from crossmodal.store.locks import FILE_NAME
@@ -152,6 +153,7 @@ READS: dict[str, Callable[[DocumentStore], object]] = {
     "thumbnails": lambda store: store.thumbnails([1, 2]),
     "content": lambda store: store.content("p1"),
     "random_captions": lambda store: store.random_captions(0),
+    "readings.exist": lambda store: store.readings.exist(),
 }
 
 
@@ -182,6 +184,7 @@ def steps_of(folder: Path, n: int, read: Callable[[DocumentStore], object]) -> i
     with DocumentStore(folder, writable=True) as store:
         store.put([item(f"p{i}", "image") for i in range(n)])
         store.put([item(f"c{i}", image_id=f"p{i}") for i in range(n)])
+        store.readings.put([(f"p{i}", Reading("", (ReadLine("a", 1.0, (0.0,) * 8),))) for i in range(n)])
         ticks = itertools.count()
         store.database._connection.set_progress_handler(lambda: next(ticks) < 0, 1)
         read(store)
