@@ -62,8 +62,8 @@ class LatestDuplicates:
         start = self._clock()
         try:
             prints = self._prints or read_fingerprints(self._collection.folder)
-            found = find(self._store, lambda: self._collection.index(self._store, "image"), prints,
-                         progress=self._tell)  # fmt: skip
+            with self._collection.store() as store:  # requests don't wait for reads of another connection
+                found = find(store, lambda: self._collection.index(store, "image"), prints, progress=self._tell)
         except CrossModalError as error:
             log.warning("the duplicates can't be found: %s", error)
             self._problem = error

@@ -39,11 +39,11 @@ def store(open_store: OpenStore) -> Iterator[Store]:
 
 
 @pytest.fixture
-def found(store: Store, tmp_path: Path) -> LatestDuplicates:
+def found(store: Store, open_store: OpenStore, tmp_path: Path) -> LatestDuplicates:
     def index(store: Store, _: str) -> VectorReplica:
         return VectorReplica(store, "image", tmp_path / "index", DIM)
 
-    collection: Any = SimpleNamespace(folder=tmp_path, index=index)
+    collection: Any = SimpleNamespace(folder=tmp_path, store=open_store, index=index)
     return LatestDuplicates(collection, store, clock=lambda: 0.0)
 
 
