@@ -5,6 +5,7 @@ The file is longer than 300 lines because it is a list: one small class for each
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +106,8 @@ def _only_collection(workspace: Path) -> str:
 
     names = collections(workspace)
     if not names:
-        raise StateError(f"no collection in {workspace}: make one with `python app.py -t index`")
+        where = shlex.quote(str(workspace))
+        raise StateError(f"no collection in {workspace}: run `crossmodal index FOLDER -w {where}` first")
     if len(names) > 1:
         raise InputError(f"{workspace} has several collections ({', '.join(names)}): choose one with --collection NAME")
     return names[0]

@@ -25,6 +25,8 @@ from crossmodal.store.protocol import SqlVectors, Store
 from crossmodal.store.saved_searches import copy_searches
 
 FORMAT = 1
+N_NAMED = 10
+"""Collections that the error for a missing one names."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -87,7 +89,7 @@ class Collection:
             made_with = MadeWith(**manifest.get("made_with", {}))
             return cls(path.parent, ModelSpec.from_dict(manifest["model"]), index_config, root, made_with)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise StateError(f"no index in {path.parent}: run `python app.py -t index` first") from error
+            raise StateError(f"no index in {path.parent}: {_next_step(root)}") from error
         except OSError as error:
             raise StateError(f"{path} can't be read: {reason(error, path)}") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -277,6 +279,16 @@ def collections(workspace: Path) -> list[str]:
         return sorted(path.name for path in workspace.iterdir() if _NAME.fullmatch(path.name) and _is_collection(path))
     except OSError as error:
         raise StateError(f"the workspace {workspace} can't be read: {reason(error, workspace)}") from error
+
+
+def _next_step(missing: Path) -> str:
+    """The next step if there is no collection in a folder: another of its workspace, or a new one."""
+    first = "run `python app.py -t index` first"
+    others = [name for name in collections(missing.parent) if name != missing.name]
+    if not others:
+        return first
+    more = f" and {len(others) - N_NAMED} more" if len(others) > N_NAMED else ""
+    return f"choose a collection of the workspace with --collection ({', '.join(others[:N_NAMED])}{more}), or {first}"
 
 
 def _is_collection(folder: Path) -> bool:

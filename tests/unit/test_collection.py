@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crossmodal.collection import lifecycle
-from crossmodal.collection.collection import MANIFEST, Collection, collection_folder, collections
+from crossmodal.collection.collection import MANIFEST, N_NAMED, Collection, collection_folder, collections
 from crossmodal.collection.generations import generation_mark
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, StateError
@@ -58,6 +58,17 @@ def test_another_model_is_refused_and_both_are_named(tmp_path: Path, other: Mode
 
 def test_opening_nothing(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no index in"):
+        Collection.open(tmp_path / "none")
+
+
+def test_opening_nothing_beside_others_names_them(tmp_path: Path) -> None:
+    Collection.create(tmp_path / "b", MODEL)
+    Collection.create(tmp_path / "a", MODEL)
+    with pytest.raises(StateError, match=r"no index in .*/none: .* with --collection \(a, b\), or run"):
+        Collection.open(tmp_path / "none")
+    for number in range(N_NAMED):
+        Collection.create(tmp_path / f"c{number}", MODEL)
+    with pytest.raises(StateError, match=r"\(a, b, .*, c7 and 2 more\)"):
         Collection.open(tmp_path / "none")
 
 
