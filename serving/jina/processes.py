@@ -70,8 +70,11 @@ def signals_as_interrupt() -> Iterator[None]:
 
     `stop_requested` is also set, because a KeyboardInterrupt raised inside a finalizer is lost.
     """
+    owner = os.getpid()
 
     def stop(*_: object) -> None:
+        if os.getpid() != owner:  # a process of the Flow that has no handlers yet, and nothing to close
+            os._exit(130)
         stop_requested.set()
         raise KeyboardInterrupt
 
