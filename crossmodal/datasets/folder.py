@@ -48,6 +48,8 @@ def read_path(
             raise InputError(f"{path} is neither a data set nor a folder nor a caption file: check the spelling")
         if path.is_dir():
             return read_folder(path, _caption_file(path), split, columns, exclude, may_be_empty=may_be_empty)
+        if path.suffix.lower() in EXTENSIONS:
+            raise InputError(f"{path} is a picture: give its folder, {path.parent}")
         return read_folder(path.parent, path, split, columns, exclude, only_embedded=True)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from error

@@ -29,7 +29,17 @@ N_SCENES = 1000
 
 
 def canonical(name: str) -> str:
-    """The canonical name of a data set (`8k` is `f8k`); a path is returned unchanged."""
+    """The canonical name of a data set (`8k` is `f8k`); a path is returned unchanged.
+
+    Raises:
+        InputError: The name is empty, or not text: a path with bytes that are not UTF-8.
+    """
+    if not name.strip():
+        raise InputError("the name of the data set is empty: give a data set, or `.` for this folder")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name}: the name is not UTF-8: rename the folder") from None
     return ALIASES.get(name, name)
 
 

@@ -58,6 +58,16 @@ def test_a_path(tmp_path: Path) -> None:
     assert len(list(registry.read(str(tmp_path)))) == 1
     with pytest.raises(InputError, match="neither a data set nor a folder"):
         registry.read("f9k")
+    with pytest.raises(InputError, match=rf"a\.jpg is a picture: give its folder, {tmp_path}"):
+        registry.read(str(tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize(("name", "why"), [("", "is empty"), (" ", "is empty"), ("a\udcff", "is not UTF-8")])
+def test_what_names_no_data_set(name: str, why: str) -> None:
+    """An empty shell variable must not mean the folder that the shell is in."""
+    for function in (registry.read, registry.collection_name):
+        with pytest.raises(InputError, match=why):
+            function(name)
 
 
 def test_an_unknown_split() -> None:
