@@ -163,6 +163,7 @@ def _prompted(label: str) -> Iterator[str]:
         try:
             line = click.prompt(label, default="", show_default=False, err=True).strip()
         except click.Abort:
+            say("", err=True)  # ends the line of the prompt
             return
         if not line:
             return

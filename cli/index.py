@@ -72,8 +72,8 @@ def open_collection(
 
 def folder_of(settings: Settings) -> Path:
     """The folder of the collection of the settings."""
-    name = settings.collection or data_sets.collection_name(settings.data_set)
-    return collection_folder(settings.workspace, name)
+    name = settings.collection
+    return collection_folder(settings.workspace, data_sets.collection_name(settings.data_set) if name is None else name)
 
 
 def run(

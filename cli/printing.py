@@ -6,6 +6,7 @@ rich is imported only when a table is drawn, so that help texts appear without t
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Makes standard output accept every character, and log messages escape control characters."""
+    """Makes standard output accept every character, and log messages escape control characters.
+
+    A standard stream that the caller has closed is empty, or takes everything.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order: each has its own number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 -- open until the end
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if logging.lastResort is not None:

@@ -18,6 +18,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
+from crossmodal.datasets.text import as_utf8
 from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
 from crossmodal.search.examples import Example, check_number
@@ -163,6 +164,8 @@ def open_search(
             understood = Understood(query)
             try:
                 if modality == "text":
+                    if as_utf8(query) != query:
+                        raise InputError("the query is not UTF-8: check the encoding of the terminal")
                     if reads_phrases:
                         understood = understand(query, date.today(), lambda: known)
                     results = _answered(service, overview, understood, examples)
@@ -174,6 +177,8 @@ def open_search(
                 raise InputError(f"{query}: {error}") from error
             hits = (hit_of(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
             note, fits, ordered = results.note, results.fits, results.ordered
+            if target == "text" and not results.matches and not service.store.counts()["text"]:
+                note = "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
             return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered, understood.parts)
 
         yield search
@@ -202,7 +207,8 @@ def _answered(
 
 
 def _folder_of(settings: Settings) -> Path:
-    return collection_folder(settings.workspace, settings.collection or collection_name(settings.data_set))
+    name = settings.collection
+    return collection_folder(settings.workspace, collection_name(settings.data_set) if name is None else name)
 
 
 def hit_of(rank: int, match: Match, score: Callable[[float], float] = METRICS["cosine"]) -> Hit:

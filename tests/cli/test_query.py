@@ -118,6 +118,28 @@ def test_a_collection_of_few_pictures_has_no_relevance(run_app: RunApp, tmp_path
     assert json.loads(done.stdout) == {"fitted": [], "backgrounds": ["text"]}
 
 
+def test_what_a_query_can_not_find(run_app: RunApp, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(PICTURE, tmp_path / "pictures")
+    chosen = ("-w", tmp_path, "-d", tmp_path / "pictures")
+    assert run_app("-t", "index", *chosen, "--weights", "scenes").returncode == 0
+    done = run_app("-t", "query-i2t", *chosen, PICTURE)
+    assert (done.returncode, "note: the collection has no captions" in done.stderr) == (0, True)
+    done = run_app("-t", "query-t2i", *chosen, "a \udcff")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not UTF-8" in done.stderr
+    done = run_app("-t", "query-t2i", "-w", tmp_path, "--collection", "", "hearts")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(("closed", "query"), [("<&-", []), (">&-", ["hearts"]), ("<&- >&- 2>&-", ["hearts"])])
+def test_closed_standard_streams(toy_workspace: Path, closed: str, query: list[str]) -> None:
+    program = [sys.executable, ROOT / "app.py", "-t", "query-t2i", "-w", toy_workspace, *query]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == ("" if query else "text: \n")
+
+
 @pytest.mark.parametrize("task", ["query-t2i", "query_restful"])
 def test_no_index_says_what_to_run_first(run_app: RunApp, tmp_path: Path, task: str) -> None:
     done = run_app("-t", task, "-w", tmp_path, *(["x"] if task == "query-t2i" else []))
