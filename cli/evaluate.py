@@ -13,6 +13,7 @@ from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.core.engine import PRECISIONS, EngineRequest
 from crossmodal.core.errors import CrossModalError, InputError
+from crossmodal.core.files import write_output
 from crossmodal.core.os_errors import why_not_writable
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ModelSpec
@@ -83,7 +84,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
     if options.report is not None:
         page = html_report(result, worst_misses(subject, ranked))
         options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(page, "utf8")
+        write_output(options.report, page.encode())
     return result
 
 

@@ -15,6 +15,7 @@ from cli.printing import say_aside
 from crossmodal.collection.collection import Collection, collection_folder
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import write_output
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.registry import collection_name
@@ -271,4 +272,6 @@ def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
     if answer.modality == "image":
         query, _ = decode(from_file(Path(answer.query)))
         title = Path(answer.query).name
-    contact_sheet(title, pictures, query).save(path)
+    content = io.BytesIO()
+    contact_sheet(title, pictures, query).save(content, Image.registered_extensions()[path.suffix.lower()])
+    write_output(path, content.getvalue())

@@ -12,6 +12,7 @@ from typing import Any
 from cli.progress import Meter
 from cli.recipe_settings import with_settings
 from crossmodal.core.errors import InputError
+from crossmodal.core.files import write_output
 from crossmodal.core.os_errors import why_not_writable
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
@@ -121,7 +122,8 @@ def tune(settings: Settings, out: Path | None = None) -> dict[str, Any]:
         raise InputError(f"{path} can't be written: {why}")
     split = captioned_split(encoder, settings)
     result = tune_fusion(matches_of_parts(model, split), split.image_of, len(split.images))
-    path.write_text(json.dumps({"fusion": result["best"], "parts": result["parts"]}, indent=2) + "\n", "utf8")
+    fusion = json.dumps({"fusion": result["best"], "parts": result["parts"]}, indent=2) + "\n"
+    write_output(path, fusion.encode())
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cli.commands import Command
 from cli.options import EncoderOptions, ExcludeOptions, JsonOptions, LocationOptions, ModelOptions, SplitOptions
 from cli.parameters import FILE, FOLDER, flag, option
 from cli.printing import say, say_json
+from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 
 
@@ -64,7 +66,7 @@ def run(options: EncodeOptions) -> int:
         say_json({**report.to_dict(), "parts": parts, "model": str(origin.model), "out": str(options.out)})
     else:
         say(f"model: {origin.model}", f"parts: {outcome.encoded} encoded, {outcome.finished} unchanged")
-        say(*report.lines(), f"next: crossmodal import {options.out}")
+        say(*report.lines(), with_commands(f"next: python app.py -t import {shlex.quote(str(options.out))}"))
     if options.report:
         report.write(options.report)
     is_any = any(c["encoded"] + c["unchanged"] for c in counts.values())

@@ -14,7 +14,7 @@ from typing import IO
 def atomic_path(path: Path) -> Iterator[Path]:
     """The path of a temporary file, for the block to write; then it is synced and renamed to `path`.
 
-    The temporary file is removed if the block raises.
+    The temporary file is removed if the block raises; an OSError that names it, or no file, then names `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -25,6 +25,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,6 +48,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     with atomic_writer(path) as file:
         file.write(content)
     sync_folder(path.parent)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Writes a file or a device that the user named.
+
+    Raises:
+        OSError: It can't be written, with its name; a file that did not exist before is removed.
+    """
+    is_new = not path.exists()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        error.filename = str(path)
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

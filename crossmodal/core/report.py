@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crossmodal.core.files import write_output
 from crossmodal.core.types import MODALITIES, Failure, Modality, Skipped
 
 OUTCOMES = ("indexed", "unchanged", "failed")
@@ -64,7 +65,7 @@ class Report:
     def write(self, path: Path) -> None:
         """Writes the report as JSON to a file or a device."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.to_bytes())
+        write_output(path, self.to_bytes())
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report as text lines; each list is cut after `at_most` items, with the number of further ones."""

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from crossmodal.core.errors import StateError
+from crossmodal.core.os_errors import reason
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ class Cache:
             if not is_read_only:
                 folder.mkdir(parents=True, exist_ok=True)
             self._database = self._opened()
-        except (OSError, sqlite3.OperationalError) as error:
+        except OSError as error:
+            raise StateError(f"the cache {self.path} can't be opened: {reason(error)}") from error
+        except sqlite3.OperationalError as error:
             raise StateError(f"the cache {self.path} can't be opened: {error}") from error
         except sqlite3.DatabaseError:
             self._start_anew()
