@@ -478,6 +478,15 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
+def test_a_narrow_picture_on_a_phone_opens_with_one_tap(phone: Page) -> None:
+    phone.seen.may_fail_to_load = True
+    made_up(phone, 60, ((1000, 3000),))
+    phone.reload()
+    drawn(phone)
+    phone.tap(".tile .open >> nth=1")
+    assert phone.locator("#lightbox").is_visible()
+
+
 def test_a_phone(phone: Page) -> None:
     assert fits(phone)
     tops = "(all) => all.filter((one) => one.checkVisibility()).map((one) => one.offsetTop)"
