@@ -12,8 +12,6 @@ export function useKey(given) {
   sessionStorage.setItem(KEY, given);
 }
 
-export const hasKey = () => Boolean(key);
-
 /** A refusal of the service, or no answer (status 0). */
 export class Fault extends Error {
   constructor(message, status) {
@@ -47,6 +45,12 @@ async function answer(path, options = {}) {
     throw new Fault(told?.detail || `The service answered ${response.status} ${response.statusText}`, response.status);
   }
   return told;
+}
+
+/** The fault in an answer that is no picture and no archive. */
+async function refusalOf(response) {
+  const told = await response.json().catch(() => null);
+  return new Fault(told?.detail || `The service answered ${response.status} for ${new URL(response.url).pathname}`, response.status);
 }
 
 export const collections = () => answer("/collections");
@@ -87,7 +91,7 @@ export function saveSearch(name, search) {
 export async function download(body, progress, signal) {
   const options = { method: "POST", body: JSON.stringify(body), signal };
   const response = await fetched("/download", { ...options, headers: { "Content-Type": "application/json", ...headers() } });
-  if (!response.ok) throw new Fault((await response.json().catch(() => null))?.detail || `The service answered ${response.status}`, response.status);
+  if (!response.ok) throw await refusalOf(response);
   const parts = [];
   let size = 0;
   try {
@@ -110,7 +114,7 @@ export async function download(body, progress, signal) {
 /** The bytes of a picture. */
 export async function bytes(path, signal) {
   const response = await fetched(path, { headers: headers(), signal });
-  if (!response.ok) throw new Fault(`The service answered ${response.status} for ${path}`, response.status);
+  if (!response.ok) throw await refusalOf(response);
   return response.blob();
 }
 
