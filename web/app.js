@@ -29,6 +29,7 @@ import * as unloaded from "./unloaded.js";
 const PAGE = 120;
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
 const ORDERS = { newest: "Newest first", oldest: "Oldest first" };
+const SLOW_MS = 8000;
 const [MARK, WORDS, SCORE] = [30, 28, 22]; // px below a picture
 const byId = (id) => document.getElementById(id);
 
@@ -40,6 +41,7 @@ let asking = null; // AbortController of what is shown
 let isSearching = false; // for further results
 let startAt = 0; // place at the top of the window, when the user comes back
 let settling; // timer, until the window has been still for a moment
+let waiting; // timer, until a request takes long
 
 const grid = new Grid(byId("grid"), {
   tile: (picture) =>
@@ -200,7 +202,11 @@ const say = (text) => (byId("summary").textContent = text);
 function wait(isWaiting) {
   byId("results").setAttribute("aria-busy", String(isWaiting));
   byId("progress").hidden = !isWaiting;
-  if (isWaiting) say(isEmpty(state) ? "Loading…" : "Searching…");
+  clearTimeout(waiting);
+  if (!isWaiting) return;
+  const text = isEmpty(state) ? "Loading…" : "Searching…";
+  say(text);
+  waiting = setTimeout(() => say(`${text} This takes longer than usual.`), SLOW_MS);
 }
 
 // -- the pictures

@@ -495,6 +495,7 @@ def test_offline_and_back(page: Page) -> None:
 def test_it_says_that_it_waits(page: Page) -> None:
     waiting: list[Any] = []
     page.route("**/search", lambda route: waiting.append(route))
+    page.clock.install()
     page.fill("#words", "stars")
     page.press("#words", "Enter")
     page.wait_for_selector("#progress")
@@ -502,6 +503,8 @@ def test_it_says_that_it_waits(page: Page) -> None:
     assert page.get_attribute("#results", "aria-busy") == "true"
     while not waiting:
         page.wait_for_timeout(50)
+    page.clock.fast_forward(10_000)
+    assert summary(page) == "Searching… This takes longer than usual."
     waiting[0].continue_()
     answered(page)
     assert page.locator("#progress").is_hidden()
