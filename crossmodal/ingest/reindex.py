@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from crossmodal.collection.collection import Collection
+from crossmodal.collection.indexes import every_index
 from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.reading import Reading
@@ -106,6 +107,8 @@ class ReindexJob(StoreReader):
                 new.files.put(source, files)
             _copy_readings(old, new)
             copy_searches(old.searches, new.searches)
+            for index in every_index(made, new).values():  # also that of the readings, which were added only now
+                index.snapshot()
         copy_folders(self._collection.folder, made.folder)
         self._collection.becomes_current(made)
 

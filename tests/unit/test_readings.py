@@ -161,6 +161,7 @@ def test_another_generation_has_the_readings(tmp_path: Path) -> None:
     job.finish(new, without_failures=False)
     current = Collection.open(old.root)
     assert current.generation
+    assert (current.index_folder / "readings.json").exists(), "each process would build the index again"
     with current.store() as store:
         assert store.readings.of(["a", "b"]) == {"a": reading("KEPT")}
     with current.roll_back().store() as store:
