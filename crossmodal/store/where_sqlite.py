@@ -76,7 +76,11 @@ def _join(word: str, conditions: tuple[Condition, ...]) -> _Part:
 def _comparison(comparison: Comparison) -> _Part:
     field = comparison.field
     if not field.names:
-        return _Part(*_compared(field.column, comparison))
+        sql, values = _compared(field.column, comparison)
+        is_indexed = comparison.operator in ("=", "in") and not comparison.negated and all(values)
+        if field.column == "image_id" and is_indexed:  # by an index without the documents that have none
+            return _Part(f"({sql} AND image_id <> '')", values, 1)
+        return _Part(sql, values)
     path, types = _path(field), _JSON_TYPES[comparison.kind]
     scalar, scalar_values = _compared("json_extract(tags, ?)", comparison)
     element, element_values = _compared("value", comparison.positive)

@@ -154,6 +154,8 @@ READS: dict[str, Callable[[DocumentStore], object]] = {
     "content": lambda store: store.content("p1"),
     "random_captions": lambda store: store.random_captions(0),
     "readings.exist": lambda store: store.readings.exist(),
+    "keys_where": lambda store: store.keys_where(parse("image_id = 'p1'"), "text"),
+    "ids_where": lambda store: store.ids_where(parse("image_id in ('p1', 'p2') or id = 'p1'")),
 }
 
 
