@@ -16,6 +16,7 @@ from crossmodal.core.reading import Reading, ReadLine
 from crossmodal.core.types import Document
 from crossmodal.store import database
 from crossmodal.store.locks import FILE_NAME
+from crossmodal.store.source_files import SourceFile
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from crossmodal.store.where import parse
 
@@ -139,7 +140,7 @@ def test_a_file_that_is_no_database(tmp_path: Path, writable: bool) -> None:
         DocumentStore(tmp_path, writable=writable)
 
 
-READS: dict[str, Callable[[DocumentStore], object]] = {
+CALLS: dict[str, Callable[[DocumentStore], object]] = {
     "known": lambda store: store.known(["p1", "p2"]),
     "without_content": lambda store: store.without_content(["p1", "p2"]),
     "by_keys": lambda store: store.by_keys([1, 2]),
@@ -154,14 +155,24 @@ READS: dict[str, Callable[[DocumentStore], object]] = {
     "content": lambda store: store.content("p1"),
     "random_captions": lambda store: store.random_captions(0),
     "readings.exist": lambda store: store.readings.exist(),
+    "readings.of": lambda store: store.readings.of(["p1", "p2"]),
+    "readings.changes_after": lambda store: store.readings.changes_after(store.last_seq() - 2),
+    "files.paths_of": lambda store: store.files.paths_of("p1"),
     "keys_where": lambda store: store.keys_where(parse("image_id = 'p1'"), "text"),
     "ids_where": lambda store: store.ids_where(parse("image_id in ('p1', 'p2') or id = 'p1'")),
+    "put": lambda store: store.put([item("new", "image"), item("p1", "image")]),
+    "describe": lambda store: store.describe([Document("p1", "image", uri="/moved.jpg")]),
+    "update": lambda store: store.update([("p1", {"n": 1})]),
+    "remove": lambda store: store.remove(["p1", "p2"]),
+    "files.put": lambda store: store.files.put("source", [SourceFile("/new.jpg", 1, 1, "p1")]),
+    "files.forget": lambda store: store.files.forget(["/p1.jpg"]),
+    "readings.put": lambda store: store.readings.put([("p1", Reading(""))]),
 }
 
 
-@pytest.mark.parametrize("name", READS)
-def test_reading_a_few_documents_takes_as_many_steps_in_a_large_store(tmp_path: Path, name: str) -> None:
-    small, large = (steps_of(tmp_path / str(n), n, READS[name]) for n in (10, 1000))
+@pytest.mark.parametrize("name", CALLS)
+def test_what_concerns_a_few_documents_takes_as_many_steps_in_a_large_store(tmp_path: Path, name: str) -> None:
+    small, large = (steps_of(tmp_path / str(n), n, CALLS[name]) for n in (10, 1000))
     assert 0 < large < 2 * small
 
 
@@ -181,11 +192,12 @@ def test_reading_all_documents_happens_once_between_two_commits(
 
 
 def steps_of(folder: Path, n: int, read: Callable[[DocumentStore], object]) -> int:
-    """Instructions of SQLite's virtual machine for a read from a store of `n` pictures, each with a caption."""
+    """Instructions of SQLite's virtual machine for a call of a store of `n` pictures, each with a caption."""
     folder.mkdir()
     with DocumentStore(folder, writable=True) as store:
         store.put([item(f"p{i}", "image") for i in range(n)])
         store.put([item(f"c{i}", image_id=f"p{i}") for i in range(n)])
+        store.files.put("source", [SourceFile(f"/p{i}.jpg", 1, 1, f"p{i}") for i in range(n)])
         store.readings.put([(f"p{i}", Reading("", (ReadLine("a", 1.0, (0.0,) * 8),))) for i in range(n)])
         ticks = itertools.count()
         store.database._connection.set_progress_handler(lambda: next(ticks) < 0, 1)
