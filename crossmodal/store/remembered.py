@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,22 +23,31 @@ class Remembered:
         self._version = version
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Future[Any]] = {}
 
     def value(self, name: str, read: Callable[[], T]) -> T:
-        """The value of a name, which `read` reads from the store unless it is known."""
+        """The value of a name, which `read` reads from the store unless it is known.
+
+        A thread that asks for a value while another one reads it waits for that one, and gets its error if it fails.
+        """
         version = self._version()
         with self._lock:
             if version != self._seen:
                 self._seen, self._values = version, {}
-            if name in self._values:
-                known: T = self._values.pop(name)
-                self._values[name] = known  # the last used one is the last to be dropped
-                return known
-        value = read()
-        with self._lock:
-            if version == self._seen:
-                self._values[name] = value
-                if len(self._values) > MOST_VALUES:
-                    del self._values[next(iter(self._values))]
-        return value
+            known = self._values.pop(name, None)
+            value: Future[T] = Future() if known is None else known
+            self._values[name] = value  # the last used one is the last to be dropped
+            if len(self._values) > MOST_VALUES:
+                del self._values[next(iter(self._values))]
+        if known is None:
+            self._read(name, value, read)
+        return value.result()
+
+    def _read(self, name: str, value: Future[T], read: Callable[[], T]) -> None:
+        try:
+            value.set_result(read())
+        except BaseException as error:  # noqa: BLE001 -- `result` raises it in all threads that wait
+            with self._lock:
+                if self._values.get(name) is value:
+                    del self._values[name]
+            value.set_exception(error)
