@@ -23,7 +23,6 @@ from cli.options import (
 from cli.parameters import FILE, flag, option
 from cli.printing import say, say_json
 from cli.wording import with_commands
-from crossmodal.core.errors import InputError
 
 if TYPE_CHECKING:
     from crossmodal.collection.collection import Collection
@@ -98,7 +97,8 @@ def run(options: IndexOptions) -> int:
     if options.report:
         report.write(options.report)
     if report.refusal:
-        raise InputError(report.refusal)
+        say(*f"error: {report.refusal}".split("\n"), err=True)
+        return 1
     return 0 if report.anything_indexed and not (options.strict and report.failures) else 1
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
+from crossmodal.core.terminal import printable
 from crossmodal.core.types import Document, ImageRecord, image_id
 from crossmodal.images.sources import of_record
 from crossmodal.ingest.derived import follow
@@ -105,7 +106,7 @@ def _store_embedded(store: Store, embedded: dict[str, ImageRecord], report: Repo
 def _refusal(excess: str, plan: RemovalPlan, store: Store) -> str:
     ids = [document_id for document_id in plan.ids if document_id in plan.pruned]
     documents, reasons = store.known(ids[:MAX_LISTED]), plan.pictures | plan.captions
-    listed = [f"  {_name(documents[pruned])}: {reasons[pruned]}" for pruned in ids[:MAX_LISTED]]
+    listed = [f"  {printable(_name(documents[pruned]))}: {reasons[pruned]}" for pruned in ids[:MAX_LISTED]]
     more = [f"  ... and {len(ids) - MAX_LISTED} more"] if len(ids) > MAX_LISTED else []
     return "\n".join(
         [

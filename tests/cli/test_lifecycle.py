@@ -104,8 +104,10 @@ def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, fol
     own = ("-d", folder, "--weights", "scenes", "-w", workspace, "--collection", "c", "--prune")
     done = run_app("-t", "index", *own)
     assert done.returncode == 1
-    assert "3 of 6 pictures" in done.stderr
-    assert "--yes" in done.stderr
+    *_, told, first, _, _, confirm = done.stderr.splitlines()
+    assert "3 of 6 pictures" in told
+    assert first == f"  {folder}/images/0.jpg: the file is gone"
+    assert "--yes" in confirm
     assert len(names(workspace)) == 6
     assert index(run_app, folder, workspace, "--prune", "--yes")["removed"] == {"images": 3, "captions": 6}
 
