@@ -161,6 +161,22 @@ class OtherServiceType(click.ParamType[OtherService]):
         return OtherService(name, url)
 
 
+class NetworkType(click.ParamType[str]):
+    """The address of a machine or a network."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address."""
+        from ipaddress import ip_network
+
+        try:
+            ip_network(value)
+        except ValueError as error:
+            self.fail(f"{error}: give an address or a network, as in 10.0.0.1 or 10.0.0.0/8", param, ctx)
+        return str(value)
+
+
 class Distance(click.ParamType[float]):
     """A distance in kilometres, or with a unit: 20km, 500m."""
 

@@ -18,7 +18,7 @@ from cli.options import (
     SliceOptions,
     VocabularyOptions,
 )
-from cli.parameters import FILE, FOLDER, Options, OtherServiceType, UrlsType, flag, option
+from cli.parameters import FILE, FOLDER, NetworkType, Options, OtherServiceType, UrlsType, flag, option
 from cli.printing import say
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import DEFAULT_PORT, OtherService
@@ -56,7 +56,11 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
         help="Requests per second of each key or address.  [default: no limit]",
     )
     trust_proxy: tuple[str, ...] = option(
-        "--trust-proxy", multiple=True, metavar="ADDRESS", help="A proxy whose X-Forwarded-For is trusted."
+        "--trust-proxy",
+        multiple=True,
+        type=NetworkType(),
+        metavar="ADDRESS",
+        help="A proxy whose X-Forwarded-For is trusted.",
     )
     trust_host: tuple[str, ...] = option(
         "--trust-host", multiple=True, metavar="NAME", help="An allowed host name of requests.  [default: any]"
@@ -71,6 +75,18 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
     private_location: bool = flag(
         "--private-location", help="Show where pictures were taken only to clients with a key."
     )
+
+    def settings(self) -> Settings:
+        """The settings.
+
+        Raises:
+            StateError: The keys can't be read; in the service's process, the error would be a traceback.
+        """
+        if self.keys is not None:
+            from serving.middleware import read_keys
+
+            read_keys(self.keys)
+        return super().settings()
 
 
 @dataclass(frozen=True, kw_only=True)

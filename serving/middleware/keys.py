@@ -86,6 +86,8 @@ def read_keys(path: Path) -> list[KeyRecord]:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o022:
                 raise StateError(f"{path}: others than its owner can write it, and so add keys: run chmod go-w on it")
             records = [KeyRecord(**record) for record in json.load(file)["keys"]]
+    except FileNotFoundError as error:
+        raise StateError(f"the keys file {path} does not exist: create it with `python app.py -t keys`") from error
     except OSError as error:
         raise StateError(f"{path} can't be read: {reason(error, path)}") from error
     except (ValueError, TypeError, KeyError) as error:

@@ -22,7 +22,7 @@ from crossmodal.core.errors import InputError
 
 VALUES = {
     "columns": "image=a", "precision": "bf16", "engine": "torch", "metric": "euclidean", "through": "flow", "also": "a=http://b",
-    "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2",
+    "model": "sparse", "min_relevance": "0.5", "rate_per_s": "2", "trust_proxy": "10.0.0.1",
     "order": "newest",
     "threshold": "0.3", "part": "2/4", "slices": "http://a,http://b",
 }  # fmt: skip

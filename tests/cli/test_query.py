@@ -176,6 +176,28 @@ def test_the_small_vse_both_ways_without_a_network(run_app: RunApp, tmp_path: Pa
     assert f"{PICTURE.name},{json.loads(told.stdout)['matches'][0]['text']}" in CAPTIONS, told.stderr
 
 
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_service_whose_keys_cannot_be_read(
+    run_app: RunApp, toy_workspace: Path, tmp_path: Path, content: str | None
+) -> None:
+    """It is told before any process is started, so without a traceback of one."""
+    keys = tmp_path / "keys.json"
+    if content is not None:
+        keys.write_text(content)
+    for task in ("query_restful", "index_restful"):
+        done = run_app("-t", task, "-w", toy_workspace, "--keys", keys)
+        assert done.returncode == 1
+        (told,) = done.stderr.splitlines()
+        assert str(keys) in told
+        assert "`python app.py -t keys`" in told or "not a keys file" in told
+
+
+def test_a_proxy_is_an_address(run_app: RunApp) -> None:
+    done = run_app("-t", "query_restful", "--trust-proxy", "proxy.example")
+    assert done.returncode == 2
+    assert "10.0.0.0/8" in done.stderr
+
+
 @pytest.mark.parametrize("given", ["photos", "=http://localhost:1", "photos=ftp://localhost", "a,b=http://localhost:1"])
 def test_another_service_needs_a_name_and_an_address(run_app: RunApp, given: str) -> None:
     done = run_app("-t", "query_restful", "--also", given)
