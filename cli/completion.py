@@ -8,14 +8,20 @@ from pathlib import Path
 import click
 
 import crossmodal
-from crossmodal.core.resources import DISTRIBUTION
+from crossmodal.core.errors import StateError
+from crossmodal.core.resources import user_folder
 
 
 def default_workspace() -> Path:
-    """The folder of the collections, in the user's data folder."""
-    from platformdirs import user_data_path
+    """The folder of the collections, in the user's data folder.
 
-    return user_data_path(DISTRIBUTION, appauthor=False) / "collections"
+    Raises:
+        UsageError: The user has no home folder.
+    """
+    try:
+        return user_folder() / "collections"
+    except StateError as error:
+        raise click.UsageError(f"{error}, or name the folder of the collections with -w") from error
 
 
 def complete_collection(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

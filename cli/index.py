@@ -212,5 +212,5 @@ def _write_report(report: Report, path: Path) -> None:
 def source_name(data_set: str) -> str:
     """The name that identifies a data set in the collection: its resolved path, or the name of a known set."""
     name = data_sets.canonical(data_set)
-    path = Path(name).expanduser()
+    path = Path(name)
     return str(path.resolve()) if path.exists() else name

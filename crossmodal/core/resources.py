@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from crossmodal.core.errors import StateError
+
 _ROOT = Path(__file__).resolve().parents[2]
 _INSTALLED = _ROOT / "crossmodal_search"
 DISTRIBUTION = "crossmodal-search"
@@ -31,9 +33,21 @@ def data_folder(name: str) -> Path:
     own = resource_folder("data")
     if name == "toy-data" or not is_installed():
         return own / name
+    return user_folder() / "data" / name
+
+
+def user_folder() -> Path:
+    """The folder of the user's data sets and collections.
+
+    Raises:
+        StateError: The user has no home folder.
+    """
     from platformdirs import user_data_path
 
-    return user_data_path(DISTRIBUTION, appauthor=False) / "data" / name
+    try:
+        return user_data_path(DISTRIBUTION, appauthor=False)
+    except RuntimeError as error:
+        raise StateError("this user has no home folder: set HOME or XDG_DATA_HOME") from error
 
 
 def cache_folder() -> Path:

@@ -115,3 +115,13 @@ def test_no_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(StateError, match=r"a temporary folder can't be created.*set TMPDIR"), temporary_folder("locks"):
         pass
+
+
+def test_no_place_for_collections_is_told() -> None:
+    without = ["env", "-u", "HOME", "-u", "XDG_DATA_HOME", "-u", "JINA_WORKSPACE", *another_user()]
+    command = [*without, sys.executable, "-m", "cli.main", "search", "x"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "set HOME" in done.stderr
+    assert "-w" in done.stderr
+    assert "Traceback" not in done.stderr
