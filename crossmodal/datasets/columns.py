@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 
 from crossmodal.core.errors import InputError
 from crossmodal.datasets.names import listed
+from crossmodal.images.decode import EXTENSIONS
 
 IMAGE_COLUMNS = ("image", "filename", "file_name", "image_name", "image_path", "image_file", "path", "file", "name")
 CAPTION_COLUMNS = ("caption", "captions", "text", "comment", "raw", "sentence", "sentences", "description")
@@ -70,7 +72,10 @@ class Columns:
         chosen = [self.image] if key == "image" else list(self.captions)
         defaults = IMAGE_COLUMNS if key == "image" else CAPTION_COLUMNS
         expected = " or ".join(name for name in chosen if name) or " or ".join(defaults)
-        available = listed([repr(name) for name in header], 20) or "none"
+        names = list(header)
+        available = listed([repr(name) for name in names], 20) or "none"
+        if any(PurePath(name).suffix.lower() in EXTENSIONS for name in names):
+            return f"the first line is not a header: {available}. Put one before it, image and caption, separated as it is"
         return f"no column {expected} among {available}: name it with {OPTION}"
 
 

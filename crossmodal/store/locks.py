@@ -38,7 +38,8 @@ def check_writable(folder: Path) -> None:
     """
     for path in (folder, folder / FILE_NAME, folder / LOCK_NAME):
         if why := why_not_writable(path, makes_folders=True):
-            raise NotWritableError(f"{folder} can't be written to: {why}. Queries, verify and export still work")
+            readable = ". Queries, verify and export still work" if os.path.exists(folder) else ""
+            raise NotWritableError(f"{folder} can't be written to: {why}{readable}")
 
 
 def take_writer_lock(folder: Path) -> int:

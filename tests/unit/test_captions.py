@@ -494,6 +494,7 @@ def test_columns_that_make_no_sense(pairs: list[tuple[str, str]]) -> None:
     ("name", "content", "reason"),
     [
         ("captions.csv", b"who,what\n1,2\n", "no column image or"),
+        ("captions.csv", b"1.jpg,a dog\n2.jpg,a cat\n", "the first line is not a header: '1.jpg', 'a dog'"),
         ("captions.csv", b"image,what\n1,2\n", "no column caption or"),
         ("captions.json", b"{", "can't be read"),
         ("captions.json", b"3", "can't be read"),
