@@ -38,11 +38,14 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
         prune: Whether to also remove documents that the data set no longer lists, if their files are certainly gone.
         confirmed: Whether `prune` may remove a large part of the collection.
 
+    Without differences, nothing is written: each commit makes running services read again.
+
     If that would be a large part and is not confirmed, `prune` removes nothing, everything else is done, and the
     report's `refusal` lists what would be removed.
     """
     deviations = _deviations(store, ledger)
-    store.describe(deviations.moved)
+    if deviations.moved:
+        store.describe(deviations.moved)
     for document in deviations.moved:
         report.count(document.modality, "updated")
     _store_embedded(store, deviations.embedded, report)
@@ -55,12 +58,14 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
     if excess:
         report.refusal = _refusal(excess, plan, store)
         plan = plan_removals(store, ledger, files, prune=False)
-    for document in store.remove(plan.ids):
+    for document in store.remove(plan.ids) if plan.ids else ():
         report.count(document.modality, "removed")
         if document.id in plan.pictures:
             report.note(document.uri, f"removed from the index: {plan.pictures[document.id]}")
-    store.files.forget(plan.forgotten)
-    store.files.put(ledger.source, files.values())
+    if plan.forgotten:
+        store.files.forget(plan.forgotten)
+    if changed := [file for path, file in files.items() if ledger.known_files.get(path) != file]:
+        store.files.put(ledger.source, changed)
 
 
 def _deviations(store: Store, ledger: Ledger) -> _Deviations:

@@ -15,7 +15,9 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.ingest.job import IndexJob
 from crossmodal.store.known_folders import FILE_NAME, read_folders
+from crossmodal.store.source_files import SourceFile
 from crossmodal.store.sqlite import DocumentStore, NewDocument
+from crossmodal.store.sqlite_files import SqliteFiles
 
 
 @pytest.fixture
@@ -316,6 +318,29 @@ def test_the_captions_of_a_picture_are_read_once_to_reconcile(
     put(folder, {}, {"2.png": "two"})
     assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
     assert sorted(read) == sorted(image_id(encoded(number)) for number in (1, 2))
+
+
+def test_a_run_without_news_commits_nothing(
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, {"1.png": 1, "copy.png": 1, "2.png": 2}, {"1.png": "one"})
+    indexed(collection, folder)
+    recorded: list[list[SourceFile]] = []
+    put_files = SqliteFiles.put
+
+    def recording(files: SqliteFiles, source: str, some: list[SourceFile]) -> None:
+        recorded.append(some)
+        put_files(files, source, some)
+
+    monkeypatch.setattr(SqliteFiles, "put", recording)
+    with collection.store() as store:
+        before = store.data_version()
+        indexed(collection, folder, prune=True)
+        assert store.data_version() == before
+        put(folder, {"2.png": 3, "4.png": 4})
+        indexed(collection, folder, prune=True)
+        assert store.data_version() != before
+    assert [[Path(file.path).name for file in some] for some in recorded] == [["2.png", "4.png"]]
 
 
 def test_pictures_that_are_left_out_now_go_like_those_whose_files_are_gone(
