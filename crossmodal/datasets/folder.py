@@ -160,7 +160,8 @@ def _with_table(folder: Path, selection: Selection, table: CaptionTable, split: 
 
 def _with_side_files(selection: Selection) -> Records:
     """The pictures with captions from the lines of `photo.txt` or `photo.jpg.txt` beside them."""
-    by_name, by_stem = _by_name(selection.pictures), _by_name(selection.pictures, without_suffix=True)
+    named = selection.pictures if selection.texts else []
+    by_name, by_stem = _by_name(named), _by_name(named, without_suffix=True)
     captions: dict[str, dict[str, None]] = defaultdict(dict)
     for text in selection.texts:
         bare = str(PurePosixPath(text).with_suffix(""))
