@@ -39,7 +39,9 @@ def evaluated(run_app: RunApp, *arguments: Any) -> dict[str, Any]:
 
 def test_several_models_folds_and_a_report(run_app: RunApp, few: Path, tmp_path: Path) -> None:
     report = tmp_path / "made" / "report.html"
-    told = evaluated(run_app, "-d", few, "--compare", "clip:ViT-S-32-alt/random@fp32", "--folds", "2", "--report", report)
+    told = evaluated(
+        run_app, "-d", few, "--compare", "clip:ViT-S-32-alt/random@fp32", "--folds", "2", "--report", report
+    )
     first, second = told["models"]
     assert first["model"] == told["model"] != second["model"]
     assert first["rsum"] == told["rsum"] > second["rsum"]
