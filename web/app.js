@@ -27,6 +27,7 @@ import { offerUndo, tell } from "./undo.js";
 import * as unloaded from "./unloaded.js";
 
 const PAGE = 120;
+const MOST = 1000; // results of a request
 const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
 const ORDERS = { newest: "Newest first", oldest: "Oldest first" };
 const SLOW_MS = 8000;
@@ -109,7 +110,7 @@ async function search(signal) {
   const picture = await form.dropped(state);
   if (signal.aborted) return;
   form.showPreview(state, picture, picture?.name ?? nameOfLike());
-  const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: PAGE }, signal);
+  const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: Math.min(startAt + PAGE, MOST) }, signal);
   if (signal.aborted) return;
   const found = new Found(state, told, () => more(found, signal));
   found.nCaptions = showCaptions(told.results, found.threshold, (caption) => openAt(only(caption), 0, actions));

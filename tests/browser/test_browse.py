@@ -444,6 +444,22 @@ def test_pictures_that_cannot_be_loaded_are_told_and_loaded_again(page: Page) ->
     wait_until(page, "document.getElementById('about').textContent.includes('pictures')")  # asked for again
 
 
+def test_a_search_comes_back_to_a_place_beyond_its_first_results(page: Page) -> None:
+    page.goto("/?q=a+star")
+    drawn(page)
+    for _ in range(2):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        wait_until(page, "document.querySelector('.tile[data-place=\"119\"]')")
+    wait_until(page, "document.querySelector('.tile[data-place=\"199\"]')")
+    page.evaluate("document.querySelector('.tile[data-place=\"160\"]').scrollIntoView()")
+    wait_until(page, "history.state?.place > 120")
+    place = int(page.evaluate(TOP))
+    page.reload()
+    drawn(page)
+    wait_until(page, "scrollY > 0")
+    assert abs(int(page.evaluate(TOP)) - place) < 10
+
+
 def test_thumbnails_that_cannot_be_loaded_are_told_and_loaded_again(page: Page) -> None:
     page.seen.may_fail_to_load = True
     broken = "[...document.querySelectorAll('#grid img')].filter((one) => one.complete && !one.naturalWidth).length"
