@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.wording import with_commands
 from crossmodal.core.terminal import printable, to_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Makes standard output accept every character, and log messages escape control characters.
+    """Makes standard output accept every character, and log messages escape control characters and name commands.
 
     A standard stream that the caller has closed is empty, or takes everything.
     """
@@ -38,7 +39,7 @@ def prepare() -> None:
 
 class _Printable(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- as in logging
-        return printable(super().formatMessage(record))
+        return printable(with_commands(super().formatMessage(record)))
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -8,6 +8,7 @@ from cli.commands import Command
 from cli.options import MaintenanceOptions
 from cli.parameters import option
 from cli.printing import say_result
+from cli.wording import with_commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def run(options: VerifyOptions) -> int:
     lines = [f"{head}: {len(problems) or 'no'} {noun}"]
     if n_remote := result.get("in_object_store"):
         lines.append(f"not checked: the files of {n_remote} pictures, which are in an object store")
-    lines += [f"  {problem['item']}: {problem['reason']}" for problem in problems]
+    lines += [f"  {problem['item']}: {with_commands(problem['reason'])}" for problem in problems]
     say_result(result, lines, as_json=options.as_json)
     return 1 if problems else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from cli import main as program
 from cli.commands import NAMES, load_command, serve
 from cli.main import main as crossmodal
 from cli.parameters import click_parameters, values_of
+from cli.printing import prepare
 from cli.shim import TASKS, command_of, task_parameters
 from cli.shim import main as app
 from cli.wording import in_commands
@@ -231,6 +233,20 @@ def test_help_begins_with_examples_a_line_each() -> None:
 def test_help_of_a_task_lists_its_own_options() -> None:
     assert "  --where" in run(app, "-h").output
     assert "  --where" not in run(app, "-t", "index", "-h").output
+
+
+def test_log_messages_name_commands_of_the_program_that_was_called() -> None:
+    @click.group()
+    def group() -> None: ...
+
+    @group.command()
+    def one() -> None:  # as a command of `crossmodal`, which is a group
+        prepare()
+        assert logging.lastResort is not None
+        record = logging.makeLogRecord({"msg": "damaged: run `python app.py -t calibrate`", "levelno": logging.WARNING})
+        click.echo(logging.lastResort.format(record))
+
+    assert run(group, "one").output == "damaged: run `crossmodal calibrate`\n"
 
 
 def test_messages_name_commands_of_the_program_that_was_called() -> None:
