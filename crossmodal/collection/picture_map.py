@@ -6,7 +6,6 @@ It is a file beside the store, and current while the store has the same images: 
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.collection.shared_state import MAP
+from crossmodal.core.arrays import arrays_in
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys, Vectors
@@ -68,15 +68,15 @@ def read_map(folder: Path) -> PictureMap:
         StateError: The map is missing or damaged.
     """
     try:
-        with np.load(io.BytesIO((folder / MAP).read_bytes()), allow_pickle=False) as arrays:
-            method: Method = "umap" if str(arrays["method"]) == "umap" else "pca"
-            keys, points = arrays["keys"].astype(np.int64), arrays["points"].astype(np.float32)
-            if points.shape != (len(keys), 2):
-                raise ValueError(f"{len(keys)} keys and points of shape {points.shape}")
-            return PictureMap(keys, points, method, int(arrays["last_seq"]), str(arrays["store_id"]))
+        arrays = arrays_in((folder / MAP).read_bytes())
+        method: Method = "umap" if str(arrays["method"]) == "umap" else "pca"
+        keys, points = arrays["keys"].astype(np.int64), arrays["points"].astype(np.float32)
+        if points.shape != (len(keys), 2):
+            raise ValueError(f"{len(keys)} keys and points of shape {points.shape}")
+        return PictureMap(keys, points, method, int(arrays["last_seq"]), str(arrays["store_id"]))
     except FileNotFoundError as error:
         raise StateError("there is no map of this collection: make one with `python app.py -t map`") from error
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise StateError(
             f"{folder / MAP} {read_failure(error, folder / MAP)}: make it again with `python app.py -t map`"
         ) from error

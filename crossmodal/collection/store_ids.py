@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 
 import numpy as np
+
+from crossmodal.core.arrays import arrays_in
 
 
 def with_store_id(content: bytes, store_id: str, replaced: str | None = None) -> bytes:
@@ -18,9 +18,8 @@ def with_store_id(content: bytes, store_id: str, replaced: str | None = None) ->
         replaced: The only id to replace; None for any.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            known = dict(arrays)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error):
+        known = arrays_in(content)
+    except ValueError:
         return content  # a manifest, or damaged
     if "store_id" not in known or replaced not in (None, str(known["store_id"])):
         return content

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.ahead import DECODERS, map_ahead
+from crossmodal.core.arrays import arrays_in
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Keys
 from crossmodal.duplicates.hashing import N_WINDOWS, SIDE, Hashes, Squares, hashes_of, square_of, windows_of
@@ -111,16 +111,16 @@ def read_fingerprints(folder: Path) -> Fingerprints:
     """The fingerprints in a collection's folder; those of no picture if there are none or they are damaged."""
     path = folder / HASHES
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            keys, hashes = arrays["keys"].astype(np.int64), arrays["hashes"].astype(np.uint64)
-            windows, is_plain = arrays["windows"].astype(np.uint64), arrays["is_plain"].astype(bool)
-            if not (hashes.shape == is_plain.shape == keys.shape and windows.shape == (len(keys), N_WINDOWS)):
-                raise ValueError(f"{len(keys)} keys, hashes of shape {hashes.shape} and {windows.shape}")
-            last_seq, epoch, store_id = int(arrays["last_seq"]), int(arrays["epoch"]), str(arrays["store_id"])
-            return Fingerprints(keys, hashes, windows, is_plain, last_seq, epoch, store_id)
+        arrays = arrays_in(path.read_bytes())
+        keys, hashes = arrays["keys"].astype(np.int64), arrays["hashes"].astype(np.uint64)
+        windows, is_plain = arrays["windows"].astype(np.uint64), arrays["is_plain"].astype(bool)
+        if not (hashes.shape == is_plain.shape == keys.shape and windows.shape == (len(keys), N_WINDOWS)):
+            raise ValueError(f"{len(keys)} keys, hashes of shape {hashes.shape} and {windows.shape}")
+        last_seq, epoch, store_id = int(arrays["last_seq"]), int(arrays["epoch"]), str(arrays["store_id"])
+        return Fingerprints(keys, hashes, windows, is_plain, last_seq, epoch, store_id)
     except FileNotFoundError:
         return Fingerprints.none()
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError) as error:
         log.warning("%s %s: the hashes are computed again", path, read_failure(error, path))
         return Fingerprints.none()
 

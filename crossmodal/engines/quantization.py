@@ -15,8 +15,6 @@ equation 4 (factors); Nagel et al. 2019, "Data-free quantization through weight 
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.arrays import arrays_in
 from crossmodal.core.errors import InputError
 from crossmodal.core.files import write_atomically
 from crossmodal.engines.openvino_cpu import CompiledNetwork
@@ -148,13 +147,12 @@ def read_ranges(path: Path) -> dict[str, Range]:
         InputError: The file is missing or damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            parts: dict[str, dict[str, Any]] = {}
-            for key in arrays.files:
-                name, _, part = key.rpartition("/")
-                parts.setdefault(name, {})[part] = arrays[key].astype(np.float32)
+        parts: dict[str, dict[str, Any]] = {}
+        for key, values in arrays_in(path.read_bytes()).items():
+            name, _, part = key.rpartition("/")
+            parts.setdefault(name, {})[part] = values.astype(np.float32)
         return {name: Range(**of) for name, of in parts.items()}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"the ranges for int8 in {path} are missing or damaged: {error}") from error
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,6 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.arrays import arrays_in
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 
@@ -256,11 +256,11 @@ class Calibration:
             StateError: The content is damaged or of another format.
         """
         try:
-            with np.load(io.BytesIO(content)) as arrays:
-                if int(arrays["format"]) != FORMAT:
-                    raise StateError(f"the calibration has format {arrays['format']}, this program reads {FORMAT}")
-                return cls._of(dict(arrays))
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            arrays = arrays_in(content)
+            if int(arrays["format"]) != FORMAT:
+                raise StateError(f"the calibration has format {arrays['format']}, this program reads {FORMAT}")
+            return cls._of(arrays)
+        except (ValueError, KeyError) as error:
             raise StateError(f"the calibration is damaged ({error}): run `python app.py -t calibrate`") from error
 
     @classmethod
