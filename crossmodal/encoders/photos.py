@@ -133,8 +133,9 @@ def int8_agreement(folder: Path, spec: ModelSpec) -> Agreement | None:
         raise InputError(f"{folder / INT8_MANIFEST} is damaged: remove it, or train again: {error!r}") from error
 
 
-LEAST_KNOWN = 0.8
-"""The vocabulary covers a greater share of the words of English captions, and less of German, Spanish and French."""
+LEAST_KNOWN, LEAST_WORDS = 0.8, 8
+"""The vocabulary covers a greater share of the words of English captions, and less of German, Spanish and French. Fewer
+words than these may all be names."""
 
 
 def foreign_note(weights: str, captions: Sequence[str]) -> str:
@@ -142,8 +143,8 @@ def foreign_note(weights: str, captions: Sequence[str]) -> str:
     folder = folder_of(weights)
     if folder is None or not captions:
         return ""
-    share = tokens_in(folder).known_share(captions)
-    if share >= LEAST_KNOWN:
+    n_words, share = tokens_in(folder).known_share(captions)
+    if share >= LEAST_KNOWN or n_words < LEAST_WORDS:
         return ""
     return (
         f"the captions don't seem to be English, the only language of the weights {weights}: the vocabulary has only "

@@ -53,11 +53,11 @@ class WordPiece:
             ids[place, : len(row)] = row
         return ids
 
-    def known_share(self, texts: Iterable[str]) -> float:
-        """The share of words that are single pieces of the vocabulary: over 0.9 in its language, 1 without words."""
+    def known_share(self, texts: Iterable[str]) -> tuple[int, float]:
+        """The number of words, and the share of single pieces of the vocabulary: over 0.9 in its language."""
         all_pieces = [self._pieces(word) for text in texts for word in words(text) if word.isalpha()]
         known = sum(len(pieces) == 1 and pieces[0] != self.ids[UNKNOWN] for pieces in all_pieces)
-        return known / len(all_pieces) if all_pieces else 1.0
+        return len(all_pieces), known / len(all_pieces) if all_pieces else 1.0
 
     def _split(self, word: str) -> tuple[int, ...]:
         if len(word) > MAX_WORD:

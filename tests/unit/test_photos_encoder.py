@@ -196,8 +196,8 @@ def test_plain_texts_are_split_as_others(text: str) -> None:
 def test_words_the_vocabulary_cannot_spell_are_named() -> None:
     tokenizer = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "dog", "##s"], 8)
     assert tokenizer.encode("Dogs cats") == [2, 4, 5, 1, 3]
-    assert tokenizer.known_share(["dog dogs cats", "!"]) == pytest.approx(1 / 3)
-    assert tokenizer.known_share(["1 !"]) == 1
+    assert tokenizer.known_share(["dog dogs cats", "!"]) == (3, pytest.approx(1 / 3))
+    assert tokenizer.known_share(["1 !"]) == (0, 1)
 
 
 def test_a_folder_of_the_same_kind_is_loaded_by_its_path(tmp_path: Path, encoder: NetworkEncoder) -> None:
@@ -219,5 +219,6 @@ def test_captions_in_another_language_are_noted() -> None:
     english = ["A dog runs over green grass", "Two children play on the beach", "a red umbrella"]
     german = ["Ein Hund läuft über eine grüne Wiese", "Zwei Kinder spielen am Strand mit einem Ball"]
     assert foreign_note("photos", english) == foreign_note("photos", []) == foreign_note("scenes", german) == ""
+    assert foreign_note("photos", ["Schnurrli and Maunzi", "Minka"]) == ""
     assert "don't seem to be English" in foreign_note("photos", german)
     assert "don't seem to be English" in foreign_note("photos", ["緑の草の上を犬が走っている"])
