@@ -14,12 +14,8 @@ async function json(path) {
   try {
     blob = await service.bytes(path);
   } catch (error) {
-    if (error instanceof service.Fault && error.status !== 404) throw error;
-    const why = error instanceof service.Fault ? "is missing" : "cannot be reached";
-    throw new service.Fault(
-      `${path} ${why}. Export the experiment again, or look at what serves this page.`,
-      error.status ?? 0,
-    );
+    if (error.status !== 404) throw error;
+    throw new service.Fault(`${path} is missing. Export the experiment again, or look at what serves this page.`, 404);
   }
   try {
     return JSON.parse(await blob.text());

@@ -26,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):
+        if error.errno and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
     finally:
@@ -60,7 +60,8 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        error.filename = str(path)
+        if error.errno:
+            error.filename = str(path)
         if is_new:
             path.unlink(missing_ok=True)
         raise

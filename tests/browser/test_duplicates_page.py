@@ -14,7 +14,7 @@ import pytest
 from browsing import Page, axe_violations, new_page, wait_until
 from conftest import Service
 
-READY = "document.getElementById('groups').ariaBusy === 'false'"
+READY = "document.getElementById('groups')?.ariaBusy === 'false'"
 
 
 @pytest.fixture
