@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.index import folder_of
 from cli.local_session import LocalSession
+from cli.location import folder_of
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import Settings

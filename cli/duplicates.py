@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.index import folder_of
+from cli.location import folder_of
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.errors import InputError, StateError

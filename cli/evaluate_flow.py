@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.flow_session import resolve
-from cli.index import folder_of
+from cli.location import folder_of
 from cli.progress import Meter
 from cli.query import check_model
 from crossmodal.collection.collection import Collection

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.local_session import LocalSession
+from cli.location import folder_of
 from cli.printing import say_aside
 from crossmodal.collection.calibration import calibrate, is_up_to_date
-from crossmodal.collection.collection import Collection, collection_folder, collections
+from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.engine import EngineRequest, MadeWith
 from crossmodal.core.errors import CrossModalError, InputError
 from crossmodal.core.files import write_atomically
@@ -68,12 +69,6 @@ def open_collection(
     if folder.name in collections(folder.parent):
         return Collection.create(folder, spec)  # checks the model
     return Collection.create(folder, spec, precision(spec, settings.engine, say_aside))
-
-
-def folder_of(settings: Settings) -> Path:
-    """The folder of the collection of the settings."""
-    name = settings.collection
-    return collection_folder(settings.workspace, data_sets.collection_name(settings.data_set) if name is None else name)
 
 
 def run(

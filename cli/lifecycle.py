@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cli.index import folder_of
+from cli.location import folder_of
 from crossmodal.collection import lifecycle, verification
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from cli.index import folder_of
+from cli.location import folder_of
 from cli.printing import say_aside
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder

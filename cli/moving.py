@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cli.index import folder_of
+from cli.location import folder_of
 from crossmodal.collection import comparison, migration
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.transfer import export_collection, import_collection

@@ -11,14 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.location import folder_of
 from cli.printing import say_aside
-from crossmodal.collection.collection import Collection, collection_folder
+from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import write_output
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
-from crossmodal.datasets.registry import collection_name
 from crossmodal.datasets.text import as_utf8
 from crossmodal.encoders import registry
 from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
@@ -145,7 +145,7 @@ def open_search(
     fusion = fusion or ("" if metric == "cosine" else "dense")  # other metrics compare vectors only
     options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion, page)
     options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
-    collection = Collection.open(_folder_of(settings))
+    collection = Collection.open(folder_of(settings))
     check_model(collection, settings, registry.resolve)
     _check_modalities(collection, modality, target)
     joins_words = collection.model.has_lexical and not is_dense and (modality, target) == ("text", "image")
@@ -207,11 +207,6 @@ def _answered(
     return listed(service.store, *overview.current(where), options.page)
 
 
-def _folder_of(settings: Settings) -> Path:
-    name = settings.collection
-    return collection_folder(settings.workspace, collection_name(settings.data_set) if name is None else name)
-
-
 def hit_of(rank: int, match: Match, score: Callable[[float], float] = METRICS["cosine"]) -> Hit:
     """A match, ready to print; `score` is one of `METRICS`."""
     document = match.document
@@ -259,7 +254,7 @@ def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
     from crossmodal.images.sheet import contact_sheet
     from crossmodal.images.sources import from_file
 
-    with Collection.open(_folder_of(settings)).store() as store:
+    with Collection.open(folder_of(settings)).store() as store:
         pictures = []
         for hit in answer.hits:
             document = store.document(hit.id)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cli.index import folder_of
 from cli.local_session import LocalSession
+from cli.location import folder_of
 from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.collection.calibration import calibrate

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from cli.index import folder_of
+from cli.location import folder_of
 from cli.printing import say_aside
 from cli.query import Answer, hit_of
 from crossmodal.collection.collection import Collection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from cli.index import folder_of
+from cli.location import folder_of
 from cli.outputs import SAVED
 from cli.progress import Meter
 from cli.query import Answer, open_search, save_sheet

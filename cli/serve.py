@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from cli.flow_session import precision_of_new, prepare_engine, resolve
-from cli.index import folder_of, open_collection
+from cli.index import open_collection
+from cli.location import folder_of
 from cli.query import check_model
 from cli.watch_process import watched_beside
 from crossmodal.collection.collection import Collection, collections

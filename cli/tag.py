@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.index import folder_of
 from cli.local_session import LocalSession
+from cli.location import folder_of
 from cli.progress import Meter
 from crossmodal.collection import labels as labelling
 from crossmodal.collection.collection import Collection

@@ -28,7 +28,7 @@ class OcrOptions(MaintenanceOptions, ThreadOptions):
 
 def run(options: OcrOptions) -> int:
     """Prints how many pictures were read, and which could not be; returns 1 if none could."""
-    from cli.index import folder_of
+    from cli.location import folder_of
     from cli.ocr import run as read
     from crossmodal.collection.collection import Collection
 
