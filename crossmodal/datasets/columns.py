@@ -75,9 +75,8 @@ class Columns:
         names = list(header)
         available = listed([repr(name) for name in names], 20) or "none"
         if any(PurePath(name).suffix.lower() in EXTENSIONS for name in names):
-            return (
-                f"the first line is not a header: {available}. Put one before it, image and caption, separated as it is"
-            )
+            how = "add a header line above it, such as image,caption, with the same separator"
+            return f"the first line is not a header: {available}; {how}"
         return f"no column {expected} among {available}: name it with {OPTION}"
 
 

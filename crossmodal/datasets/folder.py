@@ -125,8 +125,8 @@ def _count_beside(folder: Path, images: Path, selection: Selection) -> None:
 def _require_split(folder: Path, table: CaptionTable, split: str | None) -> None:
     splits = {*table.splits.values(), *(picture.tags["split"] for picture in table.pictures if "split" in picture.tags)}
     if split is not None and split not in splits:
-        there = ", ".join(sorted(splits)) or f"none: add a column `split` to its captions, or {SPLITS} with image,split"
-        raise InputError(f"{folder} has no split {split!r}: it has {there}")
+        how = f"none: add a column `split` to the captions, or a file {SPLITS} with the columns image and split"
+        raise InputError(f"{folder} has no split {split!r}: it has {', '.join(sorted(splits)) or how}")
 
 
 def _with_table(folder: Path, selection: Selection, table: CaptionTable, split: str | None) -> Records:

@@ -43,8 +43,8 @@ def from_torch(module: nn.Module, example: Tensor, is_fixed_length: bool) -> ope
 def _attention_to_trace() -> Iterator[None]:
     """Replaces the forms of torch's attention that can't be traced, or whose trace is slow, for the block.
 
-    The fused attention of the fast path can't be traced. The other one swaps the axes of its input and its output, for
-    which a text in ViT-B-32 takes 1.15 times as long.
+    The fused attention of the fast path can't be traced. The other form transposes its input and its output, which
+    makes encoding a text with ViT-B-32 take 1.15 times as long.
     """
     is_fast, forward = torch.backends.mha.get_fastpath_enabled(), nn.MultiheadAttention.forward
 

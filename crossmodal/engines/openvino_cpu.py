@@ -21,9 +21,9 @@ _HEADER_BYTES = 64
 STREAMS = 4
 """Most inferences at a time. Two of one thread each take a seventh less processor time than one of two threads."""
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "SNIPPETS_MODE": "DISABLE"}
-"""Other processes share the cores, so threads are not pinned to them. Snippets are kernels that fuse several operations
-and are made anew for each shape of the input: for a text of a new length this takes four times as long as encoding it,
-and it makes no network faster."""
+"""Other processes share the cores, so threads are not pinned to them. Snippets, OpenVINO's generated kernels of several
+operations, are compiled anew for each shape of the input: for a text of a new length this takes four times as long as
+encoding it. They made none of the networks measured faster."""
 
 
 class CompiledNetwork:
