@@ -395,6 +395,22 @@ def test_an_empty_collection_says_how_to_fill_it(page: Page) -> None:
     assert page.locator("#to-guess").is_hidden()
 
 
+def test_the_links_stay_in_place_while_the_page_loads(page: Page) -> None:
+    held: list[Any] = []
+    routes = re.compile("/captions/random|/collections")
+    page.route(routes, lambda route: held.append(route))  # Playwright sets attributes of a function
+    page.reload()
+    page.wait_for_selector("#theme")
+    place = "JSON.stringify(document.getElementById('to-playground').getBoundingClientRect())"
+    before = page.evaluate(place)
+    page.route(routes, lambda route: route.continue_())
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("#to-guess")
+    page.wait_for_selector("#about:not(:empty)")
+    assert page.evaluate(place) == before
+
+
 def test_guessing_shows_nine_and_marks_the_picture_of_the_caption(page: Page) -> None:
     page.click("#to-guess")
     assert page.locator("#guesses button").count() == 4

@@ -482,6 +482,7 @@ def test_a_service_has_the_page(browser: Any, query_service: Service) -> None:
     with new_page(browser, query_service.url) as page:
         page.seen.may_fail_to_load = True
         page.goto("/")
+        wait_until(page, "document.getElementById('about').textContent && document.querySelector('#grid .tile')")
         page.click("#to-playground")
         wait_until(page, READY)
         assert page.url.startswith(f"{query_service.url}/playground.html")
