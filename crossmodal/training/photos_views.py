@@ -24,9 +24,12 @@ from crossmodal.core.types import ImageRecord, Pixels, Preprocessing
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.encoders.pixels import to_tensor
-from crossmodal.engines.openvino_offline import openvino
+from crossmodal.engines.openvino_offline import openvino  # before the converter, so that its telemetry is off
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
+
+# isort: split
+from openvino.tools.ovc import convert_model
 
 FRONT_BLOCKS = 6
 """Frozen blocks of EfficientNet-Lite0, up to 14 x 14 positions of 80 channels."""
@@ -109,7 +112,6 @@ def make_views(
     images written.
 
     Raises:
-        InputError: OpenVINO is missing.
         PictureError: An image can't be read.
     """
     front_file, features_file, done = (out.with_name(out.name + end) for end in (".npy", "-features.npy", ".done"))
@@ -167,7 +169,7 @@ def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable
     example = torch.zeros(1, 3, preprocessing.size_px, preprocessing.size_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        graph = openvino.convert_model(Front(tower).eval(), example_input=example)
+        graph = convert_model(Front(tower).eval(), example_input=example)
     graph.reshape([-1, 3, preprocessing.size_px, preprocessing.size_px])
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import torch
 from PIL import Image
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import ImageRecord, Preprocessing
+from crossmodal.core.types import ImageRecord
 from crossmodal.encoders import registry
-from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.engines import quantization
 from crossmodal.engines.quantization import measured
-from crossmodal.training import photos_run, photos_views
+from crossmodal.training import photos_run
 from crossmodal.training.photos import PhotoTraining, train
 from crossmodal.training.photos_batches import Batch, Batches
 from crossmodal.training.photos_texts import ClassWords
@@ -29,23 +28,11 @@ from crossmodal.training.trainer import HISTORY
 RECIPE = PhotoTraining(n_views=2, epochs=2, image_from=1, batch_size=2, class_pairs=2, hard_share=0.5, measure_every=2)
 
 
-def compiled(tower: EfficientNetLite, wanted: Preprocessing) -> Callable[[torch.Tensor], tuple[Any, Any]]:
-    """The front by torch: OpenVINO is only installed where the weights are made."""
-
-    def run(images: torch.Tensor) -> tuple[Any, Any]:
-        with torch.inference_mode():
-            front, features = photos_views.Front(tower)(images)
-        return front.numpy(), features.numpy()
-
-    return run
-
-
 @pytest.fixture
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ImageRecord]:
     """Five pictures of noise; all classes are called `thing`, so that there are few texts to encode."""
     words = ClassWords(["thing"], torch.ones(1, 1000), [[0]] * 1000, [[]] * 1000)
     monkeypatch.setattr(ClassWords, "read", lambda: words)
-    monkeypatch.setattr(photos_views, "_compiled", compiled)
     monkeypatch.setattr(photos_run, "SHARES", (1.0,))
     monkeypatch.setattr(quantization, "chosen", lambda network, batches: measured(network, islice(batches, 1)))
     made = []
