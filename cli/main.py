@@ -11,7 +11,7 @@ import click
 
 from cli.commands import NAMES, SECTIONS, Command, load_command
 from cli.outputs import check_outputs
-from cli.parameters import click_parameters, values_of
+from cli.parameters import click_parameters, declared, values_of
 from cli.printing import prepare, say
 from cli.wording import with_commands
 from crossmodal import __version__
@@ -47,17 +47,20 @@ def _fail(message: str) -> NoReturn:
 
 
 class OptionsOfOthers(click.Command):
-    """A command whose error for an unknown option lists the commands that have the option."""
+    """A command whose error for an unknown option tells what to write instead, or the commands that have the option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses as click does.
 
         Raises:
-            UsageError: Another command has the option.
+            UsageError: The value of the option is an argument of this command, or another command has the option.
         """
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if argument := argument_instead(error.option_name, str(self.name)):
+                told = f"{error.option_name} is not an option of {self.name}: write crossmodal {self.name} {argument}"
+                raise click.UsageError(told, ctx) from None
             if owners := commands_with(error.option_name):
                 raise click.UsageError(not_an_option(error.option_name, str(self.name), owners), ctx) from None
             raise
@@ -71,6 +74,12 @@ def commands_with(flag: str) -> tuple[str, ...]:
         for name in sorted(NAMES)
         if any(flag in parameter.opts for parameter in click_parameters(load_command(name).options))
     )
+
+
+def argument_instead(flag: str, name: str) -> str:
+    """The name of the argument of a command whose value an option of `app.py` has; empty if there is none."""
+    parameters = (parameter for _, parameter, _ in declared(load_command(name).options))
+    return next((parameter.argument for parameter in parameters if flag in parameter.flags), "")
 
 
 def not_an_option(flag: str, name: str, owners: Sequence[str]) -> str:

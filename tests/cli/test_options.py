@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from cli import main as program
 from cli.commands import NAMES, load_command, serve
+from cli.main import argument_instead
 from cli.main import main as crossmodal
 from cli.parameters import click_parameters, values_of
 from cli.printing import prepare
@@ -112,7 +113,16 @@ def test_each_option_of_other_commands_is_refused(name: str, started: dict[str, 
         done = run(crossmodal, name, *given(flag, option), "--collection", "c", "x")
         if flag not in own:
             assert done.exit_code == 2
-            assert f"{flag} is not an option of {name}; it belongs to " in done.output
+            argument = argument_instead(flag, name)
+            told = f": write crossmodal {name} {argument}" if argument else "; it belongs to "
+            assert f"{flag} is not an option of {name}{told}" in done.output
+
+
+def test_the_data_set_is_an_argument(started: dict[str, Any]) -> None:
+    done = run(crossmodal, "train", "-d", "scenes")
+    assert done.exit_code == 2
+    assert "-d is not an option of train: write crossmodal train DATA_SET" in done.output
+    assert started == {}
 
 
 def test_an_option_of_no_command_is_refused_with_a_suggestion() -> None:

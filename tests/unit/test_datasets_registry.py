@@ -44,6 +44,13 @@ def test_a_data_set_that_is_not_here_says_how_to_get_it(name: str, how: str) -> 
         registry.read(name)
 
 
+def test_a_folder_with_the_name_of_a_data_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    with pytest.raises(InputError, match=r"the folder coco here is \./coco$"):
+        registry.read("coco")
+
+
 def test_a_data_set_by_name(data: Path) -> None:
     (data / "f8k" / "images").mkdir(parents=True)
     (data / "f8k" / "images" / "a.jpg").touch()
