@@ -12,6 +12,7 @@ import click
 from cli.options import CollectionOptions, EncoderOptions, JsonOptions, ModelOptions, TopKOptions
 from cli.parameters import FILE, Distance, Options, flag, option
 from cli.printing import cells, new_table, print_table, say, say_json
+from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
 
@@ -151,7 +152,7 @@ def answer_queries(
             except InputError as error:
                 if query is not None:
                     raise
-                say(f"error: {error}", err=True)
+                say(f"error: {with_commands(str(error))}", err=True)
                 continue
             print_and_save(settings, answer, as_json=options.as_json, plain=options.plain, save=options.save)
     return 0

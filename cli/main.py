@@ -47,13 +47,14 @@ def _fail(message: str) -> NoReturn:
 
 
 class OptionsOfOthers(click.Command):
-    """A command whose error for an unknown option tells what to write instead, or the commands that have the option."""
+    """A command whose error for an unknown option or argument tells what to write instead."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses as click does.
 
         Raises:
-            UsageError: The value of the option is an argument of this command, or another command has the option.
+            UsageError: There are more arguments than the command has; or an option's value is an argument of this
+                command, or another command has the option.
         """
         try:
             return super().parse_args(ctx, args)
@@ -63,6 +64,10 @@ class OptionsOfOthers(click.Command):
                 raise click.UsageError(told, ctx) from None
             if owners := commands_with(error.option_name):
                 raise click.UsageError(not_an_option(error.option_name, str(self.name), owners), ctx) from None
+            raise
+        except click.UsageError as error:
+            if type(error) is click.UsageError and any("-d" in parameter.opts for parameter in self.params):
+                raise click.UsageError(f"{error.message}: name a data set with -d", ctx) from None
             raise
 
 

@@ -112,7 +112,8 @@ class Watcher:
         self._changes.look_again(RETRY_S, anew=True)
 
     def _tell(self, state: str, message: str) -> None:
-        self._say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {f'{state}: ' if state == 'waiting' else ''}{message}")
+        prefix = "waiting: " if state == "waiting" else ""
+        self._say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {prefix}{with_commands(message)}")
         self._state = WatchState(str(self._folder), "waiting" if state == "waiting" else "in step", message)
         self._state.write(self._collection.root)
 

@@ -22,6 +22,7 @@ from cli.options import (
 )
 from cli.parameters import FILE, option
 from cli.printing import print_figures, say, say_json
+from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 
 
@@ -86,7 +87,7 @@ def run(options: EvaluateOptions) -> int:
     for path in result.get("written", []):
         say(f"written: {path}", err=True)
     for name, why in result.get("failed", {}).items():
-        say(f"{name} could not be evaluated: {why}", err=True)
+        say(f"{name} could not be evaluated: {with_commands(why)}", err=True)
     return 1 if result.get("failed") else 0
 
 

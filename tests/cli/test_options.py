@@ -125,6 +125,13 @@ def test_the_data_set_is_an_argument(started: dict[str, Any]) -> None:
     assert started == {}
 
 
+def test_a_data_set_that_is_no_argument(started: dict[str, Any]) -> None:
+    done = run(crossmodal, "duplicates", "pictures")
+    assert done.exit_code == 2
+    assert "Got unexpected extra argument (pictures): name a data set with -d" in done.output
+    assert started == {}
+
+
 def test_an_option_of_no_command_is_refused_with_a_suggestion() -> None:
     for main, arguments in ((app, ("-t", "delete")), (crossmodal, ("delete",))):
         done = run(main, *arguments, "--whre", "x")
