@@ -20,13 +20,14 @@ def export(settings: Settings, path: Path) -> dict[str, Any]:
 
 
 def import_(settings: Settings, path: Path) -> dict[str, Any]:
-    """As `import_collection`: `indexed`, `unchanged`, `model`, `collection`."""
+    """As `import_collection`: `indexed`, `unchanged`, `model`, `collection`, and whether that is `calibrated`."""
     result = import_collection(path, settings.workspace, settings.collection)
     return {
         "indexed": result.indexed,
         "unchanged": result.unchanged,
         "model": str(result.collection.model),
         "collection": str(result.collection.root),
+        "calibrated": result.collection.calibration_path.exists(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cli.completion import complete_collection
 from cli.options import JsonOptions, WorkspaceOptions
 from cli.parameters import FOLDER, option
 from cli.printing import say_result
+from cli.wording import with_commands
 from crossmodal.core.errors import InputError
 
 
@@ -32,6 +34,11 @@ def run(options: ImportOptions) -> int:
     result = import_(options.settings(), options.query)
     line = f"imported: {result['indexed']} documents; unchanged: {result['unchanged']}"
     lines = [f"model: {result['model']}", line, f"collection: {result['collection']}"]
+    if not result["calibrated"]:
+        name = shlex.quote(Path(result["collection"]).name)
+        lines.append(
+            with_commands(f"next: python app.py -t calibrate --collection {name}, so that results have a relevance")
+        )
     return say_result(result, lines, as_json=options.as_json)
 
 

@@ -61,8 +61,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_parts_are_imported(parts: Path, run_app: RunApp, tmp_path: Path) -> None:
     done = run_app("-t", "import", parts, "-w", tmp_path, "--collection", "c", "--json")
     assert json.loads(done.stdout)["indexed"] == 200
-    again = run_app("-t", "import", parts, "-w", tmp_path, "--collection", "c", "--json")
-    assert json.loads(again.stdout)["unchanged"] == 200
+    assert json.loads(done.stdout)["calibrated"] is False
+    again = run_app("-t", "import", parts, "-w", tmp_path, "--collection", "c")
+    assert "imported: 0 documents; unchanged: 200" in again.stdout
+    assert "next: python app.py -t calibrate --collection c, so that results have a relevance" in again.stdout
     done = run_app("-t", "query-t2i", "a red star", "-w", tmp_path, "--collection", "c")
     assert done.returncode == 0, done.stderr
 
