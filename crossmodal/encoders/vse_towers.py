@@ -7,6 +7,7 @@ arXiv 1707.05612, section 4.1.
 from __future__ import annotations
 
 import json
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,6 +174,7 @@ def save_folder(
         config_path.write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf8")
         vocabulary.save(vocabulary_path)
         save_file({k: v.contiguous() for k, v in state.items()}, weights_path)
+        os.chmod(weights_path, 0o644)  # safetensors lets only the owner read it
 
 
 def load_folder(folder: Path) -> VseModel:

@@ -164,6 +164,7 @@ def folder(tmp_path: Path, model: VseModel) -> Path:
 def test_a_folder_keeps_every_bit(folder: Path, model: VseModel) -> None:
     found = load_folder(folder)
     assert {path.name for path in folder.iterdir()} == {CONFIG_NAME, VOCABULARY_NAME, WEIGHTS_NAME}
+    assert {path.stat().st_mode & 0o444 for path in folder.iterdir()} == {0o444}, "others may read them"
     assert (found.config, found.vocabulary.words) == (model.config, model.vocabulary.words)
     for old, new in ((model.image_tower, found.image_tower), (model.text_tower, found.text_tower)):
         assert not new.training
