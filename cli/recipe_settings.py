@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -12,13 +13,18 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
+POSITIVE = frozenset({
+    "batch_size", "captions_a_batch", "checkpoint_every", "decay_every", "epochs", "head_batch", "image_size",
+    "joint_dim", "measure_every", "n_scenes", "n_views", "steps", "temperature", "width", "word_dim",
+})  # fmt: skip
+"""Settings that can't be 0."""
 
 
 def with_settings(recipe: S, assignments: Sequence[str]) -> S:
     """The recipe with `NAME=VALUE` applied, each value converted to the type of its setting.
 
     Raises:
-        InputError: An unknown name, for which the message lists the known ones, or a value of another type.
+        InputError: An unknown name, for which the message lists the known ones, or a value of another type or range.
     """
     known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     hints = get_type_hints(type(recipe))
@@ -32,6 +38,10 @@ def with_settings(recipe: S, assignments: Sequence[str]) -> S:
             changes[name] = kind(value)
         except ValueError as error:
             raise InputError(f"--set {item!r}: expected a value like {known[name]!r}") from error
+        if isinstance(number := changes[name], (int, float)) and not (math.isfinite(number) and number >= 0):
+            raise InputError(f"--set {item!r}: expected a number from 0 on")
+        if name in POSITIVE and not changes[name]:
+            raise InputError(f"--set {item!r}: expected more than 0")
         if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
             raise InputError(f"--set {item!r}: choose one of {', '.join(get_args(hints[name]))}")
     return replace(recipe, **changes)

@@ -17,7 +17,9 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.conversion import quantize_photos
 from crossmodal.encoders.photo_model import save_folder
+from crossmodal.encoders.photos import PhotoShape
 from crossmodal.training.photos_run import FineTuning, PhotoRun
+from crossmodal.training.photos_views import readable
 from crossmodal.training.trainer import SETTINGS, History, Report, Trainer
 
 
@@ -69,7 +71,7 @@ def train(
 
     Args:
         recipe: See `PhotoTraining`.
-        records: Captioned training images.
+        records: Captioned training images; those that can't be read are reported and left out.
         dev: Captioned images that select the weights.
         folder: The folder for caches, checkpoints and the finished weights.
         report: Called with lines of progress.
@@ -78,9 +80,13 @@ def train(
         The figures by stage: `locked`, `fine_tuned`, `averaged`.
 
     Raises:
-        InputError: A package is missing, an image can't be read, or there are fewer images than `batch_size`.
+        InputError: A package is missing, or fewer images than `batch_size` can be read.
+        PictureError: An image of `dev` can't be read.
         StateError: The loss is not finite, or `folder` has a run with other settings.
     """
+    records, failures = readable(records, PhotoShape().preprocessing)
+    for failure in failures:
+        report(f"left out: {failure.path}: {failure.reason}")
     if len(records) < recipe.batch_size:
         raise InputError(
             f"{len(records)} pictures are fewer than a batch of {recipe.batch_size}: give a smaller one, "
@@ -94,7 +100,8 @@ def train(
     stages["averaged"] = run.choose_average(tuning)
     save_folder(tuning.average, run.vocabulary, folder)
     report(f"quantized to int8: {quantize_photos(folder, str(folder))}")
-    summary = {"recipe": asdict(recipe), "pictures": len(run.batches), "dev": stages}
+    left_out = [asdict(failure) for failure in failures]
+    summary = {"recipe": asdict(recipe), "pictures": len(run.batches), "left_out": left_out, "dev": stages}
     (folder / SETTINGS).write_text(json.dumps(summary, indent=2) + "\n", "utf8")
     return stages
 

@@ -126,8 +126,9 @@ class Batches:
             class_words.append(int(rng.choice(hypernyms or words.names[c])))
         of_words = texts.class_text(int(rng.integers(len(TEMPLATES))), len(words.words))
         numbers = [*chosen, *(of_words[word] for word in class_words)]
-        n_features = views.features.shape[0]
-        base = views.features[rng.integers(0, n_features, class_pairs), rng.integers(0, 2, class_pairs)]
+        n_features, n_views = views.features.shape[:2]
+        unaugmented = min(2, n_views)  # the image and its mirror image
+        base = views.features[rng.integers(0, n_features, class_pairs), rng.integers(0, unaugmented, class_pairs)]
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         return Batch(
             features=views.features[pictures, view],

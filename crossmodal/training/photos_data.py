@@ -86,8 +86,7 @@ class PhotoData:
             report: Called with lines of progress.
 
         Raises:
-            InputError: OpenVINO is missing.
-            PictureError: An image can't be read.
+            PictureError: An image can't be read; the message names it.
         """
         image_tower, text_tower = towers
         preprocessing = replace(shape.preprocessing, resize="squash")  # no crop: captions describe the whole image

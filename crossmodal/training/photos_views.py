@@ -20,13 +20,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from torch import Tensor, nn
 
-from crossmodal.core.types import ImageRecord, Pixels, Preprocessing
+from crossmodal.core.errors import PictureError
+from crossmodal.core.machine import CORES
+from crossmodal.core.types import Failure, ImageRecord, Pixels, Preprocessing
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.encoders.pixels import to_tensor
 from crossmodal.engines.openvino_offline import openvino  # before the converter, so that its telemetry is off
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
+from crossmodal.images.prepare import prepare
+from crossmodal.images.sources import of_record
 
 # isort: split
 from openvino.tools.ovc import convert_model
@@ -97,6 +101,22 @@ def view(picture: Image.Image, preprocessing: Preprocessing, number: int, seed: 
     return np.asarray(cut, np.uint8)
 
 
+def readable(records: Sequence[ImageRecord], preprocessing: Preprocessing) -> tuple[list[ImageRecord], list[Failure]]:
+    """The records whose images can be read, and why the others can't."""
+
+    def failure(record: ImageRecord) -> Failure | None:
+        try:
+            prepare(of_record(record), preprocessing, with_thumbnail=False)
+        except PictureError as error:
+            return Failure(str(record.path), str(error))
+        return None
+
+    with ThreadPoolExecutor(CORES) as readers:
+        failures = list(readers.map(failure, records))
+    kept = [record for record, failed in zip(records, failures, strict=True) if not failed]
+    return kept, [failed for failed in failures if failed]
+
+
 def make_views(
     records: Sequence[ImageRecord],
     tower: EfficientNetLite,
@@ -112,7 +132,7 @@ def make_views(
     images written.
 
     Raises:
-        PictureError: An image can't be read.
+        PictureError: An image can't be read; the message names it.
     """
     front_file, features_file, done = (out.with_name(out.name + end) for end in (".npy", "-features.npy", ".done"))
     n = len(records)
@@ -127,7 +147,7 @@ def make_views(
         batches = [range(at, min(at + BATCH, n)) for at in range(start, n, BATCH)]
 
         def load(batch: range) -> Tensor:
-            pictures = [decode(_content(records[i]))[0] for i in batch]
+            pictures = [_decoded(records[i]) for i in batch]
             pixels = [
                 view(picture, preprocessing, number, seed * 1_000_003 + i, Augmentation())
                 for i, picture in zip(batch, pictures, strict=True)
@@ -161,8 +181,11 @@ def _done(file: Path, subject: str) -> int:
     return int(count) if written_subject == subject else 0
 
 
-def _content(record: ImageRecord) -> bytes:
-    return record.content() if record.content else record.path.read_bytes()
+def _decoded(record: ImageRecord) -> Image.Image:
+    try:
+        return decode(of_record(record))[0]
+    except PictureError as error:
+        raise PictureError(f"{record.path}: {error}") from error
 
 
 def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:

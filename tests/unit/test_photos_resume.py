@@ -23,7 +23,7 @@ from crossmodal.training import photos_run
 from crossmodal.training.photos import PhotoTraining, train
 from crossmodal.training.photos_batches import Batch, Batches
 from crossmodal.training.photos_texts import ClassWords
-from crossmodal.training.trainer import HISTORY
+from crossmodal.training.trainer import HISTORY, SETTINGS
 
 RECIPE = PhotoTraining(n_views=2, epochs=2, image_from=1, batch_size=2, class_pairs=2, hard_share=0.5, measure_every=2)
 
@@ -55,11 +55,18 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         return epoch(self, number, *args)
 
     monkeypatch.setattr(Batches, "epoch", copied_after_the_first)
-    train(RECIPE, records[:4], records[4:], whole, lambda line: None)
+    damaged = ImageRecord(tmp_path / "damaged.png", ("damaged",))
+    damaged.path.write_bytes(records[0].path.read_bytes()[:300])
+    pictures = [damaged, *records[:4]]
+    train(RECIPE, pictures, records[4:], whole, lambda line: None)
     monkeypatch.setattr(Batches, "epoch", epoch)
     torch.rand(7)  # another process has another random state
     lines: list[str] = []
-    stages = train(RECIPE, records[:4], records[4:], parts, lines.append)
+    stages = train(RECIPE, pictures, records[4:], parts, lines.append)
+    assert lines[0].startswith(f"left out: {damaged.path}: damaged or truncated")
+    assert [failure["path"] for failure in json.loads((parts / SETTINGS).read_text())["left_out"]] == [
+        str(damaged.path)
+    ]
     assert [line.split(":")[0] for line in lines if line.startswith("epoch")] == ["epoch 1"]
     assert set(stages) == {"locked", "fine_tuned", "averaged"}
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
