@@ -81,7 +81,7 @@ async function go() {
   showMarks();
   showChips(chipsOf(state), removeChip);
   offerOrders();
-  byId("to-map").href = toAddress(state).replace("/", "/map.html");
+  byId("to-map").href = toAddress(state, "map.html");
   document.title = isEmpty(state) ? "Cross-modal search" : `${titleOfSearch(state)} – Cross-modal search`;
   remember(state.words);
   wait(true);
@@ -322,7 +322,7 @@ byId("retry").addEventListener("click", again);
 listenForKey(begin);
 unloaded.listen(showFault);
 byId("to-saved").addEventListener("click", () => {
-  const open = (address) => change(fromAddress(address.slice(1)));
+  const open = (query) => change(fromAddress(query));
   saved.show({ state, title: state.words || titleOfSearch(state) || chipsOf(state).map(({ text }) => text).join(", "), open }); // prettier-ignore
 });
 byId("to-keys").addEventListener("click", () => byId("all-keys").showModal());

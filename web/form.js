@@ -94,9 +94,9 @@ export function listen(change, refuse) {
     byId("drop-here").hidden = true;
     const [file] = event.dataTransfer.files;
     const address = event.dataTransfer.getData("text/uri-list");
-    const ours = address.match(/^(.*)\/(?:images|thumbnails)\/(\w+)$/m);
+    const ours = address.match(/^(.*\/)(?:images|thumbnails)\/(\w+)$/m);
     const [url] = address.match(/^https?:.*$/m) ?? [];
-    if (ours?.[1] === location.origin) change({ picture: "", like: ours[2], url: "" });
+    if (ours?.[1] === service.ROOT) change({ picture: "", like: ours[2], url: "" });
     else if (file) take(file);
     else if (url) change({ picture: "", like: "", url });
     else refuse("Only pictures can be dropped here.");

@@ -33,8 +33,8 @@ function offer(ours, elsewhere, current) {
   select.hidden = elsewhere.length === 0;
   select.onchange = () => {
     const { words, avoid, url } = current(); // the parts that are valid for another collection
-    const there = select.value.replace(/\/$/, "");
+    const there = select.value.replace(/\/?$/, "/");
     select.value = ""; // for when the user comes back
-    location.assign(there + toAddress({ ...NOTHING, words, avoid, url }));
+    location.assign(toAddress({ ...NOTHING, words, avoid, url }, there));
   };
 }

@@ -5,7 +5,7 @@ import { save } from "./downloads.js";
 import { signOf } from "./marks.js";
 import { drawReading } from "./reading.js";
 import * as removal from "./removal.js";
-import { Fault, document as documentOf, show } from "./service.js";
+import { addressOf, Fault, document as documentOf, show } from "./service.js";
 import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 import { tell } from "./undo.js";
 
@@ -44,7 +44,7 @@ function draw() {
   byId("lightbox-title").textContent = titleOf(result);
   byId("undrawn").hidden = true;
   show(large, path);
-  byId("original").href = byId("lightbox-download").href = path;
+  byId("original").href = byId("lightbox-download").href = addressOf(path);
   byId("lightbox-download").download = titleOf(result);
   byId("previous").disabled = place === 0;
   byId("next").disabled = place + 1 >= shown.n;

@@ -91,7 +91,7 @@ function ramp(stops) {
 
 async function score() {
   byId("fault").hidden = true;
-  history.replaceState(null, "", toAddress(state).replace("/", "/map.html"));
+  history.replaceState(null, "", toAddress(state, "map.html"));
   byId("to-search").href = toAddress(state);
   if (isEmpty(state)) {
     scores = null;

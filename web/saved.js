@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import * as service from "./service.js";
-import { hasOwnPicture, requestOf, toAddress } from "./state.js";
+import { NOTHING, hasOwnPicture, requestOf, toAddress } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("saved");
@@ -12,7 +12,7 @@ let asked = null; // {state, title, open}
 let renamed = ""; // the name that is being changed
 let undo = null; // takes back what was done last
 
-/** Shows the saved searches; `given` has the present state, what it is called, and `open(address)`. */
+/** Shows the saved searches; `given` has the present state, what it is called, and `open(query)`. */
 export async function show(given) {
   asked = given;
   [known, isWritable] = [[], false];
@@ -40,7 +40,7 @@ async function load() {
 /** Offers to save the present search, or says why that can't be done. */
 function offer() {
   const { state, title } = asked;
-  const isNothing = toAddress(state) === "/";
+  const isNothing = toAddress(state) === toAddress(NOTHING);
   const isOffered = !isNothing && !hasOwnPicture(state);
   byId("save-search").hidden = !isOffered || !isWritable;
   byId("copy-search").hidden = !isOffered || isWritable;
@@ -56,12 +56,12 @@ function draw() {
 }
 
 function entryOf(search) {
-  const open = element("a", { href: addressOf(search), className: "plain" }, search.name);
+  const open = element("a", { href: queryOf(search), className: "plain" }, search.name);
   open.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     dialog.close();
-    asked.open(addressOf(search));
+    asked.open(queryOf(search));
   });
   if (!isWritable) return element("li", {}, open);
   const buttons = { Rename: () => rename(search), Remove: () => doing(() => remove(search)) };
@@ -74,12 +74,12 @@ function entryOf(search) {
   return element("li", {}, open, ...made);
 }
 
-/** The address of a search; one that a program saved has none, so it is made of the request. */
-function addressOf({ request, address }) {
-  if (address.startsWith("/?")) return address; // and never to elsewhere
+/** The query of the page for a search; one that a program saved has no address, so it is made of the request. */
+function queryOf({ request, address }) {
+  if (address.startsWith("/?")) return address.slice(1); // and never to elsewhere
   const { text: q, exclude, within_km: within, image: url, understand, ...rest } = request;
   const fields = { q, not: exclude?.join(", "), within, url, literal: q && !understand ? 1 : "", ...rest };
-  return `/?${new URLSearchParams(Object.entries(fields).filter(([, value]) => value))}`;
+  return `?${new URLSearchParams(Object.entries(fields).filter(([, value]) => value))}`;
 }
 
 // -- saving, renaming, removing
@@ -87,7 +87,7 @@ function addressOf({ request, address }) {
 async function save(name) {
   const other = known.find((search) => search.name === name);
   if (!renamed) {
-    await service.saveSearch(name, { request: requestOf(asked.state), address: toAddress(asked.state) });
+    await service.saveSearch(name, { request: requestOf(asked.state), address: toAddress(asked.state, "/") });
     return other ? { text: `“${name}” replaced.`, undo: () => back(other) } : { text: `“${name}” saved.` };
   }
   if (other && name !== renamed) throw new service.Fault(`There is a search named “${name}” already.`, 0);
@@ -151,7 +151,7 @@ byId("save-search").addEventListener("submit", (event) => {
   if (name) doing(() => save(name));
 });
 byId("copy-search").addEventListener("click", async () => {
-  const link = new URL(toAddress(asked.state), location.href).href;
+  const link = toAddress(asked.state, service.ROOT);
   try {
     await navigator.clipboard.writeText(link);
     say("Link copied.");

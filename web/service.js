@@ -4,7 +4,9 @@ import { addTo } from "./marks.js";
 import { requestOf } from "./state.js";
 
 export const UNKNOWN_KEY = "unknown-key"; // an event of the window
-const KEY = "crossmodal.key";
+/** The URL of the service: every page is directly below it, at the root of a host or below a path of a reverse proxy. */
+export const ROOT = new URL(".", location.href).href;
+const KEY = `crossmodal.key of ${ROOT}`; // other services may be below other paths of the host
 let key = sessionStorage.getItem(KEY) || "";
 
 export function useKey(given) {
@@ -20,11 +22,14 @@ export class Fault extends Error {
   }
 }
 
+/** The URL of a path of the service, such as /images/ID, or of a file beside the page. */
+export const addressOf = (path) => new URL(path.replace(/^\//, ""), ROOT).href;
+
 const headers = () => (key ? { "X-API-Key": key } : {});
 
 async function fetched(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetch(addressOf(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const why = navigator.onLine ? "The service cannot be reached. Is it still running?" : "You are offline.";
@@ -119,13 +124,13 @@ export async function bytes(path, signal) {
 }
 
 /** The link of a picture, for use outside of the page. */
-export const linkOf = ({ id }) => new URL(`/images/${encodeURIComponent(id)}`, location.href).href;
+export const linkOf = ({ id }) => addressOf(`/images/${encodeURIComponent(id)}`);
 
 /** Shows a picture of the service; with a key it is fetched by script, since an <img> sends no key. */
 export function show(img, path) {
   img.dataset.path = path;
   if (!key) {
-    img.src = path;
+    img.src = path && addressOf(path);
     return;
   }
   img.removeAttribute("src");

@@ -19,15 +19,15 @@ export function fromAddress(query) {
   return state;
 }
 
-/** The URL of a state, without default values. */
-export function toAddress(state) {
+/** The URL of a state on a page, without default values. */
+export function toAddress(state, page = "./") {
   const told = new URLSearchParams();
   for (const field of Object.keys(NOTHING)) {
     const isTold = state[field] !== NOTHING[field] && (field !== "mix" || isMixed(state));
     if (isTold) told.set(nameOf(field), state[field]);
   }
   const query = told.toString();
-  return query ? `/?${query}` : "/";
+  return query ? `${page}?${query}` : page;
 }
 
 /** Whether nothing is searched for: the collection is browsed. */

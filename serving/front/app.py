@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi_offline import FastAPIOffline
 from starlette.background import BackgroundTask
 
 from crossmodal import __version__
@@ -21,6 +20,7 @@ from serving.config import ServiceConfig
 from serving.front.merging import merged, pages_for
 from serving.front.services import SliceServices, headers_of
 from serving.http import legacy
+from serving.http.application import new_application
 from serving.http.documents import add_refusals
 from serving.http.duplicates import OF_SLICES
 from serving.http.errors import PROBLEMS, ProblemRoute, RefusedError, add_error_handlers, legacy_or_problem
@@ -45,7 +45,7 @@ def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
         yield
         await services.close()
 
-    app = FastAPIOffline(title="Cross-modal search", version=__version__, redoc_url=None, lifespan=lifespan)
+    app = new_application(lifespan=lifespan)
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
     router = APIRouter(route_class=ProblemRoute)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from fastapi import APIRouter, FastAPI
-from fastapi_offline import FastAPIOffline
 
-from crossmodal import __version__
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import engine_of
 from crossmodal.collection.generation_cache import GenerationCache
@@ -16,6 +14,7 @@ from crossmodal.duplicates.latest import LatestDuplicates
 from crossmodal.images import fetch
 from crossmodal.search.overview import LatestOverview
 from serving.config import ServiceConfig
+from serving.http.application import new_application
 from serving.http.browsing import add_browsing
 from serving.http.catalog import add_catalog
 from serving.http.documents import add_change_routes, add_refusals
@@ -53,12 +52,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         The application; `state.freshness.watch()` must run while it serves searches, and `state.read_overview()` may
         be called in a thread, so that the first request for pictures need not wait.
     """
-    app = FastAPIOffline(
-        title="Cross-modal search",
-        version=__version__,
-        description="Find pictures with words, captions with a picture, pictures with a picture.",
-        redoc_url=None,
-    )
+    app = new_application(description="Find pictures with words, captions with a picture, pictures with a picture.")
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
     opened = GenerationCache(

@@ -18,6 +18,7 @@ from crossmodal.saving.chosen import MOST, chosen
 from crossmodal.saving.formats import Format, Saving, parts
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
 from serving.http.location import without_metadata
+from serving.http.own_url import own_url
 from serving.middleware.private_location import hides_location
 
 AT_ONCE = 4
@@ -76,7 +77,7 @@ def add_downloads(app: FastAPI, opened: GenerationCache[Any]) -> None:
             raise RefusedError(404, f"no picture {unknown[0][:80]}")
         if any(len(word) > 200 for word in body.keywords):
             raise InputError("keywords: each has at most 200 characters")
-        base = str(request.base_url).rstrip("/")
+        base = own_url(request)
         saving = Saving(
             body.format, "link", lambda picture: f"{base}/images/{picture.document.id}", body.title, body.keywords,
             body.captions, without_metadata if is_hidden else None,

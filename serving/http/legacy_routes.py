@@ -14,6 +14,7 @@ from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.http import legacy
 from serving.http.location import check_condition
+from serving.http.own_url import own_url
 from serving.http.url_pictures import UrlPictures
 from serving.jina.flow_calls import FlowCalls
 
@@ -96,6 +97,5 @@ def _response(
     seq: int | None = None,
 ) -> Response:
     from_page = "origin" in request.headers  # browsers send it with every POST
-    base_url = str(request.base_url).rstrip("/")
-    answer = legacy.answer(body, items, docs, base_url, root, from_page=from_page, seq=seq)
+    answer = legacy.answer(body, items, docs, own_url(request), root, from_page=from_page, seq=seq)
     return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")

@@ -15,6 +15,7 @@ from crossmodal.store.protocol import Store
 from serving.http import legacy
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
 from serving.http.location import without_metadata
+from serving.http.own_url import own_url
 from serving.http.url_pictures import PictureReader
 from serving.middleware.private_location import hides_location
 
@@ -96,7 +97,7 @@ def own_pictures(request: Request, store: Store) -> PictureReader:
     Jina Box sends such a URL when a user clicks on a result. The function returns None for other URLs, and raises
     PictureError if the picture does not exist or its file has changed.
     """
-    base_url = str(request.base_url).rstrip("/")
+    base_url = own_url(request)
 
     def read(url: str) -> bytes | None:
         name = legacy.own_picture(url, base_url)

@@ -228,7 +228,7 @@ def test_the_lightbox_keeps_the_picture_beside_long_details(page: Page) -> None:
     assert 0 <= scrolled["y"] <= at_first["y"] < 200
 
 
-def test_the_lightbox(page: Page) -> None:
+def test_the_lightbox(page: Page, query_service: Service) -> None:
     search(page, "two hearts")
     first, second = names(page)[:2]
     page.click("#grid .open >> nth=0")
@@ -236,7 +236,7 @@ def test_the_lightbox(page: Page) -> None:
     assert page.locator("#all-captions li").count() == 5
     assert "256 × 256" in page.inner_text("#facts")
     wait_until(page, "document.getElementById('large').naturalWidth === 256")
-    assert page.get_attribute("#original", "href").startswith("/images/")
+    assert page.get_attribute("#original", "href").startswith(f"{query_service.url}/images/")
     page.click("#next")
     assert page.inner_text("#lightbox-title") == second
     page.click("#lightbox-similar")
