@@ -43,6 +43,8 @@ function draw() {
   const path = result.image ?? `/images/${encodeURIComponent(result.id)}`;
   byId("lightbox-title").textContent = titleOf(result);
   byId("undrawn").hidden = true;
+  drawPreview(result);
+  large.removeAttribute("src"); // otherwise the picture before stays until this one has come
   show(large, path);
   byId("original").href = byId("lightbox-download").href = addressOf(path);
   byId("lightbox-download").download = titleOf(result);
@@ -54,6 +56,15 @@ function draw() {
   drawTexts(result, result.captions ?? [], result.tags ?? {});
   complete(result);
   removal.offer();
+}
+
+/** Shows the thumbnail in the shape and size of the picture, until that has come. */
+function drawPreview(result) {
+  const { width, height } = result;
+  const sizes = width && height ? { "--width": `${width}px`, "--ratio": width / height } : { "--width": "", "--ratio": "" };
+  for (const [name, value] of Object.entries(sizes)) byId("large").parentElement.style.setProperty(name, value);
+  byId("preview").hidden = false;
+  show(byId("preview"), thumbnailOf(result));
 }
 
 /** Shows the thumbnail instead of a picture that the browser can't draw, such as a RAW or HEIC file. */
@@ -167,6 +178,7 @@ dialog.addEventListener("keydown", (event) => {
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
 byId("large").addEventListener("error", drawThumbnail);
+byId("large").addEventListener("load", () => (byId("preview").hidden = true));
 dialog.addEventListener("close", () => actions.closed?.(place, shown.at(place)));
 
 let swiped = null; // where a finger was put

@@ -216,6 +216,27 @@ def test_the_lightbox_shows_the_thumbnail_of_a_picture_that_cannot_be_drawn(page
     assert "/images/" in page.get_attribute("#large", "data-path")
 
 
+@pytest.mark.parametrize("key", ["", "any"], ids=["without a key", "with a key"])
+def test_the_lightbox_shows_a_thumbnail_until_the_picture_has_come(page: Page, key: str) -> None:
+    page.evaluate("key => import('/web/service.js').then(({ useKey }) => useKey(key))", key)
+    search(page, "two hearts")
+    held: list[Any] = []
+    page.route("**/images/*", lambda route: held.append(route))
+    with page.expect_request("**/images/*"):
+        page.click("#grid .open >> nth=0")
+    wait_until(page, "document.getElementById('preview').naturalWidth > 0")
+    place = page.locator("#preview").bounding_box()
+    held.pop().continue_()
+    wait_until(page, "document.getElementById('large').naturalWidth === 256")
+    assert page.is_hidden("#preview")
+    assert page.locator("#large").bounding_box() == place
+    page.click("#next")
+    second = page.get_attribute("#grid .tile:nth-child(2)", "data-id")
+    wait_until(page, f"document.getElementById('preview').dataset.path.endsWith('{second}')")
+    assert page.is_visible("#preview")
+    assert page.evaluate("document.getElementById('large').naturalWidth") == 0
+
+
 def test_the_lightbox_keeps_the_picture_beside_long_details(page: Page) -> None:
     search(page, "two hearts")
     page.click("#grid .open >> nth=0")
