@@ -25,6 +25,9 @@ export class Fault extends Error {
 /** The URL of a path of the service, such as /images/ID, or of a file beside the page. */
 export const addressOf = (path) => new URL(path.replace(/^\//, ""), ROOT).href;
 
+const UNREACHABLE = "The service cannot be reached. Is it still running?";
+const OF_PROXIES = [502, 503, 504]; // also the service's own, but then with a detail
+
 const headers = () => (key ? { "X-API-Key": key } : {});
 
 async function fetched(path, options) {
@@ -32,8 +35,7 @@ async function fetched(path, options) {
     return await fetch(addressOf(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    const why = navigator.onLine ? "The service cannot be reached. Is it still running?" : "You are offline.";
-    throw new Fault(why, 0);
+    throw new Fault(navigator.onLine ? UNREACHABLE : "You are offline.", 0);
   }
 }
 
@@ -46,17 +48,18 @@ async function answer(path, options = {}) {
     if (error.name === "AbortError") throw error;
   }
   if (response.status === 401) dispatchEvent(new Event(UNKNOWN_KEY));
-  if (!response.ok || told === null) {
-    throw new Fault(told?.detail || `The service answered ${response.status} ${response.statusText}`, response.status);
-  }
+  if (!response.ok || told === null) throw faultOf(response, told);
   return told;
 }
 
-/** The fault in an answer that is no picture and no archive. */
-async function refusalOf(response) {
-  const told = await response.json().catch(() => null);
-  return new Fault(told?.detail || `The service answered ${response.status} for ${new URL(response.url).pathname}`, response.status);
+/** The fault in an answer; `told` is its JSON, or null. */
+function faultOf({ status, url }, told) {
+  const why = OF_PROXIES.includes(status) ? UNREACHABLE : `The service answered ${status} for ${new URL(url).pathname}`;
+  return new Fault(told?.detail || why, status);
 }
+
+/** The fault in an answer that is no picture and no archive. */
+const refusalOf = async (response) => faultOf(response, await response.json().catch(() => null));
 
 export const collections = () => answer("/collections");
 export const map = () => answer("/map");

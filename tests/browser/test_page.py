@@ -512,6 +512,10 @@ def test_a_service_that_fails_and_comes_back(page: Page) -> None:
     page.wait_for_selector("#fault")
     assert page.inner_text("#fault-text") == "a part of the service does not answer"
     page.unroute("**/search")
+    page.route("**/search", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))  # of a proxy
+    page.click("#retry")
+    wait_until(page, "document.getElementById('fault-text').textContent.startsWith('The service cannot be reached.')")
+    page.unroute("**/search")
     page.click("#retry")
     page.wait_for_selector("#grid li")
     assert page.locator("#fault").is_hidden()
