@@ -75,6 +75,7 @@ function changeWithUndo(changed, text, at = 0) {
 async function go() {
   asking?.abort();
   const mine = (asking = new AbortController());
+  const focused = document.activeElement;
   hideFault();
   form.fill(state);
   examples.showExamples(state);
@@ -87,11 +88,18 @@ async function go() {
   wait(true);
   try {
     await (isEmpty(state) ? browse(mine.signal) : search(mine.signal));
+    if (asking === mine && isGone(focused)) grid.focusOn(startAt);
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
   } finally {
     if (asking === mine) wait(false);
   }
+}
+
+/** Whether what had the focus is removed or hidden, and the focus is not elsewhere by now. */
+function isGone(focused) {
+  const isElsewhere = ![focused, document.body].includes(document.activeElement);
+  return !isElsewhere && !focused.checkVisibility({ visibilityProperty: true });
 }
 
 async function browse(signal) {

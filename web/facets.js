@@ -28,7 +28,9 @@ export function showFacets(facets, folders, state, choose) {
   });
   const below = inside(folders, state.folder);
   if (below.length) made.push(groupOf("Folder", below, choose, "folder"));
+  const hadFocus = root.contains(document.activeElement);
   root.replaceChildren(...made);
+  if (hadFocus) (root.querySelector("button") ?? document.getElementById("to-filters")).focus();
   document.getElementById("no-facets").hidden = made.length > 0;
   return made.length > 0;
 }

@@ -215,6 +215,21 @@ def test_a_label_is_a_filter(page: Page, dated: Service) -> None:
     assert int(page.inner_text("#summary").split()[0]) == n
 
 
+def test_the_focus_goes_on_when_a_filter_is_chosen_or_removed(page: Page) -> None:
+    page.focus("#facets button:has-text('2019')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#facets summary:has-text('Year')", state="detached")
+    wait_until(page, "document.activeElement === document.querySelector('#facets button')")
+    page.focus("#chips button")
+    page.keyboard.press("Enter")
+    wait_until(page, f"{FOCUSED} === '0'")
+    page.focus("#undo-it")
+    page.keyboard.press("Enter")
+    drawn(page)
+    assert chips(page) == ["Date: 2019"]
+    wait_until(page, f"{FOCUSED} === '0'")
+
+
 def test_filters_add_up_and_are_removed_one_by_one(page: Page) -> None:
     page.click("#facets button:has-text('2019')")
     drawn(page)
