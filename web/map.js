@@ -217,9 +217,10 @@ byId("search").addEventListener("submit", (event) => {
   state = { ...NOTHING, where: state.where, words: byId("words").value.trim() };
   if (told) score();
 });
-listenForKey(begin);
+const again = () => (told ? score() : begin());
+listenForKey(again);
 byId("look-again").addEventListener("click", begin);
-byId("retry").addEventListener("click", () => (told ? score() : begin()));
+byId("retry").addEventListener("click", again);
 
 // -- beginning
 

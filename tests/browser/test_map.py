@@ -249,6 +249,21 @@ def test_a_few_points(page: Page, n: int) -> None:
     assert summary(page).endswith(".jpg")
 
 
+def test_a_key_that_is_needed_later(page: Page) -> None:
+    page.seen.may_fail_to_load = True
+    show(page)
+    page.route("**/search", lambda route: route.fulfill(status=401, json={"detail": "this service requires a key"}))
+    page.fill("#words", "two hearts")
+    page.press("#words", "Enter")
+    page.wait_for_selector("#keys", state="visible")
+    page.unroute("**/search")
+    page.fill("#key", "cm_key")
+    page.press("#key", "Enter")
+    wait_until(page, "document.getElementById('summary').textContent.includes('coloured by their score')")
+    page.click("#lasso")
+    assert page.get_attribute("#lasso", "aria-pressed") == "true"
+
+
 def test_no_pictures(page: Page) -> None:
     show(page, made_up(0, method="pca"))
     assert summary(page) == "The collection has no pictures yet."
