@@ -416,6 +416,15 @@ def test_pictures_are_selected_by_keyboard_and_saved_as_a_list(page: Page) -> No
     assert page.locator(".tile.selected").count() == 0
 
 
+def test_what_has_happened_is_told_above_the_selection(phone: Page) -> None:
+    phone.evaluate("import('/web/undo.js').then(({ offerUndo }) => offerUndo('Filters removed.', () => {}))")
+    phone.tap("#select")
+    phone.tap(".tile .open >> nth=0")
+    told, selected = phone.locator("#undo").bounding_box(), phone.locator("#selected").bounding_box()
+    assert told["y"] + told["height"] <= selected["y"]
+    assert selected["y"] + selected["height"] <= 780
+
+
 def test_selected_pictures_are_downloaded_and_their_links_copied(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("#select")
