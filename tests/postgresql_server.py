@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,6 +95,20 @@ class PostgresqlServer:
         self._process.wait()
         _, alive = psutil.wait_procs(others, START_LIMIT_S)
         assert not alive
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stops all processes of the server for the block: it accepts connections, and answers nothing."""
+        main = psutil.Process(self._process.pid)
+        processes = [main, *main.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def stop(self, *, kill: bool = False) -> None:
         """Stops the server, by `kill` without a checkpoint."""

@@ -27,8 +27,8 @@ except ImportError as import_error:
     ) from import_error
 
 from crossmodal.store.postgresql import PostgresqlStore
+from crossmodal.store.postgresql_connection import Connection, connect, name_of, use_schema
 from crossmodal.store.postgresql_errors import explained
-from crossmodal.store.postgresql_server import Connection, connect, name_of, use_schema
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class PostgresqlState:
 
     def pull(self) -> None:
         """As `SharedState.pull`; removes copies of what no longer exists."""
-        with self._connected() as connection:
+        with self._connected(is_limited=True) as connection:
             self._pull(connection)
 
     def follow(self) -> None:
@@ -159,8 +159,8 @@ class PostgresqlState:
     # -- the schemas
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with connect(self._url) as connection:
+    def _connected(self, *, is_limited: bool = False) -> Iterator[Connection]:
+        with connect(self._url, is_limited=is_limited) as connection:
             try:
                 yield connection
             except psycopg.Error as error:
@@ -265,7 +265,7 @@ def checked_url(url: str) -> str:
 
 def names(url: str) -> list[str]:
     """The names of the collections in a database, in alphabetical order."""
-    with connect(url) as connection:
+    with connect(url, is_limited=True) as connection:
         rows = connection.execute(
             "SELECT table_schema FROM information_schema.tables WHERE table_name = 'shared_files' "
             "AND starts_with(table_schema, %s) AND strpos(table_schema, '/') = 0",

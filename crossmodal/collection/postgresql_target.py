@@ -13,8 +13,8 @@ from psycopg import sql
 from crossmodal.collection.postgresql_state import PREFIX, PostgresqlState, checked_name
 from crossmodal.collection.shared_state import SharedState
 from crossmodal.core.errors import StateError
+from crossmodal.store.postgresql_connection import TIMEOUT_S, Connection, connect, name_of
 from crossmodal.store.postgresql_errors import explained
-from crossmodal.store.postgresql_server import TIMEOUT_S, Connection, connect, name_of
 
 STAGED = "migrating__"
 """Prefix of the schemas of an incomplete copy, as long as `PREFIX`."""

@@ -14,7 +14,8 @@ from psycopg import sql
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Modality, Vectors
 from crossmodal.store.condition import Condition
-from crossmodal.store.postgresql_server import Connection, Server, copy_rows
+from crossmodal.store.postgresql_connection import Connection
+from crossmodal.store.postgresql_server import Server, copy_rows
 from crossmodal.store.where_postgresql import postgresql_sql
 
 OLDEST = (0, 8)

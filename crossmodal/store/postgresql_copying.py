@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from crossmodal.core.types import Document
 from crossmodal.store.copying import Numbered, Numbers, Removal, digest, numbered
+from crossmodal.store.postgresql_connection import Connection
 from crossmodal.store.postgresql_rows import COLUMNS, insert
-from crossmodal.store.postgresql_server import Connection, Server
+from crossmodal.store.postgresql_server import Server
 
 _TABLES = "FROM documents LEFT JOIN vectors USING (key) LEFT JOIN thumbnails USING (key) LEFT JOIN pictures USING (key)"
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
-from crossmodal.store.postgresql_server import Connection, Server, Transaction
+from crossmodal.store.postgresql_connection import Connection
+from crossmodal.store.postgresql_server import Server, Transaction
 from crossmodal.store.readings import EXIST, ReadingChanges, StoredReading
 
 _ROWS = "SELECT r.key, r.seq, d.id, r.content, r.tag FROM readings r JOIN documents d USING (key)"

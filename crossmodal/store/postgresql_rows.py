@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import Document
 from crossmodal.store.pgvector import insert_vectors
-from crossmodal.store.postgresql_server import Connection, copy_rows
+from crossmodal.store.postgresql_connection import Connection
+from crossmodal.store.postgresql_server import copy_rows
 from crossmodal.store.records import NewDocument, tags_json
 
 COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"

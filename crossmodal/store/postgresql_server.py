@@ -7,31 +7,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from itertools import zip_longest
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
-from crossmodal.core.errors import InputError, NotWritableError, StateError
+from crossmodal.core.errors import NotWritableError, StateError
+from crossmodal.store.postgresql_connection import (
+    TIMEOUT_S,
+    Connection,
+    NoAnswerError,
+    connect,
+    name_of,
+    use_schema,
+)
 from crossmodal.store.postgresql_errors import explained, unreachable
 
 OLDEST = 15
 """The oldest supported major version of the server."""
-TIMEOUT_S = 10.0
-"""How long a call waits for the server's answer to a new connection, or for one that other threads use."""
 MAX_CONNECTIONS = 4
 """Of each process."""
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 _TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer"
-
-_DEFAULTS = """
-    SELECT set_config('default_transaction_isolation', 'read committed', false),
-           set_config('synchronous_commit', CASE value WHEN 'off' THEN 'on' ELSE value END, false)
-    FROM current_setting('synchronous_commit') AS value
-"""
 
 
 @dataclass
@@ -161,14 +158,16 @@ class Server:
                     return None
                 connection = self._idle.pop()
             try:
-                connection.execute("")
+                connection.check_alive()
+            except NoAnswerError as error:  # neither would the others
+                raise unreachable(self.name, error) from error
             except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
 
     def _new_connection(self) -> Connection:
-        connection = connect(self._url)
+        connection = connect(self._url, is_limited=not self._writable)
         try:
             self._configure(connection)
         except psycopg.Error as error:
@@ -223,50 +222,6 @@ class Server:
                 f"{self.name} has format {format_}, this program reads format {newest}: "
                 + ("update the program" if format_ > newest else "run `python app.py -t verify` once to migrate it")
             )
-
-
-def connect(url: str) -> Connection:
-    """A connection in autocommit mode, without a schema.
-
-    What it commits is durable, and it waits for locks instead of failing, whatever the server's defaults.
-
-    Raises:
-        InputError: The URL is invalid.
-        StateError: The server can't be reached, or refuses the user.
-    """
-    name = name_of(url)
-    try:
-        connection = psycopg.connect(url, connect_timeout=int(TIMEOUT_S), autocommit=True)
-        connection.execute(_DEFAULTS)
-    except psycopg.OperationalError as error:
-        raise unreachable(name, error) from error
-    return connection
-
-
-def use_schema(connection: Connection, schema: str) -> None:
-    """Makes a schema, which may not exist, the one of unqualified names."""
-    connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-
-
-def name_of(url: str) -> str:
-    """The URL without the password and the options.
-
-    >>> name_of("postgresql://ann:secret@db.example/pictures?sslmode=require")
-    'postgresql://ann@db.example/pictures'
-    >>> name_of("postgresql://ann@one,two:5433/pictures?target_session_attrs=read-write")
-    'postgresql://ann@one,two:5433/pictures'
-
-    Raises:
-        InputError: The URL is not one of PostgreSQL.
-    """
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise InputError("the address of a store is postgresql://USER@HOST/DATABASE") from error
-    user = f"{parts['user']}@" if "user" in parts else ""
-    hosts = zip_longest(str(parts.get("host", "")).split(","), str(parts.get("port", "")).split(","), fillvalue="")
-    addresses = ",".join(f"{host}:{port}" if port else host for host, port in hosts)
-    return f"postgresql://{user}{addresses}/{parts.get('dbname', '')}"
 
 
 def _format(connection: Connection) -> int:

@@ -23,7 +23,7 @@ from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile
 
 psycopg = pytest.importorskip("psycopg", reason="requirements-scale.txt is not installed")
-from crossmodal.store import postgresql_server  # noqa: E402
+from crossmodal.store import postgresql_connection, postgresql_server  # noqa: E402
 from crossmodal.store.postgresql import PostgresqlStore  # noqa: E402
 from crossmodal.store.postgresql_errors import explained, unreachable  # noqa: E402
 
@@ -255,10 +255,47 @@ def test_a_lost_connection_is_replaced(postgresql: PostgresqlServer, open_postgr
         assert store.last_seq() == 2
 
 
+def test_a_server_that_answers_nothing_is_given_up(
+    own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_connection, "TIMEOUT_S", 1.0)
+    with PostgresqlStore(own_server.url, "store", writable=True) as writer:
+        writer.put([item("a")])
+        with PostgresqlStore(own_server.url, "store") as reader:
+            with own_server.paused():
+                for store in (reader, writer):
+                    with pytest.raises(StateError, match=r"can't be opened: no answer within 1 s: check the address"):
+                        store.last_seq()
+                with pytest.raises(StateError, match=r"can't be opened: connection timeout expired: check the address"):
+                    reader.last_seq()
+            assert (reader.last_seq(), writer.last_seq()) == (1, 1)
+
+
+def test_a_query_of_a_reader_ends_in_time(
+    postgresql: PostgresqlServer, open_postgresql: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_connection, "READ_S", 0.5)
+    monkeypatch.setattr(postgresql_connection, "GRACE_S", 0.1)
+    with open_postgresql(writable=True) as writer, open_postgresql() as reader:
+        assert isinstance(writer, PostgresqlStore)
+        assert isinstance(reader, PostgresqlStore)
+        with pytest.raises(StateError, match=r"the server stopped the request \(.*statement timeout\)"):
+            reader._server.rows("SELECT pg_sleep(60)")
+        reader._server.rows("SELECT set_config('statement_timeout', '0', false)")  # as if the server did not notice
+        with pytest.raises(StateError, match=r"the connection was lost \(no answer within 0\.6 s\)"):
+            reader._server.rows("SELECT pg_sleep(60)")
+        assert reader.last_seq() == 0
+        assert writer._server.row("SHOW statement_timeout") == ("0",)  # a writer waits for other writers
+    url = f"{postgresql.url}&options=-c%20statement_timeout%3D90s"
+    with postgresql_connection.connect(url, is_limited=True) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("90s",)
+        assert connection.limit_s == pytest.approx(90.1)
+
+
 def test_a_killed_server_loses_nothing_that_was_acknowledged(
     own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql_server, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(postgresql_connection, "TIMEOUT_S", 1.0)
     with PostgresqlStore(own_server.url, "store", writable=True) as store:
         for n in range(20):
             store.put([item(f"{n}")])
