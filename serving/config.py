@@ -16,7 +16,8 @@ class ServiceConfig:
 
     `collection` is the folder that is served, `endpoint` is the main endpoint of the Flow, and `writable` says whether
     the Flow can write to the collection. `part` is the slice of this node, empty if it has all vectors. `watch` is the
-    folder with which a process beside the Flow keeps the collection in step, empty if there is none.
+    folder with which a process beside the Flow keeps the collection in step, empty if there is none. `is_private` says
+    whether only the command that started the Flow calls it, which may see whole errors.
     """
 
     collection: str = ""
@@ -35,9 +36,12 @@ class ServiceConfig:
     max_lag_s: float = 0.0
     part: str = ""
     watch: str = ""
+    is_private: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"]) -> ServiceConfig:
+    def of(
+        cls, settings: Settings, collection: str, endpoint: Literal["/search", "/index"], *, is_private: bool = False
+    ) -> ServiceConfig:
         """The configuration of a service with these settings."""
         return cls(
             collection=collection,
@@ -56,6 +60,7 @@ class ServiceConfig:
             max_lag_s=settings.max_lag_s,
             part=str(settings.part or ""),
             watch=str(settings.watch or ""),
+            is_private=is_private,
         )
 
     @property

@@ -38,11 +38,17 @@ def next_generation_name(root: Path) -> str:
 
 
 def generation_mark(root: Path) -> tuple[int, int]:
-    """A value that changes when another generation becomes current; takes a microsecond, so queries can check it."""
+    """A value that changes when another generation becomes current; takes a microsecond, so queries can check it.
+
+    Raises:
+        StateError: The folder can't be read.
+    """
     try:
         status = (root / CURRENT).stat()
     except FileNotFoundError:
         return 0, 0
+    except OSError as error:
+        raise StateError(f"{root} can't be read: {reason(error, root)}") from error
     return status.st_ino, status.st_mtime_ns
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.picture_map import PictureMap, read_map
 from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import StateError
+from crossmodal.core.rare_log import warn_rarely
 from crossmodal.core.types import Document
 from serving.http.errors import RefusedError
 from serving.http.schemas import ProblemAnswer
 from serving.http.search import Opened
+
+log = logging.getLogger(__name__)
 
 MOST_CAPTIONS = 20
 MOST_VALUES = 50
@@ -82,7 +86,7 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
             raise RefusedError(404, f"there is no map of {now.collection.root.name}: {how}") from error
         version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
         if cached.get("version") != version:
-            answer = map_answer(_known_map(folder), now)
+            answer = map_answer(_known_map(now.collection), now)
             cached.update(version=version, body=answer.model_dump_json())
         return Response(cached["body"], media_type="application/json", headers={"Cache-Control": "no-cache"})
 
@@ -93,11 +97,14 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
         return CaptionsAnswer(captions=[KnownCaption(id=c.id, text=c.text, image_id=c.image_id) for c in drawn])
 
 
-def _known_map(folder: Path) -> PictureMap:
+def _known_map(collection: Collection) -> PictureMap:
     try:
-        return read_map(folder)
+        return read_map(collection.folder)
     except StateError as error:
-        raise RefusedError(404, str(error)) from error
+        warn_rarely(log, str(error))
+        raise RefusedError(
+            404, f"the map of {collection.root.name} is damaged: make it again with `python app.py -t map`"
+        ) from error
 
 
 def map_answer(known: PictureMap, now: Opened) -> MapAnswer:

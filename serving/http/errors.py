@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Scope
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
+from crossmodal.core.rare_log import warn_rarely
 from serving.http import legacy
 from serving.http.openai_errors import is_openai_path, openai_failure
 from serving.jina.flow_calls import UnavailableError
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MAX_FAULTS = 5
 """Most validation errors that the answer to one request lists."""
+NOT_NOW = "the service can't do this now: try again later. Its log has the reason"
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -42,7 +45,10 @@ _LEGACY = "crossmodal.legacy"
 
 
 class RefusedError(Exception):
-    """The request is refused for a reason other than invalid input, such as a missing document."""
+    """The request is refused for a reason other than invalid input, such as a missing document.
+
+    Unlike that of a StateError, its detail is for clients.
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -77,7 +83,11 @@ class ProblemRoute(APIRoute):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The status and the message for an error. A bug is logged, and its message is not sent."""
+    """The status and the message for an error.
+
+    The messages of bugs, and of errors that only an operator can end, are logged and not sent: they have paths and
+    addresses of this machine and its database.
+    """
     if isinstance(error, RefusedError):
         return error.problem
     if isinstance(error, HTTPException):
@@ -88,8 +98,12 @@ def problem_of(error: Exception) -> Problem:
         return Problem(400 if malformed else 422, "; ".join(map(_fault, faults[:MAX_FAULTS])))
     if isinstance(error, InputError):
         return Problem(422, str(error))
-    if isinstance(error, StateError | TimeoutError):
-        return Problem(503, str(error) or "no answer in time")
+    if isinstance(error, StateError) or (isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRNOS):
+        why = reason(error) if isinstance(error, OSError) else error
+        warn_rarely(log, f"requests are answered with status 503: {why}")
+        return Problem(503, NOT_NOW)
+    if isinstance(error, TimeoutError):
+        return Problem(503, "no answer in time")
     if isinstance(error, UnavailableError):
         return Problem(504 if error.is_late else 503, f"a part of the service does not answer: {error}")
     log.error("unexpected error", exc_info=error)

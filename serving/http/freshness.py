@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError, StateError
+from serving.http.errors import RefusedError
 from serving.jina.flow_calls import FlowCalls, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -55,25 +56,28 @@ class Freshness:
         """Checks that the lag does not exceed the limit.
 
         Raises:
-            StateError: It does; the message names both.
+            RefusedError: It does (503); the message names both.
         """
         lag_s = self.lag_s()
         if self.max_lag_s and (lag_s is None or lag_s > self.max_lag_s):
             lag = "has not measured its lag yet" if lag_s is None else f"may lack the commits of the last {lag_s:.1f} s"
-            cause = f" ({self._problem})" if self._problem else ""
-            raise StateError(f"this node {lag}, and --max-lag-s allows {self.max_lag_s:g}{cause}: ask another node")
+            cause = ", for a reason in its log" if self._problem else ""
+            raise RefusedError(
+                503, f"this node {lag}{cause}, and --max-lag-s allows {self.max_lag_s:g}: ask another node"
+            )
 
     async def admit(self, after_seq: int | None) -> None:
         """Returns when a search sees the commit with this sequence number, at once for None.
 
         Raises:
-            StateError: The lag exceeds the limit, or the commit has not arrived in time.
+            RefusedError: The lag exceeds the limit, or the commit has not arrived in time (503).
+            StateError: The store can't be read.
         """
         self.check()
         if after_seq is None or await run_in_threadpool(self.last_seq) >= after_seq:
             return
         if self._n_waiting >= MAX_WAITING:
-            raise StateError(f"after_seq: {MAX_WAITING} searches wait for commits already: try again")
+            raise RefusedError(503, f"after_seq: {MAX_WAITING} searches wait for commits already: try again")
         self._n_waiting += 1
         try:
             await self._arrived(after_seq)
@@ -84,9 +88,10 @@ class Freshness:
         deadline = time.monotonic() + WAIT_S
         while (last := await run_in_threadpool(self.last_seq)) < seq:
             if time.monotonic() > deadline:
-                raise StateError(
+                raise RefusedError(
+                    503,
                     f"after_seq: number {seq} has not arrived within {WAIT_S:g} s, the last one here is {last}: "
-                    "try again, ask another node, or leave it out if the collection was reindexed or restored since"
+                    "try again, ask another node, or leave it out if the collection was reindexed or restored since",
                 )
             await asyncio.sleep(POLL_S)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,15 +17,18 @@ from crossmodal import __version__
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.watch_state import WatchState
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.rare_log import warn_rarely
 from crossmodal.core.types import MODALITIES
 from executors.schema import MediaDoc, to_array
 from serving.config import ServiceConfig
-from serving.http.errors import PROBLEMS, problem_of
+from serving.http.errors import PROBLEMS, RefusedError, problem_of
 from serving.http.freshness import Freshness
 from serving.http.metrics import CONTENT_TYPE, Metrics
 from serving.http.schemas import ReadyAnswer
 from serving.http.search import Opened, Searcher, picture_doc
 from serving.jina.flow_calls import FlowCalls, UnavailableError
+
+log = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 10.0
@@ -54,11 +58,13 @@ def add_health(
         ]
         try:
             answered = await asyncio.wait_for(flow(docs, "/health", {"top_k": 1}), HEALTH_TIMEOUT_S)
-        except (TimeoutError, UnavailableError, StateError, RuntimeError) as error:
-            return JSONResponse({"status": "unavailable", "reason": _reason(error)}, status_code=503)
+        except TimeoutError:
+            return _unavailable(f"no answer within {HEALTH_TIMEOUT_S:.0f} s")
+        except (UnavailableError, StateError, RuntimeError) as error:
+            return _unavailable(problem_of(error).detail)
         failed = [doc.error for doc in answered if doc.error]
         if failed:
-            return JSONResponse({"status": "unavailable", "reason": "; ".join(failed)}, status_code=503)
+            return _unavailable("; ".join(failed))
         return JSONResponse({"status": "ok"})
 
     @app.get("/status", summary="Version, collection, model and engine of the service")
@@ -85,12 +91,8 @@ def add_health(
         }
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnavailableError):
-        return problem_of(error).detail
-    if isinstance(error, TimeoutError):
-        return f"no answer within {HEALTH_TIMEOUT_S:.0f} s"
-    return str(error)
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
 
 
 def add_readiness(
@@ -114,11 +116,13 @@ def add_readiness(
                 sent = MediaDoc(modality="vector", embedding=encoded.embedding, generation=encoded.generation)
                 (answer,) = await flow([sent], "/search", {"top_k": 1, "target": "image"})
         except TimeoutError as error:
-            raise StateError(f"no answer within {READY_TIMEOUT_S:.0f} s") from error
+            raise RefusedError(503, f"no answer within {READY_TIMEOUT_S:.0f} s") from error
         except (InputError, RuntimeError) as error:
-            raise StateError(f"the probe failed: {error}") from error
-        if answer.error or (not answer.matches and not has_slice and now.store.counts()["image"]):
-            raise StateError(f"the probe returned no results: {answer.error or 'no matches'}")
+            raise RefusedError(503, f"the probe failed: {problem_of(error).detail}") from error
+        if answer.error:
+            raise RefusedError(503, f"the probe failed: {answer.error}")
+        if not answer.matches and not has_slice and (await run_in_threadpool(now.store.counts))["image"]:
+            raise RefusedError(503, "the probe returned no results")
         return ReadyAnswer(status="ready", took_ms=round((time.perf_counter() - start) * 1e3, 3))
 
     latest: tuple[float, asyncio.Task[ReadyAnswer]] | None = None
@@ -158,4 +162,11 @@ def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metric
 
 
 def _count(opened: GenerationCache[Any], modality: str) -> Callable[[], float]:
-    return lambda: float(opened.current()[1].store.counts()[modality])
+    def value() -> float:
+        try:
+            return float(opened.current()[1].store.counts()[modality])
+        except StateError as error:  # the other metrics are needed all the more
+            warn_rarely(log, f"documents can't be counted: {error}")
+            return float("nan")
+
+    return value

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import uuid
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,9 @@ from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import parse
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
-from serving.http.url_pictures import Fetched
+
+if TYPE_CHECKING:
+    from serving.http.url_pictures import Fetched
 
 DEFAULT_TOP_K = 10
 PATHS = ("/search", "/index")

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from crossmodal.core.errors import InputError, PictureError, StateError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.fetch import FetchRules, fetch_picture
 from crossmodal.images.sources import from_data_uri, is_data_uri
+from serving.http.errors import RefusedError
 
 MAX_URLS = 16
 """Most URLs in one request."""
@@ -71,7 +72,7 @@ class UrlPictures:
 
         Raises:
             InputError: A URL of another server while fetching is off, or too many URLs.
-            StateError: The fetched pictures of current requests exceed `MAX_HELD_BYTES`.
+            RefusedError: The fetched pictures of current requests exceed `MAX_HELD_BYTES`.
         """
         urls = list(dict.fromkeys(uri for uri in uris if uri and is_url(uri)))
         if not urls:
@@ -94,7 +95,7 @@ class UrlPictures:
     async def _get(self, url: str, read: PictureReader, pictures: dict[str, bytes | PictureError]) -> None:
         async with self._slots:
             if self.held_bytes >= MAX_HELD_BYTES:
-                raise StateError("too many large pictures at once: try again")
+                raise RefusedError(503, "too many large pictures at once: try again")
             try:
                 picture = await run_in_threadpool(read, url) or await self._fetch(url)
             except PictureError as error:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection
 
 from google.protobuf.message import DecodeError
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
-from serving.jina.flow_calls import UnavailableError
+from serving.jina.executor_errors import for_clients
 from serving.jina.router import Message, Request, Router
 
 
@@ -18,13 +18,19 @@ class ClientRequests:
     Args:
         router: Sends requests through the Flow.
         endpoints: The endpoints of this service, such as `/search`.
-        admit: Returns when a search sees the commit with the given sequence number; raises StateError if it can't.
+        admit: Returns when a search sees the commit with the given sequence number; raises RefusedError if it can't.
+        is_private: Whether clients may see whole errors.
     """
 
     def __init__(
-        self, router: Router, endpoints: Collection[str], admit: Callable[[int | None], Awaitable[None]]
+        self,
+        router: Router,
+        endpoints: Collection[str],
+        admit: Callable[[int | None], Awaitable[None]],
+        *,
+        is_private: bool = False,
     ) -> None:
-        self._router, self._admit = router, admit
+        self._router, self._admit, self._is_private = router, admit, is_private
         self.endpoints = frozenset(endpoints)
 
     def parsed(self, message: bytes) -> Message:
@@ -56,28 +62,17 @@ class ClientRequests:
         return request
 
     async def answer(self, request: Message) -> bytes:
-        """The answer to a checked request; an Executor's error is in its status, without the stack trace.
+        """The answer to a checked request; an Executor's error is in its status.
 
         Raises:
             InputError: The number of a commit that a search must see is invalid.
-            UnavailableError: An Executor does not respond in time; or a search can't see what it must see.
+            RefusedError, StateError: A search can't see what it must see.
+            UnavailableError: An Executor does not respond in time.
         """
         if request.header.exec_endpoint == "/search":
             given = dict(request.parameters).get("after_seq")
             if given is not None and not (isinstance(given, float) and 0 <= given < 2**63):
                 raise InputError(f"after_seq: {str(given)[:40]!r} is not a number from 0")
-            try:
-                await self._admit(None if given is None else int(given))
-            except StateError as error:
-                raise UnavailableError(str(error)) from error
+            await self._admit(None if given is None else int(given))
         content, is_error = await self._router.answer(request)
-        return without_stacks(content) if is_error else content
-
-
-def without_stacks(content: bytes) -> bytes:
-    """An error response without its stack traces, which contain paths of this machine."""
-    response = Request.FromString(content)
-    del response.header.status.exception.stacks[:]
-    for route in response.routes:
-        del route.status.exception.stacks[:]
-    return bytes(response.SerializeToString())
+        return for_clients(content, is_private=self._is_private) if is_error else content

@@ -13,8 +13,8 @@ REQUEST_SIZE = 32
 class UnavailableError(Exception):
     """An Executor does not respond: its process has ended or, if `is_late`, its time limit has passed."""
 
-    def __init__(self, detail: str, *, is_late: bool = False) -> None:
-        super().__init__(detail)
+    def __init__(self, name: str, *, is_late: bool = False) -> None:
+        super().__init__(name)
         self.is_late = is_late
 
 

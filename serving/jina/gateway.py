@@ -53,7 +53,9 @@ class CrossModalGateway(Gateway):
         metrics = Metrics()
         flow = BatchedCalls(RoutedCalls(router, metrics))
         app = make_app(flow, Collection.open(Path(self._config.collection)), self._config, metrics)
-        requests = ClientRequests(router, self._config.endpoints, app.state.freshness.admit)
+        requests = ClientRequests(
+            router, self._config.endpoints, app.state.freshness.admit, is_private=self._config.is_private
+        )
         if self._config.treats_clients_alike:
             add_websocket(app, requests)
         await all_listen(addresses, self.is_cancel.is_set)

@@ -16,6 +16,7 @@ from jina.proto import jina_pb2
 
 from crossmodal.core.errors import InputError
 from crossmodal.images.decode import MAX_BYTES
+from serving.http.errors import problem_of
 from serving.jina.client_requests import ClientRequests
 from serving.jina.flow_calls import UnavailableError
 from serving.jina.router import Request
@@ -30,6 +31,13 @@ OPTIONS = (
     # Jina's clients ping an idle connection every 10 s, which gRPC by default treats as abuse and closes.
     ("grpc.http2.max_ping_strikes", 0),
 )
+
+_CODES = {
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""By the status over HTTP."""
 
 
 class GrpcEndpoint:
@@ -77,7 +85,7 @@ class GrpcEndpoint:
     async def _single(self, message: bytes, context: Any) -> bytes:
         try:
             return await self._requests.answer(self._requests.parsed(message))
-        except (InputError, UnavailableError) as error:
+        except Exception as error:  # noqa: BLE001 -- `problem_of` logs a bug
             await _abort(context, error)
 
     async def _stream(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -91,7 +99,7 @@ class GrpcEndpoint:
                     raise answer
                 yield await answer
                 slots.release()
-        except (InputError, UnavailableError) as error:
+        except Exception as error:  # noqa: BLE001 -- `problem_of` logs a bug
             await _abort(context, error)
         finally:
             reader.cancel()
@@ -125,7 +133,7 @@ class GrpcEndpoint:
         try:
             await self._requests.answer(request)
         except UnavailableError as error:
-            return jina_pb2.StatusProto(code=jina_pb2.StatusProto.ERROR, description=str(error))
+            return jina_pb2.StatusProto(code=jina_pb2.StatusProto.ERROR, description=problem_of(error).detail)
         return jina_pb2.StatusProto(code=jina_pb2.StatusProto.SUCCESS)
 
 
@@ -135,10 +143,8 @@ def _in_flight(context: Any) -> int:
     return min(max(int(prefetch), 1), MAX_IN_FLIGHT) if is_number else MAX_IN_FLIGHT
 
 
-async def _abort(context: Any, error: InputError | UnavailableError) -> NoReturn:
+async def _abort(context: Any, error: Exception) -> NoReturn:
     """Ends a call with the gRPC status of an error."""
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    if isinstance(error, UnavailableError):
-        code = grpc.StatusCode.DEADLINE_EXCEEDED if error.is_late else grpc.StatusCode.UNAVAILABLE
-    await context.abort(code, str(error))
+    problem = problem_of(error)
+    await context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), problem.detail)
     raise AssertionError("abort raises")

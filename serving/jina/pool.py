@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, cycle
 from urllib.parse import urlsplit
 
 import grpc
 
+from crossmodal.core.rare_log import warn_rarely
 from serving.jina.flow_calls import UnavailableError
+
+log = logging.getLogger(__name__)
 
 METHOD = "/jina.JinaSingleDataRequestRPC/process_single_data"
 OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
@@ -46,7 +50,8 @@ class ExecutorPool:
             return answer, any(key == "is-error" for key, _ in await call.trailing_metadata())
         except grpc.aio.AioRpcError as error:
             is_late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            raise UnavailableError(f"{name}: {error.details()}", is_late=is_late) from error
+            warn_rarely(log, f"{name} does not answer: {error.details()}")
+            raise UnavailableError(name, is_late=is_late) from error
 
     async def close(self) -> None:
         """Closes the connections."""

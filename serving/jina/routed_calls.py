@@ -8,8 +8,9 @@ from typing import Any
 
 from jina.proto import jina_pb2
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
+from serving.jina.executor_errors import executor_error
 from serving.jina.flow_calls import REQUEST_SIZE, CallObserver
 from serving.jina.router import Message, Request, Router
 
@@ -68,13 +69,5 @@ def _documents(content: bytes) -> list[MediaDoc]:
     answer = Request.FromString(content)
     status = answer.header.status
     if status.code == jina_pb2.StatusProto.ERROR:
-        raise _error_of(status.exception)
+        raise executor_error(status.exception)
     return [MediaDoc.from_protobuf(message) for message in answer.data.docs.docs]
-
-
-def _error_of(raised: Any) -> Exception:
-    """The exception of an Executor, recreated from its name and arguments."""
-    for kind in (InputError, StateError):
-        if raised.name == kind.__name__:
-            return kind(" ".join(raised.args))
-    return RuntimeError(f"{raised.executor} failed: {raised.name}: {' '.join(raised.args)}")

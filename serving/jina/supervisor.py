@@ -158,7 +158,8 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         kind: Whether the Flow indexes or answers queries.
         collection: The collection of the Flow.
         settings: Host, port (gRPC is on the next one), replicas, shards, threads, engine, time limit.
-        read_paths: Whether requests may give pictures by path; only for the private Flow of an indexing job.
+        read_paths: Whether requests may give pictures by path, and errors tell everything; only for the private Flow
+            of an indexing job.
 
     Raises:
         StateError: A port is in use, the YAML is invalid, the store can't be read, or an Executor did not start.
@@ -221,7 +222,8 @@ def _load(kind: Kind, collection: Collection, settings: Settings, resources: Exi
     path = flow_path(kind, settings)
     context = flow_context(collection, settings, kind, read_paths=read_paths)
     nodes = read_topology(path, context)
-    config = ServiceConfig.of(settings, str(collection.root.resolve()), "/index" if kind == "index" else "/search")
+    endpoint: Literal["/search", "/index"] = "/index" if kind == "index" else "/search"
+    config = ServiceConfig.of(settings, str(collection.root.resolve()), endpoint, is_private=read_paths)
     context["service"] = escaped(json.dumps({"config": asdict(config), "nodes": to_plain(nodes)}))
     apply_patches(Path(resources.enter_context(temporary_folder("locks"))))
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Jina also sets it, but after some loops exist

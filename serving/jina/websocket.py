@@ -13,8 +13,8 @@ from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION,
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from crossmodal.core.errors import InputError
+from serving.http.errors import problem_of
 from serving.jina.client_requests import ClientRequests
-from serving.jina.flow_calls import UnavailableError
 
 SUBPROTOCOL = "bytes"
 END = b"\0"
@@ -41,12 +41,11 @@ def add_websocket(app: FastAPI, requests: ClientRequests) -> None:
                     answer = await requests.answer(request)
                 await websocket.send_bytes(answer)
             await websocket.close()
-        except InputError as error:
-            await websocket.close(WS_1008_POLICY_VIOLATION, _shortened(str(error)))
-        except UnavailableError as error:
-            await websocket.close(WS_1011_INTERNAL_ERROR, _shortened(f"a part of the service does not answer: {error}"))
         except (WebSocketDisconnect, KeyError):  # the client has disconnected, or sent text instead of bytes
             return
+        except Exception as error:  # noqa: BLE001 -- `problem_of` logs a bug
+            code = WS_1008_POLICY_VIOLATION if isinstance(error, InputError) else WS_1011_INTERNAL_ERROR
+            await websocket.close(code, _shortened(problem_of(error).detail))
 
 
 def _shortened(reason: str) -> str:

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_writer
 from crossmodal.core.os_errors import reason
+from crossmodal.core.rare_log import warn_rarely
 from serving.middleware.problem import Answer, Problem, problem_json, refuse
 
 log = logging.getLogger(__name__)
@@ -180,7 +181,7 @@ class ApiKeys:
         try:
             record = self._ring.find(key) if key else None
         except StateError as error:
-            log.error("keys can't be checked: %s", error)
+            warn_rarely(log, f"keys can't be checked: {error}")
             return (
                 Problem(503, "keys can't be checked at the moment; the service's log has the reason")
                 if needed

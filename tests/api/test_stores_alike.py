@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from conftest import TOY, RunApp, Service, started
 from photographs import PLACES, Block, sexagesimal
 from PIL import Image
-from postgresql_server import PostgresqlServer
+from postgresql_server import USER, PostgresqlServer
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.picture_map import PictureMap
@@ -224,16 +225,22 @@ def test_a_database_that_is_away_is_told_everywhere(
     }  # fmt: skip
     searches = ({"text": "a star"}, {"like": first["id"]}, {"data": ["a star"]})
 
-    def statuses() -> dict[str, int]:
+    def answers() -> dict[str, httpx.Response]:
         got = {path: httpx.request(way, service.url + path) for way, paths in routes.items() for path in paths}
-        got |= {str(body): httpx.post(f"{service.url}/search", json=body) for body in searches}
-        return {name: answer.status_code for name, answer in got.items()}
+        return got | {str(body): httpx.post(f"{service.url}/search", json=body) for body in searches}
 
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [NAME])
-        assert set(statuses().values()) == {503}
+        away = answers()
+        assert "crossmodal_image_documents NaN" in away["/metrics"].text
+        expected = {**dict.fromkeys(away, 503), "/metrics": 200}
+        assert {name: answer.status_code for name, answer in away.items()} == expected
+        for answer in away.values():  # nothing of the server's address, user and database
+            assert not any(word in answer.text for word in (str(postgresql.folder), USER, NAME, "postgresql"))
         connection.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS true")
-    again = statuses()
+    while httpx.get(f"{service.url}/readyz", timeout=30).status_code != 200:  # it repeats its answer for a second
+        time.sleep(0.1)
+    again = {name: answer.status_code for name, answer in answers().items()}
     assert set(again.values()) <= {200, 404}, again
     assert again["/map"] == 200

@@ -13,6 +13,8 @@ import psutil
 import pytest
 from conftest import TOY, RunApp, Service, started
 
+from serving.http.errors import NOT_NOW
+
 CHANGES = [("POST", "/index"), ("POST", "/update"), ("POST", "/delete"), ("DELETE", "/documents/a")]
 
 
@@ -121,7 +123,7 @@ def test_a_full_disk_stops_writing_and_not_reading(tmp_path: Path) -> None:
             process.rlimit(psutil.RLIMIT_FSIZE, (1, limits[0][1]))
         refused = httpx.post(service.url + "/index", json={"data": [picture(3)]}, timeout=30)
         assert refused.status_code == 503
-        assert "could not be written" in refused.json()["status"]["description"]
+        assert refused.json()["status"]["description"] == NOT_NOW
         assert found(service) == {"test-00001.jpg", "test-00002.jpg"}
         assert httpx.get(service.url + "/readyz", timeout=30).status_code == 200
         for process, limit in zip(processes, limits, strict=True):

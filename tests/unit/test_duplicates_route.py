@@ -22,7 +22,7 @@ from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.store.protocol import Store
 from crossmodal.store.source_files import SourceFile
 from serving.http.duplicates import add_duplicates
-from serving.http.errors import ProblemRoute
+from serving.http.errors import NOT_NOW, ProblemRoute
 
 
 @pytest.fixture
@@ -122,7 +122,9 @@ def test_other_values_are_refused(client: TestClient, query: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_problem_is_told(client: TestClient, found: LatestDuplicates, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_is_told_in_the_log(
+    client: TestClient, found: LatestDuplicates, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise StateError("the store is gone")
 
@@ -133,7 +135,8 @@ def test_a_problem_is_told(client: TestClient, found: LatestDuplicates, monkeypa
         found.wait(60)
     monkeypatch.undo()
     [problem, *_] = [answer.json() for answer in answers if answer.status_code == 503]
-    assert problem["detail"] == "the store is gone"
+    assert problem["detail"] == NOT_NOW
+    assert "the store is gone" in caplog.text
     found.wait(60)
     client.get("/duplicates")  # tells the last problem
     assert ready(client, found)["state"] == "ready"

@@ -21,6 +21,7 @@ from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument
 from crossmodal.store.sqlite import DocumentStore
 from serving.http import freshness as module
+from serving.http.errors import RefusedError
 from serving.http.freshness import Freshness
 from serving.jina.flow_calls import UnavailableError
 
@@ -72,18 +73,22 @@ def test_the_lag_counts_from_the_last_measurement(store: DocumentStore) -> None:
     "error",
     [StateError("the disk is gone"), UnavailableError("dead"), RuntimeError("a bug"), OperationalError("disk I/O")],
 )
-def test_a_node_that_can_not_follow_refuses_searches_and_says_why(store: DocumentStore, error: Exception) -> None:
+def test_a_node_that_can_not_follow_refuses_searches_and_logs_why(
+    store: DocumentStore, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     flow = Flow()
     node = freshness(store, flow, max_lag_s=1.0)
-    with pytest.raises(StateError, match=r"has not measured its lag yet, and --max-lag-s allows 1: ask another node"):
+    with pytest.raises(RefusedError, match=r"has not measured its lag yet, and --max-lag-s allows 1: ask another node"):
         asyncio.run(node.admit(None))
     asyncio.run(node._measure())
     asyncio.run(node.admit(None))
     flow.problem = error
     node._current_at = time.monotonic() - 2.0  # as if two seconds had passed
     asyncio.run(node._measure())
-    with pytest.raises(StateError, match=rf"commits of the last 2\.\d s, and --max-lag-s allows 1 \({error}\)"):
+    told = r"commits of the last 2\.\d s, for a reason in its log, and --max-lag-s allows 1: ask another node"
+    with pytest.raises(RefusedError, match=told):
         asyncio.run(node.admit(0))
+    assert f"the indexes can't follow the store: {error}" in caplog.text
     flow.problem = None
     asyncio.run(node._measure())
     asyncio.run(node.admit(0))
@@ -113,7 +118,7 @@ def test_a_search_waits_for_the_commit_that_it_must_see(store: DocumentStore, mo
     asyncio.run(node.admit(2))
     later.join()
     monkeypatch.setattr(module, "WAIT_S", 0.05)
-    with pytest.raises(StateError, match=r"number 99 has not arrived within 0\.05 s, the last one here is 2:"):
+    with pytest.raises(RefusedError, match=r"number 99 has not arrived within 0\.05 s, the last one here is 2:"):
         asyncio.run(node.admit(99))
 
 
@@ -180,7 +185,7 @@ def test_a_standby_is_behind_while_it_does_not_replay(
             assert known is not None
             assert known < node.bound_s() < known + UNTIL_S
             monkeypatch.setattr(module, "WAIT_S", 0.05)
-            with pytest.raises(StateError, match=rf"number {seq} has not arrived"):
+            with pytest.raises(RefusedError, match=rf"number {seq} has not arrived"):
                 asyncio.run(freshness(copy).admit(seq))
             connection.execute("SELECT pg_wal_replay_resume()")
             until(lambda: copy.behind_s() == 0 and copy.last_seq() == seq)
@@ -229,7 +234,7 @@ def test_a_search_of_a_jina_client_is_admitted_first() -> None:
     async def admit(after_seq: int | None) -> None:
         admitted.append(after_seq)
         if after_seq == 9:
-            raise StateError("number 9 has not arrived")
+            raise RefusedError(503, "number 9 has not arrived")
 
     class Echo:
         async def answer(self, request: Any) -> tuple[bytes, bool]:
@@ -246,7 +251,7 @@ def test_a_search_of_a_jina_client_is_admitted_first() -> None:
     request = Request()
     request.header.exec_endpoint = "/search"
     request.parameters.update({"after_seq": 9})
-    with pytest.raises(UnavailableError, match="number 9 has not arrived"):
+    with pytest.raises(RefusedError, match="number 9 has not arrived"):
         asyncio.run(requests.answer(request))
     for odd in (float("nan"), float("inf"), -1, "7", {"a": 1}):
         request.parameters.update({"after_seq": odd})

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from crossmodal.collection.collection import Collection
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, NotWritableError, PictureError, StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ModelSpec, Preprocessing
 from executors.schema import MediaDoc
+from serving.http.errors import problem_of
 from serving.http.metrics import Metrics
+from serving.jina.client_requests import ClientRequests
 from serving.jina.flow_calls import UnavailableError
 from serving.jina.routed_calls import RoutedCalls
 from serving.jina.router import Node, Request, Router
@@ -28,10 +30,10 @@ FOLLOW = ["image_vector_indexer", "text_vector_indexer"]
 class Executors:
     """Executors that note what they get; each adds an entry to `timings_ms`, and the one that is named refuses."""
 
-    def __init__(self, refusing: str = "") -> None:
+    def __init__(self, refusing: str = "", error: str = "InputError") -> None:
         self.called: list[str] = []
         self.texts: dict[str, list[str]] = {}
-        self._refusing = refusing
+        self._refusing, self._error = refusing, error
 
     async def send(self, name: str, content: bytes, endpoint: str) -> tuple[bytes, bool]:
         self.called.append(name)
@@ -41,8 +43,10 @@ class Executors:
         self.texts[name] = [doc.text for doc in docs]
         if name == self._refusing:
             request.header.status.code = 1
-            request.header.status.exception.name = "InputError"
-            request.header.status.exception.args.append("no")
+            request.header.status.exception.name = self._error
+            request.header.status.exception.args.append(f"no, /secret of {self._error}")
+            request.header.status.exception.stacks.append("/secret")
+            request.header.status.description = "/secret"
             return request.SerializeToString(), True
         for doc, message in zip(docs, request.data.docs.docs, strict=True):
             doc.timings_ms = {**doc.timings_ms, name: 1.0}
@@ -141,13 +145,54 @@ def test_none_is_called_after_one_that_refuses(nodes_of: Callable[..., list[Node
     assert executors.called == ["text_encoder", "image_vector_indexer"]
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        ("InputError", InputError, 422),
+        ("PictureError", PictureError, 422),
+        ("StateError", StateError, 503),
+        ("NotWritableError", NotWritableError, 503),
+        ("KeyError", RuntimeError, 500),
+    ],
+)
+def test_an_error_of_an_executor_keeps_its_kind_and_what_clients_may_know(
+    nodes_of: Callable[..., list[Node]],
+    error: str,
+    kind: type[Exception],
+    status: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executors = Executors(refusing="ranker", error=error)
+    with pytest.raises(kind) as raised:
+        asyncio.run(calls_of(nodes_of("query"), executors)([doc(TEXT)], "/search", {}))
+    assert type(raised.value) is kind
+    problem = problem_of(raised.value)
+    assert (problem.status, "/secret" in problem.detail) == (status, kind in (InputError, PictureError))
+    assert (f"/secret of {error}" in caplog.text) == (status >= 500)
+
+    request = Request()
+    request.header.exec_endpoint = "/search"
+    doc(TEXT).write_to(request.data.docs.docs.add())
+    router = Router(nodes_of("query"), executors.send)
+    for is_private in (False, True):
+        requests = ClientRequests(router, {"/search"}, admitted, is_private=is_private)
+        told = Request.FromString(asyncio.run(requests.answer(request))).header.status
+        assert not told.exception.stacks
+        assert [*told.exception.args] == ([f"no, /secret of {error}"] if is_private else [problem.detail])
+        assert told.description == ("/secret" if is_private else problem.detail)
+
+
+async def admitted(_: int | None) -> None:
+    """Lets every search through."""
+
+
 def test_an_executor_that_is_gone_is_reported_and_counted(nodes_of: Callable[..., list[Node]]) -> None:
     async def send(name: str, content: bytes, endpoint: str) -> tuple[bytes, bool]:
-        raise UnavailableError(f"{name}: connection refused")
+        raise UnavailableError(name)
 
     metrics = Metrics()
     calls = RoutedCalls(Router(nodes_of("query"), send), metrics)
-    with pytest.raises(UnavailableError, match="text_encoder: connection refused"):
+    with pytest.raises(UnavailableError, match="text_encoder"):
         asyncio.run(calls([doc(TEXT)], "/search", {}))
     assert b'errors_total{endpoint="/search",kind="UnavailableError"} 1.0' in metrics.text()
 

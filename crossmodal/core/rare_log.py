@@ -1,0 +1,18 @@
+"""Warnings that would be repeated by every request while something is broken."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+EVERY_S = 60.0
+_told: dict[str, float] = {}
+
+
+def warn_rarely(log: logging.Logger, message: str) -> None:
+    """Logs a warning, unless this process has logged the same message within the last minute."""
+    now = time.monotonic()
+    for old in [known for known, at in list(_told.items()) if now - at >= EVERY_S]:
+        _told.pop(old, None)  # another thread may have removed it
+    if _told.setdefault(message, now) == now:
+        log.warning("%s", message)
