@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
@@ -14,10 +14,11 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from executors.context import unescaped
 from executors.model_check import check_family
+from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class ImageEncoder(Executor):
+class ImageEncoder(Part):
     """Encodes all pictures of a request in one batch."""
 
     def __init__(

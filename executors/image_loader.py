@@ -3,15 +3,16 @@
 from typing import Any
 
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import MODALITIES
 from crossmodal.images.sources import from_data_uri, is_data_uri
+from executors.part import Part
 from executors.schema import MediaDoc, to_array, valid_docs
 
 
-class ImageLoader(Executor):
+class ImageLoader(Part):
     """Puts the encoded picture into `content`, or checks that a path is allowed, which the normalizer reads.
 
     Paths are read only in the private Flow of an indexing job (`read_paths`), so clients can't read files. The bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.ahead import DECODERS
@@ -19,10 +19,11 @@ from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
 from executors.context import unescaped
+from executors.part import Part
 from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
-class ImageNormalizer(Executor):
+class ImageNormalizer(Part):
     """Resizes and crops as the collection's model expects; the encoder normalizes the values.
 
     Files are read only in the private Flow of an indexing job (`read_paths`).

@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.ingest.commit import commit
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.context import unescaped
+from executors.part import Part
 from executors.schema import MediaDoc, document_of, to_bytes
 
 
-class KeyValueIndexer(Executor):
+class KeyValueIndexer(Part):
     """Commits documents and their vectors in one transaction per request; holds the collection's lock.
 
     In the writable query Flow it is the last Executor and receives only changes: the vector indexers there read them

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
@@ -15,10 +15,11 @@ from crossmodal.search.encoding import joined_notes
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from executors.context import unescaped
+from executors.part import Part
 from executors.schema import Matches, MediaDoc, match_doc, modality_and_key
 
 
-class Ranker(Executor):
+class Ranker(Part):
     """Joins the branches of a query and calls `ResultRanker`.
 
     It also reads the store, because a call of another Executor would cost more than the look-up.

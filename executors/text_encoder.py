@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
@@ -17,10 +17,11 @@ from crossmodal.core.types import Vectors
 from crossmodal.encoders.reading import unread_note
 from executors.context import unescaped
 from executors.model_check import check_family
+from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class TextEncoder(Executor):
+class TextEncoder(Part):
     """Encodes all texts of a request in one batch; an empty text gets an `error`."""
 
     def __init__(

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.collection import Collection
 from executors.context import unescaped
 from executors.model_check import check_family
+from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class TextRefuser(Executor):
+class TextRefuser(Part):
     """Refuses all texts except those of health checks."""
 
     def __init__(self, model: str, collection: str, threads: int = 0, engine: str = "", **kwargs: Any) -> None:

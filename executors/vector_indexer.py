@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from docarray import DocList
-from jina import Executor, requests
+from jina import requests
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
@@ -19,10 +19,11 @@ from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.retrieval import check_vector, nearest, retrieval_depth, searched_modalities
 from executors.context import unescaped
+from executors.part import Part
 from executors.schema import MediaDoc, name_of_match
 
 
-class VectorIndexer(Executor):
+class VectorIndexer(Part):
     """Searches the image vectors or the caption vectors, or one shard of them, of the slice `part`.
 
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.

@@ -15,6 +15,7 @@ from crossmodal.collection.generations import CURRENT, generations, is_generatio
 from crossmodal.collection.shared_state import MANIFEST, SHARED, write_file
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.os_errors import reason
+from crossmodal.core.rare_log import warn_rarely
 from crossmodal.store.protocol import Store
 
 try:
@@ -80,7 +81,7 @@ class PostgresqlState:
         try:
             self.pull()
         except StateError as error:
-            log.warning("the copies in %s may be old: %s", self._root, error)
+            warn_rarely(log, f"the copies in {self._root} may be old: {error}")
 
     def create(self, folder: Path, manifest: bytes) -> None:
         """As `SharedState.create`."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from crossmodal.core.errors import StateError
 from executors.schema import MediaDoc
-from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls
+from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls, UnavailableError
 
 MAX_BATCHES = 2
 """Batches with the same parameters that run at the same time: one encodes while another searches."""
@@ -121,8 +122,8 @@ class BatchedCalls:
         if not isinstance(answered, BaseException):
             ends = list(accumulate(len(query.docs) for query in batch))
             return [answered[end - len(query.docs) : end] for query, end in zip(batch, ends, strict=True)]
-        if len(batch) == 1:
-            return [answered]
+        if len(batch) == 1 or isinstance(answered, StateError | UnavailableError):
+            return [answered] * len(batch)
         # The error may be caused by one of the queries: repeat each by itself.
         return await asyncio.gather(
             *(self._flow(query.docs, endpoint, parameters) for query in batch), return_exceptions=True

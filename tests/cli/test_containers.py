@@ -171,6 +171,7 @@ def test_without_the_database_the_node_lives_and_is_not_ready(node: httpx.Client
         assert refused.status_code == 503
         assert refused.json()["detail"] == NOT_NOW
         assert f"{indexed.server.folder}" in indexed.log("query")  # the server is named, and why it does not answer
+        assert "Traceback" not in indexed.log("query")
         assert _status(node, "/") == 200
         assert _status(node, "/healthz") == 503  # so it must not be the liveness probe
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, StateError
 from executors.schema import MediaDoc
 from serving.jina.batching import BATCH_SIZE, BatchedCalls
 from serving.jina.flow_calls import FlowCalls
@@ -25,6 +25,8 @@ class SlowFlow(FlowCalls):
         await self.may_answer.wait()
         if any(doc.text == "bad" for doc in docs):
             raise InputError("bad is no query")
+        if any(doc.text == "away" for doc in docs):
+            raise StateError("the store is away")
         return [MediaDoc(id=doc.id, modality="text", text=f"{endpoint} {doc.text} {parameters}") for doc in docs]
 
 
@@ -109,6 +111,19 @@ def test_an_error_is_of_the_one_who_asked_for_it() -> None:
     answers = asyncio.run(scenario())
     assert isinstance(answers[3], InputError)
     assert [str(answer).split()[1] for answer in (*answers[:3], answers[4])] == ["one", "two", "three", "four"]
+
+
+def test_an_error_of_the_service_is_not_asked_for_again() -> None:
+    async def scenario() -> tuple[list[list[str]], list[str | BaseException]]:
+        slow = SlowFlow()
+        slow.may_answer.set()
+        flow = BatchedCalls(slow)
+        asking = [asyncio.create_task(asked(flow, said)) for said in ("one", "two", "away")]
+        return slow.batches, list(await asyncio.gather(*asking, return_exceptions=True))
+
+    batches, answers = asyncio.run(scenario())
+    assert batches == [["one", "two", "away"]]
+    assert {type(answer) for answer in answers} == {StateError}
 
 
 def test_a_batch_has_a_largest_size_and_no_id_twice() -> None:
