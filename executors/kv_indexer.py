@@ -14,7 +14,7 @@ from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.context import unescaped
 from executors.part import Part
-from executors.schema import MediaDoc, document_of, to_bytes
+from executors.schema import MediaDoc, document_of, fields_for_clients, to_bytes
 
 
 class KeyValueIndexer(Part):
@@ -63,7 +63,7 @@ class KeyValueIndexer(Part):
             doc.outcome, doc.modality = ("removed", modality_of[doc.id]) if is_removed else ("unknown", "")
         requested = {doc.id for doc in docs}
         others = (document for document in removed if document.id not in requested)
-        docs.extend(MediaDoc(outcome="removed", **vars(document)) for document in others)
+        docs.extend(MediaDoc(outcome="removed", **fields_for_clients(document)) for document in others)
         return docs
 
     @requests(on="/searches")

@@ -189,7 +189,13 @@ def score_of(match: MatchDoc) -> float:
 def match_doc(match: "Match") -> MatchDoc:
     """A match of a search as a document."""
     picture = {} if match.picture is None else {**vars(match.picture), "captions": list(match.picture.captions)}
-    return MatchDoc(scores=match.scores, why=match.why, picture=picture, **vars(match.document))
+    return MatchDoc(scores=match.scores, why=match.why, picture=picture, **fields_for_clients(match.document))
+
+
+def fields_for_clients(document: Document) -> dict[str, Any]:
+    """The fields of a stored document; `uri` is the path of its picture in the HTTP API, never on the disk."""
+    picture = document.id if document.modality == "image" else document.image_id
+    return {**vars(document), "uri": f"/images/{picture}" if picture else ""}
 
 
 def document_of(doc: MediaDoc) -> Document:

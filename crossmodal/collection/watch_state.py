@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import reason
@@ -34,9 +34,10 @@ class WatchState:
     message: str = ""
     at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
-        return asdict(self)
+    def for_clients(self) -> dict[str, str]:
+        """A JSON-ready dictionary without paths and addresses: the name of the folder, and only counts as a message."""
+        told = self.message if self.state == "in step" else "the log has the reason" if self.message else ""
+        return {**asdict(self), "folder": Path(self.folder).name, "message": told}
 
     def write(self, root: Path) -> None:
         """Writes the state into the folder of a collection; a failure is logged."""

@@ -87,7 +87,7 @@ def add_health(
             "seq": now.store.last_seq(),
             "lag_s": freshness.lag_s(),
             "max_lag_s": config.max_lag_s or None,
-            **({"watch": WatchState.read(now.collection.root, config.watch).to_dict()} if config.watch else {}),
+            **({"watch": WatchState.read(now.collection.root, config.watch).for_clients()} if config.watch else {}),
         }
 
 

@@ -247,7 +247,7 @@ def failure(description: str, root: str) -> dict[str, Any]:
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document with the fields of MediaDoc, for jina.Client."""
     fields = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
-    matches = [{**match.dict(exclude={"picture"}), "uri": _match_uri(match, base_url)} for match in doc.matches]
+    matches = [{**match.dict(exclude={"picture"}), "uri": match.uri and base_url + match.uri} for match in doc.matches]
     return {**fields, "matches": matches}
 
 
@@ -285,16 +285,10 @@ def _legacy_match(match: MatchDoc, base_url: str, fusion: str) -> dict[str, Any]
         "scores": scores,
         "mime_type": match.mime_type,
         "mimeType": match.mime_type,
-        "uri": _match_uri(match, base_url),
+        "uri": match.uri and base_url + match.uri,
         "text": match.text,
         "tags": {**match.tags, "why": words(match.why)} if match.why else match.tags,
         "width": int(match.width),
         "height": int(match.height),
         "image_id": match.image_id,
     }
-
-
-def _match_uri(match: MatchDoc, base_url: str) -> str:
-    """The URL of the picture of a match; never its path on the disk."""
-    picture = match.id if match.modality == "image" else match.image_id
-    return f"{base_url}/images/{picture}" if picture else ""

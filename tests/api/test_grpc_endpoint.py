@@ -10,9 +10,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from conftest import Service
+from conftest import TOY, Service
 from docarray import DocList
 
+from crossmodal.images.sources import to_data_uri
 from executors.schema import MediaDoc
 from serving.jina.supervisor import prepare_jina
 
@@ -128,6 +129,16 @@ def test_what_no_client_needs_is_not_there(channel: grpc.Channel, method: str) -
     with pytest.raises(grpc.RpcError) as refused:
         channel.unary_unary(method)(b"", timeout=LIMIT_S)
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_answers_have_no_path_of_a_file(channel: grpc.Channel) -> None:
+    picture = MediaDoc(modality="image", uri=to_data_uri((TOY / "images" / "test-00000.jpg").read_bytes()))
+    (response,) = ask(channel, request(picture, target="both", top_k=1_000))
+    matches = docs_of(response)[0].matches
+    assert {match.modality for match in matches} == {"image", "text"}
+    for match in matches:
+        assert match.uri == f"/images/{match.id if match.modality == 'image' else match.image_id}"
+    assert str(TOY).encode() not in response.SerializeToString()
 
 
 def test_no_document_goes_past_the_flow(channel: grpc.Channel) -> None:

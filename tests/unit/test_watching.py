@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -195,8 +196,10 @@ def test_the_folder_may_come_later_and_the_state_is_written(watched: WatchedFold
 
     watched.watch_while(happens)
     assert state().state == "stopped"
+    told = WatchState("/home/me/Pictures", "waiting", "/home/me/Pictures can't be read").for_clients()
+    assert (told["folder"], told["message"]) == ("Pictures", "the log has the reason")
     assert WatchState.read(watched.collection.root, "/elsewhere").state == "starting"
-    assert json.loads((watched.collection.root / "watch.json").read_bytes()) == state().to_dict()
+    assert json.loads((watched.collection.root / "watch.json").read_bytes()) == asdict(state())
 
 
 def test_changes_of_hidden_files_and_of_the_workspace_are_no_reason_to_look(
