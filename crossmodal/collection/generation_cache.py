@@ -40,7 +40,7 @@ class GenerationCache(Generic[T]):
         first = Collection.open(self._root)
         self._resources: dict[str, T] = {first.generation: opened(first)}
         self._current = first.generation
-        self._lock = threading.RLock()
+        self._lock, self._opening_lock = threading.Lock(), threading.Lock()
         self._opening: threading.Thread | None = None
 
     def current(self) -> tuple[str, T]:
@@ -89,7 +89,10 @@ class GenerationCache(Generic[T]):
                 self._closed(self._resources.pop(other))
 
     def _open(self, name: str) -> T:
-        with self._lock:
-            if name not in self._resources:
-                self._resources[name] = self._opened(Collection.open_generation(self._root, name))
-            return self._resources[name]
+        with self._opening_lock:  # not `_lock`: the current one is used meanwhile
+            resource = self._resources.get(name)
+            if resource is None:
+                resource = self._opened(Collection.open_generation(self._root, name))
+                with self._lock:
+                    self._resources[name] = resource
+            return resource

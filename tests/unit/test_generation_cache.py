@@ -25,3 +25,22 @@ def test_the_current_one_is_looked_up_at_one_moment(tmp_path: Path) -> None:
         held._resources, held._current = {"generation-2": "generation-2"}, "generation-2"
     asking.join(10)
     assert found == [("generation-2", "generation-2")]
+
+
+def test_the_current_one_is_used_while_the_next_is_opened(tmp_path: Path) -> None:
+    first = Collection.create(tmp_path / "c", MODEL)
+    is_opening, may_open = threading.Event(), threading.Event()
+
+    def opened(collection: Collection) -> str:
+        if collection.generation:
+            is_opening.set()
+            assert may_open.wait(20)
+        return collection.generation or "first"
+
+    held = GenerationCache(str(tmp_path / "c"), opened)
+    first.becomes_current(first.next_generation(MODEL))
+    assert held.current()[1] == "first"  # and begins to open the next
+    assert is_opening.wait(20)
+    assert held.current()[1] == "first"
+    may_open.set()
+    held.close()
