@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Scope, Send
 
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.core.errors import InputError
+from crossmodal.core.errors import InputError, StateError
 from crossmodal.metadata.tags import LOCATION_TAGS
 from crossmodal.saving.chosen import MOST, chosen
 from crossmodal.saving.formats import Format, Saving, parts
-from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
+from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError, problem_of
 from serving.http.location import without_metadata
 from serving.http.own_url import own_url
 from serving.middleware.private_location import hides_location
@@ -105,5 +105,7 @@ class _Held(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except StateError as error:
+            problem_of(error)  # logs it; the server closes the connection, so the client knows that the file is cut off
         finally:
             self._release()

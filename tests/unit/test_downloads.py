@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -12,12 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 from stores import OpenStore
 from test_saving import added, jpeg
 
+from crossmodal.core.errors import StateError
 from serving.http import downloads
+from serving.jina.ports import reserve_port_pair
 from serving.middleware import ConcurrencyLimit, PrivateLocation
 from serving.middleware.access_policy import needed
 
@@ -102,6 +106,27 @@ def test_few_downloads_at_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> 
         thread.join()
     n_begun = iter([0])
     assert client.post("/download", json=asked).content == b"done"
+
+
+def test_a_store_that_goes_away_cuts_the_file_off(client: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    def parts(*_: Any) -> Iterator[bytes]:
+        yield b"the beginning"
+        raise StateError("/secret is away")
+
+    monkeypatch.setattr(downloads, "parts", parts)
+    config = uvicorn.Config(client.app, port=reserve_port_pair(), log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(f"http://127.0.0.1:{config.port}/download", json={"ids": client.ids, "format": "zip"})
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_locations_are_hidden_in_all_of_it(client: Any) -> None:
