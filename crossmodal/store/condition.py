@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -85,3 +86,17 @@ class Joined:
 
 
 Condition = Comparison | IsNull | Near | Not | Joined
+
+
+def fields_of(condition: Condition) -> Iterator[Field]:
+    """The fields on which a condition depends."""
+    match condition:
+        case Comparison(field=field) | IsNull(field=field):
+            yield field
+        case Near():
+            yield from (Field("tags", (name,)) for name in ("latitude", "longitude"))
+        case Not(part=part):
+            yield from fields_of(part)
+        case Joined(parts=parts):
+            for part in parts:
+                yield from fields_of(part)

@@ -14,8 +14,8 @@ from crossmodal.core.errors import InputError
 from crossmodal.store.where import parse
 from executors.schema import MediaDoc
 from serving.http import legacy
+from serving.http.conditions import check_condition
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
-from serving.http.location import check_condition
 from serving.jina.flow_calls import FlowCalls
 from serving.middleware.problem import Problem, problem_json
 

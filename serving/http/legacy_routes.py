@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.http import legacy
-from serving.http.location import check_condition
+from serving.http.conditions import check_condition
 from serving.http.own_url import own_url
 from serving.http.url_pictures import UrlPictures
 from serving.jina.flow_calls import FlowCalls

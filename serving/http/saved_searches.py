@@ -15,9 +15,9 @@ from crossmodal.images.sources import is_data_uri
 from crossmodal.store.saved_searches import MAX_NAME, checked_name
 from crossmodal.store.where import parse
 from executors.schema import MediaDoc
+from serving.http.conditions import check_condition
 from serving.http.documents import READ_ONLY
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
-from serving.http.location import check_condition
 from serving.http.schemas import SearchRequest
 from serving.http.search import condition_of
 from serving.jina.flow_calls import FlowCalls

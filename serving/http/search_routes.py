@@ -24,10 +24,10 @@ from crossmodal.images.sources import to_data_uri
 from crossmodal.search.examples import MAX_EXAMPLES
 from executors.schema import MediaDoc
 from serving.http import legacy
+from serving.http.conditions import check_condition
 from serving.http.errors import PROBLEMS, leave_to_legacy
 from serving.http.examples import EXAMPLES
 from serving.http.freshness import Freshness
-from serving.http.location import check_condition
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
 from serving.http.search import Searcher, condition_of, picture_doc, query_of
 from serving.http.understood import is_listing, listing, understood_of

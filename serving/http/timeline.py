@@ -13,6 +13,7 @@ from crossmodal.core.errors import CrossModalError
 from crossmodal.core.types import Document
 from crossmodal.search.filters import DEFAULT_KM, Filters
 from crossmodal.search.overview import Order
+from serving.http.conditions import client_condition
 from serving.http.errors import PROBLEMS
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,10 @@ def filters_of(
     folder: Annotated[str | None, Query(description="a folder, without its subfolders; empty for the top one")] = None,
 ) -> Filters:
     """The filters of a request; an empty one is none, except for `folder`."""
-    return Filters(where or None, after or None, before or None, near or None, within_km, camera or None, folder)
+    filters = Filters(where or None, after or None, before or None, near or None, within_km, camera or None, folder)
+    if condition := filters.condition():
+        client_condition(condition)
+    return filters
 
 
 Given = Annotated[Filters, Depends(filters_of)]

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
+from serving.http.conditions import client_condition
 from serving.jina.executor_errors import for_clients
 from serving.jina.router import Message, Request, Router
 
@@ -65,10 +66,13 @@ class ClientRequests:
         """The answer to a checked request; an Executor's error is in its status.
 
         Raises:
-            InputError: The number of a commit that a search must see is invalid.
+            InputError: The number of a commit that a search must see is invalid, or the condition.
             RefusedError, StateError: A search can't see what it must see.
             UnavailableError: An Executor does not respond in time.
         """
+        where = dict(request.parameters).get("where")
+        if where and isinstance(where, str) and not self._is_private:
+            client_condition(where)
         if request.header.exec_endpoint == "/search":
             given = dict(request.parameters).get("after_seq")
             if given is not None and not (isinstance(given, float) and 0 <= given < 2**63):

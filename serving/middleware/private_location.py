@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossmodal.core.errors import InputError
 from crossmodal.metadata.tags import LOCATION_TAGS
-from crossmodal.store.condition import Comparison, Condition, IsNull, Joined, Not
+from crossmodal.store.condition import Condition, fields_of
 from crossmodal.store.where import parse
 from serving.middleware.keys import key_of
 from serving.middleware.problem import Answer, Problem, problem_json, refuse
@@ -35,14 +35,7 @@ def names_location(condition: Condition) -> bool:
     >>> names_location(parse("width > 9 and not (tags.place = 'Oslo')")), names_location(parse("tags.places = 1"))
     (True, False)
     """
-    match condition:
-        case Comparison(field=field) | IsNull(field=field):
-            return bool(LOCATION_TAGS.intersection(field.names[:1]))
-        case Not(part=part):
-            return names_location(part)
-        case Joined(parts=parts):
-            return any(map(names_location, parts))
-    return True  # a distance
+    return any(LOCATION_TAGS.intersection(field.names[:1]) for field in fields_of(condition))
 
 
 class PrivateLocation:

@@ -101,6 +101,21 @@ def test_what_fits_by_date(query_service: Service) -> None:
     assert "order" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/search", {"text": "a star", "where": "uri like '/home/%'"}),
+        ("/search", {"data": ["a star"], "parameters": {"where": "not (uri > 'a' or width > 9)"}}),
+        ("/browse/pictures?where=uri contains 'home'", None),
+        ("/browse/facets?where=uri is null", None),
+    ],
+)
+def test_nobody_guesses_the_path_of_a_file(query_service: Service, path: str, body: Any) -> None:
+    answer = get(query_service, path) if body is None else post(query_service, body, path)
+    assert answer.status_code == 422
+    assert "a service does not compare `uri`" in answer.json()["detail"]
+
+
 def test_filters_of_dates_and_places(query_service: Service) -> None:
     told = found(query_service, text="a red heart", near="Oslo", within_km=3, after="2020", folder="a/b")
     assert (told["n"], told["query"]["near"]) == (0, "Oslo, Norway")

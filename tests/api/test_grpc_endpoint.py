@@ -141,6 +141,13 @@ def test_answers_have_no_path_of_a_file(channel: grpc.Channel) -> None:
     assert str(TOY).encode() not in response.SerializeToString()
 
 
+def test_nobody_guesses_the_path_of_a_file(channel: grpc.Channel) -> None:
+    error = refusal(channel, request(TEXT, where="width > 9 or not (uri like '/home/%')"))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "a service does not compare `uri`" in error.details()
+    assert answers_well(channel)
+
+
 def test_no_document_goes_past_the_flow(channel: grpc.Channel) -> None:
     asked = SingleDocumentRequest()
     asked.document_cls = MediaDoc
