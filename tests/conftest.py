@@ -57,7 +57,22 @@ def fork_server() -> ForkServer:
 
 def run_script(script: Path, *arguments: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """The completed process of `python SCRIPT ARGUMENTS...`, with a time limit."""
-    command = [str(script), *map(str, arguments)]
+    return run_python(script, *arguments, stdin=stdin, **env)
+
+
+def run_code(code: str, *arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+    """The completed process of `python -c CODE ARGUMENTS...`, with a time limit."""
+    return run_python("-c", code, *arguments, **env)
+
+
+def run_crossmodal(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+    """The completed process of `crossmodal ARGUMENTS...`, with a time limit."""
+    return run_code("from cli.main import main; main()", *arguments, **env)
+
+
+def run_python(*argv: object, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """The completed process of `python ARGV...`, which the fork server can start, with a time limit."""
+    command = [*map(str, argv)]
     environ = {**os.environ, **env}
     with TemporaryFile("w+") as in_, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         in_.write(stdin)
@@ -135,13 +150,14 @@ def started(
 
 def _wait_for(url: str, process: Program, headers: dict[str, str]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the service ended with {process.returncode}"
-        try:
-            httpx.get(url, timeout=2, headers=headers).raise_for_status()
-            return
-        except httpx.TransportError:
-            time.sleep(0.1)
+    with httpx.Client(timeout=2, headers=headers) as client:  # httpx.get takes longer to read certificates than to ask
+        while time.monotonic() < deadline:
+            assert process.poll() is None, f"the service ended with {process.returncode}"
+            try:
+                client.get(url).raise_for_status()
+                return
+            except httpx.TransportError:
+                time.sleep(0.05)
     pytest.fail(f"{url} did not answer within {START_LIMIT_S} s")
 
 

@@ -1,9 +1,9 @@
 """Starts the command line by forking a process that has already imported the command line's modules.
 
 Importing torch, Jina and open_clip takes six CPU seconds on a slow core, and the suite starts the program a hundred
-times. A program started here runs `app.py` as `__main__` with its own arguments, environment, streams, process id and
-exit status. It differs from a new interpreter only in that its modules are already imported and are not finalised at
-exit.
+times. A program started here runs `app.py`, another script, or code as `__main__` with its own arguments, environment,
+streams, process id and exit status. It differs from a new interpreter only in that its modules are already imported and
+are not finalised at exit.
 
     fork server --fork--> keeper --fork--> the program
          ^                  | the program's pid, then its exit status
@@ -24,6 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_REQUEST = 100_000
@@ -93,7 +94,10 @@ class ForkServer:
             self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
 
     def start(self, argv: Sequence[str], environ: Mapping[str, str], streams: Sequence[int]) -> Program:
-        """Starts `python ARGV...` in the repository's root; `streams` are its stdin, stdout and stderr."""
+        """Starts `python ARGV...` in the repository's root; `streams` are its stdin, stdout and stderr.
+
+        ARGV is a script or `-c CODE`, and arguments.
+        """
         request = json.dumps({"argv": [*argv], "environ": {**environ}}).encode()
         keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -161,11 +165,16 @@ def _run(argv: list[str], environ: dict[str, str], before: set[str]) -> None:
     for name in before - set(environ):
         del os.environ[name]
     os.environ.update(environ)
-    sys.argv = argv
     sys.orig_argv = [sys.executable, *argv]
-    sys.path.insert(0, str(Path(argv[0]).parent))
     try:
-        runpy.run_path(argv[0], run_name="__main__")
+        if argv[0] == "-c":
+            sys.argv = ["-c", *argv[2:]]
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(argv[1], "<string>", "exec"), vars(main))
+        else:
+            sys.argv = argv
+            sys.path.insert(0, str(Path(argv[0]).parent))
+            runpy.run_path(argv[0], run_name="__main__")
         _status = 0
     except SystemExit as ended:
         _status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

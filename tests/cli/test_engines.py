@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, TOY, started
+from conftest import TOY, RunApp, run_crossmodal, started
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.engine import FLOAT32, MadeWith
 
 INT8 = "openvino on cpu in int8"
-
-
-def crossmodal(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
-    """`crossmodal ARGUMENTS...`, with a time limit."""
-    command = [sys.executable, "-c", "from cli.main import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **env}, timeout=180)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +32,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def index(pictures: Path, workspace: Path, cache: str, *more: str) -> dict[str, Any]:
-    done = crossmodal(
+    done = run_crossmodal(
         "index", pictures, "-w", workspace, "--collection", "c", "--weights", "scenes", "--json", *more,
         XDG_CACHE_HOME=cache,
     )  # fmt: skip
@@ -75,13 +66,13 @@ def test_float32_is_recorded(pictures: Path, cache: str, tmp_path: Path) -> None
 
 def test_indexing_says_its_engine(quantized: Path, pictures: Path, cache: str) -> None:
     own = ("-w", quantized, "--collection", "c", "--precision", "int8")
-    done = crossmodal("index", pictures, *own, XDG_CACHE_HOME=cache)
+    done = run_crossmodal("index", pictures, *own, XDG_CACHE_HOME=cache)
     assert f"engine: {INT8}" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("options", [(), ("--precision", "fp32"), ("--precision", "int8"), ("--engine", "torch")])
 def test_a_collection_in_int8_is_searched(quantized: Path, cache: str, options: tuple[str, ...]) -> None:
-    done = crossmodal(
+    done = run_crossmodal(
         "similar", TOY / "images" / "test-00002.jpg", "-w", quantized, "--json", *options, XDG_CACHE_HOME=cache
     )
     assert done.returncode == 0, done.stderr
@@ -93,16 +84,16 @@ def test_a_collection_in_int8_is_searched(quantized: Path, cache: str, options: 
 def test_torch_indexes_and_searches(pictures: Path, cache: str, tmp_path: Path) -> None:
     report = index(pictures, tmp_path, cache, "--engine", "torch")
     assert report["engine"] == {"backend": "torch", "device": "cpu", "precision": "fp32"}
-    done = crossmodal("search", "a star", "-w", tmp_path, "--engine", "torch", "--json", XDG_CACHE_HOME=cache)
+    done = run_crossmodal("search", "a star", "-w", tmp_path, "--engine", "torch", "--json", XDG_CACHE_HOME=cache)
     assert len(json.loads(done.stdout)["matches"]) == 4, done.stderr
 
 
 def test_options_that_contradict_each_other(quantized: Path) -> None:
     for task in (("search", "a star"), ("index", TOY), ("evaluate", TOY, "--weights", "scenes")):
-        done = crossmodal(*task, "-w", quantized, "--engine", "torch", "--precision", "int8")
+        done = run_crossmodal(*task, "-w", quantized, "--engine", "torch", "--precision", "int8")
         assert done.returncode == 1
         assert "error: --precision int8 runs on the CPU with OpenVINO: remove --engine" in done.stderr
-    done = crossmodal("search", "a star", "-w", quantized, "--precision", "int4")
+    done = run_crossmodal("search", "a star", "-w", quantized, "--precision", "int4")
     assert done.returncode == 2
 
 
@@ -110,7 +101,7 @@ def test_vectors_that_do_not_mix_are_refused(quantized: Path, tmp_path: Path) ->
     workspace = Path(shutil.copytree(quantized, tmp_path / "w"))
     manifest = workspace / "c" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"mixes": true', '"mixes": false'))
-    done = crossmodal("search", "a star", "-w", workspace, "--precision", "fp32")
+    done = run_crossmodal("search", "a star", "-w", workspace, "--precision", "fp32")
     assert done.returncode == 1
     assert "`crossmodal reindex -m clip --weights scenes --precision fp32`" in done.stderr
 
@@ -118,18 +109,20 @@ def test_vectors_that_do_not_mix_are_refused(quantized: Path, tmp_path: Path) ->
 def test_reindexing_in_another_precision(quantized: Path, cache: str, tmp_path: Path) -> None:
     workspace = Path(shutil.copytree(quantized, tmp_path / "w"))
     own = ("-w", workspace, "--collection", "c")
-    done = crossmodal("reindex", *own, "-m", "clip", "--weights", "scenes", "--precision", "fp32", XDG_CACHE_HOME=cache)
+    done = run_crossmodal(
+        "reindex", *own, "-m", "clip", "--weights", "scenes", "--precision", "fp32", XDG_CACHE_HOME=cache
+    )
     assert done.returncode == 0, done.stderr
     assert Collection.open(workspace / "c").made_with == FLOAT32
-    assert crossmodal("rollback", *own).returncode == 0
+    assert run_crossmodal("rollback", *own).returncode == 0
     assert Collection.open(workspace / "c").made_with == MadeWith("int8")
 
 
 def test_an_evaluation_names_its_engine(cache: str) -> None:
     evaluate = ("evaluate", TOY, "--weights", "scenes", "-n", "20")
-    done = crossmodal(*evaluate, "--precision", "int8", "--json", XDG_CACHE_HOME=cache)
+    done = run_crossmodal(*evaluate, "--precision", "int8", "--json", XDG_CACHE_HOME=cache)
     assert json.loads(done.stdout)["engine"] == INT8, done.stderr
-    done = crossmodal(*evaluate, "--precision", "int8", XDG_CACHE_HOME=cache)
+    done = run_crossmodal(*evaluate, "--precision", "int8", XDG_CACHE_HOME=cache)
     assert INT8 in done.stdout
 
 
@@ -146,24 +139,24 @@ def test_a_service_shows_its_engine(quantized: Path) -> None:
 
 def test_a_model_is_converted_ahead(cache: str, tmp_path: Path) -> None:
     compiled = ("download", "test_resnet/random", "-m", "timm", "--compile", "--json")
-    done = crossmodal(*compiled, XDG_CACHE_HOME=cache)
+    done = run_crossmodal(*compiled, XDG_CACHE_HOME=cache)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["files"] == []
     assert found["engine"]["backend"] == "openvino"
     assert found["agreement"]["cosine_mean"] > 0.98
     assert "converting timm test_resnet/random" in done.stderr
-    again = crossmodal(*compiled, XDG_CACHE_HOME=cache)
+    again = run_crossmodal(*compiled, XDG_CACHE_HOME=cache)
     assert json.loads(again.stdout) == found
     assert again.stderr == ""
     (tmp_path / "cache").write_text("not a folder")
-    without = crossmodal(*compiled, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    without = run_crossmodal(*compiled, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert json.loads(without.stdout)["engine"]["backend"] == "torch"
     assert "its cache can't be written" in without.stderr
 
 
 def test_what_is_bundled_needs_no_conversion(tmp_path: Path) -> None:
-    done = crossmodal("download", "photos", "--compile", XDG_CACHE_HOME=str(tmp_path))
+    done = run_crossmodal("download", "photos", "--compile", XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("engine: openvino on cpu in ")
     assert done.stderr == ""
@@ -171,9 +164,10 @@ def test_what_is_bundled_needs_no_conversion(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_index_flow_makes_a_collection_in_a_named_precision(precision: str, tmp_path: Path) -> None:
-    command = [sys.executable, "app.py", "-t", "index", "-w", tmp_path, "-n", "2", "--precision", precision, "--json"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=180)
+def test_the_index_flow_makes_a_collection_in_a_named_precision(
+    run_app: RunApp, precision: str, tmp_path: Path
+) -> None:
+    done = run_app("-t", "index", "-w", tmp_path, "-n", "2", "--precision", precision, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["engine"]["precision"] == precision
     assert Collection.open(tmp_path / "toy-data").made_with.precision == precision

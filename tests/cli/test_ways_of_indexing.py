@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT, TOY, RunApp
+from conftest import ROOT, TOY, RunApp, run_code, run_crossmodal
 from photographs import Block, sexagesimal
 from pyarrow import parquet
 
@@ -22,16 +22,6 @@ from crossmodal.collection.lifecycle import describe_indexes
 from crossmodal.store.sqlite import NewDocument
 
 PICTURES = sorted((TOY / "images").iterdir())[:20]
-
-
-def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """`crossmodal ARGUMENTS...` in a process of its own, which runs `script` around it."""
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
-
-
-def crossmodal(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return run("from cli.main import main; main()", *arguments)
 
 
 def with_exif(jpeg: bytes) -> bytes:
@@ -97,7 +87,7 @@ def vectors(collection: Collection) -> Any:
 def test_both_ways_leave_the_same_collection(tmp_path: Path, run_app: RunApp, data_set_in: Any) -> None:
     data_set = data_set_in(tmp_path / "data")
     options = ("--collection", "c", "-s", "8", "--json")
-    here = crossmodal("index", data_set, "-w", tmp_path / "here", *options)
+    here = run_crossmodal("index", data_set, "-w", tmp_path / "here", *options)
     flow = run_app("-t", "index", "-d", data_set, "-w", tmp_path / "flow", *options)
     assert here.returncode == flow.returncode == 0, here.stderr + flow.stderr
     assert json.loads(here.stdout) == json.loads(flow.stdout)
@@ -123,7 +113,8 @@ finally:
 
 
 def imported(folder: Path, workspace: Path) -> set[str]:
-    done = run(IMPORTS, "index", folder, "-w", workspace)
+    command = [sys.executable, "-c", IMPORTS, "index", folder, "-w", workspace]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines()[-1].split())
 
@@ -159,7 +150,7 @@ main()
 def test_a_stopped_run_keeps_what_was_acknowledged(tmp_path: Path, name: str) -> None:
     data_set = folder_of_files(tmp_path / "data")
     arguments = ("index", data_set, "-w", tmp_path / "w", "--collection", "c", "-s", "4", "--weights", "photos")
-    done = run(INTERRUPTED.format(name), *arguments)
+    done = run_code(INTERRUPTED.format(name), *arguments)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "stopped\n"
     folder = tmp_path / "w" / "c"
@@ -170,8 +161,8 @@ def test_a_stopped_run_keeps_what_was_acknowledged(tmp_path: Path, name: str) ->
     assert report["images"]["indexed"] == 9  # the tenth can't be decoded
     assert 9 <= n_stored <= 12
     assert (collection.index_folder / "image-0-of-1.json").exists()
-    done = crossmodal(*arguments, "--json")
+    done = run_crossmodal(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     images = json.loads(done.stdout)["images"]
     assert (images["indexed"], images["failed"]) == (len(PICTURES) - n_stored, 4)
-    assert crossmodal("verify", "-w", tmp_path / "w").returncode == 0
+    assert run_crossmodal("verify", "-w", tmp_path / "w").returncode == 0

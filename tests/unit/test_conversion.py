@@ -6,11 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from architectures import add_architectures
+from conftest import fork_server, run_code
 
 from crossmodal.core.engine import TORCH, Engine, Precision
 from crossmodal.core.errors import StateError
@@ -278,13 +280,11 @@ assert conversion.ensure(spec, "fp32", said.append).failure == ""
 assert converted.is_ready(spec, "fp32")
 print(len(said))
 """
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    results = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    assert sorted(out.strip() for out, _ in results) == ["0", "2"]  # the second waited for the first
+    fork_server()  # one for both threads
+    with ThreadPoolExecutor() as threads:
+        results = list(threads.map(run_code, [code, code]))
+    assert [done.returncode for done in results] == [0, 0], results
+    assert sorted(done.stdout.strip() for done in results) == ["0", "2"]  # the second waited for the first
     (version,) = (cache / "engines").iterdir()
     assert sorted(path.suffix for path in version.iterdir()) == ["", ".lock"]
 

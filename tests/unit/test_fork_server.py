@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, fork_server, run_script
+from conftest import ROOT, fork_server, run_code, run_script
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ def test_it_ends_as_it_would(text: str, tmp_path: Path, monkeypatch: pytest.Monk
         [sys.executable, script, "an argument"], cwd=ROOT, input="typed", capture_output=True, text=True, timeout=60,
         env={**os.environ, "OF_THIS_ONE": "x"},
     )  # fmt: skip
+    assert (forked.returncode, forked.stdout) == (anew.returncode, anew.stdout)
+    assert forked.stderr.splitlines()[-1:] == anew.stderr.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("code", ["import sys; print(sys.argv, __name__)", "class A:\n    def a(self): 1 / 0\nA().a()"])
+def test_code_runs_as_it_would(code: str) -> None:
+    forked = run_code(code, "an argument")
+    anew = subprocess.run(
+        [sys.executable, "-c", code, "an argument"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert (forked.returncode, forked.stdout) == (anew.returncode, anew.stdout)
     assert forked.stderr.splitlines()[-1:] == anew.stderr.splitlines()[-1:]
 
