@@ -85,10 +85,13 @@ def new_page(browser: Any, url: str, **how: Any) -> Iterator[Page]:
     context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
     page.seen = Seen(page, url)
-    yield page
-    page.unroute_all(behavior="ignoreErrors")  # further results may be on their way
-    context.close()
-    page.seen.is_clean()
+    try:
+        yield page
+        context.cookies()  # a round trip, after which all that the page has said so far is known here
+        page.seen.is_clean()  # before the routes go: what a test answers itself may still be asked for
+    finally:
+        page.unroute_all(behavior="ignoreErrors")
+        context.close()
 
 
 def wait_until(page: Page, condition: str) -> None:

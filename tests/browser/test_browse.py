@@ -451,7 +451,7 @@ def test_the_lightbox_steps_through_the_collection(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#lightbox-title") == second
     page.keyboard.press("Escape")
-    assert page.evaluate(FOCUSED) == "1"
+    wait_until(page, f"{FOCUSED} === '1'")
 
 
 def test_pictures_that_cannot_be_loaded_are_told_and_loaded_again(page: Page) -> None:
