@@ -18,9 +18,13 @@ export function showFault(error) {
 /** Calls `begin` when the user has given a key; asks for one wherever the service refuses it, also in a dialog. */
 export function listenForKey(begin) {
   addEventListener(service.UNKNOWN_KEY, () => {
-    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    const ask = () => byId("key").focus();
     byId("keys").hidden = false;
-    setTimeout(() => byId("key").focus()); // after a dialog has given the focus back
+    for (const dialog of document.querySelectorAll("dialog[open]")) {
+      dialog.addEventListener("close", ask, { once: true }); // after what else gives the focus away then
+      dialog.close();
+    }
+    ask();
   });
   byId("keys").addEventListener("submit", (event) => {
     event.preventDefault();
