@@ -85,8 +85,9 @@ def test_a_running_service_goes_over_to_another_model_and_back(run_app: RunApp, 
         shutil.copy(TOY / "images" / f"test-0000{n}.jpg", folder)
     shutil.copytree(BUNDLED_FOLDER, weights)
     own = ("-w", workspace, "--collection", "toy-data", "-m", "clip")
-    assert run_app("-t", "index", "-d", folder, "--weights", "scenes", *own).returncode == 0
-    with started("query_restful", workspace) as service:
+    in_torch = ("--engine", "torch")  # no conversion
+    assert run_app("-t", "index", "-d", folder, "--weights", "scenes", *own, *in_torch).returncode == 0
+    with started("query_restful", workspace, *in_torch) as service:
         failures: list[str] = []
         stop = threading.Event()
 
@@ -100,7 +101,7 @@ def test_a_running_service_goes_over_to_another_model_and_back(run_app: RunApp, 
         asking = threading.Thread(target=ask)
         asking.start()
         try:
-            done = run_app("-t", "reindex", "--weights", weights, *own)
+            done = run_app("-t", "reindex", "--weights", weights, *own, *in_torch)
             assert done.returncode == 0, done.stderr
             wait_for_model(service, str(weights))
             assert run_app("-t", "rollback", *own[:4]).returncode == 0

@@ -91,7 +91,7 @@ def test_through_the_flow_is_as_exact_as_in_memory(run_app: RunApp, few: Path, t
 
 
 def test_class_folders_exactly_and_through_the_flow(run_app: RunApp, class_folders: Path, tmp_path: Path) -> None:
-    arguments = ("--compare", "timm:resnet18/random@fp32", "--report", tmp_path / "report.html")
+    arguments = ("--compare", "timm:test_resnet/random@fp32", "--report", tmp_path / "report.html")
     exact = evaluated(run_app, "-d", class_folders, *arguments)
     assert [set(model["classes"]) for model in exact["models"]] == [set(exact["classes"])] * 2
     found = exact["classes"]
@@ -121,7 +121,7 @@ def test_nothing_to_evaluate_says_what_to_do(run_app: RunApp, few: Path, class_f
         (("-d", class_folders, "--folds", "2"), "no captions"),
         (("-d", few, "--folds", "3"), "-n 18"),
         (("-d", few, "--compare", "clap:x"), "unknown model 'clap'"),
-        (("-d", few, "--compare", "timm:resnet18/random"), "timm encodes images only"),
+        (("-d", few, "--compare", "timm:test_resnet/random"), "timm encodes images only"),
         (("-d", few, "--through", "flow", "--compare", "clip:scenes"), "a collection has one model"),
         (("-d", few, "--through", "flow", "--folds", "2"), "--folds"),
         (("-d", few, "--through", "flow", "-w", tmp_path), "python app.py -t index"),
