@@ -16,7 +16,7 @@ from PIL import Image
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
-from crossmodal.encoders import registry
+from crossmodal.encoders import conversion, registry
 from crossmodal.engines import quantization
 from crossmodal.engines.quantization import measured
 from crossmodal.training import photos_run
@@ -34,6 +34,8 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ImageRecord
     words = ClassWords(["thing"], torch.ones(1, 1000), [[0]] * 1000, [[]] * 1000)
     monkeypatch.setattr(ClassWords, "read", lambda: words)
     monkeypatch.setattr(photos_run, "SHARES", (1.0,))
+    monkeypatch.setattr(conversion, "N_IMAGES", 4)
+    monkeypatch.setattr(conversion, "N_TEXTS", 4)
     monkeypatch.setattr(quantization, "chosen", lambda network, batches: measured(network, islice(batches, 1)))
     made = []
     for number in range(5):
