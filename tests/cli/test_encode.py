@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import COMMAND_LIMIT_S, ROOT, TOY, RunApp
+from conftest import COMMAND_LIMIT_S, ROOT, TOY, RunApp, run_code
 
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 BROKEN = ("test-00010-broken.jpg", "test-00150-broken.jpg")
@@ -197,9 +197,7 @@ try:
 except StateError as error:
     print(error)
 """
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", script, cluster.address, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=COMMAND_LIMIT_S)
+    done = run_code(script, cluster.address, folder)
     assert done.returncode == 0, done.stderr
     assert "the process that encoded it ended 2 times" in done.stdout
     assert "expected 0: install the same one" in done.stdout
@@ -208,18 +206,22 @@ except StateError as error:
 def test_a_node_is_killed_and_the_parts_are_the_same(
     cluster: Cluster, folder: Path, parts: Path, tmp_path: Path
 ) -> None:
-    script = """
+    killed = tmp_path / "killed"
+    script = f"""
 import sys, time
+from pathlib import Path
 from cli.main import main
 from crossmodal.bulk import ray_cluster
 from crossmodal.bulk.encoding import PartEncoder
 
-class Slow(PartEncoder):
+class Waiting(PartEncoder):
     def encode(self, part):
-        time.sleep(1)  # so that both nodes have parts
+        end = time.monotonic() + {COMMAND_LIMIT_S}
+        while not Path({str(killed)!r}).exists() and time.monotonic() < end:
+            time.sleep(0.05)
         return super().encode(part)
 
-ray_cluster.PartEncoder = Slow
+ray_cluster.PartEncoder = Waiting
 main(sys.argv[1:])
 """
     out = tmp_path / "out"
@@ -233,6 +235,7 @@ main(sys.argv[1:])
             messages.append(line)
             if f"{SECOND}: a worker has started" in line:
                 cluster.end(1)
+                killed.touch()
         assert process.stdout is not None
         answer = json.loads(process.stdout.read())
     assert process.returncode == 0
