@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,14 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Tells nothing of a page that was closed before it had all files."""
+
+    def handle_error(self, *_: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*_)
+
+
 class Site:
     """An exported folder and the address it is served at."""
 
@@ -54,7 +63,7 @@ class Site:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address at which the files of a folder are served."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
+    server = _Server(("127.0.0.1", 0), functools.partial(_Handler, directory=folder))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -83,7 +92,7 @@ def show(page: Page, address: str = "") -> None:
 def settled(page: Page, part: str = "") -> None:
     """Waits until the address has a part, and what it says is shown."""
     wait_until(page, f"location.hash.includes({json.dumps(part)})")
-    page.wait_for_timeout(20)  # the event of the new address
+    page.evaluate("new Promise((done) => setTimeout(done))")  # after the event of the new address
     wait_until(page, READY)
 
 
