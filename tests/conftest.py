@@ -145,7 +145,7 @@ def started(
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(30)
+        process.wait(START_LIMIT_S)
 
 
 def _wait_for(url: str, process: Program, headers: dict[str, str]) -> None:

@@ -180,12 +180,11 @@ def test_what_is_above_does_not_move_the_window_when_it_is_loaded(page: Page) ->
     drawn(page)
     before = page.evaluate(TOP)
     page.mouse.move(600, 500)
-    page.mouse.wheel(0, -300)
-    page.wait_for_timeout(300)
-    drawn(page)
-    page.mouse.wheel(0, 300)
-    page.wait_for_timeout(300)
-    drawn(page)
+    for by in (-300, 300):
+        scrolled = page.evaluate("scrollY")
+        page.mouse.wheel(0, by)
+        wait_until(page, f"scrollY !== {scrolled}")
+        drawn(page)
     assert abs(int(page.evaluate(TOP)) - int(before)) <= 2
 
 
@@ -379,7 +378,7 @@ def test_the_timeline_by_keyboard_and_pointer(page: Page) -> None:
 
 def test_back_leads_to_where_one_was(page: Page) -> None:
     page.evaluate("scrollTo(0, 2500)")
-    page.wait_for_timeout(600)
+    wait_until(page, "history.state?.place > 0")
     drawn(page)
     before = page.evaluate(TOP)
     page.focus(f"[data-place='{before}'] .open")

@@ -92,7 +92,7 @@ def test_a_hub_that_cannot_be_reached(run_app: RunApp, tmp_path: Path, arguments
     assert done.returncode == 1
     assert f"error: {name} is not on this machine and 127.0.0.1 can't be reached" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def test_what_is_in_the_cache_is_not_fetched_again(run_app: RunApp, tmp_path: Path) -> None:
