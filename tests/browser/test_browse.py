@@ -157,11 +157,11 @@ def test_a_hundred_thousand_pictures_are_scrolled_through_with_few_elements(page
     for share in (0.2, 0.5, 0.9):
         page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share)
         near = f"({{ dataset }}) => Math.abs(dataset.place / 100_000 - {share}) < 0.03"
-        wait_until(page, f"[...document.querySelectorAll('.tile')].some({near})")
+        tiles = "[...document.querySelectorAll('.tile')]"  # none for a moment while the window jumps
+        wait_until(page, f"{tiles}.some({near})")
         drawn(page)
+        wait_until(page, f"{tiles}.filter({near}).length > {tiles}.length / 2")
         assert page.locator(".tile").count() < 400
-        middle = places(page)[len(places(page)) // 2]
-        assert abs(middle / 100_000 - share) < 0.03
     page.focus(".tile .open >> nth=0")
     page.keyboard.press("End")
     wait_until(page, f"{FOCUSED} === '99999'")
