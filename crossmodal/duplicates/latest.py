@@ -40,11 +40,11 @@ class LatestDuplicates:
             StateError: They can't be computed.
         """
         with self._lock:
+            problem, self._problem = self._problem, None  # told once, also if the store is away now
             version = self._store.data_version()
             is_current = version == self._version
             is_running = self._thread is not None and self._thread.is_alive()
-            if self._problem is not None:
-                problem, self._problem = self._problem, None
+            if problem is not None:
                 raise problem
             if not is_current and not is_running and self._clock() >= self._used_until:
                 self.progress = 0.0

@@ -145,3 +145,22 @@ def test_a_problem_is_told_in_the_log(
     found.wait(60)
     client.get("/duplicates")  # tells the last problem
     assert ready(client, found)["state"] == "ready"
+
+
+def test_a_problem_is_not_told_when_the_store_is_back(
+    client: TestClient, found: LatestDuplicates, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def gone(*_: Any, **__: Any) -> Any:
+        assert asked.wait(60)
+        raise StateError("the store is gone")
+
+    monkeypatch.setattr(latest, "find", gone)
+    assert client.get("/duplicates").status_code == 202
+    asked.set()
+    found.wait(60)
+    monkeypatch.setattr(store, "data_version", gone)
+    assert client.get("/duplicates").status_code == 503
+    monkeypatch.undo()
+    assert client.get("/duplicates").status_code in (200, 202)
