@@ -46,6 +46,8 @@ def main() -> None:
         shutil.copytree(arguments.collection, copy)
         collection = Collection.open(copy)
         names = dated(collection)
+        if not names:
+            parser.error(f"{arguments.collection} has no pictures in class folders")
         with SearchService(collection, registry.load(collection.model)) as service:
             write_figures(arguments.json, measured(service, names))
 
