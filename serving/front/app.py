@@ -27,6 +27,7 @@ from serving.http.documents import add_refusals
 from serving.http.duplicates import OF_SLICES
 from serving.http.errors import PROBLEMS, ProblemRoute, RefusedError, add_error_handlers, legacy_or_problem
 from serving.http.metrics import CONTENT_TYPE, CountRequests, Metrics
+from serving.http.own_url import forwarded
 from serving.http.pages import add_page
 from serving.http.schemas import ReadyAnswer, SearchAnswer, SearchRequest
 from serving.http.search_routes import read_search
@@ -179,7 +180,7 @@ def _add_others(app: FastAPI, services: SliceServices) -> None:
     @router.post("/v1/embeddings")
     @router.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def pass_on(request: Request) -> Response:
-        response = await services.passed_on(request.scope, await request.body())
+        response = await services.passed_on(request.scope, await request.body(), forwarded(request))
         answer = StreamingResponse(
             response.aiter_raw(), response.status_code, background=BackgroundTask(response.aclose)
         )

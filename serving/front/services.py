@@ -150,14 +150,19 @@ class SliceServices:
 
     # -- everything else
 
-    async def passed_on(self, scope: Scope, body: bytes) -> httpx.Response:
+    async def passed_on(self, scope: Scope, body: bytes, further: Mapping[str, str]) -> httpx.Response:
         """The answer of any service to a request that all answer alike; its body is not read yet.
+
+        Args:
+            scope: The request.
+            body: Its body.
+            further: Headers to add.
 
         Raises:
             StateError: None answers.
         """
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        headers = {name: value for name, value in headers.items() if name in _PASSED_ON}
+        headers = {name: value for name, value in headers.items() if name in _PASSED_ON} | dict(further)
         timeout = httpx.Timeout(WORK_S if scope["method"] == "POST" else ANSWER_S, connect=CONNECT_S)
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         self._next += 1

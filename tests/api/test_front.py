@@ -207,6 +207,23 @@ def test_pictures_are_saved_by_any_node(front: Service) -> None:
     assert zipfile.ZipFile(io.BytesIO(saved.content)).read(name) == (TOY / "images" / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("headers", "base"),
+    [
+        ({}, ""),
+        (
+            {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a.example", "X-Forwarded-Prefix": "/b"},
+            "https://a.example/b",
+        ),
+    ],
+)
+def test_links_in_lists_lead_to_the_front_node(front: Service, headers: dict[str, str], base: str) -> None:
+    asked = {"ids": [first_id(front)], "format": "csv"}
+    for _ in range(4):  # each node once
+        saved = httpx.post(front.url + "/download", json=asked, headers=headers, timeout=30)
+        assert f"{base or front.url}/images/{first_id(front)}" in saved.text
+
+
 def test_a_lost_slice_is_said(nodes: list[Service], front: Service, query_service: Service) -> None:
     """The last test of the module, because a service ends."""
     whole = search(query_service, text="a heart", top_k=200)
