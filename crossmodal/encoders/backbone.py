@@ -34,6 +34,7 @@ from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Preprocessing
 from crossmodal.encoders import packages, photos
 from crossmodal.encoders.backbone_features import features_of
 from crossmodal.encoders.backbone_name import BackboneName, read_name, resolved_file
+from crossmodal.encoders.network_encoder import images_only
 from crossmodal.encoders.photos_torch import IMAGE_GROUP
 from crossmodal.encoders.pixels import channels_last
 from crossmodal.encoders.torch_encoder import TorchEncoder
@@ -154,7 +155,7 @@ class Backbone(TorchEncoder):
         Raises:
             InputError: Always.
         """
-        raise InputError(f"{self.spec} encodes images only: search with a picture, or index with `-m clip`")
+        raise InputError(images_only(self.spec))
 
     def unread(self, text: str) -> str:
         """The whole text: a backbone reads no texts."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import Modality, ModelSpec, Pixels, Vectors
 from crossmodal.encoders.pixels import check_pixels
 from crossmodal.encoders.reading import unread_part
@@ -85,13 +86,22 @@ class NetworkEncoder:
 
     def unread(self, text: str) -> str:
         """As `Encoder.unread`."""
+        if "text" not in self.spec.modalities:
+            return text
         assert self._tokens is not None
         return unread_part(self._tokens.encode, text)
 
     def _network(self, modality: Modality) -> Network:
+        if modality not in self.spec.modalities:
+            raise InputError(images_only(self.spec))
         if modality not in self._networks:
             raise ValueError(f"the encoder was loaded without its {modality} tower")
         return self._networks[modality]
+
+
+def images_only(spec: ModelSpec) -> str:
+    """The message for a text that a model without a text tower is to encode."""
+    return f"{spec} encodes images only: search with a picture, or index with `-m clip`"
 
 
 def _filled(ids: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from crossmodal.core.errors import InputError
 from crossmodal.core.types import ModelSpec, Pixels, Preprocessing
 from crossmodal.encoders.network_encoder import TEXT_GROUP, NetworkEncoder, token_groups
 
@@ -115,3 +116,10 @@ def test_what_is_not_read_of_a_text(encoder: NetworkEncoder) -> None:
 def test_pixels_of_another_size_are_refused(encoder: NetworkEncoder) -> None:
     with pytest.raises(ValueError, match="2"):
         encoder.encode_images(np.zeros((1, 3, 3, 3), np.uint8))
+
+
+def test_a_model_of_images_refuses_texts(network: Network) -> None:
+    encoder = NetworkEncoder(ModelSpec("timm", "x", "a" * 64, 3, Preprocessing(2)), {"image": network})
+    with pytest.raises(InputError, match=r"timm x .* encodes images only: search with a picture"):
+        encoder.encode_texts(["a cat"])
+    assert encoder.unread("a cat") == "a cat"
