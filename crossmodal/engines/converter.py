@@ -19,7 +19,7 @@ from openvino.tools.ovc import convert_model
 
 
 def from_torch(module: nn.Module, example: Tensor, is_fixed_length: bool) -> openvino.Model:
-    """The network of a module with one input and one output, whose first axis may have any length.
+    """The network of a module with one input, whose first axis may have any length.
 
     Args:
         module: The module, in float32 on the CPU.

@@ -7,7 +7,6 @@ output once per view, and training starts from that.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,14 +25,12 @@ from crossmodal.core.types import Failure, ImageRecord, Pixels, Preprocessing
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import EfficientNetLite
 from crossmodal.encoders.pixels import to_tensor
-from crossmodal.engines.openvino_offline import openvino  # before the converter, so that its telemetry is off
+from crossmodal.engines.converter import from_torch
+from crossmodal.engines.openvino_offline import openvino
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
 from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import of_record
-
-# isort: split
-from openvino.tools.ovc import convert_model
 
 FRONT_BLOCKS = 6
 """Frozen blocks of EfficientNet-Lite0, up to 14 x 14 positions of 80 channels."""
@@ -190,10 +187,7 @@ def _decoded(record: ImageRecord) -> Image.Image:
 
 def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:
     example = torch.zeros(1, 3, preprocessing.size_px, preprocessing.size_px)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        graph = convert_model(Front(tower).eval(), example_input=example)
-    graph.reshape([-1, 3, preprocessing.size_px, preprocessing.size_px])
+    graph = from_torch(Front(tower), example, is_fixed_length=True)
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
 
     def run(images: Tensor) -> tuple[Any, Any]:
