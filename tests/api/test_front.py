@@ -14,6 +14,8 @@ import httpx
 import pytest
 from conftest import TOY, RunApp, Service, started
 
+from serving.jina.ports import reserve_port_pair
+
 N = 4
 
 
@@ -187,7 +189,7 @@ def test_slices_that_do_not_add_up_are_refused(run_app: RunApp, nodes: list[Serv
         (urls_of([*nodes[:3], query_service]), f"{query_service.url} has all documents, expected one of 1/4"),
         ("http://127.0.0.1:1,http://127.0.0.1:2", "no slice answers: http://127.0.0.1:1"),
     ):
-        done = run_app("-t", "query_restful", "--slices", urls, "--port", nodes[0].port + 4)
+        done = run_app("-t", "query_restful", "--slices", urls, "--port", reserve_port_pair())
         assert (done.returncode, done.stdout) == (1, "")
         assert told in done.stderr
 

@@ -14,6 +14,7 @@ import pytest
 from conftest import TOY, RunApp, Service, started
 
 from serving.http.errors import NOT_NOW
+from serving.jina.ports import reserve_port_pair
 
 CHANGES = [("POST", "/index"), ("POST", "/update"), ("POST", "/delete"), ("DELETE", "/documents/a")]
 
@@ -71,7 +72,7 @@ def test_one_writer_and_searches_that_go_on(run_app: RunApp, tmp_path: Path) -> 
     with started("query_restful", tmp_path, "--writable", "--weights", "scenes") as service:
         post(service, "/index", {"data": [picture(0)]})
         for task in (("query_restful", "--writable"), ("index_restful",)):
-            second = run_app("-t", *task, "-w", tmp_path, "--port", service.port + 2)
+            second = run_app("-t", *task, "-w", tmp_path, "--port", reserve_port_pair())
             assert second.returncode == 1
             assert "another process is writing" in second.stderr
         failures: list[str] = []

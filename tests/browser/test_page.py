@@ -233,7 +233,7 @@ def test_the_lightbox_shows_a_thumbnail_until_the_picture_has_come(page: Page, k
     page.click("#next")
     second = page.get_attribute("#grid .tile:nth-child(2)", "data-id")
     wait_until(page, f"document.getElementById('preview').dataset.path.endsWith('{second}')")
-    assert page.is_visible("#preview")
+    page.wait_for_selector("#preview")  # with a key, it is fetched first
     assert page.evaluate("document.getElementById('large').naturalWidth") == 0
 
 

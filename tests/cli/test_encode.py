@@ -140,13 +140,19 @@ class Cluster:
             node.wait()
 
 
+def is_free(port: int) -> bool:
+    """Whether no program has a port. Those below 32768 are not given to connections, as one is that is asked for."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("", port))
+        return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     if find_spec("ray") is None:
         pytest.skip("requirements-scale.txt is not installed")
-    with socket.socket() as free:
-        free.bind((HEAD, 0))
-        port = free.getsockname()[1]
+    port = next(filter(is_free, range(20000 + os.getpid() % 10000, 32000)))
     with TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:  # short: Ray's sockets are in it
         made = Cluster(f"{HEAD}:{port}", [], Path(folder))
         workers = ("--min-worker-port=0", "--max-worker-port=0")
