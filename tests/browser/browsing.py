@@ -102,6 +102,15 @@ def wait_until(page: Page, condition: str) -> None:
         page.wait_for_timeout(30)
 
 
+def answered(page: Page) -> None:
+    """Waits until what was asked last is answered."""
+    wait_until(
+        page,
+        "document.getElementById('results').getAttribute('aria-busy') === 'false'"
+        " && !/^(Searching|Loading)/.test(document.getElementById('summary').textContent)",
+    )
+
+
 def from_npm(name: str, version: str, folder: Path) -> Path:
     """The unpacked files of a package; the test is skipped where npm can't be reached, and fails on any other fault."""
     npm = shutil.which("npm")

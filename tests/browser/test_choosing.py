@@ -169,11 +169,16 @@ def test_pairs_are_told_in_plain_words_and_one_of_them_can_be_chosen(page: Page)
 def test_queries_are_pictures_with_ranks_by_who_finds_them(page: Page) -> None:
     opened(page)
     assert page.locator(".queries > li").count() == 6
-    ranks = page.locator(".queries > li").first.locator(".ranks li b").all_inner_texts()
+    # Out of sight, it has no text.
+    drawn = "document.querySelector('.queries > li').innerText.includes('<b>query</b> 0')"
+    first = page.locator(".queries > li").first
+    first.scroll_into_view_if_needed()
+    wait_until(page, drawn)
+    ranks = first.locator(".ranks li b").all_inner_texts()
     assert ranks == ["✓ rank 1", "✓ rank 3", "✗ rank 50", "✗ not found", "✗ rank 12"]
     page.get_by_label("Pair").select_option("0,2")
-    first = page.locator(".queries > li").first
-    assert "<b>query</b> 0" in first.inner_text()
+    first.scroll_into_view_if_needed()
+    wait_until(page, drawn)
     assert "clip photos int8 finds it, clip ViT-B-32/laion2b_s34b_b79k fp32 doesn’t" in first.inner_text()
     assert first.locator(".ranks li").all_inner_texts() == [
         "clip photos int8\n✓ rank 1",
@@ -183,7 +188,6 @@ def test_queries_are_pictures_with_ranks_by_who_finds_them(page: Page) -> None:
         "clip ViT-B-32/laion2b_s34b_b79k fp32 ranks it higher than clip photos int8",
         "clip photos int8 ranks it higher than clip ViT-B-32/laion2b_s34b_b79k fp32",
     ]
-    first.scroll_into_view_if_needed()
     wait_until(page, "document.querySelector('.queries img').naturalWidth > 0")
 
 

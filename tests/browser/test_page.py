@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import DESK, TIMEOUT_MS, Page, axe_violations, new_page, wait_until
+from browsing import DESK, TIMEOUT_MS, Page, answered, axe_violations, new_page, wait_until
 from conftest import TOY, Service, started
 
 PICTURE = TOY / "images" / "test-00000.jpg"
@@ -41,15 +41,6 @@ def search(page: Page, words: str) -> None:
     page.fill("#words", words)
     page.press("#words", "Enter")
     answered(page)
-
-
-def answered(page: Page) -> None:
-    """Waits until what was asked last is answered."""
-    wait_until(
-        page,
-        "document.getElementById('results').getAttribute('aria-busy') === 'false'"
-        " && !/^(Searching|Loading)/.test(document.getElementById('summary').textContent)",
-    )
 
 
 def names(page: Page) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsing import Page, new_page, wait_until
+from browsing import Page, answered, new_page, wait_until
 from conftest import Service
 from reverse_proxy import behind_a_proxy
 
@@ -38,6 +38,7 @@ def search(page: Page, site: str) -> None:
     page.goto(f"{site}/")
     page.fill("#words", "two hearts")
     page.press("#words", "Enter")
+    answered(page)
     wait_until(page, SHOWN.format("#grid .tile img"))
     assert page.url == f"{site}/?q=two+hearts"
 
@@ -55,7 +56,7 @@ def drop_link(page: Page, link: str) -> None:
 
 
 def test_pictures_are_shown_saved_and_searched_with(page: Page, site: str) -> None:
-    page.click("#grid .open >> nth=0")
+    page.click("#grid .tile[data-place='0'] .open")
     wait_until(page, SHOWN.format("#large"))
     original = page.evaluate("document.getElementById('original').href")
     assert original.startswith(f"{site}/images/")
@@ -63,7 +64,7 @@ def test_pictures_are_shown_saved_and_searched_with(page: Page, site: str) -> No
         page.click("#lightbox-download")
     assert Path(saved.value.path()).read_bytes() == httpx.get(original).content
     page.keyboard.press("Escape")
-    page.focus("#grid .open >> nth=0")
+    page.focus("#grid .tile[data-place='0'] .open")
     page.keyboard.press("x")
     with page.expect_download() as saved:
         page.click("#download-list")
