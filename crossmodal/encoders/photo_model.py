@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,7 +48,7 @@ from crossmodal.encoders.photos import (
     TextShape,
     read_shape,
 )
-from crossmodal.encoders.weights import unfilled
+from crossmodal.encoders.weights import save_tensors, unfilled
 
 LARGE = 100_000
 """Matrices of the text tower and the heads with at least this many elements are stored in 8 bits."""
@@ -131,8 +129,7 @@ def save_folder(model: PhotoModel, vocabulary: list[str], folder: Path) -> None:
             stored[name] = value.half().contiguous()
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / WEIGHTS_NAME) as temporary:
-        save_file(stored, temporary)
-        os.chmod(temporary, 0o644)
+        save_tensors(stored, temporary)
         (folder / VOCABULARY_NAME).write_text("\n".join(vocabulary) + "\n", "utf8")
         (folder / CONFIG_NAME).write_text(json.dumps(asdict(model.shape), indent=2) + "\n", "utf8")
 

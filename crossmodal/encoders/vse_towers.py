@@ -7,7 +7,6 @@ arXiv 1707.05612, section 4.1.
 from __future__ import annotations
 
 import json
-import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ prepare_torchvision()
 import timm  # noqa: E402
 import torch  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
@@ -37,7 +36,7 @@ from crossmodal.encoders.vse_config import (  # noqa: E402
     VseConfig,
     read_config,
 )
-from crossmodal.encoders.weights import unfilled  # noqa: E402
+from crossmodal.encoders.weights import save_tensors, unfilled  # noqa: E402
 
 
 class ImageTower(nn.Module):
@@ -173,8 +172,7 @@ def save_folder(
     ):
         config_path.write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf8")
         vocabulary.save(vocabulary_path)
-        save_file({k: v.contiguous() for k, v in state.items()}, weights_path)
-        os.chmod(weights_path, 0o644)  # safetensors lets only the owner read it
+        save_tensors(state, weights_path)
 
 
 def load_folder(folder: Path) -> VseModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def check_unchanged(spec: ModelSpec, weights_hash: str) -> None:
     """
     if weights_hash != spec.weights_hash:
         raise StateError(f"the weights {spec.weights} have changed since they were used ({spec}): index again")
+
+
+def save_tensors(tensors: Mapping[str, Any], path: Path) -> None:
+    """Writes tensors of torch as a safetensors file that other users may read, which `save_file` does not let them."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    path.chmod(0o644)
 
 
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")

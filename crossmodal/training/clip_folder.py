@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import atomic_path
 from crossmodal.core.types import Preprocessing
 from crossmodal.encoders.clip_weights import CONFIG_NAME, WEIGHTS_NAME
+from crossmodal.encoders.weights import save_tensors
 
 
 def completed(config: dict[str, Any], vocab_size: int, **vision: int) -> dict[str, Any]:
@@ -49,7 +48,6 @@ def save_folder(model: torch.nn.Module, config: dict[str, Any], preprocessing: P
         "resize_mode": preprocessing.resize,
     }
     with atomic_path(folder / CONFIG_NAME) as config_path, atomic_path(folder / WEIGHTS_NAME) as weights_path:
-        save_file({name: value.contiguous() for name, value in half.items()}, weights_path)
-        os.chmod(weights_path, 0o644)
+        save_tensors(half, weights_path)
         content = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess_config}, indent=2) + "\n"
         config_path.write_text(content, "utf8")

@@ -192,7 +192,7 @@ def test_saving_that_fails_leaves_the_old_model_whole(
         path.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(vse_towers, "save_file", fail)
+    monkeypatch.setattr(vse_towers, "save_tensors", fail)
     other = new_model(replace(CONFIG, joint_dim=8), Vocabulary(["b"]))
     with pytest.raises(OSError, match="No space"):
         save_folder(folder, *other, half=False)
