@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import DESK, Page, axe_violations, new_page, wait_until
+from browsing import DESK, Page, answered, axe_violations, new_page, wait_until
 from conftest import TOY, Service
 
 PICTURES = [TOY / "images" / f"test-{n:05}.jpg" for n in range(3)]
@@ -17,7 +17,7 @@ def opened(browser: Any, service: Service, **how: Any) -> Iterator[Page]:
     """The page, with the answer to a search."""
     with new_page(browser, service.url, **how) as page:
         page.goto("/?q=two+hearts")
-        answered(page)
+        shown(page)
         yield page
 
 
@@ -31,13 +31,10 @@ def phone(browser: Any, query_service: Service) -> Iterator[Page]:
     yield from opened(browser, query_service, **ON_A_PHONE)
 
 
-def answered(page: Page) -> None:
-    wait_until(
-        page,
-        "document.getElementById('results').getAttribute('aria-busy') === 'false'"
-        " && document.querySelector('#grid .tile .open') !== null"
-        " && !/^(Searching|Loading)/.test(document.getElementById('summary').textContent)",
-    )
+def shown(page: Page) -> None:
+    """Waits until the pictures of the latest answer are there."""
+    answered(page)
+    page.wait_for_selector("#grid .tile .open")
 
 
 def ids(page: Page) -> list[str]:
@@ -49,7 +46,7 @@ def press(page: Page, selector: str) -> None:
     before = page.url
     page.click(selector)
     wait_until(page, f"location.href !== {before!r}")
-    answered(page)
+    shown(page)
 
 
 def thumb(name: str, place: int) -> str:
@@ -88,7 +85,7 @@ def test_thumbs_refine_a_search_and_can_be_taken_back(page: Page) -> None:
 def test_the_strip_is_edited_and_is_in_the_address(page: Page, browser: Any, query_service: Service) -> None:
     first, second, third = ids(page)[:3]
     page.goto(f"/?q=two+hearts&likes={first},{second}&unlikes={third}")
-    answered(page)
+    shown(page)
     assert examples(page) == [(first, "liked"), (second, "liked"), (third, "unliked")]
     order = ids(page)[:10]
     press(page, f"li[data-example='{second}'] .turn")
@@ -96,16 +93,16 @@ def test_the_strip_is_edited_and_is_in_the_address(page: Page, browser: Any, que
     press(page, f"li[data-example='{third}'] .remove")
     assert examples(page) == [(first, "liked"), (second, "unliked")]
     page.go_back()
-    answered(page)
+    shown(page)
     page.go_back()
     wait_until(page, "document.querySelectorAll('#marked-list li').length === 3")
-    answered(page)
+    shown(page)
     assert ids(page)[:10] == order
     page.fill("#words", "")
     page.fill("#words", "a star")
     page.press("#words", "Enter")
     wait_until(page, "location.search.includes('star')")
-    answered(page)
+    shown(page)
     assert len(examples(page)) == 3  # words are changed beside them
     press(page, "#marked-clear")
     assert page.is_hidden("#marked")
@@ -119,13 +116,13 @@ def test_keys_mark_pictures_and_the_focus_stays(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("-")
     wait_until(page, "location.search.includes('unlikes')")
-    answered(page)
+    shown(page)
     assert examples(page) == [(second, "unliked")]
     wait_until(page, "document.activeElement.closest('.tile')?.dataset.place === '1'")
     page.focus(f".tile[data-id='{first}'] .open")
     page.keyboard.press("+")
     wait_until(page, "/[?&]likes/.test(location.search)")
-    answered(page)
+    shown(page)
     assert examples(page) == [(first, "liked"), (second, "unliked")]
 
 
@@ -146,7 +143,7 @@ def test_the_lightbox_has_thumbs_too_and_stays_open(page: Page) -> None:
     assert pressed(page) == ["false", "false"]
     page.keyboard.press("-")
     wait_until(page, "location.search.includes('unlikes')")
-    answered(page)
+    shown(page)
     assert examples(page) == [(second, "liked"), (first, "unliked")]
     assert pressed(page) == ["false", "true"]
     press(page, "#undo-it")
@@ -161,7 +158,7 @@ def test_the_lightbox_has_thumbs_too_and_stays_open(page: Page) -> None:
 
 def test_the_lightbox_steps_on_through_the_collection_after_a_mark(page: Page) -> None:
     page.goto("/?order=folder")
-    answered(page)
+    shown(page)
     before = ids(page)[:10]
     page.click(thumb("open", 0))
     press(page, "#lightbox-unlike")
@@ -171,7 +168,7 @@ def test_the_lightbox_steps_on_through_the_collection_after_a_mark(page: Page) -
     assert pressed(page) == ["false", "false"]
     page.go_back()
     page.wait_for_selector("#lightbox", state="hidden")
-    answered(page)
+    shown(page)
     assert ids(page)[:10] == before
 
 
@@ -180,12 +177,12 @@ def test_pictures_of_ones_own_are_examples(page: Page) -> None:
     press(page, thumb("like", 0))
     page.set_input_files("#marked-file", PICTURES[:2])
     wait_until(page, "document.querySelectorAll('#marked-list li').length === 3")
-    answered(page)
+    shown(page)
     wait_until(page, "[...document.querySelectorAll('#marked-list img')].every(img => img.naturalWidth)")
     assert "test-00001.jpg" in page.get_attribute("#marked-list li:nth-child(3) .turn", "aria-label")
     order = ids(page)[:10]
     page.reload()  # the browser has kept them
-    answered(page)
+    shown(page)
     assert len(examples(page)) == 3
     assert ids(page)[:10] == order
 
@@ -193,7 +190,7 @@ def test_pictures_of_ones_own_are_examples(page: Page) -> None:
 def test_similar_becomes_the_first_example(page: Page) -> None:
     first, second = ids(page)[:2]
     page.goto(f"/?like={first}")
-    answered(page)
+    shown(page)
     assert page.is_visible("#picture")
     place = ids(page).index(second) if second in ids(page) else 1
     other = ids(page)[place]
@@ -205,7 +202,7 @@ def test_similar_becomes_the_first_example(page: Page) -> None:
 
 def test_only_what_is_unliked_asks_for_more(page: Page) -> None:
     page.goto("/")
-    answered(page)
+    shown(page)
     wait_until(page, "document.querySelector('#grid .tile img').naturalWidth > 0")  # no longer being laid out
     page.hover(thumb("open", 0))
     press(page, thumb("unlike", 0))
@@ -218,7 +215,7 @@ def test_a_picture_that_another_browser_has(page: Page) -> None:
     page.wait_for_selector("#fault")
     assert "no longer has a picture of this search" in page.inner_text("#fault-text")
     page.click("#marked-list .remove")
-    answered(page)
+    shown(page)
     assert page.is_hidden("#fault")
 
 
@@ -237,13 +234,13 @@ def test_a_phone_marks_in_the_lightbox_then_on_the_tiles(phone: Page) -> None:
     phone.tap(thumb("open", 0))
     phone.tap("#lightbox-like")
     wait_until(phone, "location.search.includes('likes')")
-    answered(phone)
+    shown(phone)
     assert pressed(phone) == ["true", "false"]
     phone.tap("#close")
     wait_until(phone, "document.querySelector('#grid .tile .thumb').checkVisibility()")
     phone.tap(thumb("unlike", 2))
     wait_until(phone, "location.search.includes('unlikes')")
-    answered(phone)
+    shown(phone)
     assert [sign for _, sign in examples(phone)] == ["liked", "unliked"]
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
     for selector in ("#marked-clear", "#marked .choose", "#marked-list .remove >> nth=0"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import DESK, Page, axe_violations, new_page, wait_until
+from browsing import DESK, Page, answered, axe_violations, new_page, wait_until
 from conftest import TOY, Service, started
 from tasks import dated_tags
 
@@ -49,10 +49,6 @@ def page(browser: Any, service: Service, request: pytest.FixtureRequest) -> Iter
 
 
 PHONE = pytest.mark.parametrize("page", [{"viewport": {"width": 360, "height": 740}}], ids=["phone"], indirect=True)
-
-
-def answered(page: Page) -> None:
-    wait_until(page, "!/^(Loading|Searching)/.test(document.getElementById('summary').textContent)")
 
 
 def narrowed(page: Page, where: str) -> None:
