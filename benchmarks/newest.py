@@ -47,7 +47,8 @@ def main() -> None:
         collection = Collection.open(copy)
         names = dated(collection)
         if not names:
-            parser.error(f"{arguments.collection} has no pictures in class folders")
+            how = "index a folder that has a folder for each class"
+            parser.error(f"{arguments.collection} has no pictures in class folders: {how}")
         with SearchService(collection, registry.load(collection.model)) as service:
             write_figures(arguments.json, measured(service, names))
 

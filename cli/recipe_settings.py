@@ -39,7 +39,7 @@ def with_settings(recipe: S, assignments: Sequence[str]) -> S:
         except ValueError as error:
             raise InputError(f"--set {item!r}: expected a value like {known[name]!r}") from error
         if isinstance(number := changes[name], (int, float)) and not (math.isfinite(number) and number >= 0):
-            raise InputError(f"--set {item!r}: expected a number from 0 on")
+            raise InputError(f"--set {item!r}: expected 0 or more")
         if name in POSITIVE and not changes[name]:
             raise InputError(f"--set {item!r}: expected more than 0")
         if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):

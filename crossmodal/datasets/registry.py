@@ -81,7 +81,7 @@ def read(
         is_fetched = name in FETCHED and not is_installed()  # a wheel has no get_data.sh
         how = f"run `./get_data.sh {name}`" if is_fetched else f"put {CAPTION_FILES[name][0]} and images/ there"
         if Path(name).is_dir():
-            how += f"; the folder {name} here is ./{name}"
+            how += f"; or, for the folder {name} in the current directory, write ./{name}"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
     return read_folder(folder, files[0], split, Columns.of_pairs(columns), exclude)
 

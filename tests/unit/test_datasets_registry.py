@@ -47,7 +47,7 @@ def test_a_data_set_that_is_not_here_says_how_to_get_it(name: str, how: str) -> 
 def test_a_folder_with_the_name_of_a_data_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "coco").mkdir()
-    with pytest.raises(InputError, match=r"the folder coco here is \./coco$"):
+    with pytest.raises(InputError, match=r"for the folder coco in the current directory, write \./coco$"):
         registry.read("coco")
 
 
