@@ -120,7 +120,7 @@ def read(folder: Path, seed: int, until: float, rate: float, results: Queue[tupl
                 best = next((documents[key] for key in keys[0].tolist() if key in documents), None)
                 with store.database.reading():
                     picture = store.document(best.id) if best else None
-                    captions = store.captions_of(best.id) if best else []
+                    captions = store.captions_of([best.id]).get(best.id, []) if best else []
                 times.append((time.perf_counter() - began) * 1e3)
                 if picture is None:
                     n_torn += bool(captions)

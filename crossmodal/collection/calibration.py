@@ -113,7 +113,8 @@ def _drawn(store: Store, modality: Modality, n: int) -> Keys:
 def _sample(store: Store, keys: Keys) -> Sample:
     """The images with these keys, and their captions."""
     pictures = [document.id for document in store.by_keys(keys.tolist()).values()]
-    captions = [(place, caption) for place, image in enumerate(pictures) for caption in store.captions_of(image)]
+    captions_of = store.captions_of(pictures)
+    captions = [(place, caption) for place, image in enumerate(pictures) for caption in captions_of.get(image, [])]
     vectors = store.vectors_of([*pictures, *(caption.id for _, caption in captions)])
     return Sample(
         _stacked([vectors[image] for image in pictures]),

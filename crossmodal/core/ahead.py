@@ -42,6 +42,9 @@ def map_ahead(
     try:
         for item in items:
             n_bytes = size(item)
+            if not (n_bytes or waiting):
+                yield function(item)
+                continue
             while waiting and (len(waiting) >= at_most or held + n_bytes > MAX_BYTES):
                 future, of_first = waiting.popleft()
                 held -= of_first

@@ -43,17 +43,22 @@ class ImageRecord:
 
     `content` reads the encoded bytes of a picture embedded in another file, such as a Parquet file; `path` is then
     that file's path followed by the picture's name. If `content` is None, `path` is an image file.
+    `real_folder` is the absolute path of the file's folder with symbolic links resolved, if the reader knows it.
     """
 
     path: Path
     captions: tuple[str, ...] = ()
     tags: dict[str, Any] = field(default_factory=dict)
     content: Callable[[], bytes] | None = None
+    real_folder: str | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def real_path(self) -> str:
         """The absolute path with symbolic links resolved when it was first asked for, which identifies the file."""
-        return os.path.realpath(self.path)
+        if self.real_folder is None:
+            return os.path.realpath(self.path)
+        path = os.path.join(self.real_folder, self.path.name)
+        return os.path.realpath(path) if os.path.islink(path) else path
 
 
 @dataclass(frozen=True)

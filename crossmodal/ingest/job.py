@@ -20,7 +20,7 @@ from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
 from crossmodal.images.sources import of_record
 from crossmodal.ingest.ledger import Ledger
-from crossmodal.ingest.reconcile import reconcile
+from crossmodal.ingest.reconcile import PICTURES_AT_ONCE, reconcile
 from crossmodal.ingest.store_reader import StoreReader
 from crossmodal.store.known_folders import FolderState, folders_above, read_folders, write_folders
 from crossmodal.store.presence import container_of
@@ -47,8 +47,9 @@ class Pending:
 class _Look:
     """A record and what is known of its picture before it is compared with the store.
 
-    `file` is its file or container, None if it can't be checked. `key` is the picture's id; it is empty, and `content`
-    None, while the picture has to be read. `error` has the reason if it can't be read.
+    `file` is its file or container, None if it can't be checked. `key` is the picture's id; it is empty while the
+    picture has to be read. `content` stays None if the file is unchanged since it was indexed; the picture is then in
+    the store, which forgets the files of pictures that it removes. `error` has the reason if it can't be read.
     """
 
     record: ImageRecord
@@ -156,8 +157,9 @@ class IndexJob(StoreReader):
         if file is not None:
             self.ledger.folders |= folders
         indexed = self.ledger.known_files.get(path)
-        is_same = file is not None and indexed is not None and file.is_like(indexed)
-        look = _Look(record, path, file, indexed.image_id if indexed is not None and is_same else "")
+        if file is not None and indexed is not None and file.is_like(indexed):
+            return _Look(record, path, indexed, indexed.image_id)
+        look = _Look(record, path, file)
         return look if record.content is None else _read(look)  # only this thread reads containers
 
     def _new_folders(self, path: str) -> dict[str, FolderState]:
@@ -171,20 +173,18 @@ class IndexJob(StoreReader):
         """The record's picture, if it has to be encoded."""
         record, records_of = look.record, self.ledger.pictures
         self.ledger.listed.add(look.path)
-        is_known = look.key in records_of or self.store.document(look.key) is not None
-        if look.key and look.content is None and not is_known:  # removed from the collection, but unchanged on disk
-            look = _read(replace(look, key=""))
         if look.error:
             self.ledger.is_complete &= record.content is None
             self._fail(record, look.error)
             return
         if look.file is not None:
-            self.ledger.files[look.path] = replace(look.file, image_id=look.key)
+            is_same = look.content is None
+            self.ledger.files[look.path] = look.file if is_same else replace(look.file, image_id=look.key)
         if look.key in records_of:
             records_of[look.key].append(record)
             return
         records_of[look.key] = [record]
-        if is_known or look.content is None:
+        if look.content is None or self.store.document(look.key) is not None:
             self.report.count("image", "unchanged")
         else:
             self._sent[look.path] = record
@@ -233,15 +233,18 @@ class IndexJob(StoreReader):
 
     def captions(self) -> Iterator[Document]:
         """The captions to encode, of pictures that are in the collection; counts the others."""
-        for key in self.ledger.pictures:
-            texts = self.ledger.captions_of(key)
-            ids = {caption_id(text, key): text for text in texts}
-            known = self.store.known(ids)
-            for text_id, text in ids.items():
+        pictures = iter(self.ledger.pictures)
+        while keys := list(islice(pictures, PICTURES_AT_ONCE)):
+            captions = {
+                caption_id(text, key): (key, text, record)
+                for key in keys
+                for text, record in self.ledger.captions_of(key).items()
+            }
+            known = self.store.known(captions)
+            for text_id, (key, text, record) in captions.items():
                 if text_id in known:
                     self.report.count("text", "unchanged")
                     continue
-                record = texts[text]
                 self._caption_names[text_id] = record.path.name
                 yield Document(text_id, "text", uri=record.real_path, text=text, image_id=key, tags=record.tags)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
@@ -17,12 +19,15 @@ from crossmodal.store.protocol import Store
 
 MAX_LISTED = 20
 """Maximum number of documents that a refusal lists."""
+PICTURES_AT_ONCE = 500
+"""Pictures that are compared with the store in one query."""
 
 
 @dataclass
 class _Deviations:
-    """The differences between the store and the data set."""
+    """The differences between the store and the data set, and which of its pictures are in the store."""
 
+    indexed: set[str] = field(default_factory=set)  # ids of pictures
     moved: list[Document] = field(default_factory=list)  # pictures and captions with their current path and tags
     stale_captions: list[str] = field(default_factory=list)  # ids of captions that are no longer in the data set
     embedded: dict[str, ImageRecord] = field(default_factory=dict)  # by image id: pictures in a container file
@@ -50,8 +55,7 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
         report.count(document.modality, "updated")
     _store_embedded(store, deviations.embedded, report)
     stale = deviations.stale_captions if prune else []
-    indexed = store.known(file.image_id for file in ledger.files.values())
-    files = {path: file for path, file in ledger.files.items() if file.image_id in indexed}
+    files = {path: file for path, file in ledger.files.items() if file.image_id in deviations.indexed}
     plan = plan_removals(store, ledger, files, prune=prune, stale_captions=stale)
     report.notes += plan.kept
     excess = "" if confirmed else excess_of(plan, store)
@@ -81,15 +85,22 @@ def _deviations(store: Store, ledger: Ledger) -> _Deviations:
             return picture in ledger.pictures  # not if it could not be decoded
         return uri in ledger.known_files and is_gone(uri)
 
-    for key, picture in store.known(ledger.pictures).items():
-        places, captions = ledger.places_of(key), store.captions_of(key)
+    def compare(picture: Document, captions: Sequence[Document]) -> None:
+        places = ledger.places_of(picture.id)
         moved = list(follow(picture, captions, places, ledger.picture_in, is_gone))
         deviations.moved += moved
-        record = places.get(moved[0].uri if moved and moved[0].id == key else picture.uri)
+        record = places.get(moved[0].uri if moved and moved[0].id == picture.id else picture.uri)
         if record is not None and record.content is not None:
-            deviations.embedded[key] = record
-        texts = ledger.captions_of(key)
+            deviations.embedded[picture.id] = record
+        texts = ledger.captions_of(picture.id)
         deviations.stale_captions += [c.id for c in captions if c.text not in texts and is_of_data_set(c.uri)]
+
+    pictures = iter(ledger.pictures)
+    while keys := list(islice(pictures, PICTURES_AT_ONCE)):
+        known, captions = store.known(keys), store.captions_of(keys)
+        deviations.indexed |= known.keys()
+        for key, picture in known.items():
+            compare(picture, captions.get(key, []))
     return deviations
 
 

@@ -247,12 +247,14 @@ class PostgresqlStore:
         rows = self._server.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key = ANY(%s::bigint[])", [list(keys)])
         return {row[0]: Document(*row[1:]) for row in rows}
 
-    def captions_of(self, image_id: str) -> list[Document]:
+    def captions_of(self, image_ids: Iterable[str]) -> dict[str, list[Document]]:
         """As `Store.captions_of`."""
-        rows = self._server.rows(
-            f"SELECT {COLUMNS} FROM documents WHERE image_id = %s AND image_id <> '' ORDER BY key", [image_id]
-        )
-        return [Document(*row) for row in rows]
+        result: dict[str, list[Document]] = {}
+        query = f"SELECT {COLUMNS} FROM documents WHERE image_id = ANY(%s) AND image_id <> '' ORDER BY key"
+        for row in self._server.rows(query, [list(image_ids)]):
+            caption = Document(*row)
+            result.setdefault(caption.image_id, []).append(caption)
+        return result
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
         """As `Store.caption_texts_of`."""

@@ -244,8 +244,8 @@ class Store(Protocol):
         """The documents with these keys, without unknown keys."""
         ...
 
-    def captions_of(self, image_id: str) -> list[Document]:
-        """The captions of a picture, in the order of their commits."""
+    def captions_of(self, image_ids: Iterable[str]) -> dict[str, list[Document]]:
+        """The captions of each picture that has some, in the order of their commits."""
         ...
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:

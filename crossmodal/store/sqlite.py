@@ -239,12 +239,15 @@ class DocumentStore:
                 result[key] = document_of_row(row)
         return result
 
-    def captions_of(self, image_id: str) -> list[Document]:
+    def captions_of(self, image_ids: Iterable[str]) -> dict[str, list[Document]]:
         """As `Store.captions_of`."""
-        rows = self.database.rows(
-            f"SELECT {COLUMNS} FROM documents WHERE image_id = ? AND image_id <> '' ORDER BY key", [image_id]
-        )
-        return [document_of_row(row) for row in rows]
+        result: dict[str, list[Document]] = {}
+        for chunk in chunks(list(image_ids)):
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT {COLUMNS} FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
+            for caption in map(document_of_row, self.database.rows(query, chunk)):
+                result.setdefault(caption.image_id, []).append(caption)
+        return result
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
         """As `Store.caption_texts_of`."""

@@ -75,7 +75,7 @@ def add_catalog(router: APIRouter, opened: GenerationCache[Any], others: Sequenc
             raise RefusedError(404, f"no document {document_id[:80]}")
         if stored.modality != "image":
             return _stored(stored, [])
-        answer = _stored(stored, now.store.captions_of(stored.id))
+        answer = _stored(stored, now.store.captions_of([stored.id]).get(stored.id, []))
         answer.words = now.words.of_picture(stored.id) if now.words else None
         answer.reading = reading_of(now.store, stored.id)
         return answer
@@ -123,7 +123,7 @@ def _stored(document: Document, captions: list[Document]) -> StoredDocument:
 def _collection_info(generation: str, now: Opened) -> CollectionInfo:
     counts = now.store.counts()
     firsts = [new.document for _, new in now.store.everything(0, N_EXAMPLES)]
-    captions = [[caption.text for caption in now.store.captions_of(picture.id)] for picture in firsts]
+    captions = now.store.caption_texts_of([picture.id for picture in firsts])
     return CollectionInfo(
         name=now.collection.root.name,
         model=str(now.collection.model),
@@ -131,6 +131,6 @@ def _collection_info(generation: str, now: Opened) -> CollectionInfo:
         images=counts["image"],
         captions=counts["text"],
         generation=generation or "first",
-        examples=[min(texts, key=len) for texts in captions if texts],
+        examples=[min(captions[picture.id], key=len) for picture in firsts if picture.id in captions],
         fusion=now.words.fusion if now.words else None,
     )

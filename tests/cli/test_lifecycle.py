@@ -55,7 +55,7 @@ def names(workspace: Path) -> dict[str, list[str]]:
     with Collection.open(workspace / "c").store() as store:
         found = [item.document for _, item in store.everything(0, 1000)]
         return {
-            Path(d.uri).name: sorted(caption.text for caption in store.captions_of(d.id))
+            Path(d.uri).name: sorted(store.caption_texts_of([d.id]).get(d.id, []))
             for d in found
             if d.modality == "image"
         }

@@ -57,6 +57,20 @@ def test_links_to_folders_are_not_walked(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"links to folders": 1}
 
 
+def test_the_real_path_of_a_picture_has_no_links(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.jpg", "real/in/b.jpg", "elsewhere.jpg")
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "in" / "c.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (tmp_path / "real" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    images, _ = parted(read_path(tmp_path / "linked"))
+    assert {name: record.real_path for name, record in images.items()} == {
+        "a.jpg": str(tmp_path / "real" / "a.jpg"),
+        "b.jpg": str(tmp_path / "real" / "in" / "b.jpg"),
+        "c.jpg": str(tmp_path / "elsewhere.jpg"),
+        "gone.jpg": str(tmp_path / "nowhere.jpg"),
+    }
+
+
 def test_side_files(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     (tmp_path / "a.txt").write_text("One\n\n  Two   words \nOne\n", "utf8")

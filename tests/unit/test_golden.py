@@ -34,7 +34,7 @@ def test_everything_is_there(golden: Path, caplog: pytest.LogCaptureFixture) -> 
             found = item.document
             if found.modality == "image":
                 assert image_id(item.content or b"") == found.id
-                assert [caption.text for caption in store.captions_of(found.id)] == CAPTIONS[found.tags["filename"]]
+                assert store.caption_texts_of([found.id])[found.id] == CAPTIONS[found.tags["filename"]]
             index = collection.index(store, found.modality)
             scores, keys = index.search(item.vector[None], 1)
             assert scores[0, 0] == pytest.approx(1, abs=1e-4)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, encoded_document, indexed
@@ -302,22 +304,25 @@ def test_a_picture_whose_file_goes_while_a_container_has_it_keeps_its_bytes(
     assert found(collection, 1)[0].uri == str(container / "a.png")
 
 
-def test_the_captions_of_a_picture_are_read_once_to_reconcile(
+def test_the_pictures_of_an_unchanged_folder_are_read_together(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(folder, {"1.png": 1, "2.png": 2}, {"1.png": "one"})
     indexed(collection, folder)
-    read: list[str] = []
-    captions_of = DocumentStore.captions_of
+    read: dict[str, list[list[str]]] = {}
+    for method in (DocumentStore.known, DocumentStore.captions_of):
 
-    def counted(store: DocumentStore, image: str) -> list[Document]:
-        read.append(image)
-        return captions_of(store, image)
+        def counted(store: DocumentStore, ids: Iterable[str], method: Callable[..., Any] = method) -> Any:
+            read.setdefault(method.__name__, []).append(sorted(ids))
+            return method(store, ids)
 
-    monkeypatch.setattr(DocumentStore, "captions_of", counted)
+        monkeypatch.setattr(DocumentStore, method.__name__, counted)
+    pictures = sorted(image_id(encoded(number)) for number in (1, 2))
     put(folder, {}, {"2.png": "two"})
     assert indexed(collection, folder, prune=True).counts["text"]["removed"] == 1
-    assert sorted(read) == sorted(image_id(encoded(number)) for number in (1, 2))
+    assert read["captions_of"] == [pictures]
+    assert read["known"].count(pictures) == 1
+    assert not any([picture] in read["known"] for picture in pictures)
 
 
 def test_a_run_without_news_commits_nothing(

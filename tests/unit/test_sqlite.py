@@ -144,7 +144,7 @@ CALLS: dict[str, Callable[[DocumentStore], object]] = {
     "known": lambda store: store.known(["p1", "p2"]),
     "without_content": lambda store: store.without_content(["p1", "p2"]),
     "by_keys": lambda store: store.by_keys([1, 2]),
-    "captions_of": lambda store: store.captions_of("p1"),
+    "captions_of": lambda store: store.captions_of(["p1", "p2"]),
     "caption_texts_of": lambda store: store.caption_texts_of(["p1", "p2"]),
     "captions_by_keys": lambda store: store.captions_by_keys([1, 2]),
     "changes_after": lambda store: store.changes_after("text", 3, 4),

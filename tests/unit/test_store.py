@@ -161,8 +161,8 @@ def test_captions_of_a_picture_in_the_order_they_came(open_store: OpenStore) -> 
     with open_store(writable=True) as store:
         store.put([item("p", "image"), item("z", image_id="p", text="one"), item("q", image_id="other")])
         store.put([item("a", image_id="p", text="two")])
-        assert [d.text for d in store.captions_of("p")] == ["one", "two"]
-        assert store.captions_of("nobody") == []
+        assert [d.text for d in store.captions_of(["p", "nobody"])["p"]] == ["one", "two"]
+        assert store.captions_of(["nobody"]) == {}
 
 
 def test_another_connection_sees_what_was_committed(open_store: OpenStore) -> None:
