@@ -33,6 +33,15 @@ def test_another_python_is_refused(program: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("program", ["cli.start", "app"])
+def test_ctrl_c_during_the_imports_prints_no_traceback(program: str) -> None:
+    interrupted = (
+        "import sys\nclass Interrupt:\n def find_spec(self, name, *_):\n  if name == 'click': raise KeyboardInterrupt"
+    )
+    done = run(f"{interrupted}\nsys.meta_path.insert(0, Interrupt())\nfrom {program} import main\nmain()")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_flow_is_prepared_without_torch() -> None:
     prepare = "from serving.jina.supervisor import prepare_jina; prepare_jina(); import executors.schema"
     done = run(MODULES.format(f"import contextlib\n{prepare}"))

@@ -91,7 +91,7 @@ def test_everything_is_in_the_wheel_and_nothing_else(wheel: zipfile.ZipFile) -> 
 def test_the_wheel_is_what_pyproject_says(wheel: zipfile.ZipFile, metadata: Message) -> None:
     assert (metadata["Name"], metadata["Requires-Python"]) == ("crossmodal-search", "==3.11.*")
     (points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    assert "crossmodal = cli.main:main" in wheel.read(points).decode()
+    assert "crossmodal = cli.start:main" in wheel.read(points).decode()
 
 
 def test_the_program_runs_from_an_unpacked_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
