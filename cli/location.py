@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossmodal.collection.collection import collection_folder
+from crossmodal.collection.collection import collection_folder, collections
+from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.registry import collection_name
 
@@ -13,3 +14,16 @@ def folder_of(settings: Settings) -> Path:
     """The folder of the collection of the settings: the one that they name, or that of their data set."""
     name = settings.collection
     return collection_folder(settings.workspace, collection_name(settings.data_set) if name is None else name)
+
+
+def check_watched(folder: Path, collection: Path) -> None:
+    """Checks that a folder exists that is to be watched, unless its collection does: the disk may be mounted later.
+
+    Raises:
+        InputError: Neither exists; the name may be misspelt.
+    """
+    if not folder.is_dir() and collection.name not in collections(collection.parent):
+        raise InputError(
+            f"{folder} is not a folder: check the spelling, or mount its disk; a folder can be watched before its disk "
+            "is mounted once it has been indexed"
+        )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import open_collection
-from cli.location import folder_of
+from cli.location import check_watched, folder_of
 from cli.query import check_model
 from cli.watch_process import watched_beside
 from crossmodal.collection.collection import Collection, collections
@@ -29,9 +29,12 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     A service that is writable or watches a folder creates the collection if it does not exist.
 
     Raises:
+        InputError: The folder to watch does not exist, and was not indexed before.
         StateError: There is no index, it has another model or writer, a port is in use, or the Flow does not start.
     """
     folder = folder_of(settings)
+    if settings.watch is not None:
+        check_watched(settings.watch, folder)
     is_new = (settings.writable or settings.watch) and folder.name not in collections(folder.parent)
     collection = open_collection(settings, resolve, precision_of_new) if is_new else Collection.open(folder)
     if is_new:

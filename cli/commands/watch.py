@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import NoReturn
 
@@ -36,12 +37,14 @@ class WatchOptions(NewCollectionOptions, ExcludeOptions, ModelOptions, EncoderOp
 def run(options: WatchOptions) -> int:
     """Watches until Ctrl-C or SIGTERM; prints a line for each batch of changes."""
     from cli.index import open_collection
+    from cli.location import check_watched, folder_of
     from cli.watch import Watcher
     from crossmodal.store.locks import check_writable
 
     settings = options.settings()
     if options.data_set is None:
         raise InputError("name the folder to watch with -d FOLDER")
+    check_watched(Path(options.data_set), folder_of(settings))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

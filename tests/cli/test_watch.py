@@ -59,6 +59,14 @@ def test_a_folder_is_named(run_app: RunApp, tmp_path: Path) -> None:
     assert "-d FOLDER" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("watch", "-d"), ("query_restful", "--watch")])
+def test_a_folder_that_never_existed_is_refused(run_app: RunApp, tmp_path: Path, command: tuple[str, str]) -> None:
+    done = run_app("-t", command[0], "-w", tmp_path / "w", command[1], tmp_path / "typo")
+    assert done.returncode == 1
+    assert f"{tmp_path / 'typo'} is not a folder: check the spelling" in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_writable_service_watches_no_folder(run_app: RunApp, tmp_path: Path) -> None:
     done = run_app("-t", "query_restful", "-w", tmp_path, "--watch", tmp_path, "--writable")
     assert done.returncode == 1
