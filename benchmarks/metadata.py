@@ -60,6 +60,8 @@ def main() -> None:
     parser.add_argument("--exiftool", default="exiftool")
     parser.add_argument("--json")
     arguments = parser.parse_args()
+    if arguments.pictures <= CHUNK:
+        parser.error(f"--pictures must be more than {CHUNK}: the first {CHUNK} load the encoder and are not measured")
     figures = {"exif_right": exif_right(), **in_own_process(gazetteer)}
     files = [with_metadata_added(path.read_bytes(), i) for i, path in enumerate(sorted(TOY.iterdir()))]
     figures |= indexing(files[: arguments.pictures], arguments.turns)
