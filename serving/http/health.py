@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
@@ -18,7 +19,7 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.collection.watch_state import WatchState
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.rare_log import warn_rarely
-from crossmodal.core.types import MODALITIES
+from crossmodal.core.types import MODALITIES, Modality
 from executors.schema import MediaDoc, to_array
 from serving.config import ServiceConfig
 from serving.http.errors import PROBLEMS, RefusedError, problem_of
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 HEALTH_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 10.0
 READY_HOLDS_S = 1.0
+COUNTS_TIMEOUT_S = 2.0
 GREY_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000008000000080800000000e164e1570000001049444154789c636c60800026068a18002608"
     "00905d30a51e0000000049454e44ae426082"
@@ -147,9 +149,20 @@ def _probe(now: Opened) -> MediaDoc:
 
 
 def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metrics) -> None:
-    """Adds GET /metrics."""
+    """Adds GET /metrics, which answers without the number of documents while the store does not answer."""
+    counting: asyncio.Task[dict[Modality, int]] | None = None
+    counts: dict[Modality, int] = {}
+
+    def count_of(modality: Modality) -> float:
+        return counts.get(modality, math.nan)
+
     for modality in MODALITIES:
-        metrics.watch(f"{modality}_documents", f"Documents of the modality {modality}", _count(opened, modality))
+        metrics.watch(
+            f"{modality}_documents",
+            f"Documents of the modality {modality}; NaN if the store does not answer",
+            partial(count_of, modality),
+        )
+    metrics.watch("store_up", "Whether the store answers", lambda: bool(counts))
 
     @router.get(
         "/metrics",
@@ -158,15 +171,20 @@ def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metric
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def text() -> Response:
-        return Response(await run_in_threadpool(metrics.text), headers={"Content-Type": CONTENT_TYPE})
+        """While the store does not answer, `crossmodal_store_up` is 0, and the numbers of documents are NaN."""
+        nonlocal counting, counts
+        if counting is None or counting.done():  # otherwise a store that hangs would take a thread for each request
+            counting = asyncio.create_task(run_in_threadpool(_counts, opened))
+        done, _ = await asyncio.wait([counting], timeout=COUNTS_TIMEOUT_S)
+        counts = counting.result() if done else {}
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _count(opened: GenerationCache[Any], modality: str) -> Callable[[], float]:
-    def value() -> float:
-        try:
-            return float(opened.current()[1].store.counts()[modality])
-        except StateError as error:  # the other metrics are needed all the more
-            warn_rarely(log, f"documents can't be counted: {error}")
-            return float("nan")
-
-    return value
+def _counts(opened: GenerationCache[Any]) -> dict[Modality, int]:
+    """The number of documents of each modality; nothing if the store is away."""
+    try:
+        counts: dict[Modality, int] = opened.current()[1].store.counts()
+    except StateError as error:  # the other metrics are needed all the more
+        warn_rarely(log, f"documents can't be counted: {error}")
+        return {}
+    return counts

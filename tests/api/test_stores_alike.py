@@ -210,6 +210,23 @@ def test_a_slow_database_does_not_stop_other_requests(services: tuple[Service, S
         assert answers == [200]
 
 
+def test_metrics_do_not_wait_for_a_database_that_does_not_answer(
+    services: tuple[Service, Service], database: str
+) -> None:
+    _, service = services
+
+    def metrics() -> list[str]:
+        return httpx.get(f"{service.url}/metrics", timeout=20).text.splitlines()
+
+    with psycopg.connect(database) as locking:
+        locking.execute(f"LOCK TABLE crossmodal_{NAME}.sequence IN ACCESS EXCLUSIVE MODE")
+        for _ in range(2):  # the second finds the query of the first
+            assert {"crossmodal_store_up 0.0", "crossmodal_image_documents NaN"} <= set(metrics())
+    while "crossmodal_store_up 1.0" not in metrics():
+        pass
+    assert "crossmodal_image_documents NaN" not in metrics()
+
+
 def test_a_database_that_is_away_is_told_everywhere(
     services: tuple[Service, Service], postgresql: PostgresqlServer
 ) -> None:
