@@ -165,7 +165,7 @@ def _add(job: IndexJob, collection: Collection, session: Session, data_set: str,
     """Encodes and commits the pictures and captions that are new."""
     counts = job.report.counts
     pictures = job.images(records, readers=session.readers)
-    session.send_pictures(pictures, job.image_done, lambda: len(records) - counts["image"]["unchanged"])
+    session.send_pictures(pictures, job.image_done, lambda: len(records) - job.n_passed)
     job.duplicates_done()
     if "text" not in collection.model.modalities:
         job.note_unused_captions(data_set)

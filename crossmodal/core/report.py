@@ -12,6 +12,8 @@ from crossmodal.core.files import write_output
 from crossmodal.core.types import MODALITIES, Failure, Modality, Skipped
 
 OUTCOMES = ("indexed", "unchanged", "failed")
+CHANGES = ("updated", "removed")
+"""Changes of documents that were indexed before: another path or other tags, and their removal."""
 _PLURAL: dict[Modality, str] = {"image": "images", "text": "captions"}
 
 
@@ -29,7 +31,7 @@ class Report:
     """The outcomes that are reported, in this order."""
 
     def count(self, modality: Modality, outcome: str) -> None:
-        """Counts an indexed or unchanged record, or a removed document."""
+        """Counts an indexed or unchanged record, or an updated or removed document."""
         self.counts[modality][outcome] += 1
 
     def fail(self, failure: Failure) -> None:
@@ -51,7 +53,7 @@ class Report:
         counts = {_PLURAL[m]: {o: self.counts[m][o] for o in self.outcomes} for m in MODALITIES}
         return {
             **counts,
-            "removed": {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES},
+            **{change: {_PLURAL[m]: self.counts[m][change] for m in MODALITIES} for change in CHANGES},
             "failures": [{"path": f.path, "reason": f.reason} for f in self.failures],
             "notes": [{"path": n.path, "reason": n.reason} for n in self.notes],
             "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
@@ -70,8 +72,9 @@ class Report:
     def lines(self, at_most: int = 20) -> list[str]:
         """The report as text lines; each list is cut after `at_most` items, with the number of further ones."""
         lines = [f"{_PLURAL[m]}: " + ", ".join(f"{self.counts[m][o]} {o}" for o in self.outcomes) for m in MODALITIES]
-        if removed := {_PLURAL[m]: self.counts[m]["removed"] for m in MODALITIES if self.counts[m]["removed"]}:
-            lines.append("removed: " + ", ".join(f"{n} {plural}" for plural, n in removed.items()))
+        for change in CHANGES:
+            if changed := {_PLURAL[m]: self.counts[m][change] for m in MODALITIES if self.counts[m][change]}:
+                lines.append(f"{change}: " + ", ".join(f"{n} {plural}" for plural, n in changed.items()))
         if self.skipped:
             lines.append("skipped: " + "; ".join(f"{s.n} {s.reason}, such as {s.example}" for s in self.skipped))
         for title, items in (("failed", self.failures), ("note", self.notes)):

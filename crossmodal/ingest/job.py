@@ -122,6 +122,8 @@ class IndexJob(StoreReader):
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []
         """The ids of the pictures that this run has encoded."""
+        self.n_passed = 0
+        """The number of records so far whose pictures are not encoded."""
 
     # -- pictures
 
@@ -134,6 +136,7 @@ class IndexJob(StoreReader):
         """
         looks = map_ahead(_read_any, map(self._look, records), threads=readers, at_most=READ_AHEAD, size=_size)
         for look in looks:
+            pending = None
             if isinstance(look, Skipped):
                 self.report.skipped.append(look)
                 self.ledger.excluded |= {os.path.realpath(path): look.reason for path in look.excluded}
@@ -141,7 +144,11 @@ class IndexJob(StoreReader):
                 self.ledger.is_complete &= look.modality == "image"
                 self.report.fail(look)
             else:
-                yield from self._pending(look)
+                pending = self._pending(look)
+            if pending is None:
+                self.n_passed += 1
+            else:
+                yield pending
 
     def _look(self, record: Record) -> _Look | Skipped | Failure:
         """A record with the state of its file.
@@ -169,26 +176,26 @@ class IndexJob(StoreReader):
         states = {folder: FolderState.of(folder) for folder in folders_above([path]) - self.ledger.folders.keys()}
         return {folder: state for folder, state in states.items() if state is not None}
 
-    def _pending(self, look: _Look) -> Iterator[Pending]:
-        """The record's picture, if it has to be encoded."""
+    def _pending(self, look: _Look) -> Pending | None:
+        """The record's picture, None if it does not have to be encoded."""
         record, records_of = look.record, self.ledger.pictures
         self.ledger.listed.add(look.path)
         if look.error:
             self.ledger.is_complete &= record.content is None
             self._fail(record, look.error)
-            return
+            return None
         if look.file is not None:
             is_same = look.content is None
             self.ledger.files[look.path] = look.file if is_same else replace(look.file, image_id=look.key)
         if look.key in records_of:
             records_of[look.key].append(record)
-            return
+            return None
         records_of[look.key] = [record]
         if look.content is None or self.store.document(look.key) is not None:
             self.report.count("image", "unchanged")
-        else:
-            self._sent[look.path] = record
-            yield Pending(Document(look.key, "image", uri=look.path, tags=record.tags), look.content)
+            return None
+        self._sent[look.path] = record
+        return Pending(Document(look.key, "image", uri=look.path, tags=record.tags), look.content)
 
     def image_done(self, doc: EncodedDocument) -> None:
         """Records the outcome of an encoded picture; a failure applies to all files with the same content."""

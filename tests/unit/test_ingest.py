@@ -15,6 +15,7 @@ from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, encoded
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
+from crossmodal.datasets.folder import read_path
 from crossmodal.ingest.job import IndexJob
 from crossmodal.store.known_folders import FILE_NAME, read_folders
 from crossmodal.store.source_files import SourceFile
@@ -323,6 +324,17 @@ def test_the_pictures_of_an_unchanged_folder_are_read_together(
     assert read["captions_of"] == [pictures]
     assert read["known"].count(pictures) == 1
     assert not any([picture] in read["known"] for picture in pictures)
+
+
+def test_the_records_that_are_not_encoded_are_counted(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1}, {})
+    indexed(collection, folder)
+    put(folder, {"2.png": 2, "2 again.png": 2, "3.png": 3}, {})
+    (folder / "not read.png").mkdir()
+    records = [*read_path(folder), ImageRecord(folder / "gone.png")]
+    job = IndexJob(collection, str(folder))
+    assert len(list(job.images(records))) == len(records) - job.n_passed == 2
+    job.release()
 
 
 def test_a_run_without_news_commits_nothing(

@@ -26,6 +26,7 @@ def test_to_dict_has_the_documented_shape(report: Report) -> None:
     assert report.to_dict() == {
         "images": {"indexed": 3, "unchanged": 1, "failed": 1},
         "captions": {"indexed": 1, "unchanged": 0, "failed": 1},
+        "updated": {"images": 0, "captions": 0},
         "removed": {"images": 0, "captions": 0},
         "failures": [
             {"path": "bad.jpg", "reason": "the file is empty"},
@@ -40,6 +41,7 @@ def test_an_empty_report_has_the_same_keys() -> None:
     assert Report().to_dict() == {
         "images": {"indexed": 0, "unchanged": 0, "failed": 0},
         "captions": {"indexed": 0, "unchanged": 0, "failed": 0},
+        "updated": {"images": 0, "captions": 0},
         "removed": {"images": 0, "captions": 0},
         "failures": [],
         "notes": [],
@@ -95,11 +97,12 @@ def test_nothing_is_indexed_where_all_failed() -> None:
     assert not report.anything_indexed
 
 
-def test_what_was_removed_is_told(report: Report) -> None:
-    assert not any(line.startswith("removed") for line in report.lines())
-    report.count("image", "removed")
-    assert report.to_dict()["removed"] == {"images": 1, "captions": 0}
-    assert "removed: 1 images" in report.lines()
+@pytest.mark.parametrize("change", ["updated", "removed"])
+def test_what_was_updated_or_removed_is_told(report: Report, change: str) -> None:
+    assert not any(line.startswith(change) for line in report.lines())
+    report.count("image", change)
+    assert report.to_dict()[change] == {"images": 1, "captions": 0}
+    assert f"{change}: 1 images" in report.lines()
 
 
 def test_what_was_passed_over_is_told_by_reason(report: Report) -> None:
