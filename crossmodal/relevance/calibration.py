@@ -35,7 +35,7 @@ ROUNDS = 3
 MISSED = 0.1
 """The share of queries with a match that may be judged to have none."""
 CHUNK = 256
-"""Queries whose cosines with all captions are in memory at a time."""
+"""Queries whose cosines with all documents are in memory at a time."""
 STRANGE_PHRASES = 0.9
 """The share of general phrases that is assumed to describe no picture of a collection."""
 LEAST = 20
@@ -112,7 +112,7 @@ def fit_text_to_image(sample: Sample, said: Collection[str], vectors: Vectors, s
     true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
     true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # for captions without a word, too
     weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
-    return _fit_with_and_without(queries, queries @ sample.images.T, true, weights)
+    return _fit_with_and_without(queries, sample.images, true, weights)
 
 
 def fit_with_captions(
@@ -257,7 +257,7 @@ def fit_image_to_text(sample: Sample) -> Fitted | None:
     pictures = pictures[:MAX_CAPTIONS]
     queries = sample.images[pictures]
     true = pictures[:, None] == sample.image_of[None, :]
-    return _fit_with_and_without(queries, queries @ sample.texts.T, true, np.ones(len(pictures)))
+    return _fit_with_and_without(queries, sample.texts, true, np.ones(len(pictures)))
 
 
 def background(vectors: Vectors, n: int) -> Background | None:
@@ -270,11 +270,18 @@ def background(vectors: Vectors, n: int) -> Background | None:
     return Background(vectors[:MAX_BACKGROUND], n) if len(vectors) >= LEAST else None
 
 
-def _fit_with_and_without(queries: Vectors, scores: Vectors, true: NDArray[np.bool_], weights: Floats) -> Fitted | None:
-    """A rule fitted to each query's best cosine with, and without, the documents (q, n) that it may describe."""
+def _fit_with_and_without(
+    queries: Vectors, documents: Vectors, true: NDArray[np.bool_], weights: Floats
+) -> Fitted | None:
+    """A rule fitted to each query's best cosine with, and without, the documents (n, dim) that it may describe."""
     has_others = ~true.all(axis=1)
-    best = scores.max(axis=1)
-    without = np.where(true, -np.inf, scores).max(axis=1)[has_others]
+    best, without = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
+    for rows in (slice(start, start + CHUNK) for start in range(0, len(queries), CHUNK)):
+        scores = queries[rows] @ documents.T
+        best[rows] = scores.max(axis=1)
+        scores[true[rows]] = -np.inf
+        without[rows] = scores.max(axis=1)
+    without = without[has_others]
     is_right = np.repeat([True, False], [len(best), len(without)])
     return fit(
         np.concatenate([queries, queries[has_others]]),
