@@ -133,7 +133,7 @@ def _is_in_object_store(item: NewDocument) -> bool:
 def _next_step(path: str) -> str:
     """The next step for an image file that can't be read."""
     presence = Disk().look_at(path)
-    if presence.state == "gone" and not presence.container:
+    if presence.is_gone:
         return "its file is gone: index the data set again, with --prune to remove it"
     if presence.state == "there":
         return "its file is there: make it readable, and keep it in the collection until then"

@@ -22,7 +22,7 @@ from crossmodal.images.sources import of_record
 from crossmodal.ingest.ledger import Ledger
 from crossmodal.ingest.reconcile import PICTURES_AT_ONCE, reconcile
 from crossmodal.ingest.store_reader import StoreReader
-from crossmodal.store.known_folders import FolderState, folders_above, read_folders, write_folders
+from crossmodal.store.known_folders import FolderState, all_folders, folders_above, read_folders, write_folders
 from crossmodal.store.presence import container_of
 from crossmodal.store.source_files import SourceFile
 
@@ -117,7 +117,9 @@ class IndexJob(StoreReader):
         super().__init__(collection)
         self.report = Report()
         known_folders = read_folders(collection.folder, source)
-        self.ledger = Ledger(source, self.store.files.of_source(source), known_folders)
+        self.ledger = Ledger(
+            source, self.store.files.of_source(source), known_folders, all_folders=all_folders(collection.folder)
+        )
         self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []

@@ -26,6 +26,7 @@ class Ledger:
         known_folders: The folders of `known_files` at the time when they were indexed.
         folders: The current folders of `files`, each as it was before one of its files was found.
         excluded: The paths of files and folders that rules of the user leave out, with the rules' name.
+        all_folders: The folders of all data sets of the collection when they were indexed.
         is_complete: Whether all captions and containers of the data set could be read.
     """
 
@@ -37,6 +38,7 @@ class Ledger:
     pictures: dict[str, list[ImageRecord]] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
     excluded: dict[str, str] = field(default_factory=dict)
+    all_folders: FolderStates = field(default_factory=dict)
     is_complete: bool = True
 
     def folders_of(self, paths: Iterable[str]) -> dict[str, FolderState]:

@@ -55,7 +55,8 @@ def plan_removals(
     """The plan of removals; changes nothing.
 
     A picture is removed if none of its files contains it any more: another picture was read from the file, or, with
-    `prune`, the file is certainly gone or left out by a rule of the user.
+    `prune`, the file is certainly gone or left out by a rule of the user. A file in another data set, such as the
+    same folder under an earlier name, keeps the picture unless, with `prune`, it is certainly gone, too.
 
     Args:
         store: The collection's store.
@@ -81,9 +82,15 @@ def plan_removals(
     reasons = dict.fromkeys(replaced, "the file now contains another picture") | {
         path: f"it is one of the {why}" for path, why in excluded.items()
     }
+    everywhere = Disk(ledger.all_folders)
+
+    def is_elsewhere(picture: str) -> bool:
+        others = set(store.files.paths_of(picture)) - plan.forgotten
+        return any(not prune or path in known or not everywhere.look_at(path).is_gone for path in others)
+
     for path in sorted(plan.forgotten):
         picture = known[path].image_id
-        if picture in present or picture in plan.pictures or set(store.files.paths_of(picture)) - plan.forgotten:
+        if picture in present or picture in plan.pictures or is_elsewhere(picture):
             continue
         plan.pictures[picture] = reasons.get(path, "the file is gone")
         if path not in replaced:

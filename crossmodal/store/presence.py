@@ -23,6 +23,11 @@ class Presence:
     reason: str = ""
     container: str = ""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is certainly no such file; a picture in a container is known only when that is read."""
+        return self.state == "gone" and not self.container
+
 
 class Disk:
     """Checks paths; lists each folder once, so that all checks of one object see the same state.

@@ -95,6 +95,19 @@ def test_files_of_the_same_bytes(open_store: OpenStore, tmp_path: Path) -> None:
         assert found_in(store, tmp_path, where="width > 9999").groups[1] == []
 
 
+def test_a_file_that_is_gone_is_no_duplicate_of_one_that_is_there(open_store: OpenStore, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("gone", "0.jpg", "0 (1).jpg")]
+    for path in paths[1:]:
+        path.touch()
+    with open_store(writable=True) as store:
+        store.put([entry("0.jpg", scene(0), unit(0))])
+        store.files.put("/a", [SourceFile(str(path), 5, 1, image_id(b"0.jpg")) for path in paths])
+        [group] = found_in(store, tmp_path).groups[1]
+        assert [member.paths for member in group.members] == [[str(path)] for path in paths[1:]]
+        paths[2].unlink()
+        assert found_in(store, tmp_path).groups[1] == []
+
+
 def test_scenes_need_similar_vectors_and_times(open_store: OpenStore, tmp_path: Path) -> None:
     def at(name: str, seed: int, vector: int, by: float, taken: str, picture: Image.Image | None = None) -> None:
         tags = [("taken", taken)] if taken else []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -219,6 +221,29 @@ def test_embedded_pictures_are_kept_with_their_bytes_and_go_with_a_proof(collect
     assert run([1]).report.counts["image"]["removed"] == 1
     with collection.store() as store:
         assert store.content(image_id(encoded(1))) == encoded(1)
+
+
+def test_a_picture_goes_after_its_folder_was_renamed(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "a/2.png": 2})
+    indexed(collection, folder / "a")
+    (folder / "a").rename(folder / "b")
+    assert indexed(collection, folder / "b").counts["image"] == {"unchanged": 2, "updated": 2}
+    (folder / "b" / "1.png").unlink()
+    assert indexed(collection, folder / "b", prune=True).counts["image"]["removed"] == 1
+    assert [*documents(collection)[1]] == [image_id(encoded(2))]
+
+
+def test_a_picture_stays_while_the_disk_of_another_data_set_may_have_it(collection: Collection, folder: Path) -> None:
+    put(folder, {"disk/a/1.png": 1, "b/1.png": 1, "b/2.png": 2})
+    for data_set in ("disk/a", "b"):
+        indexed(collection, folder / data_set)
+    (folder / "b" / "1.png").unlink()
+    states = json.loads((collection.folder / FILE_NAME).read_bytes())
+    states[str(folder / "disk" / "a")][str(folder / "disk")] = [1, True]  # it was a mount point, and is none now
+    (collection.folder / FILE_NAME).write_text(json.dumps(states))
+    shutil.rmtree(folder / "disk" / "a")
+    (folder / "disk" / "note.md").touch()
+    assert indexed(collection, folder / "b", prune=True).counts["image"]["removed"] == 0
 
 
 def test_captions_of_another_data_set_stay_and_keep_their_paths(collection: Collection, folder: Path) -> None:
