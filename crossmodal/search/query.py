@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import MAX_MATCHES
@@ -13,6 +13,9 @@ from crossmodal.search.combining import without_avoided
 from crossmodal.search.examples import Example, check_number, ids_of
 from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import Condition, parse
+
+if TYPE_CHECKING:
+    from crossmodal.store.protocol import Store
 
 Target = Literal["image", "text", "both"]
 Order = Literal["relevance", "newest", "oldest"]
@@ -140,14 +143,18 @@ class Query:
         """Whether its parts are combined by `search.examples.refined`."""
         return bool(self.likes or self.unlikes)
 
-    @property
-    def without_unliked(self) -> SearchOptions:
-        """The options, with a page from which the unliked documents are left out."""
+    def without_unliked(self, store: Store) -> SearchOptions:
+        """The options, with a page from which the unliked documents and their captions are left out.
+
+        So many more matches are asked for that the page is full without them.
+        """
         if not self.unlikes:
             return self.options
         hidden = ids_of(self.unlikes)
+        captions = {} if self.options.target == "image" else store.caption_texts_of(hidden)
+        n_hidden = len(hidden) + sum(map(len, captions.values()))
         page = replace(self.options.page or Page(self.options.top_k), without=hidden)
-        return replace(self.options, top_k=min(MAX_MATCHES, self.options.top_k + len(hidden)), page=page)
+        return replace(self.options, top_k=min(MAX_MATCHES, self.options.top_k + n_hidden), page=page)
 
     @property
     def modality(self) -> QueryModality:

@@ -66,7 +66,7 @@ class SearchService:
             InputError: The query is empty, its text or picture can't be encoded, or the collection does not support the
                 options.
         """
-        options = query.without_unliked
+        options = query.without_unliked(self.store)
         candidates, note = self._retrieved(query, options)
         (results,) = self._ranker.results([candidates], options)
         if isinstance(results, InputError):

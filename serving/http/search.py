@@ -142,7 +142,10 @@ class Searcher:
         """
         start = time.perf_counter()
         sent, encode_ms = await self._search_doc(query)
-        (doc,) = await self._call_flow([sent], "/search", query.without_unliked.to_parameters())
+        options = query.options
+        if query.unlikes:
+            options = await run_in_threadpool(query.without_unliked, self._opened.named(sent.generation).store)
+        (doc,) = await self._call_flow([sent], "/search", options.to_parameters())
         opened = self._opened.named(doc.generation)
         vectors: dict[str, Vectors] = {}
         if request.vectors:

@@ -76,7 +76,7 @@ def scores(results: SearchResults) -> dict[str, float]:
 
 def test_without_examples_nothing_changes(service: SearchService) -> None:
     query = Query("x", ("y",), RED, "a", 0.3, options())
-    assert query.without_unliked is query.options
+    assert query.without_unliked(service.store) is query.options
     same = Query("x", ("y",), RED, "a", 0.3, options(), likes=(), unlikes=())
     assert scores(service.search(query)) == scores(service.search(same))
 
@@ -127,8 +127,23 @@ def test_pages_have_no_gap(service: SearchService) -> None:
     assert [page.more for page in pages] == [True, False]
 
 
-def test_the_page_survives_its_way_through_parameters() -> None:
-    sent = Query(likes=("a",), unlikes=("b", RED), options=options(top_k=MAX_MATCHES)).without_unliked
+def test_a_page_is_full_though_all_captions_of_a_picture_leave(tmp_path: Path) -> None:
+    collection = Collection.create(tmp_path / "collection", BASE)
+    with collection.store(writable=True) as store:
+        store.put([NewDocument(Document(name, "image"), vector) for name, vector in STORED.items()])
+        for name, vector in (("a", STORED["b"]), ("c", STORED["c"])):
+            captions = [Document(f"{n} of {name}", "text", text=f"{n}", image_id=name) for n in range(4)]
+            store.put([NewDocument(caption, vector) for caption in captions])
+    with SearchService(collection, ColourEncoder()) as service:
+        query = Query(likes=("b",), unlikes=("a",), options=options(top_k=3, page=Page(2), target="text"))
+        found = service.search(query)
+    assert list(scores(found)) == ["0 of c", "1 of c"]
+    assert found.more
+
+
+def test_the_page_survives_its_way_through_parameters(service: SearchService) -> None:
+    query = Query(likes=("a",), unlikes=("b", RED), options=options(top_k=MAX_MATCHES))
+    sent = query.without_unliked(service.store)
     assert sent.page is not None
     assert sent.page.without == ("b", image_id(RED))
     assert sent.top_k == MAX_MATCHES
