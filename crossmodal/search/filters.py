@@ -149,7 +149,11 @@ def _named(text: str, least_inhabitants: int = 0) -> list[Place]:
 
 
 def full_name(place: Place) -> str:
-    """The name of a place with its region and country."""
+    """The name of a place with its region and country.
+
+    >>> full_name(Place("Vatican City", "", "Vatican", 41.903, 12.454))
+    'Vatican City, Vatican'
+    """
     return ", ".join(dict.fromkeys(part for part in (place.name, place.region, place.country) if part))
 
 
