@@ -10,7 +10,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
 from crossmodal.lexical.encoder import resolve
 from crossmodal.lexical.indexes import WordIndexes
-from crossmodal.lexical.model import Recipe, SparseConfig, SparseModel
+from crossmodal.lexical.model import QueryWeights, Recipe, SparseConfig, SparseModel
 from crossmodal.lexical.terms import TermVocabulary
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 
@@ -19,15 +19,18 @@ BASE = ModelSpec("clip", "scenes", "hash", DIM, Preprocessing(size_px=8))
 WORDS = ("blue", "cat", "dog", "heart", "red", "star")
 
 
-def write_model(folder: Path, words: tuple[str, ...] = WORDS, recipe: Recipe = "dense-to-sparse") -> ModelSpec:
+def write_model(
+    folder: Path, words: tuple[str, ...] = WORDS, recipe: Recipe = "dense-to-sparse", query: QueryWeights = "words"
+) -> ModelSpec:
     """Writes a model in which the weight of word i is component i of the vector, if positive."""
-    heads = {
-        "image.0.weight": np.eye(len(words), DIM, dtype=np.float32),
-        "image.0.bias": np.zeros(len(words), np.float32),
-        "words": np.arange(1, len(words) + 1, dtype=np.float32),
-    }
+    same, none = np.eye(len(words), DIM, dtype=np.float32), np.zeros(len(words), np.float32)
+    heads = {"image.0.weight": same, "image.0.bias": none}
+    if query == "words":
+        heads["words"] = np.arange(1, len(words) + 1, dtype=np.float32)
+    else:
+        heads |= {"text.0.weight": same, "text.0.bias": none}
     vocabulary = TermVocabulary.fit([" ".join(words)])
-    SparseModel(SparseConfig(recipe, BASE, "words"), vocabulary, heads).save(folder)
+    SparseModel(SparseConfig(recipe, BASE, query), vocabulary, heads).save(folder)
     return resolve(str(folder))
 
 
@@ -48,8 +51,8 @@ def caption(text: str, of: str) -> NewDocument:
 class World:
     """A writable collection of a sparse model."""
 
-    def __init__(self, folder: Path, recipe: Recipe = "dense-to-sparse") -> None:
-        self.spec = write_model(folder / "model", recipe=recipe)
+    def __init__(self, folder: Path, recipe: Recipe = "dense-to-sparse", query: QueryWeights = "words") -> None:
+        self.spec = write_model(folder / "model", recipe=recipe, query=query)
         self.collection = Collection.create(folder / "collection", self.spec)
         self.store: DocumentStore = self.collection.store(writable=True)
 

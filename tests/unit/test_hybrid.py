@@ -90,6 +90,15 @@ def test_the_thesis_s_words_are_scored_by_tf_idf(tmp_path: Path) -> None:
         assert found[0].why.keys() == {"dog", "red"}
 
 
+def test_a_model_that_adds_words_does_so_by_the_vector_of_the_query(tmp_path: Path) -> None:
+    world = World(tmp_path, query="expanded")
+    with world.store:
+        world.store.put([picture(name, vector) for name, vector in PICTURES.items()])
+        found = HybridSearch(world.indexes(), fusion_of_parts("sparse")).answer("dog", unit(0, 2, 1), {}, 1)
+        assert names(world, found) == ["b"]
+        assert found.matches[0].why.keys() == {"cat", "dog"}
+
+
 def test_a_word_to_be_avoided_takes_away(world: World) -> None:
     plain, less = ask(world, "dog", "sparse"), ask(world, "dog -cat", "sparse")
     assert names(world, plain) == names(world, less) == ["a", "b"]

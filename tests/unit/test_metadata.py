@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from photographs import FORMATS, Block, encoded, photographs, xmp_packet
+from PIL import ExifTags, Image
 
 from crossmodal.core.types import Preprocessing
 from crossmodal.images.decode import metadata_blocks
@@ -87,6 +88,12 @@ def test_bytes_that_are_no_exif_have_no_tags(content: bytes) -> None:
 def test_an_xmp_packet_that_is_damaged_or_has_entities_is_not_read(packet: bytes) -> None:
     assert read_xmp(packet) == ({}, True)
     assert len(read_embedded(b"", packet).notes) == 1
+
+
+def test_a_block_that_ends_with_its_only_tag_is_whole() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    assert not read_exif(exif.tobytes()).is_damaged
 
 
 def test_long_lists_of_numbers_are_not_read() -> None:
