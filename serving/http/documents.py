@@ -91,13 +91,13 @@ def add_change_routes(app: FastAPI, flow: FlowCalls, last_seq: Callable[[], int]
         if body.where is not None:
             parse(body.where)
             check_condition(request, body.where)
-        return _answer(await _delete(flow, body.ids, body.where), await run_in_threadpool(last_seq))
+        return _answer(await _delete(flow, body.ids, body.where), body.ids, await run_in_threadpool(last_seq))
 
     @router.delete(
         "/documents/{document_id}", summary="Remove a document, a picture with its captions", responses=PROBLEMS
     )
     async def delete_one(document_id: str) -> DeletionAnswer:
-        answer = _answer(await _delete(flow, [document_id], None), await run_in_threadpool(last_seq))
+        answer = _answer(await _delete(flow, [document_id], None), [document_id], await run_in_threadpool(last_seq))
         if answer.unknown:
             raise RefusedError(404, f"no document {document_id[:80]}")
         return answer
@@ -139,8 +139,9 @@ async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[Me
     return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
 
 
-def _answer(answered: list[MediaDoc], seq: int) -> DeletionAnswer:
+def _answer(answered: list[MediaDoc], ids: list[str], seq: int) -> DeletionAnswer:
     removed = [doc for doc in answered if doc.outcome == "removed"]
     n_images = sum(doc.modality == "image" for doc in removed)
-    unknown = [doc.id for doc in answered if doc.outcome == "unknown" and doc.id != "where"]
+    asked = set(ids)
+    unknown = [doc.id for doc in answered if doc.outcome == "unknown" and doc.id in asked]
     return DeletionAnswer(removed=Removed(images=n_images, captions=len(removed) - n_images), unknown=unknown, seq=seq)
