@@ -84,15 +84,16 @@ def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) 
 
 
 def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
-    """(q, n) whether a caption of the picture has all words of the query."""
+    """(q, n) whether a caption of the picture has all words of the query; never if the query has no words."""
     having: dict[str, set[int]] = defaultdict(set)
     for place, caption in enumerate(sample.captions):
         for word in words_of(caption):
             having[word].add(place)
     true = np.zeros((len(queries), len(sample.images)), np.bool_)
     for row, query in enumerate(queries):
-        captions = set.intersection(*(having[word] for word in set(words_of(query))))
-        true[row, sample.image_of[list(captions)]] = True
+        if words := set(words_of(query)):
+            captions = set.intersection(*(having[word] for word in words))
+            true[row, sample.image_of[list(captions)]] = True
     return true
 
 

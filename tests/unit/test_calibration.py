@@ -1,5 +1,7 @@
 """Calibration: what is taken for right and wrong, and what is learned from it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,8 +53,26 @@ def test_what_a_phrase_may_be_true_of() -> None:
         ["a red heart", "a star", "a heart, red and small", "red"],
         np.array([0, 0, 1, 2]),
     )
-    true = calibrating.may_be_true(["red heart", "a", "red star"], sample)
-    assert true.tolist() == [[True, True, False], [True, True, False], [False, False, False]]
+    true = calibrating.may_be_true(["red heart", "a", "red star", "👍"], sample)
+    assert true.tolist() == [[True, True, False], [True, True, False], [False, False, False], [False, False, False]]
+
+
+def test_a_caption_without_words_is_true_of_its_own_picture() -> None:
+    sample = made(60)
+    said = calibrating.phrases(sample.captions, 50)
+    place = list((sample.texts @ sample.images.T).argmax(axis=1) == sample.image_of).index(True)
+    without, other = (
+        calibrating.fit_text_to_image(
+            replace(sample, captions=[*sample.captions[:place], text, *sample.captions[place + 1 :]]),
+            said,
+            encoded(list(said)),
+        )
+        for text in ("👍", "unique")
+    )
+    assert without is not None
+    assert other is not None
+    for ours, theirs in zip(vars(without).values(), vars(other).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_fitted_rule_tells_what_is_here_from_what_is_not() -> None:
