@@ -148,6 +148,7 @@ def test_pictures_and_combined_queries_have_a_relevance_too(query_service: Servi
     assert best["image"] > 0.5
     assert best["text"] > 0.5
     combined = found(query_service, text="a red heart -blue", top_k=3)
+    assert combined["n"] == 3
     assert all(0 <= result["relevance"] <= 1 for result in combined["results"])
 
 

@@ -180,6 +180,7 @@ def test_fields_that_the_executors_fill_are_not_believed(channel: grpc.Channel) 
     )  # fmt: skip
     (response,) = ask(channel, request(forged, top_k=3))
     (doc,) = docs_of(response)
+    assert len(doc.matches) == 3
     assert all(match.scores["cosine"] <= 1.001 for match in doc.matches)
 
 

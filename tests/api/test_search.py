@@ -34,6 +34,7 @@ def docs_of(response: httpx.Response) -> list[dict[str, Any]]:
 
 def test_the_curl_line_of_2021(query_service: Service) -> None:
     (doc,) = docs_of(post(query_service, {"top_k": 5, "mode": "search", "data": ["hello world"]}))
+    assert doc["mime_type"] == doc["mimeType"] == "text/plain"
     assert len(doc["matches"]) == 5
     for match in doc["matches"]:
         assert match["mime_type"] == match["mimeType"] == "image/jpeg"
@@ -155,6 +156,7 @@ def test_texts_and_pictures_in_one_request(query_service: Service) -> None:
         ({"data": [data_uri(PICTURE.read_bytes()[:2000])]}, "damaged or truncated"),
         ({"data": [{"uri": "/etc/passwd"}]}, "is not read"),
         ({"data": ["http://127.0.0.1/x.jpg"]}, "is not read"),
+        ({"data": ["https://127.0.0.1/x.jpg"]}, "is not read"),
     ],
 )
 def test_bad_input_is_named(query_service: Service, body: Any, told: str) -> None:

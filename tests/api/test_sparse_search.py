@@ -105,6 +105,7 @@ def test_words_that_sum_to_the_score_come_with_each_match(service: Service, fusi
 def test_a_dense_search_is_what_it_is_elsewhere(service: Service) -> None:
     _, told = post(service, text="a red heart", fusion="dense", top_k=3)
     assert told["query"]["fusion"] == "dense"
+    assert told["n"] == 3
     assert all("why" not in result and -1 <= result["score"] <= 1 for result in told["results"])
 
 

@@ -82,11 +82,14 @@ def test_pictures_of_a_time_by_date(run_app: RunApp, dated_workspace: Path) -> N
 
 
 def test_newest_first_of_what_fits(run_app: RunApp, dated_workspace: Path) -> None:
-    done = run_app("-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "--order", "newest", "hearts")
+    done = run_app(
+        "-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "--order", "newest", "stars at night"
+    )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     times = [hit["taken"] for hit in answer["matches"]]
     assert times == sorted(times, reverse=True)
+    assert len(times) > 1
     assert all(hit["relevance"] >= 0.5 for hit in answer["matches"])
     assert answer["ordered"] == {"threshold": 0.5, "candidates": 200, "fitting": len(times)}
 

@@ -253,6 +253,13 @@ def test_words_and_vectors_of_a_sparse_collection(sparse_service: SearchService)
         sparse_service.search(Query(like="cat", options=options(fusion="bm25")))
 
 
+def test_a_picture_that_only_words_found_has_its_cosine_too(sparse_service: SearchService) -> None:
+    vector = unit(0, 0, 1)
+    (found,) = sparse_service._ranker.results([Candidates("text", "cat", vector, {"image": {}})], options())
+    assert isinstance(found, SearchResults)
+    assert [match.scores["cosine"] for match in found.matches] == pytest.approx([float(vector @ PICTURES["cat"])])
+
+
 def test_one_bad_query_of_a_batch_does_not_fail_the_others(sparse_service: SearchService) -> None:
     batch = [Candidates("text", text, None, {}) for text in ("unicorn", "cat")]
     refused, answered = sparse_service._ranker.results(batch, options(fusion="sparse"))

@@ -67,9 +67,14 @@ def test_the_result_names_the_words_and_keeps_the_scale_of_others(service: Searc
     assert all(match.score == match.scores["cosine"] and not match.why for match in others)
 
 
-def test_a_picture_beyond_the_nearest_is_found(service: SearchService) -> None:
-    (best,) = service.search(Query("parking", options=options(top_k=1))).matches
-    assert best.document.id == "nothing"
+def test_a_picture_beyond_the_nearest_is_found(collection: Collection) -> None:
+    with collection.store(writable=True) as store:
+        store.readings.put([("nothing", reading("A CAT"))])
+    with SearchService(collection, WordEncoder(BASE)) as service:
+        (nearest,) = service.search(Query("cat", options=options(top_k=1, fusion="dense"))).matches
+        (best,) = service.search(Query("cat", options=options(top_k=1))).matches
+    assert (nearest.document.id, best.document.id) == ("cat", "nothing")
+    assert best.scores["cosine"] == pytest.approx(0)
     assert best.picture is not None
 
 
