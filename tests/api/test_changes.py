@@ -47,6 +47,8 @@ def test_deleting_and_updating_while_queries_are_served(tmp_path: Path) -> None:
     ):
         ids = fill(writer, 4)
         assert set(found(reader)) == {f"test-0000{i}.jpg" for i in range(4)}
+        (caption,) = post(reader, "/search", {"text": "picture 2", "target": "text", "top_k": 1}).json()["results"]
+        assert (caption["filename"], caption["tags"]) == ("test-00002.jpg", {})
         told = post(writer, "/delete", {"ids": [ids[0], "nobody"]}).json()
         assert told == {"removed": {"images": 1, "captions": 1}, "unknown": ["nobody"], "seq": told["seq"]}
         assert set(found(reader)) == {f"test-0000{i}.jpg" for i in range(1, 4)}

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -452,3 +453,25 @@ def test_folders_that_can_not_be_recorded_stop_the_run(collection: Collection, f
         indexed(collection, folder)
     with collection.store() as store:
         assert not store.files.of_source(str(folder))
+
+
+def test_a_file_that_goes_before_it_is_read_is_a_failure(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1}, {"1.png": "one"})
+    records = list(read_path(folder))
+    (folder / "1.png").unlink()
+    job = IndexJob(collection, str(folder))
+    assert list(job.images(records)) == []
+    job.release()
+    assert [failure.modality for failure in job.report.failures] == ["image", "text"]
+    assert job.report.counts == {"image": {"failed": 1}, "text": {"failed": 1}}
+
+
+def test_captions_follow_a_file_that_is_replaced_before_it_is_encoded(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1}, {"1.png": "one"})
+    job = IndexJob(collection, str(folder))
+    (pending,) = job.images(list(read_path(folder)))
+    changed = replace(pending.document, id=image_id(encoded(2)))
+    job.image_done(encoded_document(changed, "indexed"))
+    assert job.new == [changed.id]
+    assert [caption.image_id for caption in job.captions()] == [changed.id]
+    job.release()

@@ -85,6 +85,16 @@ def test_months_have_short_names(month: str) -> None:
         assert understood(f"snow, {short} 2021").parts[0].condition() == long
 
 
+@pytest.mark.parametrize(
+    ("text", "is_place"),
+    [
+        ("A cat in Reading", True), ("A Cat In Reading", False), ("a cat in reading", False), ("a cat near Her", False),
+    ],
+)  # fmt: skip
+def test_a_word_is_a_name_if_it_alone_has_a_capital(text: str, is_place: bool) -> None:
+    assert bool(understood(text).parts) == is_place
+
+
 def test_each_part_is_told() -> None:
     found = understood("a dog in Norway, 5 km from oslo, since May 2020")
     assert found.text == "a dog"
