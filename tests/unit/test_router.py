@@ -1,6 +1,7 @@
 """The way of a request through a Flow, and what its Executors get."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from serving.http.errors import problem_of
 from serving.http.metrics import Metrics
 from serving.jina.client_requests import ClientRequests
 from serving.jina.flow_calls import UnavailableError
+from serving.jina.pool import ExecutorPool
 from serving.jina.routed_calls import RoutedCalls
 from serving.jina.router import Node, Request, Router
 from serving.jina.supervisor import flow_context, flow_path
@@ -195,6 +197,24 @@ def test_an_executor_that_is_gone_is_reported_and_counted(nodes_of: Callable[...
     with pytest.raises(UnavailableError, match="text_encoder"):
         asyncio.run(calls([doc(TEXT)], "/search", {}))
     assert b'errors_total{endpoint="/search",kind="UnavailableError"} 1.0' in metrics.text()
+
+
+@pytest.mark.parametrize(("listens", "status"), [(True, 504), (False, 503)])
+def test_an_executor_that_is_late_is_told_from_one_that_is_gone(listens: bool, status: int) -> None:
+    async def send(port: int) -> None:
+        pool = ExecutorPool({"late": [f"grpc://127.0.0.1:{port}"]}, 0.3 if listens else None)
+        try:
+            await pool.send("late", b"", "/search")
+        finally:
+            await pool.close()
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        if listens:
+            bound.listen()
+        with pytest.raises(UnavailableError) as raised:
+            asyncio.run(send(bound.getsockname()[1]))
+    assert problem_of(raised.value).status == status
 
 
 def test_half_a_character_is_refused_before_it_is_sent(nodes_of: Callable[..., list[Node]]) -> None:
