@@ -34,6 +34,14 @@ def test_a_listed_folder_without_the_name_is_a_proof(folder: Path) -> None:
     assert state(folder / "no" / "such" / "folder" / "a.jpg") == "gone"
 
 
+def test_a_folder_is_listed_once(folder: Path) -> None:
+    disk = Disk()
+    before = disk.look_at(str(folder / "sub" / "one.jpg"))
+    (folder / "sub" / "here.jpg").unlink()
+    assert disk.look_at(str(folder / "sub" / "other.jpg")) == before
+    assert state(folder / "sub" / "other.jpg") == "unknown"
+
+
 def test_an_empty_folder_is_none(folder: Path) -> None:
     (folder / "disk").mkdir()
     found = Disk().look_at(str(folder / "disk" / "holiday" / "a.jpg"))
