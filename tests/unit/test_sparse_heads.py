@@ -57,6 +57,16 @@ def test_the_thesis_learns_which_words_a_picture_has() -> None:
     assert (model.config.recipe, model.config.query) == ("thesis", "vocabulary")
 
 
+def test_the_weight_of_present_words_adds_words_and_sparsity_removes_some() -> None:
+    def n_words(**changed: float) -> float:
+        recipe = replace(THESIS, epochs=1, **changed)  # type: ignore[arg-type]
+        return train_thesis(recipe, BASE, VOCABULARY, TRAIN, DEV, measure, silent)[1][-1]["terms_per_image"]
+
+    usual = n_words()
+    assert n_words(positive_weight=200) > usual > n_words(positive_weight=1)
+    assert n_words(sparsity=1.0) < usual
+
+
 @pytest.mark.parametrize("query", ["words", "text", "expanded"])
 def test_the_distilled_recipe_learns_what_finds_a_picture(query: str) -> None:
     own = replace(DISTILLED, query=query)
