@@ -30,7 +30,7 @@ def jpeg(size: tuple[int, int], orientation: int | None = None, colour: tuple[in
 
 
 def dng(size: tuple[int, int], preview: bytes = b"", orientation: int = 1, *, is_grey: bool = False) -> bytes:
-    """A DNG file of a red picture, with a thumbnail of 16 x 16 pixels.
+    """A DNG file of a red picture, its upper left quarter dark, with a thumbnail of 16 x 16 pixels.
 
     Args:
         size: Width and height of the mosaic.
@@ -41,6 +41,7 @@ def dng(size: tuple[int, int], preview: bytes = b"", orientation: int = 1, *, is
     width, height = size
     mosaic = np.full((height, width), 600, np.uint16)
     mosaic[0::2, 0::2] = 12_000  # red
+    mosaic[: height // 2, : width // 2] = 600
     data = [bytes(16 * 16 * 3), mosaic.tobytes(), preview]
     starts, at = [], 8
     for part in data:

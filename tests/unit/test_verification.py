@@ -11,7 +11,7 @@ from ingest_world import MODEL, VECTOR, as_somebody, documents, encoded, indexed
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.verification import verify_collection
 from crossmodal.core.errors import StateError
-from crossmodal.core.types import Document
+from crossmodal.core.types import Document, image_id
 from crossmodal.ingest.metadata import add_metadata
 from crossmodal.ingest.reindex import ReindexJob
 from crossmodal.store.known_folders import all_folders
@@ -60,6 +60,17 @@ def test_one_that_can_not_be_looked_at_is_never_advised_away(collection: Collect
     assert not any("--prune" in reason or "gone" in reason for reason in found.values())
     assert "mounted" in found[str(folder / "b" / "2.png")]
     assert "make it readable" in found[str(folder / "3.png")]
+
+
+def test_an_index_with_a_vector_of_no_document_is_named(collection: Collection) -> None:
+    with collection.store(writable=True) as store:
+        collection.index(store, "image").snapshot()
+        with store.database.writing() as connection:
+            connection.execute("DELETE FROM documents WHERE id = ?", (image_id(encoded(3)),))
+        found = verify_collection(collection, store, lambda _: None).problems
+    assert [(problem.item, problem.reason) for problem in found] == [
+        ("image index", "has 3 vectors, the store 2: run -t rebuild")
+    ]
 
 
 def test_pictures_in_an_object_store_are_counted_and_not_missing(collection: Collection) -> None:
