@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -68,3 +69,9 @@ def test_few_requests_are_in_flight_and_their_answers_come_in_order(served: tupl
     call(settings, "/index", docs, lambda answers: answered.extend(doc.id for doc in answers))
     assert answered == ids
     assert 1 < router.most <= PREFETCH
+
+
+def test_a_log_level_that_is_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JINA_LOG_LEVEL", "INFO")
+    prepare_jina()
+    assert os.environ["JINA_LOG_LEVEL"] == "INFO"
