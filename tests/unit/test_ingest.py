@@ -455,6 +455,15 @@ def test_folders_that_can_not_be_recorded_stop_the_run(collection: Collection, f
         assert not store.files.of_source(str(folder))
 
 
+def test_a_picture_keeps_its_path_when_a_copy_comes_before_it(collection: Collection, folder: Path) -> None:
+    put(folder, {"b.png": 1}, {"b.png": "one"})
+    indexed(collection, folder)
+    put(folder, {"a.png": 1})
+    assert indexed(collection, folder).counts["image"]["updated"] == 0
+    picture, captions = found(collection, 1)
+    assert {document.uri for document in (picture, *captions)} == {str(folder / "b.png")}
+
+
 def test_a_file_that_goes_before_it_is_read_is_a_failure(collection: Collection, folder: Path) -> None:
     put(folder, {"1.png": 1}, {"1.png": "one"})
     records = list(read_path(folder))
