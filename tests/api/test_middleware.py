@@ -314,7 +314,7 @@ def test_keys_that_are_none(keys_file: Path) -> None:
         problem_of(client.get("/search", params={"key": reading, "api_key": reading, "access_token": reading}), 401)
 
 
-def test_a_key_is_withdrawn_while_the_service_runs(keys_file: Path) -> None:
+def test_a_key_is_withdrawn_while_the_service_runs(keys_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     reading, writing = made(keys_file)
     records = middleware.read_keys(keys_file)
     with (
@@ -329,6 +329,7 @@ def test_a_key_is_withdrawn_while_the_service_runs(keys_file: Path) -> None:
         for _ in range(2):
             answer = client.get("/search", headers={"X-API-Key": writing})
             assert "can't be checked" in problem_of(answer, 503)["detail"]
+        assert f"keys can't be checked: {keys_file}" in caplog.text
         assert client.get("/healthz", headers={"X-API-Key": writing}).status_code == 200
         keys_file.unlink()
         problem_of(client.get("/search", headers={"X-API-Key": writing}), 503)
