@@ -254,13 +254,13 @@ def _encode_ms(docs: list[MediaDoc]) -> float:
 def result_of(match: MatchDoc, vector: Vectors | None) -> Result:
     """A match in the answer, with its vector if that was asked for."""
     modality: Modality = "image" if match.modality == "image" else "text"
-    picture = Picture(**match.picture)
+    picture, is_fused = Picture(**match.picture), "fused" in match.scores
     return Result(
         id=match.id,
         modality=modality,
         score=score_of(match),
-        scores=_scores_of_parts(match) if "fused" in match.scores else None,
-        why=[Word(**word) for word in words(match.why)] if "fused" in match.scores else None,
+        scores={name: score for name, score in match.scores.items() if name != "fused"} if is_fused else None,
+        why=[Word(**word) for word in words(match.why)] if is_fused else None,
         relevance=match.scores.get("relevance"),
         text=match.text,
         captions=list(picture.captions),
@@ -273,10 +273,6 @@ def result_of(match: MatchDoc, vector: Vectors | None) -> Result:
         tags=match.tags,
         vector=None if vector is None else np.asarray(vector, float).tolist(),
     )
-
-
-def _scores_of_parts(match: MatchDoc) -> dict[str, float]:
-    return {name: score for name, score in match.scores.items() if name != "fused"}
 
 
 def echo(request: SearchRequest, query: Query, fusion: str) -> Asked:
