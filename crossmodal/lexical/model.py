@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.files import write_atomically
 from crossmodal.core.os_errors import read_failure
 from crossmodal.core.types import Modality, ModelSpec, Vectors
 from crossmodal.lexical.terms import TermVocabulary
@@ -138,14 +138,12 @@ class SparseModel:
 
     def save(self, folder: Path) -> None:
         """Writes the folder; each file is replaced atomically, `sparse.json` last."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         folder.mkdir(parents=True, exist_ok=True)
         self.vocabulary.save(folder / TERMS_NAME)
-        partial = folder / f"{HEADS_NAME}.partial"
-        save_file({name: np.ascontiguousarray(array) for name, array in self.heads.items()}, partial)
-        os.chmod(partial, 0o644)
-        partial.replace(folder / HEADS_NAME)
+        heads = {name: np.ascontiguousarray(array) for name, array in self.heads.items()}
+        write_atomically(folder / HEADS_NAME, save(heads))
         config = self.config
         content = {
             "format": FORMAT,
@@ -157,9 +155,7 @@ class SparseModel:
             "words_hash": words_hash(self.vocabulary),
             "base": config.base.to_dict(),
         }
-        partial = folder / f"{CONFIG_NAME}.partial"
-        partial.write_text(json.dumps(content, indent=2) + "\n", "utf8")
-        partial.replace(folder / CONFIG_NAME)
+        write_atomically(folder / CONFIG_NAME, (json.dumps(content, indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path, terms: Path | None = None) -> SparseModel:

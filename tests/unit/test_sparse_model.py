@@ -132,6 +132,23 @@ def test_what_is_saved_is_loaded(tmp_path: Path, query: QueryWeights) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CONFIG_NAME, TERMS_NAME, HEADS_NAME])
 
 
+def test_saving_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_of().save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target.name == HEADS_NAME:
+            raise OSError(28, "No space left on device", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        model_of(max_terms=2).save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_its_spec_names_what_makes_weights_comparable(tmp_path: Path) -> None:
     model_of().save(tmp_path)
     spec = resolve(str(tmp_path))
