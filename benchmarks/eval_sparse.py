@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from common import write_figures
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from cli import sparse_model
 from cli.recipe_settings import with_settings
@@ -25,7 +27,7 @@ from crossmodal.core.protocols import Encoder
 from crossmodal.core.settings import Settings
 from crossmodal.evaluation.encoding import EncodedSplit
 from crossmodal.evaluation.fusion_tuning import matches_of_parts, tune
-from crossmodal.evaluation.lexical import draw_recalls, figures, ranks_of_scores, recall_table
+from crossmodal.evaluation.lexical import KS, figures, ranks_of_scores, recall_table
 from crossmodal.evaluation.term_ranking import dense_figures, scores_of_all, sparse_figures
 from crossmodal.lexical.model import SparseModel
 from crossmodal.lexical.terms import TermVocabulary
@@ -128,6 +130,22 @@ def trained(
     model, history = train_model(recipe, encoder, vocabulary, train, dev, lambda line: None)
     print(f"{type(recipe).__name__}: {len(history)} epochs in {time.monotonic() - began:.0f} s")
     return model
+
+
+def draw_recalls(rows: dict[str, dict[str, Any]], path: Path) -> None:
+    """Writes a PNG with the recall of each row by k."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, row in rows.items():
+        axes.plot(KS, [row[f"R@{k}"] for k in KS], marker="o", markersize=3, label=name)
+    axes.set(xlabel="k", ylabel="recall@k, text to image", xscale="log", ylim=(0, 1.02))
+    axes.set_xticks(KS, [str(k) for k in KS])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    figure.legend(fontsize=8, loc="outside right upper")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
-"""Protocols that every encoder and every vector index implements."""
+"""The protocol that every encoder implements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from crossmodal.core.types import Keys, ModelSpec, Pixels, Vectors
+from crossmodal.core.types import ModelSpec, Pixels, Vectors
 
 
 class Encoder(Protocol):
@@ -27,22 +23,4 @@ class Encoder(Protocol):
 
     def unread(self, text: str) -> str:
         """The end of a text that the model truncates; empty if the whole text fits its context length."""
-        ...
-
-
-class VectorIndex(Protocol):
-    """Nearest-neighbour search by inner product; vectors are identified by int64 keys."""
-
-    def __len__(self) -> int: ...
-
-    def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Adds vectors; replaces the vector of a key that exists."""
-        ...
-
-    def search(self, queries: Vectors, k: int) -> tuple[NDArray[np.float32], Keys]:
-        """The k best matches of each query: scores (n, k), descending, and keys (n, k), padded with -1."""
-        ...
-
-    def save(self, path: Path) -> None:
-        """Writes the index to a file atomically."""
         ...

@@ -11,8 +11,6 @@ from crossmodal.scenes.language import captions
 from crossmodal.scenes.render import render
 from crossmodal.scenes.world import Split, make_scene
 
-TOY_SIZE = 200
-
 
 def write_scenes(folder: Path, split: Split, n_scenes: int, seed: int = 0, start: int = 0) -> None:
     """Writes scenes `start` to `start + n_scenes` of a split: `images/`, `captions.txt` and `recipe.json`.

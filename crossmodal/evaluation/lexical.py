@@ -1,10 +1,9 @@
-"""Figures of lexical retrieval: ranks, recall tables and plots, and statistics of posting lists."""
+"""Figures of lexical retrieval: ranks, recall tables, and statistics of posting lists."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,31 +117,6 @@ def recall_table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> FigureTab
     cells = tuple((name, *(_cell(row.get(column)) for column in (*names, *extra))) for name, row in rows.items())
     headings = {"terms_per_image": "terms/image", "terms_per_query": "terms/query", "p50_ms": "p50 ms"}
     return FigureTable(title, ("model", *names, *(headings.get(name, name) for name in extra)), cells)
-
-
-def draw_recalls(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Writes a PNG with the recall of each row by k."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for name, row in rows.items():
-        axes.plot(KS, [row[f"R@{k}"] for k in KS], marker="o", markersize=3, label=name)
-    axes.set(xlabel="k", ylabel="recall@k, text to image", xscale="log", ylim=(0, 1.02))
-    axes.set_xticks(KS, [str(k) for k in KS])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    figure.legend(fontsize=8, loc="outside right upper")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-
-
-def strongest_words(weights: csr_matrix, words: Sequence[str], at_most: int = 10) -> list[tuple[str, float]]:
-    """The words with the greatest weights of an image, (1, V) weights, by falling weight, then alphabetically."""
-    pairs = [(words[t], float(w)) for t, w in zip(weights.indices, weights.data, strict=True)]
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:at_most]
 
 
 def _any(rows: Mapping[str, Mapping[str, Any]], name: str) -> bool:

@@ -15,7 +15,7 @@ from crossmodal.evaluation import lexical as measures
 from crossmodal.evaluation.encoding import EncodedSplit
 from crossmodal.evaluation.recall import CHUNK, Ranks
 from crossmodal.lexical.inverted import SparseIndex
-from crossmodal.lexical.model import SparseModel
+from crossmodal.lexical.model import SparseModel, strongest_words
 from crossmodal.lexical.scoring import Scoring
 
 TIMED_QUERIES = 200
@@ -83,7 +83,7 @@ def analysis(
     words = model.vocabulary.words
     lengths = np.bincount(images.indices, minlength=len(words))
     longest_first = np.argsort(-lengths, kind="stable")
-    listed = {name: measures.strongest_words(images[row], words, n_words) for row, name in enumerate(names)}
+    listed = {name: strongest_words(images[row], words, n_words) for row, name in enumerate(names)}
     return {
         "figures": measures.posting_figures(images, model.vocabulary.encode(captions)).to_dict(),
         "words": {words[term]: int(lengths[term]) for term in longest_first},

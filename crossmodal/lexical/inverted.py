@@ -19,7 +19,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys
 from crossmodal.lexical.best import best_rows
 from crossmodal.lexical.posting_files import PostingArrays
-from crossmodal.lexical.postings import Postings, PostingSummary, Weights, canonical
+from crossmodal.lexical.postings import Postings, Weights, canonical
 from crossmodal.lexical.scoring import Scoring, ScoringStatistics, check_scoring
 
 
@@ -226,11 +226,6 @@ class SparseIndex:
     def active_terms(self) -> NDArray[np.int32]:
         """The number of terms of each image, by ascending key."""
         return self._active[self._alive]
-
-    def summary(self) -> PostingSummary:
-        """Lengths of the posting lists, terms per image, and bytes, which `analyse` prints."""
-        stored = sum(array.nbytes for p in self.parts() for array in (p.starts, p.rows, p.weights))
-        return PostingSummary(self._known().lengths, self.active_terms(), stored)
 
     def parts(self) -> tuple[Postings, Postings]:
         """The posting lists of the compacted images, and of those added since."""

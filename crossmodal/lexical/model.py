@@ -131,10 +131,8 @@ class SparseModel:
         return csr_matrix(weights[None])
 
     def strongest_words(self, vector: Vectors, at_most: int) -> list[tuple[str, float]]:
-        """The words with the greatest weights of an image with a vector (dim,), and their weights, falling."""
-        row = strongest(self._activations("image", vector[None]), min(at_most, self.config.max_terms or at_most))
-        pairs = [(self.vocabulary.words[i], float(w)) for i, w in zip(row.indices, row.data, strict=True)]
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+        """As the function, of an image with a vector (dim,)."""
+        return strongest_words(self.image_weights(vector[None]), self.vocabulary.words, at_most)
 
     def save(self, folder: Path) -> None:
         """Writes the folder; each file is replaced atomically, `sparse.json` last."""
@@ -236,6 +234,12 @@ def strongest(weights: Vectors, at_most: int) -> csr_matrix:
         np.put_along_axis(kept, best, np.take_along_axis(weights, best, axis=1), axis=1)
         weights = kept
     return csr_matrix(weights)
+
+
+def strongest_words(weights: csr_matrix, words: Sequence[str], at_most: int) -> list[tuple[str, float]]:
+    """The words with the greatest weights of an image, (1, V) weights, by falling weight, then alphabetically."""
+    pairs = [(words[term], float(weight)) for term, weight in zip(weights.indices, weights.data, strict=True)]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:at_most]
 
 
 def spoken_part(text: str) -> str:

@@ -58,31 +58,6 @@ class Postings:
         return np.sqrt(squares)
 
 
-@dataclass(frozen=True)
-class PostingSummary:
-    """Statistics of an index for `analyse`, without removed images.
-
-    Attributes:
-        posting_lengths: Number of images of each term, (n_terms,) int64.
-        active_terms: Number of terms of each image, by ascending key, (n,) int32.
-        stored_bytes: Size of the posting lists, in memory or in their files.
-    """
-
-    posting_lengths: NDArray[np.int64]
-    active_terms: NDArray[np.int32]
-    stored_bytes: int
-
-    @property
-    def n_postings(self) -> int:
-        """Total number of weights."""
-        return int(self.posting_lengths.sum())
-
-    @property
-    def n_empty(self) -> int:
-        """Number of terms without images."""
-        return int((self.posting_lengths == 0).sum())
-
-
 def canonical(weights: csr_matrix) -> csr_matrix:
     """A float32 copy with ascending, distinct terms in each row and without stored zeros."""
     copy = csr_matrix(weights, dtype=np.float32, copy=True)

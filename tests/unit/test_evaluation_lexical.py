@@ -1,23 +1,18 @@
-"""Ranks by words, the figures of posting lists, the table and the picture of it."""
+"""Ranks by words, the figures of posting lists, and the table."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from PIL import Image
 from scipy.sparse import csr_matrix, random_array
 
 from crossmodal.evaluation.lexical import (
     CHUNK,
     KS,
-    draw_recalls,
     figures,
     posting_figures,
     ranks_of_scores,
     recall_table,
     sparse_ranks,
-    strongest_words,
 )  # fmt: skip
 from crossmodal.evaluation.recall import text_to_image_ranks
 
@@ -53,18 +48,10 @@ def test_figures_of_the_posting_lists() -> None:
     assert (nothing.list_length, nothing.terms_per_query) == ((0.0, 0), 0.0)
 
 
-def test_a_picture_s_strongest_words() -> None:
-    weights = csr_matrix(np.array([[1, 0, 2, 1]], np.float32))
-    assert strongest_words(weights, ("b", "x", "c", "a"), 2) == [("c", 2.0), ("a", 1.0)]
-
-
-def test_the_table_and_its_picture(tmp_path: Path) -> None:
+def test_the_table() -> None:
     row = figures(np.array([1, 2, 3]))
     rows = {"dense": row, "sparse": {**row, "terms_per_image": 20.5, "p50_ms": 0.1}}
     table = recall_table("Recall", rows)
     assert table.headings[-2:] == ("terms/image", "p50 ms")
     assert table.rows[0][-2:] == ("-", "-")
     assert table.rows[1][-2:] == ("20.5", "0.1")
-    draw_recalls(rows, tmp_path / "deep" / "recalls.png")
-    with Image.open(tmp_path / "deep" / "recalls.png") as drawn:
-        assert drawn.size[0] > 500

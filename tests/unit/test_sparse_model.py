@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ModelSpec, Pixels, Preprocessing, Vectors
@@ -21,6 +22,7 @@ from crossmodal.lexical.model import (
     SparseConfig,
     SparseModel,
     spoken_part,
+    strongest_words,
 )  # fmt: skip
 from crossmodal.lexical.terms import TermVocabulary
 
@@ -117,6 +119,11 @@ def test_a_picture_says_its_strongest_words() -> None:
     assert [weight for _, weight in found] == sorted(weights[weights > 0], reverse=True)[:2]
     assert all(weights[WORDS.words.index(word)] == weight for word, weight in found)
     assert len(model_of(max_terms=1).strongest_words(vector, 5)) == 1
+
+
+def test_equally_strong_words_are_in_alphabetical_order() -> None:
+    weights = csr_matrix(np.array([[1, 0, 2, 1]], np.float32))
+    assert strongest_words(weights, ("b", "x", "c", "a"), 2) == [("c", 2.0), ("a", 1.0)]
 
 
 @pytest.mark.parametrize("query", ["words", "text", "expanded"])
