@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ from starlette.background import BackgroundTask
 
 from crossmodal import __version__
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.rare_log import warn_rarely
 from crossmodal.images.decode import MAX_BYTES
 from crossmodal.images.sources import to_data_uri
 from serving.config import ServiceConfig
@@ -33,24 +31,11 @@ from serving.http.schemas import ReadyAnswer, SearchAnswer, SearchRequest
 from serving.http.search_routes import read_search
 from serving.middleware.access_policy import add_access_policy
 
-log = logging.getLogger(__name__)
-
 ONLY_READS = (
     "a front node only reads: send this to a node that was started with --writable, or to a service of "
     "`python app.py -t index_restful`"
 )
 NO_EXPERIMENTS = "a front node has no experiments: try pictures at the address of a node"
-
-
-class FrontRoute(ProblemRoute):
-    """A route whose StateErrors are about the services of the slices, whose addresses are not for clients."""
-
-    def failure(self, request: Request, error: Exception) -> Response:
-        """As `ProblemRoute.failure`."""
-        if isinstance(error, StateError):
-            warn_rarely(log, str(error))
-            error = RefusedError(503, "no slice answers, or they don't belong together: the front's log has the reason")
-        return super().failure(request, error)
 
 
 def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
@@ -64,7 +49,7 @@ def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
     app = new_application(lifespan=lifespan)
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
-    router = APIRouter(route_class=FrontRoute)
+    router = APIRouter(route_class=ProblemRoute)
     metrics = Metrics()
     _add_search(router, services, metrics)
     _add_checks(router, services, metrics)
@@ -173,7 +158,7 @@ def _add_refusals(router: APIRouter) -> None:
 
 def _add_others(app: FastAPI, services: SliceServices) -> None:
     """Passes GET requests and the POST requests that only read on; added last, because it matches every path."""
-    router = APIRouter(route_class=FrontRoute, include_in_schema=False)
+    router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
 
     @router.post("/encode")
     @router.post("/download")

@@ -61,7 +61,7 @@ def leave_to_legacy(request: Request) -> None:
 
 
 class ProblemRoute(APIRoute):
-    """A route whose errors are answered as problems."""
+    """A route whose errors are answered as problems, in OpenAI's shape under /v1/."""
 
     def get_route_handler(self) -> Handler:
         """The handler of the route, which answers errors as problems instead of raising them."""
@@ -78,7 +78,7 @@ class ProblemRoute(APIRoute):
         return answer
 
     def failure(self, request: Request, error: Exception) -> Response:
-        """The answer to a request whose handler raised an error; in OpenAI's shape under /v1/."""
+        """The answer to a request whose handler raised an error."""
         return _openai_or_problem(request.scope, problem_of(error))
 
 
