@@ -12,13 +12,13 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
 from executors.model_check import check_family
-from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class ImageEncoder(Part):
+class ImageEncoder(CrossModalExecutor):
     """Encodes all pictures of a request in one batch."""
 
     def __init__(

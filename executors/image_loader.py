@@ -8,11 +8,11 @@ from jina import requests
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import MODALITIES
 from crossmodal.images.sources import from_data_uri, is_data_uri
-from executors.part import Part
+from executors.base import CrossModalExecutor
 from executors.schema import MediaDoc, to_array, valid_docs
 
 
-class ImageLoader(Part):
+class ImageLoader(CrossModalExecutor):
     """Puts the encoded picture into `content`, or checks that a path is allowed, which the normalizer reads.
 
     Paths are read only in the private Flow of an indexing job (`read_paths`), so clients can't read files. The bytes

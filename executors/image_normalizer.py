@@ -18,12 +18,12 @@ from crossmodal.core.types import Preprocessing, image_id
 from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.part import Part
 from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
 
 
-class ImageNormalizer(Part):
+class ImageNormalizer(CrossModalExecutor):
     """Resizes and crops as the collection's model expects; the encoder normalizes the values.
 
     Files are read only in the private Flow of an indexing job (`read_paths`).

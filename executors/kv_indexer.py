@@ -12,12 +12,12 @@ from crossmodal.collection.collection import Collection
 from crossmodal.ingest.commit import commit
 from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.part import Part
 from executors.schema import MediaDoc, document_of, fields_for_clients, to_bytes
 
 
-class KeyValueIndexer(Part):
+class KeyValueIndexer(CrossModalExecutor):
     """Commits documents and their vectors in one transaction per request; holds the collection's lock.
 
     In the writable query Flow it is the last Executor and receives only changes: the vector indexers there read them

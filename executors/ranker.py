@@ -14,12 +14,12 @@ from crossmodal.core.types import Modality
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.part import Part
 from executors.schema import Matches, MediaDoc, match_doc, modality_and_key
 
 
-class Ranker(Part):
+class Ranker(CrossModalExecutor):
     """Joins the branches of a query and calls `ResultRanker`.
 
     It also reads the store, because a call of another Executor would cost more than the look-up.

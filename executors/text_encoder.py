@@ -15,13 +15,13 @@ from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Vectors
 from crossmodal.encoders.reading import unread_note
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
 from executors.model_check import check_family
-from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class TextEncoder(Part):
+class TextEncoder(CrossModalExecutor):
     """Encodes all texts of a request in one batch; an empty text gets an `error`."""
 
     def __init__(

@@ -7,13 +7,13 @@ from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.collection import Collection
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
 from executors.model_check import check_family
-from executors.part import Part
 from executors.schema import MediaDoc, valid_docs
 
 
-class TextRefuser(Part):
+class TextRefuser(CrossModalExecutor):
     """Refuses all texts except those of health checks."""
 
     def __init__(self, model: str, collection: str, threads: int = 0, engine: str = "", **kwargs: Any) -> None:

@@ -18,12 +18,12 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.retrieval import check_vector, nearest, retrieval_depth, searched_modalities
+from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.part import Part
 from executors.schema import MediaDoc, name_of_match
 
 
-class VectorIndexer(Part):
+class VectorIndexer(CrossModalExecutor):
     """Searches the image vectors or the caption vectors, or one shard of them, of the slice `part`.
 
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.

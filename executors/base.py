@@ -1,4 +1,4 @@
-"""Part: the base class of all Executors."""
+"""CrossModalExecutor: the base class of all Executors."""
 
 import logging
 from typing import Any
@@ -8,8 +8,8 @@ from jina import Executor
 from crossmodal.core.errors import CrossModalError
 
 
-class Part(Executor):
-    """An Executor whose expected errors are left to the gateway, which answers and logs them.
+class CrossModalExecutor(Executor):
+    """An Executor whose expected errors are not logged here: `problem_of` in the gateway answers and logs them.
 
     Jina would log a traceback for each request that fails, while a database is away or a client sends what is invalid.
     """
