@@ -12,7 +12,8 @@ from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.search.combining import without_avoided
 from crossmodal.search.examples import Example, check_number, ids_of
 from crossmodal.search.fusion import fusion_of_parts
-from crossmodal.store.where import Condition, parse
+from crossmodal.store.condition import Condition
+from crossmodal.store.where import parse
 
 if TYPE_CHECKING:
     from crossmodal.store.protocol import Store

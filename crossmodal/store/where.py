@@ -49,12 +49,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple, NoReturn
 
 from crossmodal.core.errors import InputError
 from crossmodal.store.condition import Comparison, Condition, Field, IsNull, Joined, Kind, Near, Not, Operator, Scalar
-
-__all__ = ["Condition", "all_of", "parse", "quoted"]
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 50
@@ -94,6 +93,11 @@ def parse(text: str) -> Condition:
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the condition has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
+    return _parsed(text)
+
+
+@lru_cache(64)  # a service parses a condition to check it, and again where it is used
+def _parsed(text: str) -> Condition:
     return _Parser(text).whole()
 
 
@@ -140,8 +144,7 @@ class _Parser:
         if bad := _UNSTORABLE.search(text):
             raise _error(bad.start(), f"U+{ord(bad[0]):04X} is not allowed")
         self._tokens = list(_tokens(text))
-        self._index = 0
-        self._nesting = 0
+        self._index = self._nesting = 0
 
     def whole(self) -> Condition:
         condition = self._condition()
@@ -196,7 +199,7 @@ class _Parser:
     def _comparison(self) -> Condition:
         field, kinds = self._field()
         if self._take("is"):
-            is_negated = self._negation()
+            is_negated = bool(self._take("not"))
             self._need("null")
             return IsNull(field, is_negated)
         if operator := self._take(*_EQUALITY):
@@ -207,15 +210,12 @@ class _Parser:
         return self._search(field, kinds)
 
     def _search(self, field: Field, kinds: tuple[Kind, ...]) -> Condition:
-        is_negated = self._negation()
+        is_negated = bool(self._take("not"))
         words = list(_SEARCHES) if "text" in kinds else ["in"]
         if not (word := self._take(*words)):
             self._fail(", ".join(words if is_negated else (*_EQUALITY, *_ORDER, "is", "not", *words)))
         values = self._list(kinds) if word == "in" else (self._value("text")[1],)
         return Comparison(field, _SEARCHES[word], values, is_negated)
-
-    def _negation(self) -> bool:
-        return bool(self._take("not"))
 
     def _list(self, kinds: tuple[Kind, ...]) -> tuple[Scalar, ...]:
         self._need("(")

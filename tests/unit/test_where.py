@@ -52,6 +52,11 @@ def kept(store: Store, text: str) -> str:
     return " ".join(store.ids_where(parse(text)))
 
 
+def test_a_text_is_parsed_once() -> None:
+    text = "width > 200 and not (tags.year in (2019, 2020))"
+    assert parse(text) is parse(text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
