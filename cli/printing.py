@@ -52,9 +52,9 @@ def say_aside(message: str) -> None:
     say(message, err=True)
 
 
-def say_json(value: Any, indent: int | None = None) -> None:
+def say_json(value: Any) -> None:
     """Prints JSON."""
-    click.echo(to_json(value, indent))
+    click.echo(to_json(value))
 
 
 def say_result(result: Any, lines: list[str], *, as_json: bool) -> int:

@@ -9,7 +9,7 @@ import click
 from cli.commands import Command
 from cli.options import JsonOptions, ModelOptions, SplitOptions, ThreadOptions, VocabularyOptions
 from cli.parameters import option
-from cli.printing import say_json
+from cli.printing import print_figures, say, say_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,18 @@ class SparseOptions(SplitOptions, ModelOptions, VocabularyOptions, ThreadOptions
 
 
 def run(options: SparseOptions) -> int:
-    """Prints the posting figures as JSON."""
+    """Prints the statistics, the longest posting lists, and the strongest words of some pictures."""
     from cli.sparse_model import analyse
+    from crossmodal.evaluation.term_ranking import analysis_tables
 
-    say_json(analyse(options.settings()), indent=None if options.as_json else 2)
+    result = analyse(options.settings())
+    if options.as_json:
+        say_json(result)
+        return 0
+    for table in analysis_tables(result):
+        print_figures(table)
+    for picture, words in result["pictures"].items():
+        say(f"{picture}: " + ", ".join(f"{word} {weight:.2f}" for word, weight in words))
     return 0
 
 

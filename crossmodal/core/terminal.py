@@ -21,14 +21,13 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: _SHORT_ESCAPES.get(match[0]) or _escape(match), text)
 
 
-def to_json(value: Any, indent: int | None = None) -> str:
+def to_json(value: Any) -> str:
     r"""The value as JSON that is safe to print and that parses to the same value.
 
     >>> print(to_json({"name": 'a "b"\n\x9b'}))
     {"name": "a \"b\"\n\u009b"}
     """
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return re.sub(r"(?!\n)" + _CONTROL.pattern, _escape, text)  # raw newlines come from the indentation only
+    return _CONTROL.sub(_escape, json.dumps(value, ensure_ascii=False))
 
 
 def _escape(match: re.Match[str]) -> str:

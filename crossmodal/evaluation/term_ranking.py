@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from crossmodal.core.types import Vectors
 from crossmodal.evaluation import lexical as measures
 from crossmodal.evaluation.encoding import EncodedSplit
 from crossmodal.evaluation.recall import CHUNK, Ranks
+from crossmodal.evaluation.tables import FigureTable
 from crossmodal.lexical.inverted import SparseIndex
 from crossmodal.lexical.model import SparseModel, strongest_words
 from crossmodal.lexical.scoring import Scoring
@@ -89,6 +91,16 @@ def analysis(
         "words": {words[term]: int(lengths[term]) for term in longest_first},
         "pictures": listed,
     }
+
+
+def analysis_tables(result: Mapping[str, Any], n_words: int = 20) -> list[FigureTable]:
+    """The tables of an `analysis`: the statistics, and the `n_words` longest posting lists."""
+    statistics = [(name.replace("_", " "), f"{value:g}") for name, value in result["figures"].items()]
+    longest = [(word, str(n_images)) for word, n_images in islice(result["words"].items(), n_words)]
+    return [
+        FigureTable("Posting lists", ("figure", "value"), tuple(statistics)),
+        FigureTable("Longest posting lists", ("word", "images"), tuple(longest)),
+    ]
 
 
 def weights_of(model: SparseModel, split: EncodedSplit) -> tuple[csr_matrix, csr_matrix]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cli import sparse_model
+from cli.main import main
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.scenes import write_scenes
@@ -98,6 +101,19 @@ def test_analysis_tells_lists_and_words_of_pictures(trained: Settings) -> None:
     lengths = list(found["words"].values())
     assert lengths == sorted(lengths, reverse=True)
     assert sum(lengths) == found["figures"]["postings"]
+
+
+def test_analysis_is_printed_as_tables_or_as_json(trained: Settings) -> None:
+    chosen = ("analyse", trained.data_set, "--split", "test", "--weights", str(trained.weights), "--threads", "1")
+    found = sparse_model.analyse(trained)
+    as_json = CliRunner().invoke(main, [*chosen, "--json"])
+    assert json.loads(as_json.stdout) == json.loads(json.dumps(found))
+    printed = CliRunner().invoke(main, chosen).stdout
+    word, n_images = next(iter(found["words"].items()))
+    assert re.search(rf"^ *postings +{found['figures']['postings']} *$", printed, re.MULTILINE)
+    assert re.search(rf"^ *{word} +{n_images} *$", printed, re.MULTILINE)
+    picture, [(strongest, weight), *_] = next(iter(found["pictures"].items()))
+    assert f"{picture}: {strongest} {weight:.2f}" in printed
 
 
 def test_tuning_is_at_least_as_good_as_every_part(trained: Settings, tmp_path: Path) -> None:
