@@ -32,7 +32,7 @@ from PIL import Image
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, image_id
-from crossmodal.duplicates.finding import Found, find
+from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import Fingerprints
 from crossmodal.store.records import NewDocument
 
@@ -53,7 +53,7 @@ def copied(sources: list[Path], folder: Path) -> None:
             (folder / f"{number:04}-{kind}.jpg").write_bytes(edited(picture, kind, dice))
 
 
-def found_in(collection: Collection) -> tuple[Found, float]:
+def found_in(collection: Collection) -> tuple[DuplicateGroups, float]:
     """The duplicates, and the seconds that finding them takes, without a cache."""
     start = time.perf_counter()
     with collection.store() as store:
@@ -92,7 +92,7 @@ def _are_together(group_of: dict[str, int], number: int, kind: str, source: Path
     return original is not None and original == group_of.get(f"{number:04}-{kind}.jpg")
 
 
-def _precision(found: Found, sources: list[Path]) -> float:
+def _precision(found: DuplicateGroups, sources: list[Path]) -> float:
     """The share of the pairs in groups of level 2 that come from one picture."""
     right = total = 0
     for group in found.groups[2]:

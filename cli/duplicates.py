@@ -11,7 +11,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.settings import Settings
-from crossmodal.duplicates.finding import Found, find
+from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import read_fingerprints
 from crossmodal.duplicates.groups import LEVELS, Group, Level, Member, as_json
 from crossmodal.duplicates.leaks import Leak, leaks, unclear
@@ -59,7 +59,7 @@ def _splits(leak: str) -> tuple[str, str] | None:
     return ours, theirs
 
 
-def _listed(collection: Collection, found: Found, levels: Sequence[Level]) -> Duplicates:
+def _listed(collection: Collection, found: DuplicateGroups, levels: Sequence[Level]) -> Duplicates:
     groups = [group for level in levels for group in found.groups.get(level, ())]
     counts = {
         level: {"groups": len(found.groups[level]), "extra": sum(len(g.members) - 1 for g in found.groups[level])}
@@ -94,7 +94,7 @@ def _said(member: Member) -> str:
     return f"{' = '.join(member.paths) or member.name}  {size}"
 
 
-def _leaks(found: Found, ours: str, theirs: str) -> Duplicates:
+def _leaks(found: DuplicateGroups, ours: str, theirs: str) -> Duplicates:
     all_leaks = leaks([*found.groups[1], *found.groups.get(2, ())], ours, theirs)
     pictures = {member.document.id for leak in all_leaks for member in leak.ours}
     head = f"{len(pictures)} pictures of {ours} have a duplicate in {theirs}" if all_leaks else (

@@ -32,7 +32,7 @@ COLLECTION = "collection"
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluationPlan:
     """How to evaluate.
 
     Attributes:
@@ -53,7 +53,7 @@ class Options:
     out: str | None = None
 
 
-def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
+def run(settings: Settings, options: EvaluationPlan | None = None) -> dict[str, Any]:
     """The figures of the settings' model on a data set and a split; writes the files that `options` has paths for.
 
     Returns:
@@ -66,7 +66,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
         InputError: An empty set, only one class, an image that can't be read, or an unknown model.
         StateError: With `through="flow"`, the set is not indexed, or the collection has another model.
     """
-    options = options or Options()
+    options = options or EvaluationPlan()
     subject = read_set(settings.data_set, settings.split, settings.columns, settings.num_docs)
     _check(settings, subject, options)
     described = {"data_set": subject.name, "split": subject.split, "left_out": subject.left_out}
@@ -88,7 +88,7 @@ def run(settings: Settings, options: Options | None = None) -> dict[str, Any]:
     return result
 
 
-def _check(settings: Settings, subject: EvaluationSet, options: Options) -> None:
+def _check(settings: Settings, subject: EvaluationSet, options: EvaluationPlan) -> None:
     reasons = {
         "--compare": "because a collection has one model",
         "--folds": "because an index ranks all pictures together",
@@ -123,7 +123,7 @@ def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[st
 
 def _write(
     settings: Settings,
-    options: Options,
+    options: EvaluationPlan,
     subject: EvaluationSet,
     evaluated: list[Compared],
     compared: dict[str, Any],
@@ -140,7 +140,9 @@ def _write(
     return written
 
 
-def _exactly(settings: Settings, options: Options, subject: EvaluationSet) -> tuple[list[Compared], dict[str, str]]:
+def _exactly(
+    settings: Settings, options: EvaluationPlan, subject: EvaluationSet
+) -> tuple[list[Compared], dict[str, str]]:
     """Every model and collection evaluated, and by name why others failed.
 
     Raises:
@@ -174,7 +176,7 @@ def _resolve(settings: Settings, family: str, weights: str) -> ModelSpec:
 
 
 def _evaluated(
-    settings: Settings, options: Options, subject: EvaluationSet, spec: ModelSpec, request: EngineRequest
+    settings: Settings, options: EvaluationPlan, subject: EvaluationSet, spec: ModelSpec, request: EngineRequest
 ) -> Compared:
     engine = engine_choice.engine_of_new(spec, request, say_aside)
     encoder = models.load(spec, spec.modalities, settings.threads or None, engine)

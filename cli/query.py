@@ -28,7 +28,7 @@ from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
-from crossmodal.search.understanding import Part, Understood, understand
+from crossmodal.search.understanding import Understood, UnderstoodPart, understand
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import all_of
 
@@ -75,7 +75,7 @@ class Answer:
     note: str = ""
     fits: bool | None = None
     ordered: TimeOrder | None = None
-    understood: tuple[Part, ...] = ()
+    understood: tuple[UnderstoodPart, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; matches of a search by words have `why`, the words that matched."""

@@ -72,9 +72,9 @@ def run(options: EvaluateOptions) -> int:
     """Prints recall both ways, or precision by class folder, and on scenes the skills."""
     if options.model == "sparse":
         return _evaluate_sparse(options)
-    from cli.evaluate import Options, run
+    from cli.evaluate import EvaluationPlan, run
 
-    how = Options(
+    how = EvaluationPlan(
         options.through, options.compare, options.folds or 0, options.report, options.run, options.qrels, options.out
     )
     result = run(options.settings(), how)

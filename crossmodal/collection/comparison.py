@@ -17,7 +17,7 @@ from crossmodal.collection.places import workspace_at
 from crossmodal.collection.random_conditions import random_condition
 from crossmodal.collection.shared_state import MANIFEST, SHARED
 from crossmodal.collection.store_ids import with_store_id
-from crossmodal.collection.verification import Problem
+from crossmodal.collection.verification import Inconsistency
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import MODALITIES, Document, Modality, Vectors
 from crossmodal.index.vector_replica import VectorReplica
@@ -32,7 +32,7 @@ K = 10
 SCORE_TOLERANCE = 1e-5
 
 
-def compare(collection: Collection, place: str, progress: Callable[[int], None]) -> list[Problem]:
+def compare(collection: Collection, place: str, progress: Callable[[int], None]) -> list[Inconsistency]:
     """All differences from the collection with the same name in another workspace or database.
 
     Args:
@@ -66,16 +66,16 @@ def n_documents(collection: Collection) -> int:
     return total
 
 
-def differences(one: Collection, other: Collection, progress: Callable[[int], None]) -> Iterator[Problem]:
+def differences(one: Collection, other: Collection, progress: Callable[[int], None]) -> Iterator[Inconsistency]:
     """The differences of two copies: of their states, numbers and documents; if they are equal, of search results.
 
     Changes during the comparison may appear as differences.
     """
     if (names := read_current(one.root)) != (found := read_current(other.root)):
-        yield Problem(one.root.name, f"its current and previous state are {names} here, {found} there")
+        yield Inconsistency(one.root.name, f"its current and previous state are {names} here, {found} there")
         return
     if (one.model, one.made_with) != (other.model, other.made_with):
-        yield Problem(one.root.name, f"has {one.model} in {one.made_with.precision} here, {other.model} there")
+        yield Inconsistency(one.root.name, f"has {one.model} in {one.made_with.precision} here, {other.model} there")
         return
     is_equal = True
     for state in states(one):
@@ -89,27 +89,27 @@ def differences(one: Collection, other: Collection, progress: Callable[[int], No
             yield from _in_searches(here, there, one.model.dim)
 
 
-def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) -> Iterator[Problem]:
+def _in_documents(here: Store, there: Store, progress: Callable[[int], None]) -> Iterator[Inconsistency]:
     if here.counts() != there.counts():
-        yield Problem(here.name, f"has {here.counts()}, {there.name} has {there.counts()}")
+        yield Inconsistency(here.name, f"has {here.counts()}, {there.name} has {there.counts()}")
     numbers, others = here.copying.numbers(), there.copying.numbers()
     if (numbers, here.copying.removals()) != (others, there.copying.removals()):
-        yield Problem(here.name, f"has other numbers or removals: {numbers} here, {others} there")
+        yield Inconsistency(here.name, f"has other numbers or removals: {numbers} here, {others} there")
     for ours, theirs in digest_blocks(here, there, max(numbers.last_key, others.last_key)):
         yield from (_explained(key, here, there) for key in _differing(ours, theirs))
         progress(len(ours))
     yield from _in_tables(here, there, max(numbers.last_key, others.last_key))
 
 
-def _in_tables(here: Store, there: Store, last_key: int) -> Iterator[Problem]:
+def _in_tables(here: Store, there: Store, last_key: int) -> Iterator[Inconsistency]:
     """The differences of the tables beside the documents."""
     for ours, theirs in reading_blocks(here, there, last_key):
         for key in _differing(ours, theirs):
-            yield Problem((ours.get(key) or theirs[key]).image_id, "the text read in it differs")
+            yield Inconsistency((ours.get(key) or theirs[key]).image_id, "the text read in it differs")
     for name in _differing(here.searches.all(), there.searches.all()):
-        yield Problem(name, "the saved search of this name differs")
+        yield Inconsistency(name, "the saved search of this name differs")
     for path in _differing(files_by_path(here), files_by_path(there)):
-        yield Problem(path, "its record as a source file differs")
+        yield Inconsistency(path, "its record as a source file differs")
 
 
 def _differing(ours: Mapping[Name, object], theirs: Mapping[Name, object]) -> list[Name]:
@@ -117,17 +117,17 @@ def _differing(ours: Mapping[Name, object], theirs: Mapping[Name, object]) -> li
     return sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
 
 
-def _explained(key: int, here: Store, there: Store) -> Problem:
+def _explained(key: int, here: Store, there: Store) -> Inconsistency:
     """What differs in the document with this key."""
     documents = [store.by_keys([key]).get(key) for store in (here, there)]
     ours, theirs = documents
     if ours is None or theirs is None:
         known = ours or theirs
-        return Problem(known.id if known else str(key), f"has the key {key} only {'here' if ours else 'there'}")
+        return Inconsistency(known.id if known else str(key), f"has the key {key} only {'here' if ours else 'there'}")
     if ours.id != theirs.id:
-        return Problem(ours.id, f"has the key {key}, which is that of {theirs.id} there")
+        return Inconsistency(ours.id, f"has the key {key}, which is that of {theirs.id} there")
     fields = [name for name, value in vars(ours).items() if comparable(value) != comparable(vars(theirs)[name])]
-    return Problem(ours.id, f"differs in {', '.join(fields or _other_parts(key, here, there))}")
+    return Inconsistency(ours.id, f"differs in {', '.join(fields or _other_parts(key, here, there))}")
 
 
 def _other_parts(key: int, here: Store, there: Store) -> list[str]:
@@ -144,14 +144,14 @@ def _other_parts(key: int, here: Store, there: Store) -> list[str]:
     return [name for name, is_equal in parts.items() if not is_equal]
 
 
-def _in_files(here: Path, there: Path) -> Iterator[Problem]:
+def _in_files(here: Path, there: Path) -> Iterator[Inconsistency]:
     for name in SHARED:
         contents = [path.read_bytes() if path.exists() else b"" for path in (here / name, there / name)]
         if contents[0] != contents[1] and with_store_id(contents[0], "") != with_store_id(contents[1], ""):
-            yield Problem(str(here / name), "differs")
+            yield Inconsistency(str(here / name), "differs")
 
 
-def _in_searches(here: Store, there: Store, dim: int) -> Iterator[Problem]:
+def _in_searches(here: Store, there: Store, dim: int) -> Iterator[Inconsistency]:
     """Differences in the results of exact searches for sampled vectors, and of random conditions."""
     rng = random.Random(0)
     documents: list[Document] = []
@@ -163,11 +163,11 @@ def _in_searches(here: Store, there: Store, dim: int) -> Iterator[Problem]:
             queries = np.stack([item.vector for item in sampled])
             ours, theirs = _scores(here, modality, dim, queries), _scores(there, modality, dim, queries)
             for place in np.flatnonzero((np.abs(ours - theirs) > SCORE_TOLERANCE).any(axis=1)):
-                yield Problem(sampled[place].document.id, "a search for its vector has other results there")
+                yield Inconsistency(sampled[place].document.id, "a search for its vector has other results there")
     for _ in range(SAMPLED if documents else 0):
         condition = random_condition(rng, documents)
         if here.ids_where(parse(condition)) != there.ids_where(parse(condition)):
-            yield Problem(condition, "selects other documents there")
+            yield Inconsistency(condition, "selects other documents there")
 
 
 def _scores(store: Store, modality: Modality, dim: int, queries: Vectors) -> Vectors:

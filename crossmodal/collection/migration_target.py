@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from crossmodal.collection.generations import remove_first, remove_generations
-from crossmodal.collection.shared_state import FolderState, SharedState, linked_url
+from crossmodal.collection.shared_state import LocalState, SharedState, linked_url
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import sync_folder
 from crossmodal.core.os_errors import reason
@@ -73,7 +73,7 @@ class FolderTarget:
                 self._root.mkdir(exist_ok=True)
             except OSError as error:
                 raise StateError(f"{self._root} can't be created: {reason(error, self._root)}") from error
-            yield FolderState(self._root), self._root
+            yield LocalState(self._root), self._root
 
     def publish(self, generations: Collection[str]) -> None:
         """As `Target.publish`, by renaming the folder."""

@@ -94,7 +94,7 @@ class SharedState(Protocol):
         ...
 
 
-class FolderState:
+class LocalState:
     """A collection whose folder is all there is of it."""
 
     def __init__(self, root: Path) -> None:
@@ -199,7 +199,7 @@ def state_of(root: Path) -> SharedState:
     """
     url = linked_url(root.parent)
     if url is None:
-        return FolderState(root)
+        return LocalState(root)
     from crossmodal.collection.postgresql_state import PostgresqlState
 
     return PostgresqlState(root, url)

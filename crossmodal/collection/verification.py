@@ -26,7 +26,7 @@ SAMPLED = 1_000
 
 
 @dataclass(frozen=True)
-class Problem:
+class Inconsistency:
     """An inconsistent item; `reason` has the problem and the next step."""
 
     item: str
@@ -43,7 +43,7 @@ class Verification:
     images: int
     captions: int
     in_object_store: int
-    problems: list[Problem]
+    problems: list[Inconsistency]
 
 
 def verify(collection: Collection, progress: Callable[[int], None]) -> Verification:
@@ -71,7 +71,7 @@ def verify_collection(collection: Collection, store: Store, progress: Callable[[
         store: The collection's open store.
         progress: Called with the number of further documents that were checked.
     """
-    problems = [Problem(*problem) for problem in store.problems()]
+    problems = [Inconsistency(*problem) for problem in store.problems()]
     after = n_in_object_store = 0
     while batch := store.everything(after, PAGE):
         after = batch[-1][0]
@@ -86,12 +86,12 @@ def verify_collection(collection: Collection, store: Store, progress: Callable[[
     if collection.model.has_lexical:
         from crossmodal.collection.term_verification import problems_of_words
 
-        problems += [Problem(*problem) for problem in problems_of_words(collection, store, SAMPLED)]
+        problems += [Inconsistency(*problem) for problem in problems_of_words(collection, store, SAMPLED)]
     counts = store.counts()
     return Verification(counts["image"], counts["text"], n_in_object_store, [*problems, *_files_beside(collection)])
 
 
-def _files_beside(collection: Collection) -> Iterator[Problem]:
+def _files_beside(collection: Collection) -> Iterator[Inconsistency]:
     """Problems of the calibration and the map if they exist but can't be read."""
     readers: tuple[tuple[Path, Callable[[], object]], ...] = (
         (collection.calibration_path, lambda: Calibration.from_bytes(collection.calibration_path.read_bytes())),
@@ -102,28 +102,32 @@ def _files_beside(collection: Collection) -> Iterator[Problem]:
             if path.exists():
                 read()
         except (StateError, OSError) as error:
-            yield Problem(str(path), str(error))
+            yield Inconsistency(str(path), str(error))
 
 
-def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Problem]:
+def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Inconsistency]:
     document = item.document
     length = float(np.linalg.norm(item.vector)) if item.vector.shape == (dim,) else 0.0
     if not abs(length - 1) < UNIT_TOLERANCE:
         next_step = "delete it and index it again"
-        yield Problem(document.id, f"its vector has {len(item.vector)} numbers and length {length:.4f}: {next_step}")
+        yield Inconsistency(
+            document.id, f"its vector has {len(item.vector)} numbers and length {length:.4f}: {next_step}"
+        )
     if document.modality == "text":
         if document.image_id and document.image_id not in pictures:
-            yield Problem(document.id, f"a caption of picture {document.image_id}, which does not exist: delete it")
+            yield Inconsistency(
+                document.id, f"a caption of picture {document.image_id}, which does not exist: delete it"
+            )
         return
     if _is_in_object_store(item):  # needs credentials, and costs a transfer each
         return
     try:
         content = from_file(Path(document.uri)) if item.content is None else item.content
     except PictureError as error:
-        yield Problem(document.uri or document.id, f"{error}: {_next_step(document.uri)}")
+        yield Inconsistency(document.uri or document.id, f"{error}: {_next_step(document.uri)}")
         return
     if image_id(content) != document.id:
-        yield Problem(document.uri or document.id, "has changed since it was indexed: index the data set again")
+        yield Inconsistency(document.uri or document.id, "has changed since it was indexed: index the data set again")
 
 
 def _is_in_object_store(item: NewDocument) -> bool:
@@ -142,7 +146,7 @@ def _next_step(path: str) -> str:
     return f"{presence.reason}: mount the disk or permit reading; it stays in the collection until then"
 
 
-def _caption_path(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Problem]:
+def _caption_path(document: Document, pictures: Mapping[str, Document], files: SourceFiles) -> Iterator[Inconsistency]:
     """The problem of a caption with a path that its image does not have; imported images have no known paths."""
     next_step = "index the data set again to bring it up to date"
     picture = pictures.get(document.image_id)
@@ -150,21 +154,21 @@ def _caption_path(document: Document, pictures: Mapping[str, Document], files: S
         return
     paths = files.paths_of(picture.id)
     if paths and document.uri not in paths:
-        yield Problem(
+        yield Inconsistency(
             document.id, f"a caption with the path {document.uri}, but its picture has {picture.uri}: {next_step}"
         )
 
 
-def _index(collection: Collection, store: Store, modality: Modality) -> Iterator[Problem]:
+def _index(collection: Collection, store: Store, modality: Modality) -> Iterator[Inconsistency]:
     index = collection.index(store, modality)
     keys = store.keys(modality)
     if len(index) != len(keys):
-        yield Problem(f"{modality} index", f"has {len(index)} vectors, the store {len(keys)}: run -t rebuild")
+        yield Inconsistency(f"{modality} index", f"has {len(index)} vectors, the store {len(keys)}: run -t rebuild")
     if index.opening_problem:
-        yield Problem(f"{modality} index", f"{index.opening_problem}: run -t rebuild")
+        yield Inconsistency(f"{modality} index", f"{index.opening_problem}: run -t rebuild")
     sample = keys[:: max(1, len(keys) // SAMPLED)]
     for key in sample.tolist():
         [(_, item)] = store.everything(key - 1, 1)
         scores, _ = index.search(item.vector[None], 1)
         if scores[0, 0] < 1 - UNIT_TOLERANCE:
-            yield Problem(f"{modality} index", f"does not find {item.document.id} by its vector: run -t rebuild")
+            yield Inconsistency(f"{modality} index", f"does not find {item.document.id} by its vector: run -t rebuild")

@@ -39,7 +39,7 @@ _HASHED, _SEARCHED, _ALIGNED = 0.5, 0.75, 0.95
 
 
 @dataclass(frozen=True)
-class Found:
+class DuplicateGroups:
     """The duplicates in a state of a collection."""
 
     n_pictures: int
@@ -59,7 +59,7 @@ def find(
     where: str = "",
     up_to: Level = 3,
     progress: Progress = lambda _: None,
-) -> Found:
+) -> DuplicateGroups:
     """The duplicates of a collection.
 
     Args:
@@ -82,7 +82,7 @@ def find(
         files = {picture: found for picture, found in files.items() if picture in ids}
     groups: dict[Level, list[Group]] = {1: identical(files, store)}
     if up_to == 1 or not len(keys):
-        return Found(len(keys), 0, None, groups, prints)
+        return DuplicateGroups(len(keys), 0, None, groups, prints)
     prints = prints.followed(store, _steps(progress, 0, _HASHED, len(keys)))
     chosen = prints.among(keys)
     near = neighbours(store, open_index(), chosen.keys, condition, _steps(progress, _HASHED, _SEARCHED, len(keys)))
@@ -97,7 +97,7 @@ def find(
         )
         groups[3] = finder.scenes(scenes)
     progress(1.0)
-    return Found(len(keys), int(chosen.is_plain.sum()), cosines, groups, prints)
+    return DuplicateGroups(len(keys), int(chosen.is_plain.sum()), cosines, groups, prints)
 
 
 def _steps(progress: Progress, start: float, end: float, n: int) -> Callable[[int], None]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import CrossModalError
-from crossmodal.duplicates.finding import Found, find
+from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import Fingerprints, read_fingerprints
 from crossmodal.store.protocol import Store
 
@@ -25,13 +25,13 @@ class LatestDuplicates:
         self._collection, self._store, self._clock = collection, store, clock
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._found: Found | None = None
+        self._found: DuplicateGroups | None = None
         self._prints: Fingerprints | None = None
         self._problem: CrossModalError | None = None
         self._version, self._used_until = (-1, -1), 0.0
         self.progress = 0.0
 
-    def current(self) -> tuple[Found | None, bool]:
+    def current(self) -> tuple[DuplicateGroups | None, bool]:
         """The latest duplicates, None if there are none yet; and whether they are those of the current state.
 
         Starts to compute them if they are not.

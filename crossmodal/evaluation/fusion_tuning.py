@@ -19,12 +19,12 @@ from crossmodal.evaluation.recall import CHUNK, Ranks
 from crossmodal.evaluation.term_ranking import index_of, scores_of_all, weights_of
 from crossmodal.lexical.bm25 import Bm25
 from crossmodal.lexical.model import SparseModel
-from crossmodal.search.fusion import DEPTH, Answer, Fusion, Method, candidates, shares
+from crossmodal.search.fusion import DEPTH, Fusion, Method, ScoredKeys, candidates, shares
 
 METHODS: tuple[Method, ...] = ("rrf", "weighted")
 
 
-def tune(parts: Mapping[str, Answer], image_of: NDArray[np.int64], n_images: int) -> dict[str, Any]:
+def tune(parts: Mapping[str, ScoredKeys], image_of: NDArray[np.int64], n_images: int) -> dict[str, Any]:
     """The fusion with the best R@10, then MRR, of all candidates.
 
     Args:
@@ -51,11 +51,11 @@ def tune(parts: Mapping[str, Answer], image_of: NDArray[np.int64], n_images: int
     return {"parts": list(parts), "rows": rows, "best": str(best)}
 
 
-def matches_of_parts(model: SparseModel, split: EncodedSplit, depth: int = DEPTH) -> dict[str, Answer]:
+def matches_of_parts(model: SparseModel, split: EncodedSplit, depth: int = DEPTH) -> dict[str, ScoredKeys]:
     """The matches of each part for every caption; `dense` needs text vectors, `bm25` several captions of an image."""
     depth = min(depth, len(split.images))
     images, queries = weights_of(model, split)
-    parts: dict[str, Answer] = {}
+    parts: dict[str, ScoredKeys] = {}
     if split.texts is not None:
         parts["dense"] = _dense_matches(split.images, split.texts, depth)
     parts["sparse"] = index_of(images).search(queries, depth, scoring=model.config.scoring)
@@ -79,7 +79,7 @@ def caption_positions(image_of: NDArray[np.int64]) -> NDArray[np.int64]:
     return positions
 
 
-def _dense_matches(images: Vectors, texts: Vectors, depth: int) -> Answer:
+def _dense_matches(images: Vectors, texts: Vectors, depth: int) -> ScoredKeys:
     scores = np.empty((len(texts), depth), np.float32)
     keys = np.empty(scores.shape, np.int64)
     for start in range(0, len(keys), CHUNK):
@@ -89,7 +89,7 @@ def _dense_matches(images: Vectors, texts: Vectors, depth: int) -> Answer:
     return scores, keys
 
 
-def _bm25_matches(split: EncodedSplit, position: NDArray[np.int64], depth: int) -> Answer:
+def _bm25_matches(split: EncodedSplit, position: NDArray[np.int64], depth: int) -> ScoredKeys:
     """The BM25 matches of each caption, searched in the captions at other positions."""
     scores = np.full((len(position), depth), -np.inf, np.float32)
     keys = np.full((len(position), depth), -1, np.int64)

@@ -56,10 +56,10 @@ class Sample:
     image_of: NDArray[np.int64]  # (m,)
 
 
-def words_of(text: str) -> list[str]:
+def plain_words(text: str) -> list[str]:
     """The words of a text, in lower case and in order.
 
-    >>> words_of("A dog's well-known ball, red.")
+    >>> plain_words("A dog's well-known ball, red.")
     ['a', "dog's", 'well-known', 'ball', 'red']
     """
     return _WORD.findall(text.lower())
@@ -72,7 +72,7 @@ def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) 
         The index of the caption that each phrase was drawn from.
     """
     rng, found = Random(seed), dict[str, int]()
-    said = [(place, words) for place, words in enumerate(map(words_of, captions)) if words]
+    said = [(place, words) for place, words in enumerate(map(plain_words, captions)) if words]
     for _ in range(10 * at_most if said else 0):
         place, words = rng.choice(said)
         length = rng.randint(1, min(PHRASE_WORDS, len(words)))
@@ -87,11 +87,11 @@ def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
     """(q, n) whether a caption of the picture has all words of the query; never if the query has no words."""
     having: dict[str, set[int]] = defaultdict(set)
     for place, caption in enumerate(sample.captions):
-        for word in words_of(caption):
+        for word in plain_words(caption):
             having[word].add(place)
     true = np.zeros((len(queries), len(sample.images)), np.bool_)
     for row, query in enumerate(queries):
-        if words := set(words_of(query)):
+        if words := set(plain_words(query)):
             captions = set.intersection(*(having[word] for word in words))
             true[row, sample.image_of[list(captions)]] = True
     return true

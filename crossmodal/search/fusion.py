@@ -27,7 +27,7 @@ PARTS = ("dense", "sparse", "bm25")
 DEPTH = 100
 """Minimum number of matches of each part that are fused."""
 Scores = NDArray[np.float32]
-Answer = tuple[Scores, Keys]  # (q, k) each
+ScoredKeys = tuple[Scores, Keys]  # (q, k) each
 RRF_K = 60
 FUSION_NAME = "fusion.json"
 """The file of the tuned fusion in a sparse model's folder; it is not part of the hash of the weights."""
@@ -152,7 +152,7 @@ def fusion_of(model: ModelSpec) -> Fusion:
     return read_fusion(Path(model.weights) / FUSION_NAME)
 
 
-def shares(answer: Answer, method: Method) -> Scores:
+def shares(answer: ScoredKeys, method: Method) -> Scores:
     """The share (q, k) of each match in the fused score, before the weight of its part; 0 for padding.
 
     Args:
@@ -179,7 +179,7 @@ def shares(answer: Answer, method: Method) -> Scores:
     return np.where(is_match, scaled, 0).astype(np.float32)
 
 
-def fuse(answers: Sequence[Answer], fusion: Fusion, k: int) -> Answer:
+def fuse(answers: Sequence[ScoredKeys], fusion: Fusion, k: int) -> ScoredKeys:
     """The k best matches by the weighted sum of the parts' shares.
 
     Args:

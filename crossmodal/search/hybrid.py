@@ -11,7 +11,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys, Vectors
 from crossmodal.lexical.indexes import WordIndexes
 from crossmodal.lexical.terms import parse_query
-from crossmodal.search.fusion import PARTS, Answer, Fusion, depth_for, fuse, fusion_of_parts, name_of, part_alone
+from crossmodal.search.fusion import PARTS, Fusion, ScoredKeys, depth_for, fuse, fusion_of_parts, name_of, part_alone
 
 DENSE = fusion_of_parts("dense")
 Words = list[tuple[str, float]]
@@ -35,7 +35,7 @@ class FusedMatch:
 
 
 @dataclass(frozen=True)
-class Found:
+class FusedMatches:
     """The matches, best first, the name of the fusion, and a note for the user, which may be empty."""
 
     matches: list[FusedMatch]
@@ -72,7 +72,7 @@ class HybridSearch:
         k: int,
         fusion_name: str = "",
         allowed: Keys | None = None,
-    ) -> Found:
+    ) -> FusedMatches:
         """The k best pictures.
 
         Args:
@@ -90,7 +90,7 @@ class HybridSearch:
         fusion = fusion_of_parts(fusion_name) if fusion_name else self.default
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
         if not (weights["sparse"] or weights["bm25"]):
-            return Found(_nearest(nearest, k), name_of(fusion))
+            return FusedMatches(_nearest(nearest, k), name_of(fusion))
         query = self._read(text, vector, weights)
         if not query.is_known:
             why = f"no word of the query is known: {', '.join(query.unknown) or 'it has none'}"
@@ -100,9 +100,9 @@ class HybridSearch:
                 why = "no picture has a caption, so there are no words to search"
             if not (fusion_name and weights["dense"]):
                 raise InputError(f"{why}; use other words, or the fusion dense")
-            return Found(_nearest(nearest, k), name_of(DENSE), f"{why}; searched by vectors only")
+            return FusedMatches(_nearest(nearest, k), name_of(DENSE), f"{why}; searched by vectors only")
         note = f"unknown, so not used in the search by words: {', '.join(query.unknown)}" if query.unknown else ""
-        return Found(self._joined(query, nearest, fusion, k, allowed), name_of(fusion), note)
+        return FusedMatches(self._joined(query, nearest, fusion, k, allowed), name_of(fusion), note)
 
     def _read(self, text: str, vector: Vectors | None, weights: dict[str, float]) -> _LexicalQuery:
         words = parse_query(text)
@@ -121,7 +121,7 @@ class HybridSearch:
     ) -> list[FusedMatch]:
         alone, depth = part_alone(fusion), depth_for(k)
         weights = dict(zip(PARTS, fusion.weights_for(len(PARTS)), strict=True))
-        answers: dict[str, Answer] = {"dense": _answer_of(nearest)}
+        answers: dict[str, ScoredKeys] = {"dense": _answer_of(nearest)}
         if weights["sparse"]:
             answers["sparse"] = self.indexes.words.search(query.weights, depth, allowed)
         if weights["bm25"]:
@@ -136,7 +136,7 @@ class HybridSearch:
         self,
         query: _LexicalQuery,
         ranked: list[tuple[int, float]],
-        answers: dict[str, Answer],
+        answers: dict[str, ScoredKeys],
         weights: dict[str, float],
     ) -> list[FusedMatch]:
         keys = np.array([key for key, _ in ranked], np.int64)
@@ -166,7 +166,7 @@ def _nearest(nearest: dict[int, float], k: int) -> list[FusedMatch]:
     return [FusedMatch(key, cosine, {"dense": cosine}) for key, cosine in best]
 
 
-def _answer_of(nearest: dict[int, float]) -> Answer:
+def _answer_of(nearest: dict[int, float]) -> ScoredKeys:
     best = sorted(nearest.items(), key=lambda pair: (-pair[1], pair[0]))
     keys = np.array([[key for key, _ in best]], np.int64).reshape(1, -1)
     return np.array([[cosine for _, cosine in best]], np.float32).reshape(1, -1), keys

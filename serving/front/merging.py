@@ -12,7 +12,7 @@ from crossmodal.search.by_time import ordered
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.query import Order
 
-Answer = Mapping[str, Any]
+SliceAnswer = Mapping[str, Any]
 """A `serving.http.schemas.SearchAnswer` as JSON."""
 
 
@@ -25,12 +25,12 @@ def pages_for(offset: int, top_k: int) -> list[tuple[int, int]]:
     return [(start, min(MAX_TOP_K, offset + top_k - start)) for start in range(0, offset + top_k, MAX_TOP_K)]
 
 
-def in_one(pages: Sequence[Answer]) -> Answer:
+def in_one(pages: Sequence[SliceAnswer]) -> SliceAnswer:
     """The consecutive pages of one slice as one page."""
     return {**pages[0], "results": [result for page in pages for result in page["results"]], "more": pages[-1]["more"]}
 
 
-def merged(answers: Sequence[Answer], offset: int, top_k: int, missing: Collection[str]) -> dict[str, Any]:
+def merged(answers: Sequence[SliceAnswer], offset: int, top_k: int, missing: Collection[str]) -> dict[str, Any]:
     """The answer of all slices.
 
     Args:
@@ -94,6 +94,6 @@ def _fits(of_slices: Sequence[bool | None]) -> bool | None:
     return None if None in of_slices else False
 
 
-def _took(answers: Sequence[Answer]) -> dict[str, float]:
+def _took(answers: Sequence[SliceAnswer]) -> dict[str, float]:
     """The longest time of each step, since slices work at the same time."""
     return {step: max(answer["took_ms"][step] for answer in answers) for step in answers[0]["took_ms"]}

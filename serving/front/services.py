@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from crossmodal.core.errors import StateError
 from crossmodal.core.slices import Slice
-from serving.front.merging import Answer, in_one
+from serving.front.merging import SliceAnswer, in_one
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "date"
 
 
 @dataclass(frozen=True)
-class Found:
+class SliceAnswers:
     """The answers of the slices to one search.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found:
         refusal: The answer of a slice that refuses the request; None if none does.
     """
 
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, SliceAnswer]
     problems: Mapping[str, str]
     refusal: httpx.Response | None = None
 
@@ -74,23 +74,23 @@ class SliceServices:
 
     # -- searching
 
-    async def search(self, pages: Sequence[Any]) -> Found:
+    async def search(self, pages: Sequence[Any]) -> SliceAnswers:
         """The answers to requests for the pages of a search, each page sent to all slices."""
         outcomes = await asyncio.gather(*(self._pages(url, pages) for url in self.urls))
-        answers: dict[str, Answer] = {}
+        answers: dict[str, SliceAnswer] = {}
         problems: dict[str, str] = {}
         for url, outcome in zip(self.urls, outcomes, strict=True):
             if isinstance(outcome, httpx.Response):
-                return Found({}, {}, outcome)
+                return SliceAnswers({}, {}, outcome)
             if isinstance(outcome, str):
                 problems[url] = outcome
             elif (name := outcome.get("slice")) not in self.names or name in answers:
                 problems[url] = f"has {_described(name)}, which is not one of {len(self.urls)} different slices"
             else:
                 answers[str(name)] = outcome
-        return Found(answers, problems)
+        return SliceAnswers(answers, problems)
 
-    async def _pages(self, url: str, pages: Sequence[Any]) -> Answer | str | httpx.Response:
+    async def _pages(self, url: str, pages: Sequence[Any]) -> SliceAnswer | str | httpx.Response:
         """The joined pages of a slice, the reason why there are none, or its refusal."""
         try:
             responses = await asyncio.gather(*(self._clients[url].post("/search", json=page) for page in pages))

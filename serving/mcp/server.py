@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from crossmodal import __version__
 from crossmodal.core.errors import CrossModalError, InputError
 from serving.mcp.arguments import Filtered, SearchArguments, ShowArguments, SimilarArguments
-from serving.mcp.tools import Answer, CollectionTools
+from serving.mcp.tools import CollectionTools, ToolResult
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class _Entry(NamedTuple):
     title: str
     description: str
     arguments: type[BaseModel]
-    call: Callable[[CollectionTools, Any], Answer]
+    call: Callable[[CollectionTools, Any], ToolResult]
 
 
 TOOLS: dict[str, _Entry] = {

@@ -33,7 +33,7 @@ LoadEncoder = Callable[[Collection], Encoder]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ToolResult:
     """The result of a tool: a text for people, the same as JSON, and perhaps a JPEG."""
 
     text: str
@@ -71,7 +71,7 @@ class CollectionTools:
         """Closes the collection."""
         self._cache.close()
 
-    def search(self, asked: SearchArguments) -> Answer:
+    def search(self, asked: SearchArguments) -> ToolResult:
         """The pictures that match a text, or without one those that the filters keep.
 
         Raises:
@@ -81,7 +81,7 @@ class CollectionTools:
             return self._listing(asked)
         return self._found(asked, asked.text, None, "")
 
-    def similar(self, asked: SimilarArguments) -> Answer:
+    def similar(self, asked: SimilarArguments) -> ToolResult:
         """The pictures that are similar to one of the collection, or to a file.
 
         Raises:
@@ -97,7 +97,7 @@ class CollectionTools:
         self._picture(str(asked.id))
         return self._found(asked, "", None, str(asked.id))
 
-    def show(self, asked: ShowArguments) -> Answer:
+    def show(self, asked: ShowArguments) -> ToolResult:
         """A picture with its captions and tags.
 
         Raises:
@@ -120,9 +120,9 @@ class CollectionTools:
         lines += [f"path: {picture.uri}"] if picture.uri else []
         lines += [f"caption: {caption}" for caption in captions]
         lines += [f"{name}: {value}" for name, value in sorted(values["tags"].items()) if name != "filename"]
-        return Answer("\n".join([*lines, *([f"note: {note}"] if note else [])]), values, jpeg)
+        return ToolResult("\n".join([*lines, *([f"note: {note}"] if note else [])]), values, jpeg)
 
-    def facets(self, asked: Filtered) -> Answer:
+    def facets(self, asked: Filtered) -> ToolResult:
         """The numbers of pictures by year, place, camera, folder and label, of those that the filters keep.
 
         Raises:
@@ -138,7 +138,7 @@ class CollectionTools:
             for name, pairs in counts.items()
             if pairs
         ]
-        return Answer("\n".join(lines), {"n": n, "facets": facets})
+        return ToolResult("\n".join(lines), {"n": n, "facets": facets})
 
     @property
     def _opened(self) -> _Opened:
@@ -168,7 +168,7 @@ class CollectionTools:
             raise InputError("where pictures were taken is hidden here: remove `near` and the conditions on places")
         return condition
 
-    def _found(self, asked: Paged, text: str, picture: bytes | None, like: str) -> Answer:
+    def _found(self, asked: Paged, text: str, picture: bytes | None, like: str) -> ToolResult:
         is_by_time = asked.order != "relevance"
         options = SearchOptions(
             top_k=N_CANDIDATES if is_by_time else asked.offset + asked.top_k + 1,
@@ -181,13 +181,13 @@ class CollectionTools:
         query = read_query(text, [], picture, like, 0.5, options, has_captions=has_captions)
         return self._answer(asked, opened.service.search(query))
 
-    def _listing(self, asked: SearchArguments) -> Answer:
+    def _listing(self, asked: SearchArguments) -> ToolResult:
         opened = self._opened
         overview, mask = opened.overview.current(self._condition(asked))
         results = listed(opened.service.store, overview, mask, Page(asked.top_k, asked.offset, order=asked.order))
         return self._answer(asked, replace(results, note=""))
 
-    def _answer(self, asked: Paged, results: SearchResults) -> Answer:
+    def _answer(self, asked: Paged, results: SearchResults) -> ToolResult:
         found = [self._result(match) for match in results.matches]
         values: dict[str, Any] = {
             "results": found,
@@ -200,7 +200,7 @@ class CollectionTools:
             lines.insert(0, "nothing fits well; these are the nearest:")
         lines += [f"note: {results.note}"] if results.note else []
         lines += [f"more: offset {values['next_offset']}"] if results.more else []
-        return Answer("\n".join(lines), values)
+        return ToolResult("\n".join(lines), values)
 
     def _result(self, match: Match) -> dict[str, Any]:
         document, picture = match.document, match.picture

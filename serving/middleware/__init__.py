@@ -21,12 +21,11 @@ from serving.middleware.concurrency import ConcurrencyLimit
 from serving.middleware.headers import SecurityHeaders
 from serving.middleware.keys import ApiKeys, KeyRecord, KeyRing, key_of, new_key, read_keys, write_keys
 from serving.middleware.private_location import PrivateLocation
-from serving.middleware.problem import Answer, Problem, problem_json
+from serving.middleware.problem import Problem, Responder, problem_json
 from serving.middleware.rate import RateLimit
 
 __all__ = [
     "Addresses",
-    "Answer",
     "ApiKeys",
     "BodyLimit",
     "ConcurrencyLimit",
@@ -35,6 +34,7 @@ __all__ = [
     "PrivateLocation",
     "Problem",
     "RateLimit",
+    "Responder",
     "SecurityHeaders",
     "key_of",
     "new_key",

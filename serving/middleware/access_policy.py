@@ -22,7 +22,7 @@ OPEN_FOLDERS = ("/web/",)
 READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings", "/playground/try")
 
 
-def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.Answer) -> None:
+def add_access_policy(app: FastAPI, config: ServiceConfig, answer: middleware.Responder) -> None:
     """Adds the configured middleware; `answer` returns the response of a refusal.
 
     The middleware added last is the outermost.

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.middleware.problem import Answer, Problem, problem_json, refuse
+from serving.middleware.problem import Problem, Responder, problem_json, refuse
 
 
 class Addresses:
@@ -24,7 +24,12 @@ class Addresses:
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Collection[str] = (), origins: Collection[str] = (), answer: Answer = problem_json
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str] = (),
+        origins: Collection[str] = (),
+        answer: Responder = problem_json,
     ) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.middleware.problem import Answer, Problem, problem_json, refuse
+from serving.middleware.problem import Problem, Responder, problem_json, refuse
 
 LINGER_S = 2.0
 _BODILESS = {"GET", "HEAD", "OPTIONS"}
@@ -39,7 +39,7 @@ class BodyLimit:
         *,
         timeout_s: float = 30.0,
         max_held_bytes: int | None = None,
-        answer: Answer = problem_json,
+        answer: Responder = problem_json,
     ) -> None:
         self.app = app
         self.max_bytes = max_bytes

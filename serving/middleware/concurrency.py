@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.middleware.problem import Answer, Paths, Problem, none_of_them, problem_json, refuse
+from serving.middleware.problem import Paths, Problem, Responder, none_of_them, problem_json, refuse
 
 
 class ConcurrencyLimit:
@@ -32,7 +32,7 @@ class ConcurrencyLimit:
         n_waiting: int | None = None,
         max_wait_s: float = 2.0,
         exempt: Paths = none_of_them,
-        answer: Answer = problem_json,
+        answer: Responder = problem_json,
     ) -> None:
         self.app = app
         self.n_at_once = n_at_once

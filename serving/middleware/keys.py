@@ -29,7 +29,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.files import atomic_writer
 from crossmodal.core.os_errors import reason
 from crossmodal.core.rare_log import warn_rarely
-from serving.middleware.problem import Answer, Problem, problem_json, refuse
+from serving.middleware.problem import Problem, Responder, problem_json, refuse
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class ApiKeys:
         answer: Returns the response of a refusal.
     """
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, needs: Needs, *, answer: Answer = problem_json) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, needs: Needs, *, answer: Responder = problem_json) -> None:
         self.app = app
         self._ring = ring
         self._needs = needs

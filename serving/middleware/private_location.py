@@ -14,7 +14,7 @@ from crossmodal.metadata.tags import LOCATION_TAGS
 from crossmodal.store.condition import Condition, fields_of
 from crossmodal.store.where import parse
 from serving.middleware.keys import key_of
-from serving.middleware.problem import Answer, Problem, problem_json, refuse
+from serving.middleware.problem import Problem, Responder, problem_json, refuse
 
 REFUSAL = Problem(
     403, "where pictures were taken is shown only with a key: leave it out of the condition, or send a key"
@@ -49,7 +49,7 @@ class PrivateLocation:
         answer: Returns the response of a refusal.
     """
 
-    def __init__(self, app: ASGIApp, *, answer: Answer = problem_json) -> None:
+    def __init__(self, app: ASGIApp, *, answer: Responder = problem_json) -> None:
         self.app = app
         self._answer = answer
 

@@ -24,7 +24,7 @@ class Problem:
         return HTTPStatus(self.status).phrase
 
 
-Answer = Callable[[Scope, Problem], Response]
+Responder = Callable[[Scope, Problem], Response]
 """Returns the response for a problem; the middleware adds the problem's headers to it."""
 
 Paths = Callable[[Scope], bool]
@@ -42,7 +42,7 @@ def none_of_them(_: Scope) -> bool:
     return False
 
 
-async def refuse(answer: Answer, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(answer: Responder, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the problem."""
     response = answer(scope, problem)
     response.headers.update({"Cache-Control": "no-store", **problem.headers})

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.middleware.client_address import client_name, networks
 from serving.middleware.keys import key_of
-from serving.middleware.problem import Answer, Paths, Problem, none_of_them, problem_json, refuse
+from serving.middleware.problem import Paths, Problem, Responder, none_of_them, problem_json, refuse
 
 
 class Buckets:
@@ -67,7 +67,7 @@ class RateLimit:
         trusted_proxies: Sequence[str] = (),
         max_clients: int = 10_000,
         exempt: Paths = none_of_them,
-        answer: Answer = problem_json,
+        answer: Responder = problem_json,
     ) -> None:
         self.app = app
         self.buckets = Buckets(rate_per_s, burst, max_clients)

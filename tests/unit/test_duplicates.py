@@ -14,7 +14,7 @@ from stores import OpenStore
 from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import image_id
-from crossmodal.duplicates.finding import Found, find
+from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import Fingerprints, read_fingerprints
 from crossmodal.duplicates.groups import Group, as_json
 from crossmodal.duplicates.leaks import leaks
@@ -25,7 +25,7 @@ from crossmodal.store.source_files import SourceFile
 N = 12
 
 
-def found_in(store: Store, tmp_path: Path, prints: Fingerprints | None = None, where: str = "") -> Found:
+def found_in(store: Store, tmp_path: Path, prints: Fingerprints | None = None, where: str = "") -> DuplicateGroups:
     known = Fingerprints.none() if prints is None else prints
     return find(store, lambda: VectorReplica(store, "image", tmp_path, DIM), known, where=where)
 

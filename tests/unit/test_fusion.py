@@ -12,8 +12,8 @@ from crossmodal.core.settings import MAX_MATCHES
 from crossmodal.search.fusion import (
     DEPTH,
     RRF_K,
-    Answer,
     Fusion,
+    ScoredKeys,
     candidates,
     depth_for,
     fuse,
@@ -60,7 +60,7 @@ def test_what_was_tuned_is_read(tmp_path: Path) -> None:
             read_fusion(path)
 
 
-def answer(scores: list[list[float]], keys: list[list[int]]) -> Answer:
+def answer(scores: list[list[float]], keys: list[list[int]]) -> ScoredKeys:
     return np.array(scores, np.float32), np.array(keys, np.int64)
 
 

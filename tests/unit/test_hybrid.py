@@ -16,7 +16,7 @@ from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Vectors
 from crossmodal.lexical.indexes import wordless
 from crossmodal.search.fusion import FUSION_NAME, fuse, fusion_of, fusion_of_parts, name_of
-from crossmodal.search.hybrid import Found, HybridSearch
+from crossmodal.search.hybrid import FusedMatches, HybridSearch
 
 PICTURES: dict[str, Vectors] = {
     "a": unit(0, 0, 3, 0, 1),  # dog, red
@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.store.close()
 
 
-def ask(world: World, text: str, fusion: str = "rrf", k: int = 10, asked: bool = True, **given: object) -> Found:
+def ask(world: World, text: str, fusion: str = "rrf", k: int = 10, asked: bool = True, **given: object) -> FusedMatches:
     search = HybridSearch(world.indexes(), fusion_of_parts(fusion))
     nearest = {key: float(vector @ QUERY_VECTOR) for key, vector in keyed(world).items()}
     return search.answer(text, QUERY_VECTOR, nearest, k, fusion if asked else "", **given)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def keyed(world: World) -> dict[int, Vectors]:
     return {key: PICTURES[found.id] for key, found in world.store.by_keys(range(1, 5)).items()}
 
 
-def names(world: World, found: Found) -> list[str]:
+def names(world: World, found: FusedMatches) -> list[str]:
     documents = world.store.by_keys([match.key for match in found.matches])
     return [documents[match.key].id for match in found.matches]
 
