@@ -25,8 +25,8 @@ from common import ROOT, write_figures
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.comparison import compare
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.collection.migration import migrate
-from crossmodal.collection.shared_state import link_workspace
 from crossmodal.core.types import Document, ModelSpec, Preprocessing
 from crossmodal.store.records import NewDocument
 from crossmodal.store.source_files import SourceFile

@@ -30,7 +30,7 @@ from common import ROOT, write_figures
 from store_crash_steps import MODEL, NAME, expected_documents, thumbnail_of, vector_of
 
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.shared_state import link_workspace
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.store.protocol import Store
 
 sys.path.insert(0, str(ROOT / "tests"))

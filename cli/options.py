@@ -54,7 +54,7 @@ class WorkspaceOptions(Options):
         """
         settings = super().settings()
         if self.store:
-            from crossmodal.collection.shared_state import link_workspace
+            from crossmodal.collection.linked_workspace import link_workspace
 
             link_workspace(settings.workspace, self.store)
         return settings

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.collection.generations import read_current
-from crossmodal.collection.shared_state import CALIBRATION, MANIFEST, SharedState, linked_url, shared_names, state_of
+from crossmodal.collection.linked_workspace import linked_url, shared_names, state_of
+from crossmodal.collection.shared_state import CALIBRATION, MANIFEST, SharedState
 from crossmodal.core.engine import FLOAT32, MadeWith
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.os_errors import reason, why_not_writable

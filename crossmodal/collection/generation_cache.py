@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generations import generation_mark, is_generation
-from crossmodal.collection.shared_state import state_of
+from crossmodal.collection.linked_workspace import state_of
 from crossmodal.core.errors import CrossModalError, InputError
 
 log = logging.getLogger(__name__)

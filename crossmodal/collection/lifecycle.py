@@ -11,8 +11,9 @@ from typing import Any
 
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.indexes import every_index
+from crossmodal.collection.linked_workspace import linked_url
 from crossmodal.collection.picture_map import PictureMap, make_map, read_map
-from crossmodal.collection.shared_state import MAP, linked_url
+from crossmodal.collection.shared_state import MAP
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.slices import WHOLE, Slice
 from crossmodal.index.config import PGVECTOR, IndexConfig

@@ -14,9 +14,10 @@ from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.comparison import differences, states
 from crossmodal.collection.generations import CURRENT, read_current
 from crossmodal.collection.indexes import every_index
+from crossmodal.collection.linked_workspace import linked_url
 from crossmodal.collection.migration_target import Target, target_in
 from crossmodal.collection.places import workspace_at
-from crossmodal.collection.shared_state import SHARED, SharedState, linked_url
+from crossmodal.collection.shared_state import SHARED, SharedState
 from crossmodal.collection.store_ids import with_store_id
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from crossmodal.collection.generations import remove_first, remove_generations
-from crossmodal.collection.shared_state import LocalState, SharedState, linked_url
+from crossmodal.collection.linked_workspace import linked_url
+from crossmodal.collection.shared_state import LocalState, SharedState
 from crossmodal.core.errors import StateError
 from crossmodal.core.files import sync_folder
 from crossmodal.core.os_errors import reason

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from crossmodal.collection.shared_state import link_workspace
+from crossmodal.collection.linked_workspace import link_workspace
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pictures_with_copies import DIM, entry, recompressed, scene, unit
 
 from cli.main import main
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.shared_state import HASHES, link_workspace
+from crossmodal.collection.linked_workspace import link_workspace
+from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import ModelSpec, Preprocessing, image_id
 from crossmodal.store.source_files import SourceFile

@@ -20,11 +20,12 @@ from postgresql_server import PostgresqlServer
 from crossmodal.collection import migration
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.comparison import compare
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.collection.migration import Migration, migrate
 from crossmodal.collection.picture_map import PictureMap, read_map
 from crossmodal.collection.places import workspace_at
 from crossmodal.collection.random_conditions import random_condition
-from crossmodal.collection.shared_state import CALIBRATION, MAP, link_workspace
+from crossmodal.collection.shared_state import CALIBRATION, MAP
 from crossmodal.core.errors import InputError, NotWritableError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, Vectors
 from crossmodal.index.vector_replica import VectorReplica

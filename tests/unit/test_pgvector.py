@@ -13,7 +13,7 @@ from stores import new_postgresql
 
 from crossmodal.collection import lifecycle
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.shared_state import link_workspace
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.collection.verification import verify
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.slices import Slice

@@ -19,8 +19,8 @@ from stores import OpenStore
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.comparison import differences
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.collection.migration import migrate
-from crossmodal.collection.shared_state import link_workspace
 from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing

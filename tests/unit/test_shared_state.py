@@ -15,7 +15,8 @@ from postgresql_server import PostgresqlServer
 
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.collection.generation_cache import GenerationCache
-from crossmodal.collection.shared_state import CALIBRATION, LINK, MANIFEST, MAP, link_workspace
+from crossmodal.collection.linked_workspace import LINK, link_workspace
+from crossmodal.collection.shared_state import CALIBRATION, MANIFEST, MAP
 from crossmodal.collection.transfer import export_collection, import_collection
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import Document, ModelSpec, Preprocessing

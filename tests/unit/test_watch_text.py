@@ -9,7 +9,7 @@ import pytest
 
 from cli.watch_text import FolderTexts, ReaderError
 from crossmodal.collection.collection import Collection
-from crossmodal.collection.shared_state import link_workspace
+from crossmodal.collection.linked_workspace import link_workspace
 from crossmodal.core.errors import PictureError, StateError
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, ModelSpec, Preprocessing, image_id
