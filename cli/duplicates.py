@@ -84,12 +84,12 @@ def _listed(collection: Collection, found: DuplicateGroups, levels: Sequence[Lev
 
 def _lines(group: Group) -> list[str]:
     kept, *others = group.members
-    lines = [f"  keep  {_said(kept)}  ({group.reason})"]
-    return lines + [f"        {_said(member)}{'  ' + ', '.join(member.differences) if member.differences else ''}"
+    lines = [f"  keep  {_described(kept)}  ({group.reason})"]
+    return lines + [f"        {_described(member)}{'  ' + ', '.join(member.differences) if member.differences else ''}"
                     for member in others]  # fmt: skip
 
 
-def _said(member: Member) -> str:
+def _described(member: Member) -> str:
     size = f"{member.document.width} x {member.document.height}"
     return f"{' = '.join(member.paths) or member.name}  {size}"
 
@@ -119,5 +119,5 @@ def _ids(members: Sequence[Member]) -> list[dict[str, Any]]:
 def _leak_lines(leak: Leak, ours: str, theirs: str) -> list[str]:
     sides = ((ours, leak.ours), (theirs, leak.theirs))
     return [f"  level {leak.level}, {LEVELS[leak.level]}:"] + [
-        f"    {split}: {_said(member)}" for split, members in sides for member in members
+        f"    {split}: {_described(member)}" for split, members in sides for member in members
     ]

@@ -66,7 +66,7 @@ class Watcher:
         self._texts_in_pictures = FolderTexts(self._source, settings.threads)
         self._settling = Settling()
         self._done: dict[str, str] | None = None
-        self._told: AbstractSet[str] = frozenset()
+        self._printed_remarks: AbstractSet[str] = frozenset()
         self._unread: AbstractSet[str] = frozenset()
         self._state = WatchState(str(self._folder), "starting")
 
@@ -93,7 +93,7 @@ class Watcher:
             ended.write(self._collection.root)
 
     def _step(self, paths: AbstractSet[str]) -> None:
-        """Brings the collection in step once; an obstacle is told, and tried again later."""
+        """Brings the collection in step once; an obstacle is printed, and tried again later."""
         try:
             if obstacle := self._look(paths):
                 self._wait_for(f"{obstacle}; nothing is removed")
@@ -212,14 +212,14 @@ class Watcher:
             parts.append(f"{len(settled.unsettled)} still being written")
         remarks = {f"failed: {item.path}: {item.reason}" for item in report.failures}
         remarks |= {f"{note.path}: {note.reason}" for note in report.notes if note.reason.startswith(KEPT)}
-        new = sorted(remarks - self._told)
+        new = sorted(remarks - self._printed_remarks)
         if parts or new:
             self._tell("in step", f"{'; '.join(parts or ['nothing has changed'])} ({took_s:.1f} s)")
         for remark in new[:MAX_LISTED]:
             self._say(f"  {remark}")
         if len(new) > MAX_LISTED:
             self._say(f"  ... and {len(new) - MAX_LISTED} more, in last-index.json of the collection")
-        self._told = remarks
+        self._printed_remarks = remarks
         unread = {failure.path for failure in report.failures if os.path.isdir(failure.path)}
         if unread != self._unread:
             self._changes.look_again(0, anew=True)

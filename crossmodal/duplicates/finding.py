@@ -231,8 +231,8 @@ def _comparisons_of(pairs: Pairs, found: Alignments) -> dict[tuple[int, int], Co
 
 def _with_differences(group: Group, rows: list[int], known: Mapping[tuple[int, int], Comparison]) -> Group:
     kept, *others = group.members
-    said = [
+    compared = [
         replace(member, differences=differences(kept.document, member.document, known[rows[0], row]))
         for member, row in zip(others, rows[1:], strict=True)
     ]
-    return replace(group, members=(kept, *said))
+    return replace(group, members=(kept, *compared))

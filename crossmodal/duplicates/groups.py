@@ -125,7 +125,7 @@ class Comparison:
 def differences(kept: Document, other: Document, found: Comparison) -> tuple[str, ...]:
     """How a version differs from the one to keep, in words."""
     ratio = other.width * other.height / max(1, kept.width * kept.height)
-    said = {
+    are_true = {
         f"{100 * ratio:.2g} % of the pixels": ratio < _CROPPED,
         other.mime_type: other.mime_type != kept.mime_type,
         # It is turned to be compared, so the opposite had been done to it.
@@ -135,7 +135,7 @@ def differences(kept: Document, other: Document, found: Comparison) -> tuple[str
         f"tilted by {found.degrees:.0f}°": found.is_same and found.degrees > _TILTED_DEGREES,
         "other details": found.is_same and found.score < _DETAILED,
     }
-    return tuple(text for text, is_true in said.items() if text and is_true)
+    return tuple(text for text, is_true in are_true.items() if text and is_true)
 
 
 def as_json(group: Group) -> dict[str, Any]:

@@ -72,9 +72,9 @@ def phrases(captions: Sequence[str], at_most: int = MAX_PHRASES, seed: int = 0) 
         The index of the caption that each phrase was drawn from.
     """
     rng, found = Random(seed), dict[str, int]()
-    said = [(place, words) for place, words in enumerate(map(plain_words, captions)) if words]
-    for _ in range(10 * at_most if said else 0):
-        place, words = rng.choice(said)
+    worded = [(place, words) for place, words in enumerate(map(plain_words, captions)) if words]
+    for _ in range(10 * at_most if worded else 0):
+        place, words = rng.choice(worded)
         length = rng.randint(1, min(PHRASE_WORDS, len(words)))
         start = rng.randrange(len(words) - length + 1)
         found.setdefault(" ".join(words[start : start + length]), place)
@@ -97,27 +97,27 @@ def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
     return true
 
 
-def fit_text_to_image(sample: Sample, said: Collection[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
+def fit_text_to_image(sample: Sample, drawn: Collection[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
     """The rule for text queries over pictures, None without enough examples.
 
     Args:
         sample: Pictures with captions.
-        said: Phrases of these captions, as `phrases` draws them.
-        vectors: (len(said), dim) unit vectors of the phrases.
+        drawn: Phrases of these captions, as `phrases` draws them.
+        vectors: (len(drawn), dim) unit vectors of the phrases.
         seed: Of the choice of captions.
     """
-    if len(np.unique(sample.image_of)) < LEAST or not said:
+    if len(np.unique(sample.image_of)) < LEAST or not drawn:
         return None
     chosen = np.array(Random(seed).sample(range(len(sample.captions)), min(MAX_CAPTIONS, len(sample.captions))))
     queries = np.concatenate([vectors, sample.texts[chosen]])
-    true = may_be_true([*said, *(sample.captions[i] for i in chosen)], sample)
-    true[len(said) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # for captions without a word, too
-    weights = np.concatenate([np.full(len(said), 1 / len(said)), np.full(len(chosen), 1 / len(chosen))])
+    true = may_be_true([*drawn, *(sample.captions[i] for i in chosen)], sample)
+    true[len(drawn) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # for captions without a word, too
+    weights = np.concatenate([np.full(len(drawn), 1 / len(drawn)), np.full(len(chosen), 1 / len(chosen))])
     return _fit_with_and_without(queries, sample.images, true, weights)
 
 
 def fit_with_captions(
-    sample: Sample, said: Mapping[str, int], vectors: Vectors, without: Fitted, seed: int = 0
+    sample: Sample, drawn: Mapping[str, int], vectors: Vectors, without: Fitted, seed: int = 0
 ) -> WithCaptions | None:
     """The rule for text queries over pictures with captions, None if too few pictures have several captions.
 
@@ -126,8 +126,8 @@ def fit_with_captions(
 
     Args:
         sample: Pictures with captions.
-        said: Phrases of these captions, as `phrases` draws them.
-        vectors: (len(said), dim) unit vectors of the phrases.
+        drawn: Phrases of these captions, as `phrases` draws them.
+        vectors: (len(drawn), dim) unit vectors of the phrases.
         without: The rule for pictures without captions, of `fit_text_to_image`.
         seed: Of the choice of captions.
 
@@ -139,12 +139,12 @@ def fit_with_captions(
     if several.sum() < LEAST:
         return None
     chosen = np.array(Random(seed).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
-    is_kept = np.isin(list(said.values()), own)
-    kept = [phrase for phrase, keep in zip(said, is_kept, strict=True) if keep]
+    is_kept = np.isin(list(drawn.values()), own)
+    kept = [phrase for phrase, keep in zip(drawn, is_kept, strict=True) if keep]
     queries = np.concatenate([vectors[is_kept], sample.texts[chosen]])
     true = may_be_true([*kept, *(sample.captions[i] for i in chosen)], sample)
     true[len(kept) + np.arange(len(chosen)), sample.image_of[chosen]] = True
-    own_caption = np.concatenate([[said[phrase] for phrase in kept], chosen]).astype(np.int64)
+    own_caption = np.concatenate([[drawn[phrase] for phrase in kept], chosen]).astype(np.int64)
     weights = np.concatenate([np.full(len(kept), 1 / max(1, len(kept))), np.full(len(chosen), 1 / len(chosen))])
     found = queries @ sample.images.T
     near = np.concatenate([

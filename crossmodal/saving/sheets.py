@@ -57,7 +57,7 @@ class _Pdf:
 
     def begin(self) -> bytes:
         """The first bytes; those above 127 say that the file is binary."""
-        return self._told(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
+        return self._counted(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
 
     def page(self, picture: Image.Image) -> bytes:
         """A page with a picture."""
@@ -77,13 +77,13 @@ class _Pdf:
     def end(self) -> bytes:
         """The list of the pages, and the table of all objects."""
         kids = " ".join(f"{number} 0 R" for number in self._pages)
-        _, told = self._object(b"<< /Type /Catalog /Pages 2 0 R >>", 1)
+        _, catalogue = self._object(b"<< /Type /Catalog /Pages 2 0 R >>", 1)
         _, pages = self._object(f"<< /Type /Pages /Kids [{kids}] /Count {len(self._pages)} >>".encode(), 2)
         n, start = len(self._places) + 1, self._size
         rows = "".join(f"{self._places[number]:010d} 00000 n \n" for number in range(1, n))
         trailer = f"trailer\n<< /Size {n} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n"
         table = f"xref\n0 {n}\n0000000000 65535 f \n{rows}{trailer}"
-        return told + pages + self._told(table.encode())
+        return catalogue + pages + self._counted(table.encode())
 
     def _stream(self, names: str, content: bytes) -> tuple[int, bytes]:
         return self._object(f"<< {names} /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream")
@@ -91,9 +91,9 @@ class _Pdf:
     def _object(self, body: bytes, number: int = 0) -> tuple[int, bytes]:
         number = number or len(self._places) + 1
         self._places[number] = self._size
-        return number, self._told(b"%d 0 obj\n%b\nendobj\n" % (number, body))
+        return number, self._counted(b"%d 0 obj\n%b\nendobj\n" % (number, body))
 
-    def _told(self, part: bytes) -> bytes:
+    def _counted(self, part: bytes) -> bytes:
         self._size += len(part)
         return part
 

@@ -71,10 +71,10 @@ def _add_search(router: APIRouter, services: SliceServices, metrics: Metrics) ->
         """Searches all slices; the answer has the slices that did not answer in `missing`."""
         nonlocal n_missing
         start = time.perf_counter()
-        asked, picture = await read_search(request)
-        if isinstance(asked, legacy.Request):
+        typed, picture = await read_search(request)
+        if isinstance(typed, legacy.Request):
             raise InputError('a front node takes no `data`: search with {"text": ...}, or on a node with all documents')
-        found = await services.search(_requests(asked, picture))
+        found = await services.search(_requests(typed, picture))
         if found.refusal is not None:
             return _same(found.refusal)
         missing = services.missing(found.answers, found.problems)
@@ -84,25 +84,25 @@ def _add_search(router: APIRouter, services: SliceServices, metrics: Metrics) ->
         answers = [found.answers[name] for name in services.names if name in found.answers]
         if len({(answer["collection"], answer["model"]) for answer in answers}) > 1:
             raise RefusedError(503, "the slices have different collections or models: try again after a reindex")
-        body = merged(answers, asked.offset, asked.top_k, missing)
+        body = merged(answers, typed.offset, typed.top_k, missing)
         body["took_ms"]["total"] = round((time.perf_counter() - start) * 1e3, 3)
         return JSONResponse(body)
 
 
-def _requests(asked: SearchRequest, picture: bytes | None) -> list[dict[str, Any]]:
+def _requests(typed: SearchRequest, picture: bytes | None) -> list[dict[str, Any]]:
     """The requests for the pages of each slice.
 
     Raises:
         InputError: The picture is given twice, or larger than a node would read.
     """
-    fields = asked.model_dump(exclude_unset=True)
+    fields = typed.model_dump(exclude_unset=True)
     if picture is not None:
-        if asked.image is not None:
+        if typed.image is not None:
             raise InputError("image: given twice, as a file and as a data URI")
         if len(picture) > MAX_BYTES:
             raise InputError(f"image: {len(picture):,} bytes; the limit is {MAX_BYTES:,}")
         fields["image"] = to_data_uri(picture)
-    return [{**fields, "offset": offset, "top_k": top_k} for offset, top_k in pages_for(asked.offset, asked.top_k)]
+    return [{**fields, "offset": offset, "top_k": top_k} for offset, top_k in pages_for(typed.offset, typed.top_k)]
 
 
 def _same(response: httpx.Response) -> Response:

@@ -57,7 +57,7 @@ class SliceServices:
             url: httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, transport=transport) for url in urls
         }
         self._next = 0
-        self._told: frozenset[str] = frozenset()
+        self._logged_missing: frozenset[str] = frozenset()
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -66,8 +66,8 @@ class SliceServices:
     def missing(self, found: Mapping[str, Any], problems: Mapping[str, str]) -> list[str]:
         """The slices that are not among the found ones; logs them, with the problems, when they change."""
         missing = [name for name in self.names if name not in found]
-        if self._told != frozenset(missing):
-            self._told = frozenset(missing)
+        if self._logged_missing != frozenset(missing):
+            self._logged_missing = frozenset(missing)
             reasons = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
             log.warning("slices missing from answers: %s (%s)", ", ".join(missing) or "none any more", reasons)
         return missing

@@ -105,12 +105,12 @@ def add_duplicates(router: APIRouter, opened: GenerationCache[Any], *, has_slice
 
 
 def _answered(group: Group) -> DuplicateGroup:
-    told = as_json(group)["members"]
+    members = as_json(group)["members"]
     paths = _paths(group.level, group.members)
     names = ("id", "keep", "width", "height", "bytes", "modified", "taken", "differences")
     pictures = [
         DuplicatePicture(path=path, copies=max(1, len(member.files)), **{name: picture[name] for name in names})
-        for member, picture, path in zip(group.members, told, paths, strict=True)
+        for member, picture, path in zip(group.members, members, paths, strict=True)
     ]
     return DuplicateGroup(reason=group.reason, pictures=pictures)
 

@@ -71,41 +71,41 @@ class CollectionTools:
         """Closes the collection."""
         self._cache.close()
 
-    def search(self, asked: SearchArguments) -> ToolResult:
+    def search(self, arguments: SearchArguments) -> ToolResult:
         """The pictures that match a text, or without one those that the filters keep.
 
         Raises:
             InputError: The text or a filter is malformed.
         """
-        if not asked.text.strip():
-            return self._listing(asked)
-        return self._found(asked, asked.text, None, "")
+        if not arguments.text.strip():
+            return self._listing(arguments)
+        return self._found(arguments, arguments.text, None, "")
 
-    def similar(self, asked: SimilarArguments) -> ToolResult:
+    def similar(self, arguments: SimilarArguments) -> ToolResult:
         """The pictures that are similar to one of the collection, or to a file.
 
         Raises:
             InputError: Neither or both are given, or there is no such picture.
         """
-        if (asked.id is None) == (asked.path is None):
+        if (arguments.id is None) == (arguments.path is None):
             raise InputError("give either `id`, from the results of `search`, or `path`")
-        if asked.path is not None:
+        if arguments.path is not None:
             try:
-                return self._found(asked, "", from_file(Path(asked.path).expanduser()), "")
+                return self._found(arguments, "", from_file(Path(arguments.path).expanduser()), "")
             except PictureError as error:
-                raise InputError(f"{asked.path}: {error}") from error
-        self._picture(str(asked.id))
-        return self._found(asked, "", None, str(asked.id))
+                raise InputError(f"{arguments.path}: {error}") from error
+        self._picture(str(arguments.id))
+        return self._found(arguments, "", None, str(arguments.id))
 
-    def show(self, asked: ShowArguments) -> ToolResult:
+    def show(self, arguments: ShowArguments) -> ToolResult:
         """A picture with its captions and tags.
 
         Raises:
             InputError: There is no such picture.
         """
-        store, picture = self._store, self._picture(asked.id)
+        store, picture = self._store, self._picture(arguments.id)
         captions = store.caption_texts_of([picture.id]).get(picture.id, [])
-        jpeg, note = _bounded(store, picture, asked.side_px)
+        jpeg, note = _bounded(store, picture, arguments.side_px)
         values: dict[str, Any] = {
             "id": picture.id,
             "path": picture.uri,
@@ -122,13 +122,13 @@ class CollectionTools:
         lines += [f"{name}: {value}" for name, value in sorted(values["tags"].items()) if name != "filename"]
         return ToolResult("\n".join([*lines, *([f"note: {note}"] if note else [])]), values, jpeg)
 
-    def facets(self, asked: Filtered) -> ToolResult:
+    def facets(self, arguments: Filtered) -> ToolResult:
         """The numbers of pictures by year, place, camera, folder and label, of those that the filters keep.
 
         Raises:
             InputError: A filter is malformed.
         """
-        overview, mask = self._opened.overview.current(self._condition(asked))
+        overview, mask = self._opened.overview.current(self._condition(arguments))
         n = len(overview.ordered("newest", mask))
         counts = self._visible({str(name): pairs for name, pairs in overview.facets(mask).items()})
         facets = {name: [{"value": value, "n": number} for value, number in pairs] for name, pairs in counts.items()}
@@ -157,45 +157,47 @@ class CollectionTools:
     def _visible(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return dict(without_location(dict(values)) if self._hides_location else values)
 
-    def _condition(self, asked: Filtered) -> str:
+    def _condition(self, arguments: Filtered) -> str:
         """The filters as a condition, empty for none.
 
         Raises:
             InputError: A filter is malformed, or about the location while that is hidden.
         """
-        condition = asked.filters().condition()
+        condition = arguments.filters().condition()
         if self._hides_location and condition and names_location(parse(condition)):
             raise InputError("where pictures were taken is hidden here: remove `near` and the conditions on places")
         return condition
 
-    def _found(self, asked: Paged, text: str, picture: bytes | None, like: str) -> ToolResult:
-        is_by_time = asked.order != "relevance"
+    def _found(self, arguments: Paged, text: str, picture: bytes | None, like: str) -> ToolResult:
+        is_by_time = arguments.order != "relevance"
         options = SearchOptions(
-            top_k=N_CANDIDATES if is_by_time else asked.offset + asked.top_k + 1,
+            top_k=N_CANDIDATES if is_by_time else arguments.offset + arguments.top_k + 1,
             target="image",
-            where=self._condition(asked),
-            page=Page(asked.top_k, asked.offset, None, asked.min_relevance, asked.order),
+            where=self._condition(arguments),
+            page=Page(arguments.top_k, arguments.offset, None, arguments.min_relevance, arguments.order),
         )
         opened = self._opened
         has_captions = "text" in opened.collection.model.modalities
         query = read_query(text, [], picture, like, 0.5, options, has_captions=has_captions)
-        return self._answer(asked, opened.service.search(query))
+        return self._answer(arguments, opened.service.search(query))
 
-    def _listing(self, asked: SearchArguments) -> ToolResult:
+    def _listing(self, arguments: SearchArguments) -> ToolResult:
         opened = self._opened
-        overview, mask = opened.overview.current(self._condition(asked))
-        results = listed(opened.service.store, overview, mask, Page(asked.top_k, asked.offset, order=asked.order))
-        return self._answer(asked, replace(results, note=""))
+        overview, mask = opened.overview.current(self._condition(arguments))
+        results = listed(
+            opened.service.store, overview, mask, Page(arguments.top_k, arguments.offset, order=arguments.order)
+        )
+        return self._answer(arguments, replace(results, note=""))
 
-    def _answer(self, asked: Paged, results: SearchResults) -> ToolResult:
+    def _answer(self, arguments: Paged, results: SearchResults) -> ToolResult:
         found = [self._result(match) for match in results.matches]
         values: dict[str, Any] = {
             "results": found,
             "fits": results.fits,
-            "next_offset": asked.offset + asked.top_k if results.more else None,
+            "next_offset": arguments.offset + arguments.top_k if results.more else None,
             "note": results.note,
         }
-        lines = [_line(asked.offset + place, one) for place, one in enumerate(found, 1)] or ["no pictures"]
+        lines = [_line(arguments.offset + place, one) for place, one in enumerate(found, 1)] or ["no pictures"]
         if results.fits is False and found:
             lines.insert(0, "nothing fits well; these are the nearest:")
         lines += [f"note: {results.note}"] if results.note else []
