@@ -75,17 +75,16 @@ class _Results:
 class PartEncoder:
     """Encodes parts one after the other, with pictures decoded in threads ahead; towers are loaded when needed."""
 
-    def __init__(self, work: Work, threads: int = 0, decoders: int = DECODERS, say: Say = log.warning) -> None:
+    def __init__(self, work: Work, threads: int = 0, say: Say = log.warning) -> None:
         """Stores the arguments.
 
         Args:
             work: The work.
             threads: Threads of the encoder; 0 for all cores.
-            decoders: Threads that read and decode pictures.
             say: Called with messages about the choice of the engine, and about a conversion of the model.
         """
         self._work, self._model = work, work.origin.model
-        self._threads, self._decoders, self._say = threads, decoders, say
+        self._threads, self._say = threads, say
         self._encoders: dict[Modality, Encoder] = {}
 
     def load(self, version: str) -> None:
@@ -109,8 +108,8 @@ class PartEncoder:
         ready = map_ahead(
             partial(self._ready, part.metadata),
             part.inputs,
-            threads=self._decoders,
-            at_most=batch_size + 2 * self._decoders,
+            threads=DECODERS,
+            at_most=batch_size + 2 * DECODERS,
             size=lambda source: source.size or 1,
         )
         with closing(ready):

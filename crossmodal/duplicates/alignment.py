@@ -30,6 +30,8 @@ _COARSE = 16
 _STEPS = ((32, 8), (64, 3))
 """(side in pixels, iterations) of the fit."""
 _BATCH = 128
+_AROUND = 9
+"""Side in pixels of the squares whose mean and contrast are removed around each pixel."""
 _SAME_PLACE = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
@@ -188,10 +190,11 @@ def _compared(ones: Squares, others: Squares, maps: Floats) -> tuple[Floats, Flo
     return (a * seen).sum((1, 2)) / np.sqrt(np.maximum(power, 1e-6)), np.stack([share, share * zoom], 1)
 
 
-def _details(squares: Floats, size: int = 9) -> Floats:
+def _details(squares: Floats) -> Floats:
     """The squares (n, side, side) without what varies slowly: neither brightness nor contrast matters."""
-    mean = uniform_filter(squares, (0, size, size), mode="nearest")
-    variance = uniform_filter(squares * squares, (0, size, size), mode="nearest") - mean * mean
+    around = 0, _AROUND, _AROUND
+    mean = uniform_filter(squares, around, mode="nearest")
+    variance = uniform_filter(squares * squares, around, mode="nearest") - mean * mean
     details: Floats = (squares - mean) / (np.sqrt(np.maximum(variance, 0)) + 4)
     return details
 

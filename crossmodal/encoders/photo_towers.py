@@ -131,14 +131,12 @@ class BertLayer(nn.Module):
 class MiniLM(nn.Module):
     """A BERT encoder whose text vector is the mean over its tokens' last states."""
 
-    def __init__(self, shape: TextShape, dropout: float = 0.0):
-        """`dropout` applies in training only."""
+    def __init__(self, shape: TextShape):
         super().__init__()
         self.words = nn.Embedding(shape.vocab_size, shape.width)
         self.positions = nn.Parameter(torch.empty(shape.context_length, shape.width))
         self.norm = nn.LayerNorm(shape.width, eps=1e-12)
         self.layers = nn.ModuleList(BertLayer(shape) for _ in range(shape.layers))
-        self.dropout = dropout
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (n, length), 0 for padding, to the first layer's input states (n, length, width)."""
@@ -147,7 +145,7 @@ class MiniLM(nn.Module):
 
     def run(self, x: Tensor, present: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """The states after the layers from `first` to before `last`; `present` (n, length) is False for padding."""
-        return run_layers(self.layers[first:last], x, present, self.dropout)
+        return run_layers(self.layers[first:last], x, present)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids (n, length), 0 for padding, to text vectors (n, width)."""

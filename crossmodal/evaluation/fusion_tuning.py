@@ -51,9 +51,9 @@ def tune(parts: Mapping[str, ScoredKeys], image_of: NDArray[np.int64], n_images:
     return {"parts": list(parts), "rows": rows, "best": str(best)}
 
 
-def matches_of_parts(model: SparseModel, split: EncodedSplit, depth: int = DEPTH) -> dict[str, ScoredKeys]:
+def matches_of_parts(model: SparseModel, split: EncodedSplit) -> dict[str, ScoredKeys]:
     """The matches of each part for every caption; `dense` needs text vectors, `bm25` several captions of an image."""
-    depth = min(depth, len(split.images))
+    depth = min(DEPTH, len(split.images))
     images, queries = weights_of(model, split)
     parts: dict[str, ScoredKeys] = {}
     if split.texts is not None:

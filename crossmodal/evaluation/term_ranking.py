@@ -24,6 +24,7 @@ TIMED_QUERIES = 200
 """Maximum number of queries for measuring latency."""
 
 TIMED_K = 10
+LONGEST = 20
 
 
 def epoch_figures(model: SparseModel, split: EncodedSplit) -> dict[str, Any]:
@@ -93,10 +94,10 @@ def analysis(
     }
 
 
-def analysis_tables(result: Mapping[str, Any], n_words: int = 20) -> list[FigureTable]:
-    """The tables of an `analysis`: the statistics, and the `n_words` longest posting lists."""
+def analysis_tables(result: Mapping[str, Any]) -> list[FigureTable]:
+    """The tables of an `analysis`: the statistics, and the `LONGEST` longest posting lists."""
     statistics = [(name.replace("_", " "), f"{value:g}") for name, value in result["figures"].items()]
-    longest = [(word, str(n_images)) for word, n_images in islice(result["words"].items(), n_words)]
+    longest = [(word, str(n_images)) for word, n_images in islice(result["words"].items(), LONGEST)]
     return [
         FigureTable("Posting lists", ("figure", "value"), tuple(statistics)),
         FigureTable("Longest posting lists", ("word", "images"), tuple(longest)),

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack  # type: ignore[import-untyped]
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import Keys
 from crossmodal.lexical.best import best_rows
 from crossmodal.lexical.posting_files import PostingArrays
@@ -132,43 +131,8 @@ class SparseIndex:
             scores[i, : len(best)], keys[i, : len(best)] = of_rows[best], self._keys[best]
         return scores, keys
 
-    def why(self, query: csr_matrix, key: int, scoring: Scoring = "dot") -> list[tuple[int, float]]:
-        """The contribution of each shared term to the score of an image; the contributions sum to the score.
-
-        Args:
-            query: (1, n_terms), as for `search`.
-            key: The key of the image.
-            scoring: As for `search`.
-
-        Returns:
-            Term ids and contributions, greatest first, ties by ascending id.
-
-        Raises:
-            InputError: The image is not in the index.
-        """
-        rows = self._rows_of(np.array([key], np.int64))
-        if not len(rows) or not self._alive[rows[0]]:
-            raise InputError(f"there is no picture with the key {key} in the index")
-        if query.shape[0] != 1:
-            raise ValueError(f"expected one query, found {query.shape[0]}")
-        [(terms, weights)] = self._queries(query)
-        effective, of_row = self._effective(terms, weights, scoring)
-        factor = 1.0 if of_row is None else float(of_row[rows[0]])
-        contributions = []
-        for term, weight in zip(terms.tolist(), effective.tolist(), strict=True):
-            keys, of_pictures = self.postings(term)
-            place = int(np.searchsorted(keys, key))
-            if place < len(keys) and keys[place] == key:
-                contributions.append((term, weight * float(of_pictures[place]) * factor))
-        return sorted(contributions, key=lambda pair: (-pair[1], pair[0]))
-
-    def postings(self, term: int) -> tuple[Keys, Weights]:
-        """The keys of the images with a term, ascending, and its weight in each."""
-        rows, weights = self.posted_rows(term)
-        return self._keys[rows], weights
-
     def posted_rows(self, term: int) -> tuple[NDArray[np.int64], Weights]:
-        """As `postings`, with rows instead of keys."""
+        """The rows of the images with a term, ascending, and its weight in each."""
         parts = [part.of_term(term) for part in self.parts()]
         rows = np.concatenate(
             [place + rows.astype(np.int64) for place, (rows, _) in zip((0, self._main.n), parts, strict=True)]

@@ -97,18 +97,17 @@ def may_be_true(queries: Sequence[str], sample: Sample) -> NDArray[np.bool_]:
     return true
 
 
-def fit_text_to_image(sample: Sample, drawn: Collection[str], vectors: Vectors, seed: int = 0) -> Fitted | None:
+def fit_text_to_image(sample: Sample, drawn: Collection[str], vectors: Vectors) -> Fitted | None:
     """The rule for text queries over pictures, None without enough examples.
 
     Args:
         sample: Pictures with captions.
         drawn: Phrases of these captions, as `phrases` draws them.
         vectors: (len(drawn), dim) unit vectors of the phrases.
-        seed: Of the choice of captions.
     """
     if len(np.unique(sample.image_of)) < LEAST or not drawn:
         return None
-    chosen = np.array(Random(seed).sample(range(len(sample.captions)), min(MAX_CAPTIONS, len(sample.captions))))
+    chosen = np.array(Random(0).sample(range(len(sample.captions)), min(MAX_CAPTIONS, len(sample.captions))))
     queries = np.concatenate([vectors, sample.texts[chosen]])
     true = may_be_true([*drawn, *(sample.captions[i] for i in chosen)], sample)
     true[len(drawn) + np.arange(len(chosen)), sample.image_of[chosen]] = True  # for captions without a word, too
@@ -117,7 +116,7 @@ def fit_text_to_image(sample: Sample, drawn: Collection[str], vectors: Vectors, 
 
 
 def fit_with_captions(
-    sample: Sample, drawn: Mapping[str, int], vectors: Vectors, without: Fitted, seed: int = 0
+    sample: Sample, drawn: Mapping[str, int], vectors: Vectors, without: Fitted
 ) -> WithCaptions | None:
     """The rule for text queries over pictures with captions, None if too few pictures have several captions.
 
@@ -129,7 +128,6 @@ def fit_with_captions(
         drawn: Phrases of these captions, as `phrases` draws them.
         vectors: (len(drawn), dim) unit vectors of the phrases.
         without: The rule for pictures without captions, of `fit_text_to_image`.
-        seed: Of the choice of captions.
 
     Source: Andrews, Tsochantaridis, Hofmann 2002 (Support vector machines for multiple-instance learning), mi-SVM's
         alternation, with a logistic regression.
@@ -138,7 +136,7 @@ def fit_with_captions(
     own = np.flatnonzero(several[sample.image_of])
     if several.sum() < LEAST:
         return None
-    chosen = np.array(Random(seed).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
+    chosen = np.array(Random(0).sample(own.tolist(), min(MAX_CAPTIONS, len(own))))
     is_kept = np.isin(list(drawn.values()), own)
     kept = [phrase for phrase, keep in zip(drawn, is_kept, strict=True) if keep]
     queries = np.concatenate([vectors[is_kept], sample.texts[chosen]])

@@ -56,11 +56,10 @@ def published_image_tower(variant: str, checkpoint: Path | None = None) -> Effic
     return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -> tuple[MiniLM, list[str]]:
+def published_text_tower(checkpoint: Path | None = None) -> tuple[MiniLM, list[str]]:
     """MiniLM as published, and its vocabulary in the order of ids.
 
     Args:
-        dropout: For training, see `MiniLM`.
         checkpoint: A `model.zip`, or None for that of the package.
 
     Raises:
@@ -73,7 +72,7 @@ def published_text_tower(dropout: float = 0.0, checkpoint: Path | None = None) -
             inside = {Path(name).name: name for name in archive.namelist()}
             state = load_safetensors(archive.read(inside["model.safetensors"]))
             numbers: dict[str, int] = json.loads(archive.read(inside["tokenizer.json"]))["model"]["vocab"]
-        tower = MiniLM(shape, dropout)
+        tower = MiniLM(shape)
         tower.load_state_dict(_renamed(state, shape))
     except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
         raise InputError(wrong_checkpoint(checkpoint, "MiniLM-L6-v2", TEXT_PACKAGE, error)) from error

@@ -26,6 +26,8 @@ RECIPES: dict[str, HeadRecipe] = {"thesis": ThesisTraining(), "dense-to-sparse":
 
 BATCH = 64
 """Images per encoding batch."""
+SEED = 0
+"""Of the drawn scenes."""
 
 
 def train_model(
@@ -53,10 +55,10 @@ def save(model: SparseModel, history: History, folder: Path) -> None:
     (folder / HISTORY).write_text(json.dumps(history, indent=2) + "\n", "utf8")
 
 
-def scene_split(encoder: Encoder, n_scenes: int, pool: Path, advance: Advance, seed: int = 0) -> EncodedSplit:
+def scene_split(encoder: Encoder, n_scenes: int, pool: Path, advance: Advance) -> EncodedSplit:
     """Encoded scenes of the train split with five captions each; the images are drawn once into the folder `pool`."""
-    images, scenes = draw_pool(pool, n_scenes, encoder.spec.preprocessing.size_px, seed)
-    captions = [language.captions(s, Random(caption_seed(seed, "train", i))) for i, s in enumerate(scenes)]
+    images, scenes = draw_pool(pool, n_scenes, encoder.spec.preprocessing.size_px, SEED)
+    captions = [language.captions(s, Random(caption_seed(SEED, "train", i))) for i, s in enumerate(scenes)]
     batches = (np.ascontiguousarray(images[start : start + BATCH]) for start in range(0, n_scenes, BATCH))
     vectors = encode_batches(encoder, batches, advance)
     image_of = np.repeat(np.arange(n_scenes), [len(texts) for texts in captions])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,14 +25,10 @@ class SecurityHeaders:
 
     Args:
         app: The next application.
-        page_policy: The Content-Security-Policy of HTML.
-        policies: The policies of HTML at certain paths, such as the API documentation, instead of `page_policy`.
     """
 
-    def __init__(self, app: ASGIApp, page_policy: str = PAGE_POLICY, policies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.page_policy = page_policy
-        self.policies = {"/docs": DOCS_POLICY} if policies is None else dict(policies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, and adds the headers to its answer."""
@@ -52,6 +46,6 @@ class SecurityHeaders:
 
     def _add(self, headers: MutableHeaders, path: str) -> None:
         is_page = headers.get("content-type", "").strip().lower().startswith("text/html")
-        policy = self.policies.get(path, self.page_policy) if is_page else OTHER_POLICY
+        policy = (DOCS_POLICY if path == "/docs" else PAGE_POLICY) if is_page else OTHER_POLICY
         for name, value in {**_ALWAYS, "Content-Security-Policy": policy}.items():
             headers.setdefault(name, value)

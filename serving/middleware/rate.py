@@ -13,6 +13,9 @@ from serving.middleware.client_address import client_name, networks
 from serving.middleware.keys import key_of
 from serving.middleware.problem import Paths, Problem, Responder, none_of_them, problem_json, refuse
 
+MAX_CLIENTS = 10_000
+"""Most clients that are counted at the same time."""
+
 
 class Buckets:
     """Token buckets by name, in bounded memory.
@@ -53,7 +56,6 @@ class RateLimit:
         rate_per_s: Average number of requests per second.
         burst: Most requests at once after a pause; at least 1.
         trusted_proxies: Addresses and networks whose X-Forwarded-For is trusted; none by default.
-        max_clients: Most clients that are counted at the same time.
         exempt: Returns whether a request, such as a health check, is not counted.
         answer: Returns the response of a refusal.
     """
@@ -65,12 +67,11 @@ class RateLimit:
         burst: int,
         *,
         trusted_proxies: Sequence[str] = (),
-        max_clients: int = 10_000,
         exempt: Paths = none_of_them,
         answer: Responder = problem_json,
     ) -> None:
         self.app = app
-        self.buckets = Buckets(rate_per_s, burst, max_clients)
+        self.buckets = Buckets(rate_per_s, burst, MAX_CLIENTS)
         self._proxies = networks(trusted_proxies)
         self._exempt = exempt
         self._answer = answer

@@ -140,7 +140,7 @@ def test_removal() -> None:
     clean = index.compacted()
     assert (len(clean), clean.n_dead, clean.n_tail) == (3, 0, 0)
     assert found(clean, [1, 1, 1, 1, 1]) == [(10, 3), (20, 3)]
-    assert len(index.postings(0)[0]) == 1
+    assert len(index.posted_rows(0)[0]) == 1
     assert (len(index), index.n_dead) == (3, 1), "the index it was made of is as it was"
 
 
@@ -185,33 +185,28 @@ def test_scores_follow_what_is_added_and_removed(scoring: str) -> None:
 
 
 @pytest.mark.parametrize("scoring", ["dot", "activation-idf", "tf-idf"])
-def test_why_sums_to_the_score(scoring: str) -> None:
+def test_contributions_sum_to_the_score(scoring: str) -> None:
     query = [1.5, 0, -2, 1, 3]
-    for key, score in found(filled(), query, scoring=scoring):
-        assert sum(part for _, part in filled().why(rows(query), key, scoring)) == pytest.approx(score, abs=1e-6)
+    scores = found(filled(), query, scoring=scoring)
+    _, contributions = filled().contributions(rows(query), keys(*(key for key, _ in scores)), scoring)
+    assert contributions.sum(axis=1).tolist() == pytest.approx([score for _, score in scores], abs=1e-6)
 
 
-def test_why_names_the_shared_words_the_strongest_first() -> None:
-    assert filled().why(rows([1, 5, -1, 1, 1]), 30) == [(1, 5.0), (0, 1.0), (3, 1.0), (2, -1.0)]
-    assert filled().why(rows([0, 0, 0, 0, 1]), 30) == []
-
-
-def test_why_of_a_picture_that_is_not_there() -> None:
+def test_contributions_are_those_of_the_shared_words() -> None:
     index = filled()
-    index.remove(keys(30))
-    for key in (30, 31, 99):
-        with pytest.raises(InputError, match=f"no picture with the key {key}"):
-            index.why(rows([1, 0, 0, 0, 0]), key)
+    index.remove(keys(20))
+    terms, contributions = index.contributions(rows([1, 5, -1, 1, 0]), keys(30, 20, 99))
+    assert terms.tolist() == [0, 1, 2, 3]
+    assert contributions.tolist() == [[1, 5, -1, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
 def test_postings() -> None:
     index = filled().compacted()
     index.add(keys(50), rows([4, 0, 0, 0, 0]))
     index.remove(keys(30))
-    of_pictures, weights = index.postings(0)
-    assert of_pictures.tolist() == [10, 50]
-    assert weights.tolist() == [2, 4]
-    assert [len(index.postings(term)[0]) for term in range(N_TERMS)] == [2, 1, 1, 0, 0]
+    of_rows, weights = index.posted_rows(0)
+    assert (of_rows.tolist(), weights.tolist()) == ([0, 4], [2, 4])
+    assert [len(index.posted_rows(term)[0]) for term in range(N_TERMS)] == [2, 1, 1, 0, 0]
     assert index.active_terms().tolist() == [2, 1, 0, 1]
 
 
@@ -239,8 +234,6 @@ def test_bad_questions_are_refused() -> None:
         filled().search(rows([1, np.nan, 0, 0, 0]), 3)
     with pytest.raises(ValueError, match="at least 1"):
         filled().search(rows([1, 0, 0, 0, 0]), 0)
-    with pytest.raises(ValueError, match="one query, found 2"):
-        filled().why(rows([1, 0, 0, 0, 0], [1, 0, 0, 0, 0]), 10)
     with pytest.raises(InputError, match="no scoring 'bm25'; there are dot, activation-idf, tf-idf"):
         filled().search(rows([1, 0, 0, 0, 0]), 3, scoring="bm25")  # type: ignore[arg-type]
 
