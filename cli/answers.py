@@ -136,16 +136,15 @@ def answer_queries(
         raise InputError(
             "the query is empty: pass words to `search`, or the path of a picture to `similar` or `captions`"
         )
-    from cli.query import open_search
+    from cli.query import QueryPlan, open_search
     from crossmodal.search.query import Page
 
     settings = options.settings()
     page = Page(settings.top_k, min_relevance=options.min_relevance, order=options.order)
     where, fusion = options.filters.condition(), words.fusion if words else None
     reads_phrases = words is not None and not words.literal
-    with open_search(
-        settings, modality, target, page, options.metric, where, fusion, reads_phrases, likes, unlikes
-    ) as search:
+    plan = QueryPlan(modality, target, page, options.metric, where, fusion, reads_phrases, likes, unlikes)
+    with open_search(settings, plan) as search:
         for text in [query] if query is not None else _prompted("picture" if modality == "image" else "text"):
             try:
                 answer = search(text)

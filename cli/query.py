@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from cli.printing import say_aside
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError, StateError
-from crossmodal.core.files import write_output
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.text import as_utf8
@@ -109,24 +107,12 @@ METRICS: dict[str, Callable[[float], float]] = {
 """Scores from the cosine of two unit vectors, better when higher; `euclidean` is minus their distance."""
 
 
-@contextmanager
-def open_search(
-    settings: Settings,
-    modality: Modality,
-    target: Modality,
-    page: Page,
-    metric: str = "cosine",
-    where: str = "",
-    fusion: str | None = None,
-    reads_phrases: bool = False,
-    likes: Sequence[str] = (),
-    unlikes: Sequence[str] = (),
-) -> Iterator[SearchFunction]:
-    """Yields a function that answers queries: texts if `modality` is text, paths of pictures if it is image.
+@dataclass(frozen=True)
+class QueryPlan:
+    """What the queries of a command have in common.
 
-    Args:
-        settings: The collection, the number of matches, and the options of the encoder.
-        modality: Of the queries.
+    Attributes:
+        modality: Of the queries: texts, or paths of pictures.
         target: Of the matches.
         page: The matches to return.
         metric: The kind of score, a key of `METRICS`. The order of the matches is the same for all.
@@ -135,54 +121,113 @@ def open_search(
         reads_phrases: Whether dates and places in the words are filters; see `crossmodal.search.understanding`.
         likes: Ids of documents and paths of pictures that the matches of every query should be like.
         unlikes: Such ids and paths that they should not be like.
+    """
+
+    modality: Modality
+    target: Modality
+    page: Page
+    metric: str = "cosine"
+    where: str = ""
+    fusion: str | None = None
+    reads_phrases: bool = False
+    likes: Sequence[str] = ()
+    unlikes: Sequence[str] = ()
+
+    def options(self) -> SearchOptions:
+        """The options of the searches.
+
+        Raises:
+            InputError: The condition is invalid.
+        """
+        fusion = self.fusion or ("" if self.metric == "cosine" else "dense")  # other metrics compare vectors only
+        top_k = self.page.size if self.page.order == "relevance" else N_CANDIDATES
+        options = SearchOptions(top_k, self.target, self.where, fusion, self.page)
+        options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
+        return options
+
+    def towers(self) -> tuple[Modality, ...]:
+        """The towers of the encoder that the queries and the examples need."""
+        has_pictures = any(Path(name).is_file() for name in (*self.likes, *self.unlikes))
+        return (self.modality, "image") if has_pictures else (self.modality,)
+
+    def check(self, collection: Collection) -> None:
+        """Checks that the plan fits a collection.
+
+        Raises:
+            InputError: A text query or captions with a model that encodes images only, or a metric of vectors for
+                words.
+        """
+        model = collection.model
+        if not {self.modality, self.target} <= set(model.modalities):
+            raise InputError(
+                f"{collection.folder} has the model {model}, which encodes images only: use -t query-i2i PICTURE"
+            )
+        joins_words = model.has_lexical and self.fusion != "dense" and (self.modality, self.target) == ("text", "image")
+        if self.metric != "cosine" and joins_words:
+            raise InputError(f"--metric {self.metric} compares vectors: with a sparse collection, add --fusion dense")
+
+
+@contextmanager
+def open_search(settings: Settings, plan: QueryPlan) -> Iterator[SearchFunction]:
+    """Yields a function that answers the queries of a plan in the collection of the settings.
+
+    The settings also have the number of matches, and the options of the encoder.
 
     Raises:
-        InputError: A text query or captions with a model that encodes images only, an invalid condition, or an example
-            that is neither a file nor a document.
+        InputError: As `QueryPlan.options` and `QueryPlan.check`, or an example is neither a file nor a document.
         StateError: There is no index, or it has another model than the one in the settings.
     """
-    is_dense = fusion == "dense"
-    fusion = fusion or ("" if metric == "cosine" else "dense")  # other metrics compare vectors only
-    options = SearchOptions(page.size if page.order == "relevance" else N_CANDIDATES, target, where, fusion, page)
-    options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
+    options = plan.options()
     collection = Collection.open(folder_of(settings))
     check_model(collection, settings, registry.resolve)
-    _check_modalities(collection, modality, target)
-    joins_words = collection.model.has_lexical and not is_dense and (modality, target) == ("text", "image")
-    if metric != "cosine" and joins_words:
-        raise InputError(f"--metric {metric} compares vectors: with a sparse collection, add --fusion dense")
-    towers: tuple[Modality, ...] = (
-        (modality, "image") if any(Path(name).is_file() for name in (*likes, *unlikes)) else (modality,)
-    )
-    encoder = prepared_encoder(collection, towers, settings.threads or None, settings.engine, say_aside)
+    plan.check(collection)
+    encoder = prepared_encoder(collection, plan.towers(), settings.threads or None, settings.engine, say_aside)
     with SearchService(collection, encoder) as service:
-        overview, known = LatestOverview(service.store), KnownPictures(service.store)
-        liked, unliked = (tuple(_example(name, service.store) for name in names) for names in (likes, unlikes))
+        yield _Search(service, plan, options)
+
+
+class _Search:
+    """Answers the queries of a plan with an open service."""
+
+    def __init__(self, service: SearchService, plan: QueryPlan, options: SearchOptions) -> None:
+        self._service, self._plan = service, plan
+        self._overview, self._known = LatestOverview(service.store), KnownPictures(service.store)
+        liked, unliked = (
+            tuple(_example(name, service.store) for name in names) for names in (plan.likes, plan.unlikes)
+        )
         check_number(liked, unliked)
-        examples = Query(options=options, likes=liked, unlikes=unliked)
+        self._examples = Query(options=options, likes=liked, unlikes=unliked)
 
-        def search(query: str) -> Answer:
-            understood = Understood(query)
-            try:
-                if modality == "text":
-                    if as_utf8(query) != query:
-                        raise InputError("the query is not UTF-8: check the encoding of the terminal")
-                    if reads_phrases:
-                        understood = understand(query, date.today(), lambda: known)
-                    results = _answered(service, overview, understood, examples)
-                else:
-                    from crossmodal.images.sources import from_file
+    def __call__(self, query: str) -> Answer:
+        """The answer to a query, a text or the path of a picture.
 
-                    results = service.search(replace(examples, picture=from_file(Path(query))))
-            except InputError as error:
-                raise InputError(f"{query}: {error}") from error
-            hits = (hit_of(rank, match, METRICS[metric]) for rank, match in enumerate(results.matches, 1))
-            note, fits, ordered = results.note, results.fits, results.ordered
-            if target == "text" and not results.matches and not service.store.counts()["text"]:
-                note = "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
-            return Answer(query, modality, target, tuple(hits), results.fusion, note, fits, ordered, understood.parts)
+        Raises:
+            InputError: The query is not valid; the message begins with it.
+        """
+        plan, understood = self._plan, Understood(query)
+        try:
+            if plan.modality == "text":
+                understood = self._understood(query)
+                results = _answered(self._service, self._overview, understood, self._examples)
+            else:
+                from crossmodal.images.sources import from_file
 
-        yield search
+                results = self._service.search(replace(self._examples, picture=from_file(Path(query))))
+        except InputError as error:
+            raise InputError(f"{query}: {error}") from error
+        hits = tuple(hit_of(rank, match, METRICS[plan.metric]) for rank, match in enumerate(results.matches, 1))
+        note = results.note
+        if plan.target == "text" and not results.matches and not self._service.store.counts()["text"]:
+            note = "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
+        return Answer(
+            query, plan.modality, plan.target, hits, results.fusion, note, results.fits, results.ordered,
+            understood.parts,
+        )  # fmt: skip
+
+    def _understood(self, text: str) -> Understood:
+        if as_utf8(text) != text:
+            raise InputError("the query is not UTF-8: check the encoding of the terminal")
+        return understand(text, date.today(), lambda: self._known) if self._plan.reads_phrases else Understood(text)
 
 
 def _example(name: str, store: Store) -> Example:
@@ -219,13 +264,6 @@ def hit_of(rank: int, match: Match, score: Callable[[float], float] = METRICS["c
     )
 
 
-def _check_modalities(collection: Collection, modality: Modality, target: Modality) -> None:
-    if not {modality, target} <= set(collection.model.modalities):
-        raise InputError(
-            f"{collection.folder} has the model {collection.model}, which encodes images only: use -t query-i2i PICTURE"
-        )
-
-
 def check_model(collection: Collection, settings: Settings, resolve: Callable[[str, str], ModelSpec]) -> None:
     """Checks that the model and weights the user named are the collection's.
 
@@ -244,29 +282,3 @@ def check_model(collection: Collection, settings: Settings, resolve: Callable[[s
             f"{collection.folder} was indexed with {collection.model}: use `-m {collection.model.family}`, "
             "or another collection with `--collection NAME`"
         )
-
-
-def save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
-    """Draws the answer as a contact sheet; a caption is shown with its picture."""
-    from PIL import Image
-
-    from crossmodal.images.decode import decode
-    from crossmodal.images.sheet import contact_sheet
-    from crossmodal.images.sources import from_file
-
-    with Collection.open(folder_of(settings)).store() as store:
-        pictures = []
-        for hit in answer.hits:
-            document = store.document(hit.id)
-            picture_id = document.image_id if document and document.image_id else hit.id
-            jpeg = store.thumbnail(picture_id)
-            picture = Image.open(io.BytesIO(jpeg)) if jpeg else Image.new("RGB", (8, 8), "grey")
-            pictures.append((picture, f"score={hit.score:.4f}", hit.text or hit.filename))
-    query = None
-    title = answer.query
-    if answer.modality == "image":
-        query, _ = decode(from_file(Path(answer.query)))
-        title = Path(answer.query).name
-    content = io.BytesIO()
-    contact_sheet(title, pictures, query).save(content, Image.registered_extensions()[path.suffix.lower()])
-    write_output(path, content.getvalue())

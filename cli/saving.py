@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import cast
 
 from cli.location import folder_of
 from cli.outputs import SAVED
 from cli.progress import Meter
-from cli.query import Answer, open_search, save_sheet
+from cli.query import Answer, QueryPlan, open_search
 from crossmodal.collection.collection import Collection
-from crossmodal.core.files import atomic_writer
+from crossmodal.core.files import atomic_writer, write_output
 from crossmodal.core.settings import Settings
 from crossmodal.saving.beside import SidecarPlan, SidecarReport, write_sidecars
 from crossmodal.saving.chosen import chosen
@@ -23,7 +24,7 @@ def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
     """Writes the results of a query as the ending of the file says: the pictures, a list, or a contact sheet."""
     ending = path.suffix.lower()
     if ending not in SAVED:
-        save_sheet(settings, answer, path)
+        _save_sheet(settings, answer, path)
         return
     kind = cast(Format, ending.removeprefix("."))
     with Collection.open(folder_of(settings)).store() as store:
@@ -33,6 +34,32 @@ def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
         saving = Saving(kind, "path", lambda picture: picture.document.uri, answer.query)
         with atomic_writer(path) as file:
             file.writelines(parts(store, pictures, unknown, saving))
+
+
+def _save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
+    """Draws the answer as a contact sheet; a caption is shown with its picture."""
+    from PIL import Image
+
+    from crossmodal.images.decode import decode
+    from crossmodal.images.sheet import contact_sheet
+    from crossmodal.images.sources import from_file
+
+    with Collection.open(folder_of(settings)).store() as store:
+        pictures = []
+        for hit in answer.hits:
+            document = store.document(hit.id)
+            picture_id = document.image_id if document and document.image_id else hit.id
+            jpeg = store.thumbnail(picture_id)
+            picture = Image.open(io.BytesIO(jpeg)) if jpeg else Image.new("RGB", (8, 8), "grey")
+            pictures.append((picture, f"score={hit.score:.4f}", hit.text or hit.filename))
+    query = None
+    title = answer.query
+    if answer.modality == "image":
+        query, _ = decode(from_file(Path(answer.query)))
+        title = Path(answer.query).name
+    content = io.BytesIO()
+    contact_sheet(title, pictures, query).save(content, Image.registered_extensions()[path.suffix.lower()])
+    write_output(path, content.getvalue())
 
 
 def save_sidecars(
@@ -52,7 +79,7 @@ def save_sidecars(
     """
     if words:
         page = Page(settings.top_k, min_relevance=min_relevance)
-        with open_search(settings, "text", "image", page, where=where) as search:
+        with open_search(settings, QueryPlan("text", "image", page, where=where)) as search:
             ids = [hit.id for hit in search(words).hits]
     with Collection.open(folder_of(settings)).store() as store:
         pictures, _ = chosen(store, ids if words else store.ids_where(parse(where or "modality = 'image'")))
