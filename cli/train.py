@@ -17,6 +17,8 @@ from crossmodal.encoders.registry import PHOTOS, SCENES
 
 Report = Callable[[str], None]
 
+NO_STEPS = "--steps applies only to `-m clip -d scenes`: set epochs instead, as in `--set epochs=10`"
+
 
 def run(settings: Settings, steps: int | None, out: Path | None, assignments: Sequence[str], report: Report) -> Path:
     """Trains a model and returns the folder of its weights, for `--weights FOLDER`; resumes a stopped run.
@@ -35,7 +37,10 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
         raise InputError(f"no training recipe for {settings.model!r}: choose clip or vse")
     name = data_sets.canonical(settings.data_set)
     folder = out or settings.workspace / "training" / f"{settings.model}-{data_sets.collection_name(name)}"
-    if settings.model == "clip" and name == SCENES and not settings.weights:
+    is_small_clip = settings.model == "clip" and name == SCENES and not settings.weights
+    if steps and not is_small_clip:
+        raise InputError(NO_STEPS)
+    if is_small_clip:
         from crossmodal.training.clip import train
         from crossmodal.training.clip_settings import ClipTraining
 
@@ -43,8 +48,6 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
         train(replace(recipe, steps=steps) if steps else recipe, folder, report)
     elif settings.model == "clip" and settings.weights == PHOTOS:
         _train_photos(settings, name, folder, assignments, report)
-    elif steps:
-        raise InputError("--steps applies only to `-m clip -d scenes`: set epochs instead, as in `--set epochs=10`")
     else:
         began = time.monotonic()
         history = _train_on_pairs(settings, name, folder, assignments, report)

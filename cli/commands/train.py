@@ -11,6 +11,7 @@ from cli.commands import Command
 from cli.options import DataSetOptions, ModelOptions, ThreadOptions, VocabularyOptions, WorkspaceOptions
 from cli.parameters import FILE, FOLDER, option
 from cli.printing import say
+from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,10 @@ def run(options: TrainOptions) -> int:
     settings = options.settings()
     if settings.model == "sparse":
         from cli.sparse_model import train as train_sparse
+        from cli.train import NO_STEPS
 
+        if options.steps:
+            raise InputError(NO_STEPS)
         folder = train_sparse(settings, options.out, options.recipe, lambda line: say(line, err=True))
     else:
         from cli.train import run as train

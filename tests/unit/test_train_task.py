@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cli import train
+from cli.main import main
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 
@@ -29,6 +31,8 @@ def test_a_setting_that_is_not_one_is_named(given: str, said: str, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_steps_are_for_the_small_clip_only(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="epochs=10"):
-        train.run(Settings("scenes", model="vse"), 5, tmp_path, [], print)
+@pytest.mark.parametrize("chosen", [("-m", "vse"), ("-m", "sparse"), ("-m", "clip", "--weights", "photos")])
+def test_steps_are_for_the_small_clip_only(chosen: tuple[str, ...], tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["train", "scenes", *chosen, "--steps", "5", "-w", str(tmp_path)])
+    assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert "--steps applies only to `-m clip -d scenes`" in done.stderr
