@@ -23,6 +23,7 @@ from cli.options import (
 from cli.parameters import FILE, option
 from cli.printing import print_figures, say, say_json
 from cli.wording import with_commands
+from crossmodal.core.engine import AUTO
 from crossmodal.core.errors import InputError
 
 
@@ -94,6 +95,7 @@ def run(options: EvaluateOptions) -> int:
 def _evaluate_sparse(options: EvaluateOptions) -> int:
     unsupported = {"--through": options.through != "exact", "--compare": options.compare, "--folds": options.folds}
     unsupported |= {f"--{name}": getattr(options, name) for name in ("report", "run", "qrels", "out")}
+    unsupported |= {f"--{name}": getattr(options, name) != AUTO for name in ("device", "engine", "precision")}
     given = [name for name, is_given in unsupported.items() if is_given]
     if given:
         raise InputError(f"{', '.join(given)}: not supported by `evaluate -m sparse`; remove it")

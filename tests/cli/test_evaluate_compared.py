@@ -92,6 +92,7 @@ def test_what_does_not_go_together_is_refused(run_app: RunApp, few: Path, tmp_pa
         (("--run", tmp_path / "r", "--through", "flow"), "--run needs exact scores"),
         (("--out", "../elsewhere"), "use up to 100 letters"),
         (("-m", "sparse", "--run", tmp_path / "r"), "not supported by `evaluate -m sparse`"),
+        (("-m", "sparse", "--precision", "int8"), "--precision: not supported by `evaluate -m sparse`"),
     ]:
         done = run_app("-t", "evaluate", "-d", few, "-w", tmp_path / "w", "--weights", "scenes", *arguments)
         assert done.returncode == 1, arguments
