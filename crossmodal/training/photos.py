@@ -13,13 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.conversion import quantize_photos
 from crossmodal.encoders.photo_model import save_folder
-from crossmodal.encoders.photos import PhotoShape
-from crossmodal.training.photos_run import FineTuning, PhotoRun
-from crossmodal.training.photos_views import readable
+from crossmodal.training.photos_run import FineTuning, PhotoRun, check_batch_size
 from crossmodal.training.trainer import SETTINGS, History, Report, Trainer
 
 
@@ -84,14 +81,7 @@ def train(
         PictureError: An image of `dev` can't be read.
         StateError: The loss is not finite, or `folder` has a run with other settings.
     """
-    records, failures = readable(records, PhotoShape().preprocessing)
-    for failure in failures:
-        report(f"left out: {failure.path}: {failure.reason}")
-    if len(records) < recipe.batch_size:
-        raise InputError(
-            f"{len(records)} pictures are fewer than a batch of {recipe.batch_size}: give a smaller one, "
-            f"as in --set batch_size={max(2, len(records) // 4)}"
-        )
+    check_batch_size(recipe.batch_size, len(records))
     folder.mkdir(parents=True, exist_ok=True)
     run = PhotoRun(recipe, records, dev, folder, report)
     stages = {"locked": run.lock()}
@@ -100,7 +90,7 @@ def train(
     stages["averaged"] = run.choose_average(tuning)
     save_folder(tuning.average, run.vocabulary, folder)
     report(f"quantized to int8: {quantize_photos(folder, str(folder))}")
-    left_out = [asdict(failure) for failure in failures]
+    left_out = [asdict(failure) for failure in run.left_out]
     summary = {"recipe": asdict(recipe), "pictures": len(run.batches), "left_out": left_out, "dev": stages}
     (folder / SETTINGS).write_text(json.dumps(summary, indent=2) + "\n", "utf8")
     return stages

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossmodal.core.errors import PictureError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.photo_model import PhotoModel
 from crossmodal.encoders.photo_towers import EfficientNetLite, MiniLM
@@ -75,7 +76,7 @@ class PhotoData:
         """Encodes both splits, or reads them from an earlier run's caches in `folder`.
 
         Args:
-            records: Captioned training images.
+            records: Captioned training images; those that can't be read are left out.
             dev: Captioned images that select the weights.
             shape: Sizes of the model.
             towers: Image and text tower; their frozen layers encode.
@@ -86,14 +87,18 @@ class PhotoData:
             report: Called with lines of progress.
 
         Raises:
-            PictureError: An image can't be read; the message names it.
+            PictureError: An image of `dev` can't be read; the message names it.
         """
         image_tower, text_tower = towers
         preprocessing = replace(shape.preprocessing, resize="squash")  # no crop: captions describe the whole image
         views = make_views(records, image_tower, preprocessing, n_views, seed, folder / "train-views", report)
+        for failure in views.failures:
+            report(f"left out: {failure.path}: {failure.reason}")
         dev_views = make_views(dev, image_tower, preprocessing, 1, seed, folder / "dev-views", report)
+        for failure in dev_views.failures:
+            raise PictureError(f"{failure.path}: {failure.reason}")
         tokenizer, words = WordPiece(vocabulary, CONTEXT_LENGTH), ClassWords.read()
-        texts = Texts.of(records, words)
+        texts = Texts.of(views.records, words)
         cut = shape.branch_from
         bank = TextBank.make(texts.all, text_tower, tokenizer, cut, folder / "train-texts.npz", report)
         captions = [caption for record in dev for caption in record.captions]

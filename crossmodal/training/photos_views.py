@@ -7,9 +7,10 @@ output once per view, and training starts from that.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from torch import Tensor, nn
 
+from crossmodal.core.ahead import map_ahead
 from crossmodal.core.errors import PictureError
-from crossmodal.core.machine import CORES
+from crossmodal.core.files import write_atomically
 from crossmodal.core.types import Failure, ImageRecord, Pixels, Preprocessing
 from crossmodal.encoders.lite_shape import LITE_FEATURES
 from crossmodal.encoders.photo_towers import EfficientNetLite
@@ -29,7 +31,6 @@ from crossmodal.engines.converter import from_torch
 from crossmodal.engines.openvino_offline import openvino
 from crossmodal.images.decode import decode
 from crossmodal.images.geometry import fit
-from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import of_record
 
 FRONT_BLOCKS = 6
@@ -70,11 +71,14 @@ class Front(nn.Module):
 class Views:
     """Activations of the frozen front and features of the published tower, for each view of each image.
 
-    `front` is (n, n_views, 80, 14, 14), `features` is (n, n_views, 1280) float32.
+    `front` is (n, n_views, 80, 14, 14), `features` is (n, n_views, 1280) float32. `records` has the n images, and
+    `failures` those that can't be read.
     """
 
     front: NDArray[np.float16]
     features: Tensor
+    records: Sequence[ImageRecord]
+    failures: Sequence[Failure]
 
 
 def view(picture: Image.Image, preprocessing: Preprocessing, number: int, seed: int, settings: Augmentation) -> Pixels:
@@ -98,22 +102,6 @@ def view(picture: Image.Image, preprocessing: Preprocessing, number: int, seed: 
     return np.asarray(cut, np.uint8)
 
 
-def readable(records: Sequence[ImageRecord], preprocessing: Preprocessing) -> tuple[list[ImageRecord], list[Failure]]:
-    """The records whose images can be read, and why the others can't."""
-
-    def failure(record: ImageRecord) -> Failure | None:
-        try:
-            prepare(of_record(record), preprocessing, with_thumbnail=False)
-        except PictureError as error:
-            return Failure(str(record.path), str(error))
-        return None
-
-    with ThreadPoolExecutor(CORES) as readers:
-        failures = list(readers.map(failure, records))
-    kept = [record for record, failed in zip(records, failures, strict=True) if not failed]
-    return kept, [failed for failed in failures if failed]
-
-
 def make_views(
     records: Sequence[ImageRecord],
     tower: EfficientNetLite,
@@ -123,66 +111,88 @@ def make_views(
     out: Path,
     report: Callable[[str], None],
 ) -> Views:
-    """The views of images, cached in files whose names begin with `out`.
+    """The views of the images that can be read, cached in files whose names begin with `out`.
 
     Existing files of the same images, seed and number of views are reused; an interrupted run resumes after the last
-    images written.
-
-    Raises:
-        PictureError: An image can't be read; the message names it.
+    images written. They are made anew if an image that was left out can be read by now.
     """
     front_file, features_file, done = (out.with_name(out.name + end) for end in (".npy", "-features.npy", ".done"))
     n = len(records)
     names = "\n".join([str(seed), str(n_views), *(record.path.name for record in records)])
     subject = hashlib.sha1(names.encode(), usedforsecurity=False).hexdigest()
-    start = _done(done, subject)
-    mode: Literal["r+", "w+"] = "r+" if start else "w+"
-    if start < n:
+    progress = _Progress.read(done, subject)
+    if not all(isinstance(_decoded(records[i]), str) for i in progress.left_out):
+        progress = _Progress()
+    mode: Literal["r+", "w+"] = "r+" if progress.n_read else "w+"
+    if progress.n_read < n:
         front = np.lib.format.open_memmap(front_file, mode, np.float16, (n, n_views, 80, 14, 14))
         features = np.lib.format.open_memmap(features_file, mode, np.float32, (n, n_views, LITE_FEATURES))
         run = _compiled(tower, preprocessing)
-        batches = [range(at, min(at + BATCH, n)) for at in range(start, n, BATCH)]
+        batches = [range(at, min(at + BATCH, n)) for at in range(progress.n_read, n, BATCH)]
 
-        def load(batch: range) -> Tensor:
-            pictures = [_decoded(records[i]) for i in batch]
-            pixels = [
-                view(picture, preprocessing, number, seed * 1_000_003 + i, Augmentation())
-                for i, picture in zip(batch, pictures, strict=True)
-                for number in range(n_views)
-            ]
-            images: Tensor = to_tensor(np.stack(pixels), preprocessing)
-            return images
+        def load(batch: range) -> tuple[Tensor | None, dict[int, str]]:
+            pixels: list[Pixels] = []
+            left_out: dict[int, str] = {}
+            for i in batch:
+                picture = _decoded(records[i])
+                if isinstance(picture, str):
+                    left_out[i] = picture
+                    continue
+                of_image = seed * 1_000_003 + i
+                pixels += [view(picture, preprocessing, v, of_image, Augmentation()) for v in range(n_views)]
+            return to_tensor(np.stack(pixels), preprocessing) if pixels else None, left_out
 
-        with ThreadPoolExecutor(1) as ahead:
-            waiting = [ahead.submit(load, batch) for batch in batches[:2]]
-            for place, batch in enumerate(batches):
-                images = waiting.pop(0).result()
-                if place + 2 < len(batches):
-                    waiting.append(ahead.submit(load, batches[place + 2]))
-                rows = slice(batch.start, batch.stop)
-                for number in range(n_views):
-                    front[rows, number], features[rows, number] = run(images[number::n_views])
+        with closing(map_ahead(load, batches, threads=1, at_most=2, size=lambda _: 1)) as loaded:
+            for place, (batch, (images, left_out)) in enumerate(zip(batches, loaded, strict=True)):
+                if images is not None:
+                    rows = slice(progress.n_kept, progress.n_kept + len(images) // n_views)
+                    for number in range(n_views):
+                        front[rows, number], features[rows, number] = run(images[number::n_views])
+                progress = _Progress(batch.stop, {**progress.left_out, **left_out})
                 if place % 40 == 39 or batch.stop == n:
                     front.flush()
                     features.flush()
-                    done.write_text(f"{batch.stop} {subject}")
+                    progress.write(done, subject)
                     report(f"views of {batch.stop} of {n} pictures")
-    return Views(np.load(front_file, mmap_mode="r"), torch.from_numpy(np.load(features_file)))
+    failures = [Failure(str(records[i].path), why) for i, why in progress.left_out.items()]
+    kept = [record for i, record in enumerate(records) if i not in progress.left_out]
+    front, features = np.load(front_file, mmap_mode="r"), np.load(features_file)
+    return Views(front[: len(kept)], torch.from_numpy(features[: len(kept)]), kept, failures)
 
 
-def _done(file: Path, subject: str) -> int:
-    """The number of images already in the files; 0 if the files have another `subject`."""
-    if not file.exists():
-        return 0
-    count, _, written_subject = file.read_text().partition(" ")
-    return int(count) if written_subject == subject else 0
-
-
-def _decoded(record: ImageRecord) -> Image.Image:
+def _decoded(record: ImageRecord) -> Image.Image | str:
+    """The image, or why it can't be read."""
     try:
         return decode(of_record(record))[0]
     except PictureError as error:
-        raise PictureError(f"{record.path}: {error}") from error
+        return str(error)
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How many images were read, and why some of them, by index, are left out."""
+
+    n_read: int = 0
+    left_out: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def n_kept(self) -> int:
+        return self.n_read - len(self.left_out)
+
+    @classmethod
+    def read(cls, file: Path, subject: str) -> _Progress:
+        """The progress in a file; none if the file is missing, or has another `subject`."""
+        if not file.exists():
+            return cls()
+        written, _, content = file.read_text("utf8").partition("\n")
+        if written != subject:
+            return cls()
+        values = json.loads(content)
+        return cls(values["n_read"], {int(i): why for i, why in values["left_out"].items()})
+
+    def write(self, file: Path, subject: str) -> None:
+        """Writes the file."""
+        write_atomically(file, f"{subject}\n{json.dumps(asdict(self))}\n".encode())
 
 
 def _compiled(tower: EfficientNetLite, preprocessing: Preprocessing) -> Callable[[Tensor], tuple[Any, Any]]:

@@ -17,12 +17,16 @@ from PIL import Image
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders import conversion, registry
+from crossmodal.encoders.photo_model import load_folder
+from crossmodal.encoders.photos import BUNDLED_FOLDER, PhotoShape
 from crossmodal.engines import quantization
 from crossmodal.engines.quantization import measured
-from crossmodal.training import photos_run
+from crossmodal.images.sources import of_record
+from crossmodal.training import photos_run, photos_views
 from crossmodal.training.photos import PhotoTraining, train
 from crossmodal.training.photos_batches import Batch, Batches
 from crossmodal.training.photos_texts import ClassWords
+from crossmodal.training.photos_views import Views, make_views
 from crossmodal.training.trainer import HISTORY, SETTINGS
 
 RECIPE = PhotoTraining(n_views=2, epochs=2, image_from=1, batch_size=2, class_pairs=2, hard_share=0.5, measure_every=2)
@@ -63,8 +67,11 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     train(RECIPE, pictures, records[4:], whole, lambda line: None)
     monkeypatch.setattr(Batches, "epoch", epoch)
     torch.rand(7)  # another process has another random state
+    decoded = []
+    monkeypatch.setattr(photos_views, "of_record", lambda record: decoded.append(record) or of_record(record))
     lines: list[str] = []
     stages = train(RECIPE, pictures, records[4:], parts, lines.append)
+    assert decoded == [damaged], "the others have their views already"
     assert lines[0].startswith(f"left out: {damaged.path}: damaged or truncated")
     assert [failure["path"] for failure in json.loads((parts / SETTINGS).read_text())["left_out"]] == [
         str(damaged.path)
@@ -74,6 +81,25 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert len(json.loads((parts / HISTORY).read_text())) == 2
     assert registry.resolve("clip", str(parts)).dim == 640
+
+
+def test_a_picture_that_was_repaired_is_used(records: list[ImageRecord], tmp_path: Path) -> None:
+    def made() -> Views:
+        return make_views(records, tower, PhotoShape().preprocessing, 2, 0, tmp_path / "views", lambda line: None)
+
+    tower = load_folder(BUNDLED_FOLDER).image_tower
+    whole, content = np.array(made().front), records[1].path.read_bytes()
+    records[1].path.write_bytes(content[:300])
+    (tmp_path / "views.done").unlink()
+    rest = made()
+    assert [failure.path for failure in rest.failures] == [str(records[1].path)]
+    assert list(rest.records) == [records[0], *records[2:]]
+    assert (rest.front.shape[0], len(rest.features)) == (4, 4)
+    assert np.array_equal(rest.front, whole[[0, 2, 3, 4]])
+    records[1].path.write_bytes(content)
+    again = made()
+    assert not again.failures
+    assert np.array_equal(again.front, whole)
 
 
 def test_fewer_pictures_than_a_batch_are_refused(records: list[ImageRecord], tmp_path: Path) -> None:
