@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import httpx
+
 from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import open_collection
 from cli.location import check_watched, folder_of
@@ -16,6 +18,7 @@ from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.slices import WHOLE
+from serving.jina.ports import in_url, to_ask
 from serving.jina.supervisor import running_flow, serve_until_stopped
 
 MAX_RESTARTS, WITHIN_S = 5, 600
@@ -39,13 +42,43 @@ def serve_queries(settings: Settings, ready: Callable[[Collection], None]) -> No
     collection = open_collection(settings, resolve, precision_of_new) if is_new else Collection.open(folder)
     if is_new:
         collection.store(writable=True).close()  # the Flow or the process that watches fills it
-    check_model(collection, settings, resolve)
-    collection.check_slice(settings.part or WHOLE)
-    prepare_engine(collection, settings)
+    _prepare(collection, settings)
     with running_flow("query", collection, settings) as flow, watched_beside(collection, settings):
         ready(collection)
         ended = serve_until_stopped(flow)
     _restart_after(ended)
+
+
+def try_queries(settings: Settings, started: Callable[[Collection], None]) -> float:
+    """Starts the query Flow, waits until it has answered a search, and stops it; `started` is called before the search.
+
+    Returns:
+        The time of the search in milliseconds.
+
+    Raises:
+        StateError: As for `serve_queries`, or the search failed.
+    """
+    collection = Collection.open(folder_of(settings))
+    _prepare(collection, settings)
+    url = f"http://{in_url(to_ask(settings.host))}:{settings.port}/readyz"
+    with running_flow("query", collection, settings):
+        started(collection)
+        try:
+            answer = httpx.get(url, trust_env=False, timeout=30)
+        except httpx.HTTPError as error:
+            raise StateError(f"the service does not answer GET {url}: {error}") from error
+    if answer.is_error:
+        raise StateError(
+            f"the service started, but GET /readyz answered {answer.status_code}: {answer.json()['detail']}"
+        )
+    took_ms: float = answer.json()["took_ms"]
+    return took_ms
+
+
+def _prepare(collection: Collection, settings: Settings) -> None:
+    check_model(collection, settings, resolve)
+    collection.check_slice(settings.part or WHOLE)
+    prepare_engine(collection, settings)
 
 
 def serve_indexing(settings: Settings, ready: Callable[[Collection], None]) -> None:

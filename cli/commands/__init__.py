@@ -11,7 +11,7 @@ from cli.parameters import Options
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Index and search": ("index", "watch", "search", "similar", "captions", "query", "saved", "sidecars"),
-    "Serve": ("serve", "serve-index", "mcp", "keys", "kubernetes"),
+    "Serve": ("serve", "serve-index", "dryrun", "mcp", "keys", "kubernetes"),
     "Collections": (
         "collections", "delete", "verify", "compact", "rebuild", "reindex", "rollback", "encode", "export", "import",
         "migrate", "calibrate", "map", "tag", "ocr", "duplicates",

@@ -178,16 +178,22 @@ def _say_ready(settings: Settings, collection: Collection) -> None:
 
 def say_listening(settings: Settings, collection: Collection, endpoint: str) -> None:
     """Prints the model, the engine and the addresses of a service that is ready."""
-    from crossmodal.collection.encoder import engine_of
     from serving.jina.ports import in_url
 
-    say(f"model: {collection.model}", f"engine: {engine_of(collection, settings.engine)}")
+    say_engine(settings, collection)
     url = f"http://{in_url(settings.host)}:{settings.port}/{endpoint}"
     say(f"ready: POST {url}  (gRPC on {settings.port + 1}; Ctrl-C stops)")
     if endpoint == "index" or settings.writable:
         from cli.ocr import say_not_read
 
         say_not_read(collection)
+
+
+def say_engine(settings: Settings, collection: Collection) -> None:
+    """Prints the model and the engine of a service."""
+    from crossmodal.collection.encoder import engine_of
+
+    say(f"model: {collection.model}", f"engine: {engine_of(collection, settings.engine)}")
 
 
 COMMAND = Command(

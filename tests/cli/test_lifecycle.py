@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 from crossmodal.relevance.rules import Calibration
 from crossmodal.store.where import parse
+from serving.jina.ports import LOOPBACK, reserve_port_pair
 
 
 @pytest.fixture
@@ -226,3 +228,15 @@ def test_reindex_metadata_changes_only_tags(run_app: RunApp, folder: Path, tmp_p
     for refused in (("--prune",), ("-m", "clip"), ("--weights", "scenes")):
         assert "--metadata keeps the model" in run_app("-w", tmp_path / "w", *run, *refused).stderr
     assert "add --metadata" in run_app("-w", tmp_path / "w", "-t", "reindex", "--no-gps").stderr
+
+
+def test_a_dry_run_starts_asks_and_stops_the_service(run_app: RunApp, toy_workspace: Path, tmp_path: Path) -> None:
+    port = reserve_port_pair()
+    done = run_app("-t", "dryrun", "-w", toy_workspace, "--port", str(port))
+    assert done.returncode == 0, done.stderr
+    assert "ok: the service encoded and searched in " in done.stdout
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, port))
+    done = run_app("-t", "dryrun", "-w", tmp_path)
+    assert done.returncode == 1
+    assert "error: no index in " in done.stderr
