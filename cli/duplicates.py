@@ -15,6 +15,7 @@ from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import read_fingerprints
 from crossmodal.duplicates.groups import LEVELS, Group, Level, Member, as_json
 from crossmodal.duplicates.leaks import Leak, leaks, unclear
+from crossmodal.store.known_folders import all_folders
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,15 @@ def duplicates(
     with collection.store() as store:
         known = read_fingerprints(collection.folder)
         up_to: Level = 2 if leak else max(levels)
-        found = find(store, lambda: collection.index(store, "image"), known, where=where, up_to=up_to,
-                     progress=progress)  # fmt: skip
+        found = find(
+            store,
+            lambda: collection.index(store, "image"),
+            known,
+            folders=all_folders(collection.folder),
+            where=where,
+            up_to=up_to,
+            progress=progress,
+        )
     if found.prints is not known:
         try:
             collection.write(HASHES, found.prints.to_bytes())

@@ -27,6 +27,7 @@ from crossmodal.duplicates.hashing import ORIENTATIONS, Squares, distances, orie
 from crossmodal.duplicates.proposal import sharpness
 from crossmodal.duplicates.scenes import Cosines, colours_of, cosines_of, scene_groups, times_of
 from crossmodal.index.vector_replica import VectorReplica
+from crossmodal.store.known_folders import FolderStates
 from crossmodal.store.protocol import Store
 from crossmodal.store.source_files import SourceFile
 from crossmodal.store.where import parse
@@ -56,6 +57,7 @@ def find(
     open_index: Callable[[], VectorReplica],
     prints: Fingerprints,
     *,
+    folders: FolderStates | None = None,
     where: str = "",
     up_to: Level = 3,
     progress: Progress = lambda _: None,
@@ -66,6 +68,8 @@ def find(
         store: The store of the collection.
         open_index: Opens its index of pictures; not called for level 1.
         prints: Fingerprints of an earlier state, or none; those of the result are of this one.
+        folders: The folders that pictures were indexed from on this machine, of `known_folders.all_folders`. A file
+            that is certainly gone from one of them is left out if another file of the picture is there.
         where: A condition on the pictures, empty for all.
         up_to: The last level to find. Level 1 compares no pictures.
         progress: Called as the work goes on.
@@ -76,7 +80,7 @@ def find(
     """
     condition = parse(where) if where else None
     keys = store.keys("image") if condition is None else store.keys_where(condition, "image")
-    files = files_by_id(store)
+    files = files_by_id(store, folders)
     if condition is not None:
         ids = {document.id for document in store.by_keys(keys.tolist()).values()}
         files = {picture: found for picture, found in files.items() if picture in ids}

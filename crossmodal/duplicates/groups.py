@@ -13,6 +13,7 @@ from typing import Any, Literal
 from crossmodal.core.types import Document
 from crossmodal.duplicates.hashing import Orientation
 from crossmodal.duplicates.proposal import Version, propose
+from crossmodal.store.known_folders import FolderStates
 from crossmodal.store.presence import Disk
 from crossmodal.store.protocol import Store
 from crossmodal.store.source_files import SourceFile
@@ -87,22 +88,22 @@ def in_order(groups: Sequence[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name, group.members[0].document.id))
 
 
-def files_by_id(store: Store) -> dict[str, list[SourceFile]]:
+def files_by_id(store: Store, folders: FolderStates | None) -> dict[str, list[SourceFile]]:
     """The files of each picture that has some, by path; without those that are certainly gone if another is there.
 
     A service may run where it sees none of the files; a file that was moved, or its folder renamed, is still recorded
-    under its earlier path until `--prune`.
+    under its earlier path until `--prune`. `folders` are those that pictures were indexed from on this machine.
     """
     found: defaultdict[str, list[SourceFile]] = defaultdict(list)
     for files in store.files.by_source().values():
         for file in files:
             found[file.image_id].append(file)
-    disk = Disk()
+    disk = Disk(folders)
 
     def existing(files: list[SourceFile]) -> list[SourceFile]:
-        presences = {file: disk.look_at(file.path) for file in files} if len(files) > 1 else {}
-        is_one_there = any(presence.state == "there" for presence in presences.values())
-        return [file for file in files if not (is_one_there and presences[file].is_gone)]
+        lost = {file.path for file in files if disk.is_lost(file.path)} if len(files) > 1 else set[str]()
+        is_one_there = lost and any(disk.look_at(file.path).state == "there" for file in files)
+        return [file for file in files if file.path not in lost] if is_one_there else files
 
     return {picture: sorted(existing(files), key=lambda file: file.path) for picture, files in found.items()}
 

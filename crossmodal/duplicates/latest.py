@@ -11,6 +11,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import CrossModalError
 from crossmodal.duplicates.finding import DuplicateGroups, find
 from crossmodal.duplicates.fingerprints import Fingerprints, read_fingerprints
+from crossmodal.store.known_folders import all_folders
 from crossmodal.store.protocol import Store
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,13 @@ class LatestDuplicates:
         try:
             prints = self._prints or read_fingerprints(self._collection.folder)
             with self._collection.store() as store:  # requests don't wait for reads of another connection
-                found = find(store, lambda: self._collection.index(store, "image"), prints, progress=self._tell)
+                found = find(
+                    store,
+                    lambda: self._collection.index(store, "image"),
+                    prints,
+                    folders=all_folders(self._collection.folder),
+                    progress=self._tell,
+                )
         except CrossModalError as error:
             log.warning("the duplicates can't be found: %s", error)
             self._problem = error

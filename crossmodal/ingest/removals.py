@@ -56,7 +56,8 @@ def plan_removals(
 
     A picture is removed if none of its files contains it any more: another picture was read from the file, or, with
     `prune`, the file is certainly gone or left out by a rule of the user. A file in another data set, such as the
-    same folder under an earlier name, keeps the picture unless, with `prune`, it is certainly gone, too.
+    same folder under an earlier name, keeps the picture unless, with `prune`, it was indexed on this machine and is
+    certainly gone, too.
 
     Args:
         store: The collection's store.
@@ -84,16 +85,15 @@ def plan_removals(
     }
     everywhere = Disk(ledger.all_folders)
 
-    def is_elsewhere(picture: str) -> bool:
-        others = set(store.files.paths_of(picture)) - plan.forgotten
-        return any(not prune or path in known or not everywhere.look_at(path).is_gone for path in others)
-
     for path in sorted(plan.forgotten):
         picture = known[path].image_id
-        if picture in present or picture in plan.pictures or is_elsewhere(picture):
+        if picture in present or picture in plan.pictures:
+            continue
+        others = set(store.files.paths_of(picture)) - plan.forgotten
+        if any(not prune or other in known or not everywhere.is_lost(other) for other in others):
             continue
         plan.pictures[picture] = reasons.get(path, "the file is gone")
-        if path not in replaced:
+        if path not in replaced or others:
             plan.pruned.add(picture)
     if prune:
         _plan_captions(plan, stale_captions, is_complete=is_complete)

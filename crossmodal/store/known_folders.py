@@ -53,12 +53,19 @@ def read_folders(collection: Path, source: str) -> dict[str, FolderState]:
 
 
 def all_folders(collection: Path) -> dict[str, FolderState]:
-    """The folders of all data sets of a collection.
+    """The folders of all data sets of a collection; a mount point of one of them is one.
 
     Raises:
         StateError: As `read_folders`.
     """
-    return {folder: state for folders in _read(collection).values() for folder, state in folders.items()}
+    merged: dict[str, FolderState] = {}
+    for folders in _read(collection).values():
+        merged |= {
+            folder: state
+            for folder, state in folders.items()
+            if state.is_mount or not merged.get(folder, state).is_mount
+        }
+    return merged
 
 
 def copy_folders(collection: Path, other: Path) -> None:

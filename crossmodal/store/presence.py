@@ -58,6 +58,13 @@ class Disk:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             return Presence("unknown", f"{path} can't be checked: {_reason(error)}")
 
+    def is_lost(self, path: str) -> bool:
+        """Whether pictures were indexed from the folder of a path, and the file is certainly gone.
+
+        Nothing is known of files that another machine indexed: the same path may not exist here.
+        """
+        return os.path.dirname(path) in self._folders and self.look_at(path).is_gone
+
     def _look_above(self, path: str) -> Presence:
         if mount := next((mount for mount in self._unmounted if path.startswith(f"{mount}/")), ""):
             return Presence("unknown", f"the disk of {mount} is not mounted")

@@ -20,7 +20,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document, Failure, ImageRecord, image_id
 from crossmodal.datasets.folder import read_path
 from crossmodal.ingest.job import IndexJob
-from crossmodal.store.known_folders import FILE_NAME, read_folders
+from crossmodal.store.known_folders import FILE_NAME, FolderState, all_folders, read_folders, write_folders
 from crossmodal.store.source_files import SourceFile
 from crossmodal.store.sqlite import DocumentStore, NewDocument
 from crossmodal.store.sqlite_files import SqliteFiles
@@ -245,6 +245,39 @@ def test_a_picture_stays_while_the_disk_of_another_data_set_may_have_it(collecti
     shutil.rmtree(folder / "disk" / "a")
     (folder / "disk" / "note.md").touch()
     assert indexed(collection, folder / "b", prune=True).counts["image"]["removed"] == 0
+
+
+def test_a_picture_stays_that_another_machine_may_have(collection: Collection, folder: Path) -> None:
+    put(folder, {"a/1.png": 1, "b/1.png": 1, "b/2.png": 2})
+    for data_set in ("a", "b"):
+        indexed(collection, folder / data_set)
+    states = json.loads((collection.folder / FILE_NAME).read_bytes())
+    del states[str(folder / "a")]  # it was indexed on another machine
+    (collection.folder / FILE_NAME).write_text(json.dumps(states))
+    shutil.rmtree(folder / "a")
+    (folder / "b" / "1.png").unlink()
+    assert indexed(collection, folder / "b", prune=True).counts["image"]["removed"] == 0
+
+
+def test_a_mount_point_of_one_data_set_is_one(collection: Collection) -> None:
+    write_folders(
+        collection.folder, "a", {"/disk": FolderState(1, is_mount=True), "/own": FolderState(3, is_mount=False)}
+    )
+    write_folders(
+        collection.folder, "b", {"/disk": FolderState(2, is_mount=False), "/own": FolderState(4, is_mount=False)}
+    )
+    assert all_folders(collection.folder) == {"/disk": (1, True), "/own": (4, False)}
+
+
+def test_edited_pictures_of_a_renamed_folder_go_only_if_confirmed(collection: Collection, folder: Path) -> None:
+    put(folder, {f"a/{n}.png": n for n in range(4)})
+    indexed(collection, folder / "a")
+    (folder / "a").rename(folder / "b")
+    indexed(collection, folder / "b")
+    put(folder, {f"b/{n}.png": n + 10 for n in range(4)})
+    report = indexed(collection, folder / "b", prune=True, confirmed=False)
+    assert report.counts["image"]["removed"] == 0
+    assert "4 of 8 pictures" in report.refusal
 
 
 def test_captions_of_another_data_set_stay_and_keep_their_paths(collection: Collection, folder: Path) -> None:
