@@ -151,6 +151,7 @@ def _probe(now: Opened) -> MediaDoc:
 def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metrics) -> None:
     """Adds GET /metrics, which answers without the number of documents while the store does not answer."""
     counting: asyncio.Task[dict[Modality, int]] | None = None
+    is_late = False  # the count that ended after its request, so that the next one has it; a slow store counts as up
     counts: dict[Modality, int] = {}
 
     def count_of(modality: Modality) -> float:
@@ -172,11 +173,15 @@ def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metric
     )
     async def text() -> Response:
         """While the store does not answer, `crossmodal_store_up` is 0, and the numbers of documents are NaN."""
-        nonlocal counting, counts
+        nonlocal counting, is_late, counts
+        late: dict[Modality, int] = {}
         if counting is None or counting.done():  # otherwise a store that hangs would take a thread for each request
+            if counting is not None and is_late:
+                late = counting.result()
             counting = asyncio.create_task(run_in_threadpool(_counts, opened))
-        done, _ = await asyncio.wait([counting], timeout=COUNTS_TIMEOUT_S)
-        counts = counting.result() if done else {}
+        task = counting
+        done, _ = await asyncio.wait([task], timeout=COUNTS_TIMEOUT_S)
+        counts, is_late = (task.result(), False) if done else (late, True)
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 

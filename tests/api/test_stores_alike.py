@@ -222,8 +222,9 @@ def test_metrics_do_not_wait_for_a_database_that_does_not_answer(
         locking.execute(f"LOCK TABLE crossmodal_{NAME}.sequence IN ACCESS EXCLUSIVE MODE")
         for _ in range(2):  # the second finds the query of the first
             assert {"crossmodal_store_up 0.0", "crossmodal_image_documents NaN"} <= set(metrics())
+    deadline = time.monotonic() + 30
     while "crossmodal_store_up 1.0" not in metrics():
-        pass
+        assert time.monotonic() < deadline
     assert "crossmodal_image_documents NaN" not in metrics()
 
 
