@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossmodal.collection.collection import collection_folder, collections
+from crossmodal.collection.collection import Collection, collection_folder, collections
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.datasets.registry import collection_name
@@ -17,12 +17,19 @@ def folder_of(settings: Settings) -> Path:
 
 
 def check_watched(folder: Path, collection: Path) -> None:
-    """Checks that a folder exists that is to be watched, unless its collection does: the disk may be mounted later.
+    """Checks that a folder exists that is to be watched, unless it was indexed: its disk may be mounted later.
 
     Raises:
-        InputError: Neither exists; the name may be misspelt.
+        InputError: It neither exists nor was indexed; the name may be misspelt.
+        StateError: The collection can't be read.
     """
-    if not folder.is_dir() and collection.name not in collections(collection.parent):
+    if folder.is_dir():
+        return
+    was_indexed = False
+    if collection.name in collections(collection.parent):
+        with Collection.open(collection).store() as store:
+            was_indexed = bool(store.files.of_source(str(folder.resolve())))
+    if not was_indexed:
         raise InputError(
             f"{folder} is not a folder: check the spelling, or mount its disk; a folder can be watched before its disk "
             "is mounted once it has been indexed"

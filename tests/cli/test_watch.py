@@ -13,6 +13,11 @@ import pytest
 from conftest import APP, TOY, RunApp, Service, fork_server, started
 from watch_world import wait_until
 
+from cli.location import check_watched
+from crossmodal.collection.collection import Collection
+from crossmodal.core.errors import InputError
+from crossmodal.store.source_files import SourceFile
+
 PICTURES = sorted((TOY / "images").iterdir())
 LIMIT_S = 90
 
@@ -65,6 +70,17 @@ def test_a_folder_that_never_existed_is_refused(run_app: RunApp, tmp_path: Path,
     assert done.returncode == 1
     assert f"{tmp_path / 'typo'} is not a folder: check the spelling" in done.stderr
     assert not (tmp_path / "w").exists()
+
+
+def test_only_a_folder_that_was_indexed_may_be_away(toy_workspace: Path, tmp_path: Path) -> None:
+    collection = toy_workspace / "toy-data"
+    with pytest.raises(InputError, match="is not a folder"):
+        check_watched(tmp_path / "typo", collection)
+    shutil.copytree(collection, tmp_path / "c")
+    with Collection.open(tmp_path / "c").store(writable=True) as store:
+        [picture] = store.by_keys(store.keys("image")[:1].tolist()).values()
+        store.files.put(str(tmp_path / "disk"), [SourceFile(str(tmp_path / "disk" / "1.jpg"), 1, 1, picture.id)])
+    check_watched(tmp_path / "disk", tmp_path / "c")
 
 
 def test_a_writable_service_watches_no_folder(run_app: RunApp, tmp_path: Path) -> None:
