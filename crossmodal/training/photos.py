@@ -16,7 +16,8 @@ from typing import Any, Literal
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.conversion import quantize_photos
 from crossmodal.encoders.photo_model import save_folder
-from crossmodal.training.photos_run import FineTuning, PhotoRun, check_batch_size
+from crossmodal.training.photos_data import check_batch_size
+from crossmodal.training.photos_run import FineTuning, PhotoRun
 from crossmodal.training.trainer import SETTINGS, History, Report, Trainer
 
 

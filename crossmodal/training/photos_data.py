@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crossmodal.core.errors import PictureError
+from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.photo_model import PhotoModel
 from crossmodal.encoders.photo_towers import EfficientNetLite, MiniLM
@@ -69,6 +69,7 @@ class PhotoData:
         towers: tuple[EfficientNetLite, MiniLM],
         vocabulary: Sequence[str],
         n_views: int,
+        batch_size: int,
         seed: int,
         folder: Path,
         report: Report,
@@ -82,11 +83,13 @@ class PhotoData:
             towers: Image and text tower; their frozen layers encode.
             vocabulary: The word pieces of the text tower.
             n_views: Views of each training image.
+            batch_size: The least number of training images that must be readable.
             seed: Of the views.
             folder: The folder of the caches.
             report: Called with lines of progress.
 
         Raises:
+            InputError: Fewer than `batch_size` training images can be read.
             PictureError: An image of `dev` can't be read; the message names it.
         """
         image_tower, text_tower = towers
@@ -94,6 +97,7 @@ class PhotoData:
         views = make_views(records, image_tower, preprocessing, n_views, seed, folder / "train-views", report)
         for failure in views.failures:
             report(f"left out: {failure.path}: {failure.reason}")
+        check_batch_size(batch_size, len(views.records))
         dev_views = make_views(dev, image_tower, preprocessing, 1, seed, folder / "dev-views", report)
         for failure in dev_views.failures:
             raise PictureError(f"{failure.path}: {failure.reason}")
@@ -104,3 +108,16 @@ class PhotoData:
         captions = [caption for record in dev for caption in record.captions]
         dev_bank = TextBank.make(captions, text_tower, tokenizer, cut, folder / "dev-texts.npz", report)
         return cls(views, texts, bank, words, DevSplit(dev_views, dev_bank, image_of_captions(dev)))
+
+
+def check_batch_size(batch_size: int, n: int) -> None:
+    """Checks that n images are at least a batch.
+
+    Raises:
+        InputError: They are fewer.
+    """
+    if n < batch_size:
+        raise InputError(
+            f"{n} pictures are fewer than a batch of {batch_size}: give a smaller one, "
+            f"as in --set batch_size={max(2, n // 4)}"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossmodal.core.errors import InputError, StateError
+from crossmodal.core.errors import StateError
 from crossmodal.core.files import atomic_writer
 from crossmodal.core.types import ImageRecord
 from crossmodal.encoders.photo_model import PhotoModel, load_folder
@@ -61,9 +61,8 @@ class PhotoRun:
             self.vocabulary = list(WordPiece.read(BUNDLED_FOLDER / VOCABULARY_NAME, CONTEXT_LENGTH).ids)
         towers = image_tower, text_tower
         data = PhotoData.make(
-            records, dev, shape, towers, self.vocabulary, recipe.n_views, recipe.seed, folder, report
+            records, dev, shape, towers, self.vocabulary, recipe.n_views, recipe.batch_size, recipe.seed, folder, report
         )  # fmt: skip
-        check_batch_size(recipe.batch_size, len(data.views.records))
         self.bank, self.dev, self.left_out = data.bank, data.dev, data.views.failures
         if recipe.start == "packages":
             model = begin(shape, image_tower, text_tower, data.views.features, data.texts, data.bank,
@@ -219,19 +218,6 @@ class FineTuning:
     def _update_average(self, decay: float) -> None:
         for average, parameter in zip(self.average.parameters(), self._model.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
-
-
-def check_batch_size(batch_size: int, n: int) -> None:
-    """Checks that n images are at least a batch.
-
-    Raises:
-        InputError: They are fewer.
-    """
-    if n < batch_size:
-        raise InputError(
-            f"{n} pictures are fewer than a batch of {batch_size}: give a smaller one, "
-            f"as in --set batch_size={max(2, n // 4)}"
-        )
 
 
 def _trained_parts(model: PhotoModel) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
