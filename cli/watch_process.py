@@ -64,7 +64,7 @@ def _command(collection: Collection, settings: Settings) -> list[str]:
     values = [part for name, value in options.items() for part in (name, str(value))]
     flags = ["--no-gps"] if settings.metadata == "without-gps" else []
     flags += ["--polling"] if settings.polling else []
-    return [sys.executable, "-m", "cli.main", "watch", *values, *flags, "--", str(settings.watch)]
+    return [sys.executable, "-m", "cli.start", "watch", *values, *flags, "--", str(settings.watch)]
 
 
 def _observe(process: subprocess.Popen[bytes], is_stopping: Event, root: Path, folder: str) -> None:
