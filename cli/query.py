@@ -26,7 +26,7 @@ from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
-from crossmodal.search.understanding import Understood, UnderstoodPart, understand
+from crossmodal.search.understanding import Understood, UnderstoodPhrase, understand
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import all_of
 
@@ -73,7 +73,7 @@ class Answer:
     note: str = ""
     fits: bool | None = None
     ordered: TimeOrder | None = None
-    understood: tuple[UnderstoodPart, ...] = ()
+    understood: tuple[UnderstoodPhrase, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; matches of a search by words have `why`, the words that matched."""

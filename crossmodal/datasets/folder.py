@@ -139,7 +139,7 @@ def _with_table(folder: Path, selection: Selection, table: CaptionTable, split: 
     names: dict[int, list[str]] = defaultdict(list)
     for name, picture in resolved.items():
         names[picture].append(name)
-    record = _RecordsBelow(selection.root)
+    real_root = os.path.realpath(selection.root)
     for picture, path in enumerate(selection.pictures):
         splits = {table.splits[name] for name in names[picture] if name in table.splits}
         if len(splits) > 1:
@@ -148,7 +148,7 @@ def _with_table(folder: Path, selection: Selection, table: CaptionTable, split: 
         picture_split = splits.pop() if len(splits) == 1 else None
         if split is None or picture_split == split:
             captions = dict.fromkeys(caption for name in names[picture] for caption in table.captions.get(name, ()))
-            yield record(path, tuple(captions), location_tags(path, picture_split))
+            yield _record(selection.root, real_root, path, tuple(captions), location_tags(path, picture_split))
     yield from (picture for picture in table.pictures if split is None or picture.tags.get("split") == split)
     for name, reason in unresolved.items():
         if split is not None and table.splits.get(name) != split:
@@ -180,21 +180,18 @@ def _with_side_files(selection: Selection) -> Records:
             else:
                 captions[matches[0]][caption] = None
     yield from selection.skipped
-    record = _RecordsBelow(selection.root)
+    real_root = os.path.realpath(selection.root)
     for path in selection.pictures:
-        yield record(path, tuple(captions[path]), location_tags(path))
+        yield _record(selection.root, real_root, path, tuple(captions[path]), location_tags(path))
 
 
-class _RecordsBelow:
-    """Makes the records of the pictures below a folder, which are in no linked folder below it."""
+def _record(root: Path, real_root: str, path: str, captions: tuple[str, ...], tags: dict[str, str]) -> ImageRecord:
+    """The record of a picture at a path relative to the folder `root`, with `/` between folders.
 
-    def __init__(self, root: Path) -> None:
-        self._root, self._real_root = root, os.path.realpath(root)
-
-    def __call__(self, path: str, captions: tuple[str, ...], tags: dict[str, str]) -> ImageRecord:
-        """The record of a path relative to the folder, with `/` between folders."""
-        real_folder = os.path.join(self._real_root, path.rpartition("/")[0])
-        return ImageRecord(self._root / path, captions, tags, real_folder=real_folder)
+    `select` follows no links to folders, so below `real_root` only the file itself can be a link.
+    """
+    real_folder = os.path.join(real_root, path.rpartition("/")[0])
+    return ImageRecord(root / path, captions, tags, real_folder=real_folder)
 
 
 def _by_name(pictures: list[str], *, without_suffix: bool = False) -> dict[str, list[tuple[str, str]]]:

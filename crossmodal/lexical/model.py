@@ -131,7 +131,7 @@ class SparseModel:
         return csr_matrix(weights[None])
 
     def strongest_words(self, vector: Vectors, at_most: int) -> list[tuple[str, float]]:
-        """As the function, of an image with a vector (dim,)."""
+        """The words with the greatest weights of an image with a vector (dim,), as the function of this name."""
         return strongest_words(self.image_weights(vector[None]), self.vocabulary.words, at_most)
 
     def save(self, folder: Path) -> None:

@@ -37,7 +37,7 @@ class Known(Protocol):
 
 
 @dataclass(frozen=True)
-class UnderstoodPart:
+class UnderstoodPhrase:
     """A phrase that was understood.
 
     Attributes:
@@ -77,7 +77,7 @@ class Understood:
     """A query: its phrases about time and place, and the other words, empty if there are none."""
 
     text: str
-    parts: tuple[UnderstoodPart, ...] = ()
+    parts: tuple[UnderstoodPhrase, ...] = ()
 
     def condition(self) -> str:
         """The parts as one condition, empty without any."""
@@ -118,9 +118,9 @@ def _taken(text: str, phrases: Sequence[FoundDate | FoundPlace]) -> str:
     return text
 
 
-def _part(found: FoundDate | FoundPlace, text: str) -> UnderstoodPart:
+def _part(found: FoundDate | FoundPlace, text: str) -> UnderstoodPhrase:
     if isinstance(found, FoundDate):
         after, before = (None if day is None else day.isoformat() for day in found.span)
-        return UnderstoodPart("date", text, after, before)
+        return UnderstoodPhrase("date", text, after, before)
     name, latitude, longitude = found.location
-    return UnderstoodPart("place", text, None, None, name, latitude, longitude, found.km)
+    return UnderstoodPhrase("place", text, None, None, name, latitude, longitude, found.km)
