@@ -24,7 +24,7 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
     """Trains a model and returns the folder of its weights, for `--weights FOLDER`; resumes a stopped run.
 
     Args:
-        settings: The model, the data set, the initial weights, the number of images and the workspace.
+        settings: The model, the data set, the initial weights, the number of images, the threads and the workspace.
         steps: Number of steps, only for the small CLIP on scenes.
         out: The folder to write; by default one in the workspace.
         assignments: `NAME=VALUE` settings of the recipe.
@@ -40,6 +40,10 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
     is_small_clip = settings.model == "clip" and name == SCENES and not settings.weights
     if steps and not is_small_clip:
         raise InputError(NO_STEPS)
+    if settings.threads:
+        import torch
+
+        torch.set_num_threads(settings.threads)
     if is_small_clip:
         from crossmodal.training.clip import train
         from crossmodal.training.clip_settings import ClipTraining

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from cli import train
@@ -36,3 +37,13 @@ def test_steps_are_for_the_small_clip_only(chosen: tuple[str, ...], tmp_path: Pa
     done = CliRunner().invoke(main, ["train", "scenes", *chosen, "--steps", "5", "-w", str(tmp_path)])
     assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
     assert "--steps applies only to `-m clip -d scenes`" in done.stderr
+
+
+def test_a_training_has_the_threads_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, used = torch.get_num_threads(), list[int]()
+    monkeypatch.setattr("crossmodal.training.clip.train", lambda *_: used.append(torch.get_num_threads()))
+    try:
+        train.run(Settings("scenes", model="clip", threads=before + 1), None, tmp_path, [], print)
+    finally:
+        torch.set_num_threads(before)
+    assert used == [before + 1]
