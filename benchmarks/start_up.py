@@ -2,9 +2,9 @@
 
     python benchmarks/start_up.py [--repeat 3] [--workspace PATH] [--json PATH]
 
-`index_s` is indexing, and `own_s` is `index_s` minus `loading_s`, a process that only imports torch and open_clip and
-loads the model. `index_again_s` is indexing the same data again. `one_shot_query_s` is `-t query-t2i`, and
-`one_shot_over_torch` is its ratio to `torch_s`, a process that only imports torch. Each figure is a median of the run.
+`index_s` is indexing, and `own_s` is `index_s` minus `loading_s`, a process that only loads the model. `index_again_s`
+is indexing the same data again. `one_shot_query_s` is `-t query-t2i`, and `one_shot_over_torch` is its ratio to
+`torch_s`, a process that only imports torch. Each figure is a median of the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 
 from common import ROOT, write_figures
 
-LOAD = "from crossmodal.encoders import registry; registry.load(registry.resolve('clip', 'scenes'))"
+LOAD = "from crossmodal.encoders import registry; registry.load(registry.resolve('clip', 'photos'))"
 QUERY = "two dogs playing in the snow"
 
 
