@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.collection.parquet_file import BATCH_ROWS, write_documents
 from crossmodal.collection.transfer import Origin
 from crossmodal.core.ahead import DECODERS, map_ahead
+from crossmodal.core.batched import batched
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError, StateError, TooLargeError
 from crossmodal.core.protocols import Encoder
@@ -113,7 +113,7 @@ class PartEncoder:
             size=lambda source: source.size or 1,
         )
         with closing(ready):
-            for batch in _batches(ready, batch_size):
+            for batch in batched(ready, batch_size):
                 self._add_pictures(batch, results)
         texts = self._captions(results)
         summary = Summary(
@@ -200,8 +200,3 @@ class PartEncoder:
                 self._work.origin, (modality,), self._threads or None, self._work.engine, self._say
             )
         return self._encoders[modality]
-
-
-def _batches(items: Iterator[_Ready], at_most: int) -> Iterator[list[_Ready]]:
-    while batch := list(islice(items, at_most)):
-        yield batch

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.ahead import map_ahead
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.types import Document, Failure, ImageRecord, Record, Skipped, caption_id, image_id
@@ -242,8 +243,7 @@ class IndexJob(StoreReader):
 
     def captions(self) -> Iterator[Document]:
         """The captions to encode, of pictures that are in the collection; counts the others."""
-        pictures = iter(self.ledger.pictures)
-        while keys := list(islice(pictures, PICTURES_AT_ONCE)):
+        for keys in batched(self.ledger.pictures, PICTURES_AT_ONCE):
             captions = {
                 caption_id(text, key): (key, text, record)
                 for key in keys

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.collection.indexes import every_index
 from crossmodal.core.ahead import DECODERS, MAX_BYTES, map_ahead
+from crossmodal.core.batched import batched
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
@@ -139,8 +139,7 @@ class Pipeline:
 
     def add_captions(self, captions: Iterable[Document], done: Done) -> None:
         """Encodes and commits captions; `done` and the errors are as for `add_pictures`."""
-        captions, batch_size = iter(captions), self._on_device(CAPTIONS_PER_BATCH)
-        while batch := list(islice(captions, batch_size)):
+        for batch in batched(captions, self._on_device(CAPTIONS_PER_BATCH)):
             store = self._opened_store()
             results = [Encoded.of(caption, "" if caption.text.strip() else "the text is empty") for caption in batch]
             valid = [(caption, result) for caption, result in zip(batch, results, strict=True) if not result.error]

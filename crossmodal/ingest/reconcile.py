@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.terminal import printable
@@ -95,8 +95,7 @@ def _deviations(store: Store, ledger: Ledger) -> _Deviations:
         texts = ledger.captions_of(picture.id)
         deviations.stale_captions += [c.id for c in captions if c.text not in texts and is_of_data_set(c.uri)]
 
-    pictures = iter(ledger.pictures)
-    while keys := list(islice(pictures, PICTURES_AT_ONCE)):
+    for keys in batched(ledger.pictures, PICTURES_AT_ONCE):
         known, captions = store.known(keys), store.captions_of(keys)
         deviations.indexed |= known.keys()
         for key, picture in known.items():
