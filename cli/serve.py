@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 
-import httpx
-
 from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import open_collection
 from cli.location import check_watched, folder_of
@@ -58,6 +56,8 @@ def try_queries(settings: Settings, started: Callable[[Collection], None]) -> fl
     Raises:
         StateError: As for `serve_queries`, or the search failed.
     """
+    import httpx
+
     collection = Collection.open(folder_of(settings))
     _prepare(collection, settings)
     url = f"http://{in_url(to_ask(settings.host))}:{settings.port}/readyz"

@@ -8,7 +8,6 @@ from cli.commands import Command
 from cli.commands.serve import ServiceOptions, say_engine
 from cli.options import ShardOptions, SliceOptions
 from cli.printing import say
-from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,6 @@ def run(options: DryrunOptions) -> int:
     """Starts the service, asks it once, and stops it."""
     from cli.serve import try_queries
 
-    if options.no_gps:
-        raise InputError("--no-gps is for pictures that a service indexes: remove it")
     settings = options.settings()
     took_ms = try_queries(settings, lambda collection: say_engine(settings, collection))
     say(f"ok: the service encoded and searched in {took_ms:.0f} ms, and is stopped")

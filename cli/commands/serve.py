@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions, LocationOptions):
+class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, ReplicaOptions):
     """Options of a service over HTTP and gRPC."""
 
     host: str = option(
@@ -90,7 +90,7 @@ class ServiceOptions(CollectionOptions, ModelOptions, VocabularyOptions, Replica
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ServiceOptions, ShardOptions, SliceOptions):
+class ServeOptions(ServiceOptions, LocationOptions, ShardOptions, SliceOptions):
     """Options of `serve`."""
 
     writable: bool = flag("--writable", help="Also serve /index, /update and /delete.")

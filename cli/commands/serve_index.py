@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cli.commands import Command
 from cli.commands.serve import ServiceOptions, say_listening
+from cli.options import LocationOptions
 
 
-def run(options: ServiceOptions) -> int:
+@dataclass(frozen=True, kw_only=True)
+class ServeIndexOptions(ServiceOptions, LocationOptions):
+    """Options of `serve-index`."""
+
+
+def run(options: ServeIndexOptions) -> int:
     """Serves until it is stopped."""
     from cli.serve import serve_indexing
 
@@ -16,7 +24,7 @@ def run(options: ServiceOptions) -> int:
 
 
 COMMAND = Command(
-    ServiceOptions,
+    ServeIndexOptions,
     run,
     "Serve indexing over HTTP and gRPC.",
     (
