@@ -118,9 +118,7 @@ class IndexJob(StoreReader):
         super().__init__(collection)
         self.report = Report()
         known_folders = read_folders(collection.folder, source)
-        self.ledger = Ledger(
-            source, self.store.files.of_source(source), known_folders, all_folders=all_folders(collection.folder)
-        )
+        self.ledger = Ledger(source, self.store.files.of_source(source), known_folders)
         self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
         self.new: list[str] = []
@@ -276,6 +274,8 @@ class IndexJob(StoreReader):
 
     def reconcile(self, *, prune: bool, confirmed: bool = False) -> None:
         """Calls `ingest.reconcile.reconcile` with the collection's store open for writing."""
+        if prune:
+            self.ledger.all_folders = all_folders(self._collection.folder)
         with self._collection.store(writable=True) as store:
             # Before the files: those of an unrecorded mount point would count as gone when it is unmounted.
             folders = self.ledger.folders_of(self.ledger.known_files.keys() | self.ledger.files.keys())
