@@ -42,7 +42,7 @@ def map_ahead(
     try:
         for item in items:
             n_bytes = size(item)
-            if not (n_bytes or waiting):
+            if not (n_bytes or waiting):  # no call is ahead of it, so its result need not wait either
                 yield function(item)
                 continue
             while waiting and (len(waiting) >= at_most or held + n_bytes > MAX_BYTES):

@@ -151,7 +151,7 @@ def _probe(now: Opened) -> MediaDoc:
 def add_metrics(router: APIRouter, opened: GenerationCache[Any], metrics: Metrics) -> None:
     """Adds GET /metrics, which answers without the number of documents while the store does not answer."""
     counting: asyncio.Task[dict[Modality, int]] | None = None
-    is_late = False  # the count that ended after its request, so that the next one has it; a slow store counts as up
+    is_late = False  # whether `counting` did not end within its request; the next one uses its result: slow is not down
     counts: dict[Modality, int] = {}
 
     def count_of(modality: Modality) -> float:
