@@ -167,14 +167,14 @@ function empty() {
   byId("choosers").hidden = true;
   byId("figures").hidden = true;
   byId("views").hidden = true;
-  const command = element("code", {}, "crossmodal experiment -d FOLDER --name NAME");
   view.replaceChildren(
     element(
       "div",
       { className: "empty" },
       element("h2", {}, "No experiments yet"),
       element("p", {}, "Make one from a folder of pictures, with one folder for each class:"),
-      element("p", {}, command),
+      element("p", {}, element("code", {}, "crossmodal experiment -d FOLDER --name NAME"), " or"),
+      element("p", {}, element("code", {}, "python app.py -t experiment -d FOLDER --name NAME")),
       element("p", {}, "Then reload this page."),
     ),
   );

@@ -32,8 +32,8 @@ from serving.http.search_routes import read_search
 from serving.middleware.access_policy import add_access_policy
 
 ONLY_READS = (
-    "a front node only reads: send this to a node that was started with --writable, or to a service of "
-    "`python app.py -t index_restful`"
+    "a front node only reads: send this to a node that was started with --writable, or to one for indexing "
+    "(`serve-index`, in app.py `-t index_restful`)"
 )
 NO_EXPERIMENTS = "a front node has no experiments: try pictures at the address of a node"
 

@@ -41,7 +41,7 @@ class MapAnswer(BaseModel):
     collection: str
     method: Literal["umap", "pca"]
     outdated: bool = Field(
-        description="whether pictures were added or removed since; `python app.py -t map` makes a new map"
+        description="whether pictures were added or removed since; the command `map` makes a new map"
     )
     n: int
     ids: list[str] = Field(description="ids of the pictures: /thumbnails/ID and /images/ID show them")
@@ -82,7 +82,7 @@ def add_browsing(router: APIRouter, opened: GenerationCache[Any]) -> None:
         try:
             stat = (folder / MAP).stat()
         except FileNotFoundError as error:
-            how = "make one with `python app.py -t map`"
+            how = "make one with the command `map`"
             raise RefusedError(404, f"there is no map of {now.collection.root.name}: {how}") from error
         version = (generation, stat.st_ino, stat.st_mtime_ns, now.store.data_version())
         if cached.get("version") != version:
@@ -103,7 +103,7 @@ def _known_map(collection: Collection) -> PictureMap:
     except StateError as error:
         warn_rarely(log, str(error))
         raise RefusedError(
-            404, f"the map of {collection.root.name} is damaged: make it again with `python app.py -t map`"
+            404, f"the map of {collection.root.name} is damaged: make it again with the command `map`"
         ) from error
 
 

@@ -20,8 +20,8 @@ from serving.jina.flow_calls import FlowCalls
 from serving.middleware.problem import Problem, problem_json
 
 READ_ONLY = (
-    "this service only reads: start `python app.py -t query_restful --writable`, "
-    "or `python app.py -t index_restful` beside it on another --port"
+    "this service only reads: start it with --writable, or one for indexing "
+    "(`serve-index`, in app.py `-t index_restful`) beside it on another --port"
 )
 
 

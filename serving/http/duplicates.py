@@ -18,7 +18,7 @@ WAIT_S = 2.0
 """How long a request waits for the computation before it answers with its progress."""
 
 OF_SLICES = (
-    "duplicates are found among the vectors of all slices: use `python app.py -t duplicates` on a machine that has "
+    "duplicates are found among the vectors of all slices: use the command `duplicates` on a machine that has "
     "memory for them, or with --level 1, which needs none"
 )
 SAID = "1: the same bytes; 2: the same picture resized, recompressed or slightly edited; 3: the same scene"

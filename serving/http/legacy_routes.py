@@ -52,7 +52,7 @@ class LegacyRoutes:
 
         @app.post("/search", summary="Not served by this Flow", status_code=405, responses=FAILURES)
         async def refuse() -> JSONResponse:
-            message = "this service does /index only: start `python app.py -t query_restful` for /search"
+            message = "this service does /index only: start one for searching (`serve`, in app.py `-t query_restful`)"
             return JSONResponse(legacy.failure(message, "search"), status_code=405)
 
     async def search(self, body: legacy.Request, request: Request) -> Response:

@@ -275,11 +275,11 @@ def test_no_pictures(page: Page) -> None:
 
 def test_without_a_map_it_says_what_to_run(page: Page) -> None:
     page.seen.may_fail_to_load = True
-    detail = "there is no map of toy-data: make one with `python app.py -t map`"
+    detail = "there is no map of toy-data: make one with the command `map`"
     page.route("**/map", lambda route: route.fulfill(status=404, json={"detail": detail}))
     page.goto("/map.html")
     page.wait_for_selector("#none-yet")
-    assert "python app.py -t map" in page.inner_text("#none-yet")
+    assert "crossmodal map or python app.py -t map" in page.inner_text("#none-yet")
     for part in ("#fault", "#plane", "#search", "#map-keys"):
         assert page.is_hidden(part)
     page.unroute("**/map")

@@ -338,6 +338,7 @@ def test_without_experiments_it_says_what_to_run(page: Page) -> None:
     page.route("**/index.json", lambda route: route.fulfill(status=404))
     show(page)
     assert "crossmodal experiment -d FOLDER --name NAME" in page.inner_text("#view")
+    assert "python app.py -t experiment -d FOLDER --name NAME" in page.inner_text("#view")
     assert page.locator("#choosers").is_hidden()
     page.unroute("**/index.json")
     page.route("**/index.json", lambda route: route.fulfill(json={"format": 1, "live": True, "experiments": []}))

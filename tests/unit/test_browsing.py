@@ -49,7 +49,7 @@ def test_without_a_map_it_says_how_to_make_one(client: TestClient, tmp_path: Pat
     answer = client.get("/map")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "python app.py -t map" in answer.json()["detail"]
+    assert "make one with the command `map`" in answer.json()["detail"]
     (tmp_path / MAP).write_bytes(b"nothing")
     assert "damaged" in client.get("/map").json()["detail"]
 
