@@ -25,6 +25,7 @@ from serving.http.documents import add_refusals
 from serving.http.duplicates import OF_SLICES
 from serving.http.errors import PROBLEMS, ProblemRoute, RefusedError, add_error_handlers, legacy_or_problem
 from serving.http.metrics import CONTENT_TYPE, CountRequests, Metrics
+from serving.http.openapi import search_body
 from serving.http.own_url import forwarded
 from serving.http.pages import add_page
 from serving.http.schemas import ReadyAnswer, SearchAnswer, SearchRequest
@@ -66,7 +67,13 @@ def _add_search(router: APIRouter, services: SliceServices, metrics: Metrics) ->
     n_missing = 0
     metrics.watch("missing_slices", "Slices missing from the latest answer", lambda: float(n_missing))
 
-    @router.post("/search", summary="Find pictures and captions", response_model=SearchAnswer, responses=PROBLEMS)
+    @router.post(
+        "/search",
+        summary="Find pictures and captions",
+        response_model=SearchAnswer,
+        responses=PROBLEMS,
+        openapi_extra=search_body("SearchRequest"),
+    )
     async def search(request: Request) -> Response:
         """Searches all slices; the answer has the slices that did not answer in `missing`."""
         nonlocal n_missing

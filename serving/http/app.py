@@ -26,7 +26,7 @@ from serving.http.freshness import Freshness
 from serving.http.health import add_health, add_metrics, add_readiness
 from serving.http.legacy_routes import LegacyRoutes
 from serving.http.metrics import CountRequests, Metrics
-from serving.http.openapi import describe_bodies
+from serving.http.openapi import describe_legacy
 from serving.http.pages import add_page
 from serving.http.pictures import add_pictures, own_pictures
 from serving.http.playground import add_playground
@@ -83,7 +83,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_metrics(router, opened, metrics)
     app.include_router(router)
     add_embeddings(app, searcher, opened, urls)
-    describe_bodies(app)
+    describe_legacy(app)
     if config.writable:
         add_change_routes(app, flow, freshness.last_seq)
     else:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
 
 from crossmodal import __version__
+from serving.http.openapi import GROUPS, complete
 
 _SWAGGER = "static-offline-docs"
 
@@ -29,10 +30,12 @@ def new_application(**settings: Any) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         servers=[{"url": "./"}],
+        openapi_tags=[{"name": group} for group in GROUPS],
         redirect_slashes=False,
         static_url=f"/{_SWAGGER}",
         **settings,
     )
+    complete(app)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -28,6 +28,7 @@ from serving.http.conditions import check_condition
 from serving.http.errors import PROBLEMS, leave_to_legacy
 from serving.http.examples import EXAMPLES
 from serving.http.freshness import Freshness
+from serving.http.openapi import search_body
 from serving.http.schemas import EncodeAnswer, EncodeRequest, SearchAnswer, SearchRequest, Vector
 from serving.http.search import Searcher, condition_of, picture_doc, query_of
 from serving.http.understood import is_listing, listing, understood_of
@@ -50,12 +51,6 @@ def add_search(
     freshness: Freshness,
 ) -> None:
     """Adds POST /search; `legacy_search` answers requests in a legacy shape."""
-    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("SearchRequest", "Request")]
-    form = {"allOf": [shapes[0]], "properties": {"image": {"type": "string", "format": "binary"}}}
-    request_body = {
-        "required": True,
-        "content": {"application/json": {"schema": {"anyOf": shapes}}, _FORM: {"schema": form}},
-    }
 
     @router.post(
         "/search",
@@ -63,7 +58,7 @@ def add_search(
         response_model=SearchAnswer,
         response_model_exclude_none=True,
         responses=PROBLEMS,
-        openapi_extra={"requestBody": request_body},
+        openapi_extra=search_body("SearchRequest", "Request"),
     )
     async def search(request: Request) -> Any:
         """Search by words, a picture, or both. A body with `data` is a legacy request, and gets a legacy answer."""

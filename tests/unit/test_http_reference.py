@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from serving.config import ServiceConfig
+from serving.front.app import make_front
+from serving.front.services import SliceServices
 from serving.http.reference import EXAMPLES, openapi_document, reference
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "http-api.md"
@@ -29,6 +33,22 @@ def test_every_shape_that_is_linked_is_described(document: dict[str, Any]) -> No
     page = reference(document, RECORDED)
     linked = {name.rpartition("/")[2] for name in json.dumps(document).split('"') if name.startswith("#/components/")}
     assert {name for name in linked if f"### {name}\n" not in page} == set()
+
+
+def test_routes_are_listed_in_groups_searching_first(document: dict[str, Any]) -> None:
+    groups = [operation["tags"] for item in document["paths"].values() for operation in item.values()]
+    assert next(iter(document["paths"])) == "/search"
+    assert [group for group, _ in groupby(groups)] == [[tag["name"]] for tag in document["tags"]]
+
+
+def test_the_document_of_a_front_node() -> None:
+    services = SliceServices(["http://a.test"])
+    document = make_front(services, ServiceConfig()).openapi()
+    search = document["paths"]["/search"]["post"]
+    assert search["tags"] == ["Search"]
+    assert list(search["requestBody"]["content"]) == ["application/json", "multipart/form-data"]
+    named = {name.rpartition("/")[2] for name in json.dumps(document).split('"') if name.startswith("#/components/")}
+    assert named <= set(document["components"]["schemas"])
 
 
 @pytest.mark.parametrize("example", RECORDED, ids=lambda example: f"{example['method']} {example['path']}")

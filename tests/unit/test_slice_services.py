@@ -246,7 +246,7 @@ def test_a_search_for_a_location_that_the_slices_hide_is_refused_as_they_refuse_
 @pytest.mark.parametrize(
     ("method", "path", "status", "told"),
     [
-        ("GET", "/duplicates?level=1", 501, "`python app.py -t duplicates`"),
+        ("GET", "/duplicates?level=1", 501, "the command `duplicates`"),
         ("POST", "/playground/try", 501, "at the address of a node"),
         ("PUT", "/searches/a/b", 403, "--writable"),
         ("DELETE", "/searches/a", 403, "--writable"),
