@@ -52,7 +52,8 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         The application; `state.freshness.watch()` must run while it serves searches, and `state.read_overview()` may
         be called in a thread, so that the first request for pictures need not wait.
     """
-    app = new_application(description="Find pictures with words, captions with a picture, pictures with a picture.")
+    description = "Find pictures with words, captions with a picture, pictures with a picture."
+    app = new_application(has_keys=bool(config.keys), description=description)
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
     opened = GenerationCache(

@@ -15,13 +15,14 @@ from serving.http.openapi import GROUPS, complete
 _SWAGGER = "static-offline-docs"
 
 
-def new_application(**settings: Any) -> FastAPI:
+def new_application(*, has_keys: bool, **settings: Any) -> FastAPI:
     """Returns an application whose only route is GET /docs: the OpenAPI document in Swagger UI, without a network.
 
     All URLs in both are relative, and no route is redirected, because the service does not know the
     path that a reverse proxy may have stripped.
 
     Args:
+        has_keys: Whether requests must send a key; GET /docs then asks for one.
         settings: Further settings of FastAPI.
     """
     app = FastAPIOffline(
@@ -35,7 +36,7 @@ def new_application(**settings: Any) -> FastAPI:
         static_url=f"/{_SWAGGER}",
         **settings,
     )
-    complete(app)
+    complete(app, has_keys=has_keys)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -21,6 +21,12 @@ GROUPS = {
 }
 """The paths of each group, in the order of the reference."""
 
+KEY = {
+    "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Authorization": {"type": "http", "scheme": "bearer"},
+}
+"""The two headers in which a client can send its key."""
+
 
 def search_body(*shapes: str) -> dict[str, Any]:
     """What FastAPI can't derive of POST /search, which parses its body itself: JSON of one of the shapes, or a form."""
@@ -30,8 +36,11 @@ def search_body(*shapes: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def complete(app: FastAPI) -> None:
-    """Adds the schemas that no route declares, and orders and tags the paths by `GROUPS`; each must have a group."""
+def complete(app: FastAPI, *, has_keys: bool) -> None:
+    """Adds the schemas that no route declares and the headers of a key, and orders and tags the paths by `GROUPS`.
+
+    Each path must have a group.
+    """
     openapi = app.openapi
     group_of = {path: group for group, paths in GROUPS.items() for path in paths}
     order = list(group_of)
@@ -39,6 +48,9 @@ def complete(app: FastAPI) -> None:
     def completed() -> dict[str, Any]:
         document = openapi()
         _add_schemas(document, [(SearchRequest, "validation"), (ProblemAnswer, "serialization")])
+        if has_keys:
+            document["components"]["securitySchemes"] = KEY
+            document["security"] = [{name: []} for name in KEY]
         document["paths"] = {path: document["paths"][path] for path in sorted(document["paths"], key=order.index)}
         for path, operations in document["paths"].items():
             for operation in operations.values():

@@ -17,8 +17,9 @@ MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 2**20
 """The largest picture as base64, and a megabyte for the other fields."""
 AT_ONCE, WAITING = 32, 96
 """Most requests in progress, enough to keep batches full, and most in the queue; further ones are rejected."""
-OPEN_PATHS = ("/", "/map.html", "/playground.html", "/duplicates.html", "/healthz", "/readyz", "/favicon.ico")
-OPEN_FOLDERS = ("/web/",)
+_PAGES = ("/", "/map.html", "/playground.html", "/duplicates.html", "/favicon.ico", "/docs", "/openapi.json")
+OPEN_PATHS = (*_PAGES, "/healthz", "/readyz")
+OPEN_FOLDERS = ("/web/", "/static-offline-docs/")
 READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings", "/playground/try")
 
 

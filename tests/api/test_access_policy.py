@@ -37,6 +37,10 @@ def test_a_service_with_keys(run_app: RunApp, toy_workspace: Path, tmp_path: Pat
         problem = httpx.get(service.url + "/status")
         assert (problem.status_code, problem.headers["content-type"]) == (401, "application/problem+json")
         assert httpx.get(service.url + "/healthz", timeout=30).status_code == 200
+        assert httpx.get(service.url + "/docs", timeout=30).status_code == 200
+        reference = httpx.get(service.url + "/openapi.json", timeout=30).json()
+        assert {name for either in reference["security"] for name in either} == {"X-API-Key", "Authorization"}
+        assert set(reference["components"]["securitySchemes"]) == {"X-API-Key", "Authorization"}
         with httpx.Client(headers=bearer, timeout=30) as client:  # which asks faster than one connection each
             statuses = {client.get(service.url + "/status").status_code for _ in range(100)}
         assert statuses == {200, 429}
@@ -63,7 +67,9 @@ def test_headers_and_the_limit_of_a_body(query_service: Service) -> None:
         ("GET", "/web/page.js", None),
         ("GET", "/webx", "read"),
         ("GET", "/images/a", "read"),
-        ("GET", "/docs", "read"),
+        ("GET", "/docs", None),
+        ("GET", "/openapi.json", None),
+        ("GET", "/static-offline-docs/swagger-ui.css", None),
         ("POST", "/search", "read"),
         ("POST", "/v1/embeddings", "read"),
         ("POST", "/", "write"),
