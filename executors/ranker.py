@@ -16,6 +16,7 @@ from crossmodal.search.query import SearchOptions
 from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
+from executors.page import written
 from executors.schema import Matches, MediaDoc, match_doc, modality_and_key
 
 
@@ -37,7 +38,7 @@ class Ranker(CrossModalExecutor):
 
     @requests(on="/search")
     def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
-        """Fills `matches` from the candidates of all shards and branches."""
+        """Fills `matches`, or `page`, from the candidates of all shards and branches."""
         return self._ranked(docs, SearchOptions.from_parameters(parameters))
 
     @requests(on="/health")
@@ -83,8 +84,8 @@ def _fill(doc: MediaDoc, results: SearchResults | InputError, options: SearchOpt
     if isinstance(results, InputError):
         doc.error = str(results)
         return
-    doc.matches = Matches.construct([match_doc(match) for match in results.matches])
     doc.fusion, doc.note = results.fusion, joined_notes([doc.note, results.note])
-    if options.page is not None:
-        ordered = {} if results.ordered is None else vars(results.ordered)
-        doc.page = {"fits": results.fits, "more": results.more, "ordered": ordered}
+    if options.page is None:
+        doc.matches = Matches.construct([match_doc(match) for match in results.matches])
+    else:
+        doc.page = written(results)

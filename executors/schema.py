@@ -84,8 +84,6 @@ class MatchDoc(_Doc):
 
     The id is a plain string, because docarray creates a pydantic validator for every id of its own type that it reads,
     which takes more than a millisecond per match.
-
-    `picture` has the fields of `crossmodal.search.hydration.Picture`; only a search with a page fills it.
     """
 
     id: str = ""  # type: ignore[assignment]  # docarray declares its own type
@@ -99,7 +97,6 @@ class MatchDoc(_Doc):
     tags: Tags = {}
     scores: Dict[str, float] = {}
     why: Dict[str, float] = {}
-    picture: Dict[str, Any] = {}
 
 
 Matches = DocList[MatchDoc]  # evaluated once, because each such expression creates a new class
@@ -115,10 +112,9 @@ class MediaDoc(_Doc):
     Input: `modality`, and `text`, or `uri` (a data URI, or a path if the Flow allows it), or `content` (the encoded
     picture). Intermediate: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,) float32, `generation`, that
     of the collection whose model encodes it, and `found`, the cosine of each candidate under its `name_of_match`.
-    Output: `matches`, or `outcome`; `error` has the reason if the document could not be processed, and every Executor
-    passes such a document on unchanged. `note` is information for the client, such as words that were not used.
-    `fusion` is the fusion of a search by words. `page` has the `fits`, `more` and `ordered` of
-    `crossmodal.search.results.SearchResults`; only a search with a page fills it.
+    Output: `matches`, or of a search with a page `page` (`executors.page`), or `outcome`. `error` has the reason if the
+    document could not be processed, and every Executor passes such a document on unchanged. `note` is information for
+    the client, such as words that were not used. `fusion` is the fusion of a search by words.
     """
 
     id: str = Field(default_factory=_new_id)  # type: ignore[assignment]
@@ -143,7 +139,7 @@ class MediaDoc(_Doc):
     generation: str = ""
     fusion: str = ""
     note: str = ""
-    page: Dict[str, Any] = {}
+    page: str = ""
     nested: ClassVar[Dict[str, Any]] = {"matches": Matches}
 
     def __init__(self, **values: Any) -> None:
@@ -188,8 +184,7 @@ def score_of(match: MatchDoc) -> float:
 
 def match_doc(match: "Match") -> MatchDoc:
     """A match of a search as a document."""
-    picture = {} if match.picture is None else {**vars(match.picture), "captions": list(match.picture.captions)}
-    return MatchDoc(scores=match.scores, why=match.why, picture=picture, **fields_for_clients(match.document))
+    return MatchDoc(scores=match.scores, why=match.why, **fields_for_clients(match.document))
 
 
 def fields_for_clients(document: Document) -> dict[str, Any]:

@@ -247,7 +247,7 @@ def failure(description: str, root: str) -> dict[str, Any]:
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document with the fields of MediaDoc, for jina.Client."""
     fields = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
-    matches = [{**match.dict(exclude={"picture"}), "uri": match.uri and base_url + match.uri} for match in doc.matches]
+    matches = [{**match.dict(), "uri": match.uri and base_url + match.uri} for match in doc.matches]
     return {**fields, "matches": matches}
 
 

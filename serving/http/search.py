@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import MODALITIES, Modality, Vectors
+from crossmodal.core.types import MODALITIES, Vectors
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
@@ -21,10 +21,12 @@ from crossmodal.search.filters import Filters
 from crossmodal.search.hydration import Picture
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, Query, SearchOptions, read_query
+from crossmodal.search.results import Match
 from crossmodal.search.understanding import Understood
 from crossmodal.store.protocol import Store
 from crossmodal.store.where import all_of
-from executors.schema import MatchDoc, MediaDoc, score_of, to_array
+from executors.page import read
+from executors.schema import MediaDoc, to_array
 from serving.http.errors import RefusedError
 from serving.http.examples import example_docs, example_vectors, examples_in, name_of_example
 from serving.http.legacy import words
@@ -148,9 +150,10 @@ class Searcher:
         (doc,) = await self._call_flow([sent], "/search", options.to_parameters())
         opened = self._opened.named(doc.generation)
         vectors: dict[str, Vectors] = {}
+        page = read(doc.page)
         if request.vectors:
-            vectors = await run_in_threadpool(opened.store.vectors_of, [match.id for match in doc.matches])
-        results = [result_of(match, vectors.get(match.id)) for match in doc.matches]
+            vectors = await run_in_threadpool(opened.store.vectors_of, [match.document.id for match in page.matches])
+        results = [result_of(match, vectors.get(match.document.id)) for match in page.matches]
         spent = doc.timings_ms
         took = Took(
             encode=round(encode_ms + spent.get("normalize", 0.0) + spent.get("encode", 0.0), 3),
@@ -163,9 +166,9 @@ class Searcher:
             collection=opened.collection.root.name,
             took_ms=took,
             n=len(results),
-            more=doc.page["more"],
-            fits=doc.page["fits"],
-            ordered=OrderedByTime(**ordered) if (ordered := doc.page["ordered"]) else None,
+            more=page.more,
+            fits=page.fits,
+            ordered=None if page.ordered is None else OrderedByTime(**vars(page.ordered)),
             understood=parts_of_text(understood),
             results=results,
             query=echo(request, query, doc.fusion),
@@ -251,26 +254,25 @@ def _encode_ms(docs: list[MediaDoc]) -> float:
     return spent_ms
 
 
-def result_of(match: MatchDoc, vector: Vectors | None) -> Result:
-    """A match in the answer, with its vector if that was asked for."""
-    modality: Modality = "image" if match.modality == "image" else "text"
-    picture, is_fused = Picture(**match.picture), "fused" in match.scores
+def result_of(match: Match, vector: Vectors | None) -> Result:
+    """A match of a page in the answer, with its vector if that was asked for."""
+    document, picture, is_fused = match.document, match.picture or Picture(), "fused" in match.scores
     return Result(
-        id=match.id,
-        modality=modality,
-        score=score_of(match),
+        id=document.id,
+        modality=document.modality,
+        score=match.score,
         scores={name: score for name, score in match.scores.items() if name != "fused"} if is_fused else None,
         why=[Word(**word) for word in words(match.why)] if is_fused else None,
-        relevance=match.scores.get("relevance"),
-        text=match.text,
+        relevance=match.relevance,
+        text=document.text,
         captions=list(picture.captions),
         image_id=picture.id,
         image=f"/images/{picture.id}" if picture.id else "",
         thumbnail=f"/thumbnails/{picture.id}" if picture.id else "",
-        filename=str(match.tags.get("filename") or picture.filename),
+        filename=str(document.tags.get("filename") or picture.filename),
         width=int(picture.width),
         height=int(picture.height),
-        tags=match.tags,
+        tags=document.tags,
         vector=None if vector is None else np.asarray(vector, float).tolist(),
     )
 

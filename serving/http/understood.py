@@ -12,7 +12,6 @@ from crossmodal.search.listing import listed
 from crossmodal.search.overview import Overview
 from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.understanding import Known, Understood, understand
-from executors.schema import match_doc
 from serving.http.schemas import SearchAnswer, SearchRequest, Took
 from serving.http.search import condition_of, echo, parts_of_text, result_of
 
@@ -77,7 +76,7 @@ def listing(
         slice=part or None,
         understood=parts_of_text(understood),
         listed=True,
-        results=[result_of(match_doc(match), None) for match in results.matches],
+        results=[result_of(match, None) for match in results.matches],
         query=echo(request, Query(options=SearchOptions(target="image")), ""),
         note=results.note,
     )

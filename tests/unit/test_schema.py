@@ -9,6 +9,11 @@ import pytest
 from docarray import BaseDoc, DocList
 
 from crossmodal.core.errors import InputError
+from crossmodal.core.types import Document
+from crossmodal.search.by_time import TimeOrder
+from crossmodal.search.hydration import Picture
+from crossmodal.search.results import Match, SearchResults
+from executors.page import read, written
 from executors.schema import MatchDoc, MediaDoc, modality_and_key, name_of_match
 
 FULL = MediaDoc(
@@ -90,3 +95,18 @@ def test_an_array_of_any_framework_is_read_as_numbers() -> None:
     message = MediaDoc(embedding=np.arange(3.0)).to_protobuf()
     message.data["embedding"].type = "torch_tensor"
     assert MediaDoc.from_protobuf(message).embedding.tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("ordered", [None, TimeOrder(0.5, 10, 2)])
+def test_a_page_is_read_as_it_was_written_but_for_paths(ordered: TimeOrder | None) -> None:
+    def results(uri: str) -> SearchResults:
+        photo = Document("a", "image", uri, "image/jpeg", width=3, height=2, tags={"n": 2**53 - 1, "x": [{"é": None}]})
+        caption = Document("b", "text", uri, text="\ud800 ü", image_id="a")
+        scores = {"cosine": 0.1 + 0.2, "relevance": 0.5}
+        matches = [
+            Match(photo, scores, {"red": 1.0}, Picture("a", 3, 2, "a.jpg", ("one", "two"))),
+            Match(caption, {}, {}),
+        ]
+        return SearchResults(matches, fits=True, more=True, ordered=ordered)
+
+    assert read(written(results("/home/ann/a.jpg"))) == results("/images/a")
