@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.store.distance import haversine
@@ -25,6 +26,9 @@ CHECKPOINT_PAGES = 16_384
 all its pages. With SQLite's defaults (2 MB, 1,000 pages) these are read and written repeatedly; with these values a
 million documents are written twice as fast, and the log grows to 256 MB before a checkpoint (`benchmarks/ingest.py`).
 """
+
+CHUNK = 500
+"""Values in one `IN (...)`."""
 
 OLDEST_READ = 2
 """The oldest format that a reader opens: nobody may be able to write the file. Later migrations only add tables."""
@@ -154,6 +158,18 @@ class Database:
                 else:
                     if self._is_in_block or not self._was_written():
                         return rows
+
+    def rows_in(self, query: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
+        """All rows of a query that has `IN (?)`, which stands for any number of values; ordered for each `CHUNK`.
+
+        Raises:
+            StateError: The file is damaged, or can't be read.
+        """
+        return [
+            row
+            for chunk in batched(values, CHUNK)
+            for row in self.rows(query.replace("IN (?)", f"IN ({','.join('?' * len(chunk))})"), chunk)
+        ]
 
     def _was_written(self) -> bool:
         """Whether the file was opened as immutable and has been written to since."""

@@ -25,6 +25,7 @@ from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import (
     NewDocument,
     StoreChanges,
+    by_name,
     merged,
     reading_of,
     readings_of,
@@ -50,6 +51,8 @@ _BEHIND = """
         ELSE extract(epoch FROM clock_timestamp() - coalesce(pg_last_xact_replay_timestamp(), 'epoch')) END
 """
 """`latest_end_lsn`, the end of the sender's log, is NULL without the rights of pg_read_all_stats."""
+_OF_PICTURES = "FROM documents WHERE image_id = ANY(%s) AND image_id <> '' ORDER BY key"
+"""The captions of pictures."""
 _TRIES = 8
 
 
@@ -249,20 +252,12 @@ class PostgresqlStore:
 
     def captions_of(self, image_ids: Iterable[str]) -> dict[str, list[Document]]:
         """As `Store.captions_of`."""
-        result: dict[str, list[Document]] = {}
-        query = f"SELECT {COLUMNS} FROM documents WHERE image_id = ANY(%s) AND image_id <> '' ORDER BY key"
-        for row in self._server.rows(query, [list(image_ids)]):
-            caption = Document(*row)
-            result.setdefault(caption.image_id, []).append(caption)
-        return result
+        rows = self._server.rows(f"SELECT image_id, {COLUMNS} {_OF_PICTURES}", [list(image_ids)])
+        return by_name((row[0], Document(*row[1:])) for row in rows)
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
         """As `Store.caption_texts_of`."""
-        result: dict[str, list[str]] = {}
-        query = "SELECT image_id, text FROM documents WHERE image_id = ANY(%s) AND image_id <> '' ORDER BY key"
-        for image_id, text in self._server.rows(query, [list(image_ids)]):
-            result.setdefault(image_id, []).append(text)
-        return result
+        return by_name(self._server.rows(f"SELECT image_id, text {_OF_PICTURES}", [list(image_ids)]))
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """As `Store.captions_by_keys`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, Keys, Vectors
 
+T = TypeVar("T")
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
@@ -64,11 +65,17 @@ class StoreChanges:
         return cls(keys, vectors, removed_keys, last_seq, is_all, forgotten, epoch)
 
 
+def by_name(rows: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    """The values of each name, from rows of a name and a value, in their order."""
+    values: dict[str, list[T]] = {}
+    for name, value in rows:
+        values.setdefault(name, []).append(value)
+    return values
+
+
 def stacked_vectors(rows: Iterable[tuple[str, bytes]]) -> dict[str, Vectors]:
     """The vectors (n, dim) of each name, from rows of a name and a vector (little-endian float32), in their order."""
-    blobs: dict[str, list[bytes]] = {}
-    for name, vector in rows:
-        blobs.setdefault(name, []).append(vector)
+    blobs = by_name(rows)
     return {name: np.frombuffer(b"".join(parts), "<f4").reshape(len(parts), -1) for name, parts in blobs.items()}
 
 

@@ -21,6 +21,7 @@ from crossmodal.store.protocol import Outcome
 from crossmodal.store.records import (
     NewDocument,
     StoreChanges,
+    by_name,
     merged,
     reading_of,
     readings_of,
@@ -33,11 +34,13 @@ from crossmodal.store.saved_searches import SqliteSearches
 from crossmodal.store.sqlite_copying import SqliteCopying
 from crossmodal.store.sqlite_files import SqliteFiles
 from crossmodal.store.sqlite_readings import SqliteReadings, put_readings, tag_texts
-from crossmodal.store.sqlite_rows import COLUMNS, chunks, describe, document_of_row, insert, last_key, last_seq
+from crossmodal.store.sqlite_rows import COLUMNS, describe, document_of_row, insert, last_key, last_seq
 from crossmodal.store.where_sqlite import path_of_tag, sqlite_sql, text_of_tag
 
 __all__ = ["DocumentStore", "NewDocument", "StoreChanges"]
 
+_OF_PICTURES = "FROM documents WHERE image_id IN (?) AND image_id <> '' ORDER BY key"
+"""The captions of pictures. The second condition makes SQLite use its partial index, which excludes empty ones."""
 _TRIES = 8
 
 
@@ -83,7 +86,8 @@ class DocumentStore:
     def put(self, items: Sequence[NewDocument]) -> list[Outcome]:
         """As `Store.put`."""
         with self.database.writing() as connection:
-            known = set(self._known_ids([item.document.id for item in items]))
+            ids = [item.document.id for item in items]
+            known = {row[0] for row in self.database.rows_in("SELECT id FROM documents WHERE id IN (?)", ids)}
             seq, key = last_seq(connection), last_key(connection)
             outcomes: list[Outcome] = []
             new: list[tuple[int, int, NewDocument]] = []
@@ -128,24 +132,19 @@ class DocumentStore:
 
     def remove(self, ids: Iterable[str]) -> list[Document]:
         """As `Store.remove`."""
-        removed: list[Document] = []
+        given, columns = list(ids), f"SELECT key, {COLUMNS} FROM documents WHERE"
         with self.database.writing() as connection:
+            rows = self.database.rows_in(f"{columns} id IN (?)", given)
+            rows += self.database.rows_in(f"{columns} image_id IN (?) AND image_id <> ''", given)
+            removed = {key: document_of_row(row) for key, *row in sorted(rows)}
             seq = last_seq(connection)
-            for chunk in chunks(list(dict.fromkeys(ids))):
-                marks = ",".join("?" * len(chunk))
-                # The second `image_id` condition makes SQLite use its partial index, which excludes empty ones.
-                rows = connection.execute(
-                    f"SELECT key, {COLUMNS} FROM documents WHERE id IN ({marks}) UNION SELECT key, {COLUMNS} "
-                    f"FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key",
-                    (*chunk, *chunk),
-                ).fetchall()
-                for key, *row in rows:
-                    seq += 1
-                    removed.append(document_of_row(row))
-                    connection.execute("INSERT INTO removals VALUES (?, ?, ?)", (seq, key, removed[-1].modality))
-                    connection.execute("DELETE FROM documents WHERE key = ?", (key,))
-            connection.execute("UPDATE sequence SET last = ?", (seq,))
-        return removed
+            numbered = enumerate(removed.items(), start=seq + 1)
+            connection.executemany(
+                "INSERT INTO removals VALUES (?, ?, ?)", ((number, key, d.modality) for number, (key, d) in numbered)
+            )
+            connection.executemany("DELETE FROM documents WHERE key = ?", ((key,) for key in removed))
+            connection.execute("UPDATE sequence SET last = ?", (seq + len(removed),))
+        return list(removed.values())
 
     def compact(self) -> tuple[int, int]:
         """As `Store.compact`."""
@@ -203,28 +202,15 @@ class DocumentStore:
 
     def known(self, ids: Iterable[str]) -> dict[str, Document]:
         """As `Store.known`."""
-        result: dict[str, Document] = {}
-        for chunk in chunks(list(ids)):
-            marks = ",".join("?" * len(chunk))
-            for row in self.database.rows(f"SELECT {COLUMNS} FROM documents WHERE id IN ({marks})", chunk):
-                result[row[0]] = document_of_row(row)
-        return result
+        rows = self.database.rows_in(f"SELECT {COLUMNS} FROM documents WHERE id IN (?)", ids)
+        return {row[0]: document_of_row(row) for row in rows}
 
     def without_content(self, ids: Iterable[str]) -> list[str]:
         """As `Store.without_content`."""
-        result: list[str] = []
-        for chunk in chunks(list(ids)):
-            marks = ",".join("?" * len(chunk))
-            rows = self.database.rows(
-                f"SELECT id FROM documents WHERE id IN ({marks}) AND key NOT IN (SELECT key FROM pictures)", chunk
-            )
-            result += [row[0] for row in rows]
-        return result
-
-    def _known_ids(self, ids: Sequence[str]) -> Iterator[str]:
-        for chunk in chunks(ids):
-            marks = ",".join("?" * len(chunk))
-            yield from (row[0] for row in self.database.rows(f"SELECT id FROM documents WHERE id IN ({marks})", chunk))
+        rows = self.database.rows_in(
+            "SELECT id FROM documents WHERE id IN (?) AND key NOT IN (SELECT key FROM pictures)", ids
+        )
+        return [row[0] for row in rows]
 
     def document(self, document_id: str) -> Document | None:
         """As `Store.document`."""
@@ -232,45 +218,26 @@ class DocumentStore:
 
     def by_keys(self, keys: Iterable[int]) -> dict[int, Document]:
         """As `Store.by_keys`."""
-        result: dict[int, Document] = {}
-        for chunk in chunks(list(keys)):
-            marks = ",".join("?" * len(chunk))
-            for key, *row in self.database.rows(f"SELECT key, {COLUMNS} FROM documents WHERE key IN ({marks})", chunk):
-                result[key] = document_of_row(row)
-        return result
+        rows = self.database.rows_in(f"SELECT key, {COLUMNS} FROM documents WHERE key IN (?)", keys)
+        return {key: document_of_row(row) for key, *row in rows}
 
     def captions_of(self, image_ids: Iterable[str]) -> dict[str, list[Document]]:
         """As `Store.captions_of`."""
-        result: dict[str, list[Document]] = {}
-        for chunk in chunks(list(image_ids)):
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT {COLUMNS} FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
-            for caption in map(document_of_row, self.database.rows(query, chunk)):
-                result.setdefault(caption.image_id, []).append(caption)
-        return result
+        rows = self.database.rows_in(f"SELECT image_id, {COLUMNS} {_OF_PICTURES}", image_ids)
+        return by_name((image_id, document_of_row(row)) for image_id, *row in rows)
 
     def caption_texts_of(self, image_ids: Iterable[str]) -> dict[str, list[str]]:
         """As `Store.caption_texts_of`."""
-        result: dict[str, list[str]] = {}
-        for chunk in chunks(list(image_ids)):
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT image_id, text FROM documents WHERE image_id IN ({marks}) AND image_id <> '' ORDER BY key"
-            for image_id, text in self.database.rows(query, chunk):
-                result.setdefault(image_id, []).append(text)
-        return result
+        return by_name(self.database.rows_in(f"SELECT image_id, text {_OF_PICTURES}", image_ids))
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """As `Store.captions_by_keys`."""
-        result: list[tuple[int, str, int | None]] = []
-        for chunk in chunks(sorted(keys)):
-            marks = ",".join("?" * len(chunk))
-            result += self.database.rows(
-                "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
-                "ON p.id = c.image_id AND p.modality = 'image' "
-                f"WHERE c.key IN ({marks}) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
-                chunk,
-            )
-        return result
+        return self.database.rows_in(
+            "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
+            "ON p.id = c.image_id AND p.modality = 'image' "
+            "WHERE c.key IN (?) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
+            sorted(keys),
+        )
 
     def random_captions(self, n: int) -> list[Document]:
         """As `Store.random_captions`."""
@@ -356,25 +323,17 @@ class DocumentStore:
 
     def vectors_of(self, ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.vectors_of`."""
-        result: dict[str, Vectors] = {}
-        for chunk in chunks(list(ids)):
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT id, vector FROM documents JOIN vectors USING (key) WHERE id IN ({marks})"
-            result.update((name, np.frombuffer(vector, "<f4")) for name, vector in self.database.rows(query, chunk))
-        return result
+        rows = self.database.rows_in("SELECT id, vector FROM documents JOIN vectors USING (key) WHERE id IN (?)", ids)
+        return {document_id: np.frombuffer(vector, "<f4") for document_id, vector in rows}
 
     def caption_vectors_of(self, image_ids: Iterable[str]) -> dict[str, Vectors]:
         """As `Store.caption_vectors_of`."""
-        rows: list[tuple[str, bytes]] = []
-        for chunk in chunks(list(image_ids)):
-            marks = ",".join("?" * len(chunk))
-            # The plus keeps SQLite from its index of modalities, by which it would read all captions.
-            query = (
-                "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
-                f"WHERE image_id IN ({marks}) AND image_id <> '' AND +modality = 'text' ORDER BY key"
-            )
-            rows += self.database.rows(query, chunk)
-        return stacked_vectors(rows)
+        # The plus keeps SQLite from its index of modalities, by which it would read all captions.
+        query = (
+            "SELECT image_id, vector FROM documents JOIN vectors USING (key) "
+            "WHERE image_id IN (?) AND image_id <> '' AND +modality = 'text' ORDER BY key"
+        )
+        return stacked_vectors(self.database.rows_in(query, image_ids))
 
     def everything(self, after_key: int, limit: int) -> list[tuple[int, NewDocument]]:
         """As `Store.everything`."""
@@ -398,11 +357,7 @@ class DocumentStore:
 
     def thumbnails(self, keys: Iterable[int]) -> dict[int, bytes]:
         """As `Store.thumbnails`."""
-        result: dict[int, bytes] = {}
-        for chunk in chunks(list(keys)):
-            marks = ",".join("?" * len(chunk))
-            result.update(self.database.rows(f"SELECT key, jpeg FROM thumbnails WHERE key IN ({marks})", chunk))
-        return result
+        return dict(self.database.rows_in("SELECT key, jpeg FROM thumbnails WHERE key IN (?)", keys))
 
     def content(self, image_id: str) -> bytes | None:
         """As `Store.content`."""

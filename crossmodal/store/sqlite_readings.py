@@ -11,7 +11,7 @@ from crossmodal.core.reading import Reading
 from crossmodal.core.types import Keys
 from crossmodal.store.database import Database
 from crossmodal.store.readings import EXIST, ReadingChanges, StoredReading
-from crossmodal.store.sqlite_rows import chunks, last_seq
+from crossmodal.store.sqlite_rows import last_seq
 
 _ROWS = "SELECT r.key, r.seq, d.id, r.content, r.tag FROM readings r JOIN documents d USING (key)"
 
@@ -41,12 +41,8 @@ class SqliteReadings:
 
     def of(self, image_ids: Iterable[str]) -> dict[str, Reading]:
         """As `Readings.of`."""
-        result: dict[str, Reading] = {}
-        for chunk in chunks(list(image_ids)):
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT id, content FROM readings JOIN documents USING (key) WHERE id IN ({marks})"
-            result.update({name: Reading.from_json(content) for name, content in self._database.rows(query, chunk)})
-        return result
+        query = "SELECT id, content FROM readings JOIN documents USING (key) WHERE id IN (?)"
+        return {name: Reading.from_json(content) for name, content in self._database.rows_in(query, image_ids)}
 
     def changes_after(
         self, seq: int, limit: int = 10_000, *, forgotten: int = 0, epoch: int = 0

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from crossmodal.core.types import Document
 from crossmodal.store.records import NewDocument, tags_json
 
-T = TypeVar("T")
-_CHUNK = 500
-"""Values in one `IN (...)`."""
 COLUMNS = "id, modality, uri, mime_type, text, width, height, image_id, tags"
 """The columns of a document, in the order that `document_of_row` reads."""
 
@@ -40,11 +37,6 @@ def describe(connection: sqlite3.Connection, documents: Iterable[Document]) -> N
         "UPDATE documents SET uri = ?1, tags = ?2 WHERE id = ?3 AND (uri <> ?1 OR tags <> ?2)",
         ((document.uri, tags_json(document.tags), document.id) for document in documents),
     )
-
-
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The values, in parts that one `IN (...)` may have."""
-    return (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

@@ -157,6 +157,16 @@ def test_documents_by_key(open_store: OpenStore) -> None:
         assert store.known([]) == {}
 
 
+def test_many_pictures_are_removed_with_their_captions_in_the_order_they_came(open_store: OpenStore) -> None:
+    with open_store(writable=True) as store:
+        store.put([item(f"p{n}", "image") for n in range(600)])
+        store.put([item(f"c{n}", image_id=f"p{599 - n}") for n in range(600)])
+        removed = [document.id for document in store.remove(["c1", *(f"p{n}" for n in range(599)), "nobody"])]
+        assert removed == [*(f"p{n}" for n in range(599)), *(f"c{n}" for n in range(1, 600))]
+        assert store.counts() == {"image": 1, "text": 1}
+        assert len(changes(store, "text").removed) == 599
+
+
 def test_captions_of_a_picture_in_the_order_they_came(open_store: OpenStore) -> None:
     with open_store(writable=True) as store:
         store.put([item("p", "image"), item("z", image_id="p", text="one"), item("q", image_id="other")])
