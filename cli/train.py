@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.recipe_settings import with_settings
 from crossmodal.core.errors import InputError
@@ -15,7 +15,12 @@ from crossmodal.core.types import ImageRecord
 from crossmodal.datasets import registry as data_sets
 from crossmodal.encoders.registry import PHOTOS, SCENES
 
+if TYPE_CHECKING:
+    from crossmodal.training.clip_settings import ClipTraining
+    from crossmodal.training.vse import VseTraining
+
 Report = Callable[[str], None]
+R = TypeVar("R", "ClipTraining", "VseTraining")
 
 NO_STEPS = "--steps applies only to `-m clip -d scenes`: set epochs instead, as in `--set epochs=10`"
 
@@ -48,7 +53,7 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
         from crossmodal.training.clip import train
         from crossmodal.training.clip_settings import ClipTraining
 
-        recipe = with_settings(ClipTraining(), assignments)
+        recipe = _on_scenes(ClipTraining(), settings, assignments)
         train(replace(recipe, steps=steps) if steps else recipe, folder, report)
     elif settings.model == "clip" and settings.weights == PHOTOS:
         _train_photos(settings, name, folder, assignments, report)
@@ -59,6 +64,22 @@ def run(settings: Settings, steps: int | None, out: Path | None, assignments: Se
         minutes = (time.monotonic() - began) / 60
         report(f"best: epoch {best['epoch']} with rsum {best['rsum']} on dev, {minutes:.0f} minutes")
     return folder
+
+
+def _on_scenes(recipe: R, settings: Settings, assignments: Sequence[str]) -> R:
+    """The recipe with its settings; `num_docs` is the number of scenes to draw.
+
+    Raises:
+        InputError: An unknown setting, or fewer scenes than a batch has.
+    """
+    result = with_settings(recipe, assignments)
+    result = replace(result, n_scenes=settings.num_docs or result.n_scenes)
+    if result.n_scenes < result.batch_size:
+        raise InputError(
+            f"{result.n_scenes} scenes are fewer than a batch of {result.batch_size}: raise --num-docs, or lower "
+            "--set batch_size"
+        )
+    return result
 
 
 def _train_on_pairs(
@@ -72,8 +93,8 @@ def _train_on_pairs(
 
     weights = settings.weights
     if settings.model == "vse" and name == SCENES:
-        on_scenes = with_settings(VSE_ON_SCENES, assignments)
-        return on_pairs.train_vse_on_scenes(on_scenes, weights, captioned(name, "dev"), folder, report)
+        recipe = _on_scenes(VSE_ON_SCENES, settings, assignments)
+        return on_pairs.train_vse_on_scenes(recipe, weights, captioned(name, "dev"), folder, report)
     if settings.model == "vse":
         recipe = with_settings(VSE_ON_PHOTOS if f"backbone={PHOTOS}" in assignments else VseTraining(), assignments)
         return on_pairs.train_vse(recipe, weights, *_splits(settings, name, report), folder, report)

@@ -39,6 +39,13 @@ def test_steps_are_for_the_small_clip_only(chosen: tuple[str, ...], tmp_path: Pa
     assert "--steps applies only to `-m clip -d scenes`" in done.stderr
 
 
+@pytest.mark.parametrize(("model", "batch_size"), [("clip", 512), ("vse", 256)])
+def test_the_number_of_pictures_is_that_of_the_scenes(model: str, batch_size: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"^200 scenes are fewer than a batch of {batch_size}: "):
+        train.run(Settings("scenes", model=model, num_docs=200), None, tmp_path, ["n_scenes=9000"], print)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_training_has_the_threads_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, used = torch.get_num_threads(), list[int]()
     monkeypatch.setattr("crossmodal.training.clip.train", lambda *_: used.append(torch.get_num_threads()))
