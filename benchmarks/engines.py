@@ -60,16 +60,18 @@ def compared(weights: str, folder: Path, n: int, rounds: int) -> dict[str, float
         encoders["whole_batches"] = registry.load(spec, engine=TORCH)
         encoders["whole_batches"].image_group = None  # type: ignore[attr-defined]
     images: dict[str, list[float]] = {name: [] for name in encoders}
-    texts: dict[str, list[float]] = {name: [] for name in encoders}
+    texts: dict[str, list[float]] = {name: [] for name in ENGINES}
     vectors = {}
     for number in range(rounds + 1):  # the first warms up
         for name, encoder in encoders.items():
             start = time.perf_counter()
             vectors[name] = encode(encoder, pixels)
             rate = len(pixels) / (time.perf_counter() - start)
-            spent = statistics.median(text_times(encoder, number))
             if number:
                 images[name].append(rate)
+        for name in ENGINES:
+            spent = statistics.median(text_times(encoders[name], number))
+            if number:
                 texts[name].append(spent)
     ratio = ratios(images, "torch")
     text_ratio = ratios(texts, "torch")
