@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from crossmodal.core.errors import InputError
 from crossmodal.store.where import parse
 from executors.schema import MediaDoc
+from serving.filter_fields import Where
 from serving.http import legacy
 from serving.http.conditions import check_condition
 from serving.http.errors import PROBLEM, PROBLEMS, ProblemRoute, RefusedError
@@ -32,7 +33,7 @@ class Deletion(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"ids": ["8f14e45f"]}, {"where": "tags.year < 2000"}]}
     )
     ids: list[str] = Field(default_factory=list, description="ids; the captions of a picture are removed with it")
-    where: str | None = Field(None, description="a condition, see docs/storage-format.md")
+    where: Where = None
 
 
 class Change(BaseModel):

@@ -25,6 +25,7 @@ from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import parse
 from executors.schema import MatchDoc, MediaDoc, score_of, to_array
+from serving.filter_fields import Where
 
 if TYPE_CHECKING:
     from serving.http.url_pictures import Fetched
@@ -53,7 +54,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     top_k: int | None = Field(None, ge=1, le=MAX_TOP_K)
-    where: str | None = Field(None, description="a condition on the results: tags.year >= 2020")
+    where: Where = None
     target: str | None = Field(
         None, pattern="^(image|text|both)$", description="modality of the results of a picture query"
     )

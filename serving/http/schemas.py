@@ -12,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
 from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.examples import MAX_EXAMPLES
-from crossmodal.search.filters import DEFAULT_KM
 from crossmodal.search.query import MAX_AVOIDED, Order
+from serving.filter_fields import After, Before, Camera, Folder, Near, Where, WithinKm
 from serving.http.readings import TextInPicture
 
 MAX_TEXT = 10_000
 
 DATA_URI = "data:image/png;base64,iVBORw0KGgo..."
-WHERE = "tags.filename like 'test-0%'"
 
 
 class _StrictRequest(BaseModel):
@@ -35,7 +34,7 @@ class SearchRequest(_StrictRequest):
         json_schema_extra={
             "examples": [
                 {"text": "two hearts -red", "top_k": 20},
-                {"text": "at night", "image": DATA_URI, "mix": 0.7, "where": WHERE},
+                {"text": "at night", "image": DATA_URI, "mix": 0.7, "where": "tags.filename like 'test-0%'"},
                 {"like": "8f14e45fceea167a5a36dedd4bea2543c6c8d1b3", "offset": 20},
                 {"text": "a heart", "likes": ["8f14e45f", DATA_URI], "unlikes": ["c9f0f895"]},
             ]
@@ -60,13 +59,13 @@ class SearchRequest(_StrictRequest):
     mix: float = Field(
         0.5, ge=0, le=1, description="with words and a picture: from 0, words only, to 1, the picture only"
     )
-    where: str | None = Field(None, description=f"a condition on the results: {WHERE}")
-    after: str | None = Field(None, description="taken in this year, month, day or second, or later: 2023, 2023-07")
-    before: str | None = Field(None, description="taken before this year, month, day or second begins")
-    near: str | None = Field(None, max_length=200, description="a place, or LATITUDE,LONGITUDE")
-    within_km: float | None = Field(None, description=f"the radius around `near`, {DEFAULT_KM:g} by default")
-    camera: str | None = Field(None, max_length=200, description="a part of the camera's name")
-    folder: str | None = Field(None, description="a folder, without its subfolders; empty for the top one")
+    where: Where = None
+    after: After = None
+    before: Before = None
+    near: Near = None
+    within_km: WithinKm = None
+    camera: Camera = None
+    folder: Folder = None
     order: Order = Field(
         "relevance", description=f"`newest` or `oldest` first, of the {N_CANDIDATES:,} best results those that fit"
     )

@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import CrossModalError
 from crossmodal.core.types import Document
-from crossmodal.search.filters import DEFAULT_KM, Filters
+from crossmodal.search.filters import Filters
 from crossmodal.search.overview import Order
+from serving.filter_fields import After, Before, Camera, Folder, Near, Where, WithinKm
 from serving.http.conditions import client_condition
 from serving.http.errors import PROBLEMS
 
@@ -70,17 +71,13 @@ class FacetsAnswer(BaseModel):
 
 
 def filters_of(
-    where: Annotated[str | None, Query(description="a condition: tags.year >= 2020")] = None,
-    after: Annotated[
-        str | None, Query(description="taken in this year, month, day or second, or later: 2023, 2023-07, 2023-07-01")
-    ] = None,
-    before: Annotated[str | None, Query(description="taken before this year, month, day or second begins")] = None,
-    near: Annotated[str | None, Query(description="a place, or LATITUDE,LONGITUDE")] = None,
-    within_km: Annotated[
-        float | None, Query(description=f"the radius around `near`, {DEFAULT_KM:g} by default")
-    ] = None,
-    camera: Annotated[str | None, Query(description="a part of the camera's name")] = None,
-    folder: Annotated[str | None, Query(description="a folder, without its subfolders; empty for the top one")] = None,
+    where: Where = None,
+    after: After = None,
+    before: Before = None,
+    near: Near = None,
+    within_km: WithinKm = None,
+    camera: Camera = None,
+    folder: Folder = None,
 ) -> Filters:
     """The filters of a request; an empty one is none, except for `folder`."""
     filters = Filters(where or None, after or None, before or None, near or None, within_km, camera or None, folder)

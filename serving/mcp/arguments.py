@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.settings import MAX_OFFSET
-from crossmodal.search.filters import DEFAULT_KM, Filters
+from crossmodal.search.filters import Filters
+from serving.filter_fields import After, Before, Camera, Near, WithinKm
 
 MAX_TOP_K, MAX_SIDE_PX = 50, 1024
 
@@ -17,11 +18,11 @@ class Filtered(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    after: str | None = Field(None, description="taken in this year, month or day, or later: 2023, 2023-07, 2023-07-01")
-    before: str | None = Field(None, description="taken before this year, month or day begins")
-    near: str | None = Field(None, description="the name of a place, or LATITUDE,LONGITUDE")
-    within_km: float | None = Field(None, description=f"the radius around `near`, {DEFAULT_KM:g} by default")
-    camera: str | None = Field(None, description="a part of the camera's name")
+    after: After = None
+    before: Before = None
+    near: Near = None
+    within_km: WithinKm = None
+    camera: Camera = None
     folder: str | None = Field(None, description="a folder as `facets` lists it, without its subfolders")
     where: str | None = Field(
         None,
