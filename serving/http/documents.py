@@ -106,7 +106,7 @@ def add_change_routes(app: FastAPI, flow: FlowCalls, last_seq: Callable[[], int]
     @router.post("/update", summary="Change the tags of documents", responses=PROBLEMS)
     async def update(body: Changes) -> UpdateAnswer:
         docs = [MediaDoc(id=change.id, tags=change.tags) for change in body.data]
-        answered = await flow.answers(docs, "/update", {}, request_size=len(docs))
+        answered = await flow.answers(docs, "/update", {})
         unknown = [doc.id for doc in answered if doc.outcome != "updated"]
         return UpdateAnswer(updated=len(answered) - len(unknown), unknown=unknown)
 
@@ -137,7 +137,7 @@ def add_refusals(app: FastAPI, why: str = READ_ONLY) -> None:
 
 async def _delete(flow: FlowCalls, ids: list[str], where: str | None) -> list[MediaDoc]:
     docs = [MediaDoc(id=document_id) for document_id in dict.fromkeys(ids)] or [MediaDoc(id="where")]
-    return await flow.answers(docs, "/delete", {"where": where or ""}, request_size=len(docs))
+    return await flow.answers(docs, "/delete", {"where": where or ""})
 
 
 def _answer(answered: list[MediaDoc], ids: list[str], seq: int) -> DeletionAnswer:

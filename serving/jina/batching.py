@@ -16,7 +16,7 @@ from typing import Any
 
 from crossmodal.core.errors import StateError
 from executors.schema import MediaDoc
-from serving.jina.flow_calls import REQUEST_SIZE, FlowCalls, UnavailableError
+from serving.jina.flow_calls import FlowCalls, UnavailableError
 
 MAX_BATCHES = 2
 """Batches with the same parameters that run at the same time: one encodes while another searches."""
@@ -83,11 +83,9 @@ class BatchedCalls:
         self._start(key, queue, endpoint, parameters)
         return await query.answer
 
-    async def answers(
-        self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
-    ) -> list[MediaDoc]:
+    async def answers(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """As `FlowCalls.answers`."""
-        return await self._flow.answers(docs, endpoint, parameters, request_size)
+        return await self._flow.answers(docs, endpoint, parameters)
 
     def _start(self, key: str, queue: _Queue, endpoint: str, parameters: dict[str, Any]) -> None:
         if not queue.waiting and not queue.n_running:

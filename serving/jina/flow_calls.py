@@ -6,9 +6,6 @@ from typing import Any, Protocol
 
 from executors.schema import MediaDoc
 
-REQUEST_SIZE = 32
-"""Documents in one request to the Executors."""
-
 
 class UnavailableError(Exception):
     """An Executor does not respond: its process has ended or, if `is_late`, its time limit has passed."""
@@ -30,10 +27,8 @@ class FlowCalls(Protocol):
             RuntimeError: An Executor failed, or lost a document.
         """
 
-    async def answers(
-        self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
-    ) -> list[MediaDoc]:
-        """All documents that the Flow returns, which may be more than were sent; raises as a call does."""
+    async def answers(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+        """All documents that the Flow returns to one request, perhaps more than were sent; raises as a call does."""
 
 
 class CallObserver(Protocol):

@@ -8,11 +8,15 @@ from typing import Any
 
 from jina.proto import jina_pb2
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.jina.executor_errors import executor_error
-from serving.jina.flow_calls import REQUEST_SIZE, CallObserver
+from serving.jina.flow_calls import CallObserver
 from serving.jina.router import Message, Request, Router
+
+REQUEST_SIZE = 32
+"""Documents in one request to the Executors."""
 
 
 class RoutedCalls:
@@ -29,27 +33,29 @@ class RoutedCalls:
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """As `FlowCalls.__call__`. Documents with the same id are sent once, because answers are matched by id."""
-        answered = await self.answers(list({doc.id: doc for doc in docs}.values()), endpoint, parameters)
+        parts = list(batched({doc.id: doc for doc in docs}.values(), REQUEST_SIZE))
+        answered = await self._answers(parts or [[]], endpoint, parameters)
         by_id = {doc.id: doc for doc in answered}
         missing = [doc.id for doc in docs if doc.id not in by_id]
         if missing:
             raise RuntimeError(f"the Flow lost {len(missing)} of {len(docs)} documents")
         return [by_id[doc.id] for doc in docs]
 
-    async def answers(
-        self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any], request_size: int = REQUEST_SIZE
-    ) -> list[MediaDoc]:
+    async def answers(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """As `FlowCalls.answers`."""
-        parts = [docs[start : start + request_size] for start in range(0, len(docs), request_size)] or [[]]
-        start = time.perf_counter()
+        return await self._answers([docs], endpoint, parameters)
+
+    async def _answers(self, parts: list[list[MediaDoc]], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
+        """The documents that the Flow returns to several requests."""
+        n_sent, start = sum(map(len, parts)), time.perf_counter()
         try:
             requests = [_request(part, endpoint, parameters) for part in parts]
             contents = await asyncio.gather(*map(self._router.answer, requests))
             answers = [doc for content, _ in contents for doc in _documents(content)]
         except Exception as error:
-            self._observer.failed(endpoint, len(docs), error)
+            self._observer.failed(endpoint, n_sent, error)
             raise
-        self._observer.answered(endpoint, len(docs), answers, time.perf_counter() - start)
+        self._observer.answered(endpoint, n_sent, answers, time.perf_counter() - start)
         return answers
 
 
