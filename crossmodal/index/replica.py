@@ -164,12 +164,12 @@ class StoreReplica(ABC, Generic[I]):
         """
 
     @abstractmethod
-    def _pointer_entries(self, index: I) -> dict[str, Any]:
-        """Additional entries for the pointer."""
+    def _identity(self) -> dict[str, Any]:
+        """Entries of the pointer that must be the same in a snapshot to open it."""
 
-    @abstractmethod
-    def _matches(self, pointer: dict[str, Any]) -> bool:
-        """Whether a pointer's additional entries match this index; any of them may be missing."""
+    def _kind_entries(self, index: I) -> dict[str, str]:
+        """The entries of the pointer about the kind of index."""
+        return {"kind": "inverted"}
 
     def _changes(self, forgotten: int) -> StoreChanges | None:
         """The next changes after `last_seq`; None if the index must start over."""
@@ -228,7 +228,8 @@ class StoreReplica(ABC, Generic[I]):
                 "format": FORMAT,
                 "stem": stem,
                 "files": {name: checksum(self.folder / name) for name in names},
-                **self._pointer_entries(index),
+                **self._kind_entries(index),
+                **self._identity(),
                 "store_id": self.store.store_id(),
                 "last_seq": self.last_seq,
                 "epoch": self.epoch,
@@ -271,7 +272,8 @@ class StoreReplica(ABC, Generic[I]):
         name = self.pointer.name
         if pointer.format not in (2, FORMAT) or (pointer.format, pointer.content.get("kind")) == (2, "flat"):
             raise StateError(f"{name} has format {pointer.format}, of another version of this program")
-        if pointer.store_id != self.store.store_id() or not self._matches(pointer.content):
+        is_same = all(pointer.content.get(entry) == value for entry, value in self._identity().items())
+        if pointer.store_id != self.store.store_id() or not is_same:
             raise StateError(f"{name} does not match this store and its model")
         if not 0 <= pointer.last_seq <= self.store.last_seq():
             raise StateError(f"{name} has sequence number {pointer.last_seq}, the store {self.store.last_seq()}")

@@ -94,8 +94,8 @@ class VectorReplica(StoreReplica[DenseIndex]):
     def _load_index(self, stem: str) -> DenseIndex:
         return DenseIndex.load(self.folder, stem, self.dim)
 
-    def _pointer_entries(self, index: DenseIndex) -> dict[str, Any]:
-        return {"kind": str(index.kind), "built_for": str(self.choice().kind), "dim": self.dim}
+    def _identity(self) -> dict[str, Any]:
+        return {"dim": self.dim}
 
-    def _matches(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer.get("dim") == self.dim)
+    def _kind_entries(self, index: DenseIndex) -> dict[str, str]:
+        return {"kind": str(index.kind), "built_for": str(self.choice().kind)}

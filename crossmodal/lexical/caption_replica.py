@@ -79,8 +79,5 @@ class CaptionReplica(StoreReplica[CaptionIndex]):
     def _load_index(self, stem: str) -> CaptionIndex:
         return CaptionIndex.load(self.folder, stem)
 
-    def _pointer_entries(self, index: CaptionIndex) -> dict[str, Any]:
-        return {"kind": "inverted", "lemmas": lemmas_version()}
-
-    def _matches(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer.get("lemmas") == lemmas_version())
+    def _identity(self) -> dict[str, Any]:
+        return {"lemmas": lemmas_version()}

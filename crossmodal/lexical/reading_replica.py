@@ -74,8 +74,5 @@ class ReadingReplica(StoreReplica[ReadingIndex]):
     def _load_index(self, stem: str) -> ReadingIndex:
         return ReadingIndex.load(self.folder, stem)
 
-    def _pointer_entries(self, index: ReadingIndex) -> dict[str, Any]:
-        return {"kind": "inverted", "words": WORDS}
-
-    def _matches(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer.get("words") == WORDS)
+    def _identity(self) -> dict[str, Any]:
+        return {"words": WORDS}

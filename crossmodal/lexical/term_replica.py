@@ -72,8 +72,5 @@ class TermReplica(StoreReplica[SparseIndex]):
     def _load_index(self, stem: str) -> SparseIndex:
         return SparseIndex.load(self.folder, stem)
 
-    def _pointer_entries(self, index: SparseIndex) -> dict[str, Any]:
-        return {"kind": "inverted", "model": self.weights_hash}
-
-    def _matches(self, pointer: dict[str, Any]) -> bool:
-        return bool(pointer.get("model") == self.weights_hash)
+    def _identity(self) -> dict[str, Any]:
+        return {"model": self.weights_hash}
