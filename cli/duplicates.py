@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.location import folder_of
+from cli.location import collection_of
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.shared_state import HASHES
 from crossmodal.core.errors import InputError, StateError
@@ -37,7 +37,7 @@ def duplicates(
 ) -> Duplicates:
     """The duplicates of a collection, or with `leak`, as in `train:test`, those in both of two splits."""
     splits = _splits(leak)
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     with collection.store() as store:
         known = read_fingerprints(collection.folder)
         up_to: Level = 2 if leak else max(levels)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.flow_session import resolve
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.progress import Meter
 from cli.query import check_model
 from crossmodal.collection.collection import Collection
@@ -167,7 +167,7 @@ class _Ranks:
 
 def open_indexed(settings: Settings, subject: EvaluationSet) -> tuple[Collection, SetIds]:
     """The collection and the ids of the set, all of which it contains."""
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     check_model(collection, settings, resolve)
     subject.check_family(collection.model.family)
     pictures = [image_id(subject.content(i)) for i in range(len(subject.records))]

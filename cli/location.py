@@ -16,6 +16,15 @@ def folder_of(settings: Settings) -> Path:
     return collection_folder(settings.workspace, collection_name(settings.data_set) if name is None else name)
 
 
+def collection_of(settings: Settings) -> Collection:
+    """The collection of the settings, opened.
+
+    Raises:
+        StateError: There is none, or its format is not supported.
+    """
+    return Collection.open(folder_of(settings))
+
+
 def check_watched(folder: Path, collection: Path) -> None:
     """Checks that a folder exists that is to be watched, unless it was indexed: its disk may be mounted later.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.printing import say_aside
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
@@ -40,7 +40,7 @@ def serve(settings: Settings, *, hides_location: bool) -> None:
             collection, collection.model.modalities, settings.threads or None, settings.engine, say_aside
         )
 
-    root = Collection.open(folder_of(settings)).root
+    root = collection_of(settings).root
     tools = CollectionTools(root, load, hides_location=hides_location)
     try:
         serve_tools(tools, root.name)

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.printing import say_aside
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
@@ -178,7 +178,7 @@ def open_search(settings: Settings, plan: QueryPlan) -> Iterator[SearchFunction]
         StateError: There is no index, or it has another model than the one in the settings.
     """
     options = plan.options()
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     check_model(collection, settings, registry.resolve)
     plan.check(collection)
     encoder = prepared_encoder(collection, plan.towers(), settings.threads or None, settings.engine, say_aside)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cli.local_session import LocalSession
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.printing import say_aside
 from cli.progress import Meter
 from crossmodal.collection.calibration import calibrate
@@ -40,7 +40,7 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
     Raises:
         StateError: Pictures can't be read, or another process writes to the collection. It is unchanged.
     """
-    old = Collection.open(folder_of(settings))
+    old = collection_of(settings)
     weights = settings.weights or models.default_weights(settings.model, data_sets.canonical(settings.data_set))
     model = models.resolve(settings.model, weights)
     with writer_lock(old.folder):
@@ -64,6 +64,6 @@ def read_metadata(settings: Settings) -> MetadataReport:
     Raises:
         StateError: Another process writes to the collection.
     """
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     with collection.store(writable=True) as store, Meter("pictures", store.counts()["image"]) as meter:
         return add_metadata(store, settings.metadata, meter.advance)

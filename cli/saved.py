@@ -6,10 +6,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.printing import say_aside
 from cli.query import Answer, hit_of
-from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
@@ -33,7 +32,7 @@ _IGNORED = {"top_k", "offset", "collection", "vectors", "after_seq", "target"}
 
 def searches_of(settings: Settings) -> Saved:
     """The saved searches of a collection."""
-    with Collection.open(folder_of(settings)).store() as store:
+    with collection_of(settings).store() as store:
         return store.searches.all()
 
 
@@ -44,7 +43,7 @@ def remove(settings: Settings, name: str) -> None:
         InputError: There is none of this name.
         StateError: Another process writes to the collection.
     """
-    with Collection.open(folder_of(settings)).store(writable=True) as store:
+    with collection_of(settings).store(writable=True) as store:
         if not store.searches.remove(name):
             raise _unknown(name, store.searches.all())
 
@@ -61,7 +60,7 @@ def run(settings: Settings, name: str) -> Answer:
     request: dict[str, Any] = known[name].get("request") or {}
     if strange := sorted(request.keys() - _KNOWN - _IGNORED):
         raise InputError(f"{name!r} searches by {', '.join(strange)}, which only a service does: open it on the page")
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     filters = Filters(**{field: request.get(field) for field in _FILTERS}).condition()
     order = request.get("order", "relevance")
     page = Page(settings.top_k, 0, request.get("min_score"), request.get("min_relevance"), order)

@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 from typing import cast
 
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.outputs import SAVED
 from cli.progress import Meter
 from cli.query import Answer, QueryPlan, open_search
-from crossmodal.collection.collection import Collection
 from crossmodal.core.files import atomic_writer, write_output
 from crossmodal.core.settings import Settings
 from crossmodal.saving.beside import SidecarPlan, SidecarReport, write_sidecars
@@ -27,7 +26,7 @@ def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
         _save_sheet(settings, answer, path)
         return
     kind = cast(Format, ending.removeprefix("."))
-    with Collection.open(folder_of(settings)).store() as store:
+    with collection_of(settings).store() as store:
         documents = store.known(hit.id for hit in answer.hits)
         ids = [documents[hit.id].image_id or hit.id for hit in answer.hits if hit.id in documents]
         pictures, unknown = chosen(store, ids)
@@ -44,7 +43,7 @@ def _save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
     from crossmodal.images.sheet import contact_sheet
     from crossmodal.images.sources import from_file
 
-    with Collection.open(folder_of(settings)).store() as store:
+    with collection_of(settings).store() as store:
         pictures = []
         for hit in answer.hits:
             document = store.document(hit.id)
@@ -81,7 +80,7 @@ def save_sidecars(
         page = Page(settings.top_k, min_relevance=min_relevance)
         with open_search(settings, QueryPlan("text", "image", page, where=where)) as search:
             ids = [hit.id for hit in search(words).hits]
-    with Collection.open(folder_of(settings)).store() as store:
+    with collection_of(settings).store() as store:
         pictures, _ = chosen(store, ids if words else store.ids_where(parse(where or "modality = 'image'")))
     with Meter("sidecars", len(pictures)) as meter:
         return write_sidecars(pictures, plan, meter.advance)

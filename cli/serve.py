@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cli.flow_session import precision_of_new, prepare_engine, resolve
 from cli.index import open_collection
-from cli.location import check_watched, folder_of
+from cli.location import check_watched, collection_of, folder_of
 from cli.query import check_model
 from cli.watch_process import watched_beside
 from crossmodal.collection.collection import Collection, collections
@@ -58,7 +58,7 @@ def try_queries(settings: Settings, started: Callable[[Collection], None]) -> fl
     """
     import httpx
 
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     _prepare(collection, settings)
     url = f"http://{in_url(to_ask(settings.host))}:{settings.port}/readyz"
     with running_flow("query", collection, settings):

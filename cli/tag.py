@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.local_session import LocalSession
-from cli.location import folder_of
+from cli.location import collection_of
 from cli.progress import Meter
 from crossmodal.collection import labels as labelling
-from crossmodal.collection.collection import Collection
 from crossmodal.core.settings import Settings
 from crossmodal.evaluation.classes import name_query
 from crossmodal.store.locks import check_writable
@@ -22,7 +21,7 @@ def tag(settings: Settings, path: Path, threshold: float, *, dry_run: bool) -> l
         StateError: The collection can't be written to.
     """
     labels = labelling.read_labels(path)
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     if not dry_run:
         check_writable(collection.folder)
     with LocalSession(settings, collection) as session:
@@ -41,7 +40,7 @@ def clear(settings: Settings) -> int:
     Raises:
         StateError: The collection can't be written to.
     """
-    collection = Collection.open(folder_of(settings))
+    collection = collection_of(settings)
     check_writable(collection.folder)
     with collection.store(writable=True) as store, Meter("pictures", store.counts()["image"]) as meter:
         return labelling.clear(store, meter.advance)

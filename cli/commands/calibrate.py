@@ -16,12 +16,23 @@ class CalibrateOptions(MaintenanceOptions, EncoderOptions):
 
 def run(options: CalibrateOptions) -> int:
     """Prints the kinds of query whose results now have a relevance."""
-    from cli.calibrate import run as calibrate
+    from cli.local_session import LocalSession
+    from cli.location import collection_of
+    from crossmodal.collection.calibration import calibrate
+    from crossmodal.store.locks import check_writable
 
-    result = calibrate(options.settings())
-    fitted = ", ".join(result["fitted"]) or "none, because there are too few captions"
-    lines = [f"fitted: {fitted}", f"compared with a sample: {', '.join(result['backgrounds']) or 'none'}"]
-    return say_result(result, lines, as_json=options.as_json)
+    settings = options.settings()
+    collection = collection_of(settings)
+    check_writable(collection.folder)
+    with LocalSession(settings, collection) as session:
+        calibration = calibrate(collection, session.encode)
+    fitted = [f"{query} to {target}" for query, target in calibration.fitted]
+    backgrounds = list(calibration.backgrounds)
+    lines = [
+        f"fitted: {', '.join(fitted) or 'none, because there are too few captions'}",
+        f"compared with a sample: {', '.join(backgrounds) or 'none'}",
+    ]
+    return say_result({"fitted": fitted, "backgrounds": backgrounds}, lines, as_json=options.as_json)
 
 
 COMMAND = Command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cli.commands import Command
 from cli.completion import complete_collection
@@ -20,11 +20,11 @@ class CollectionsOptions(WorkspaceOptions, JsonOptions):
 
 def run(options: CollectionsOptions) -> int:
     """Lists the collections of the workspace."""
-    from cli.lifecycle import listed
+    from crossmodal.collection.lifecycle import summaries
 
-    summaries = [c for c in listed(options.settings().workspace) if options.collection in (None, c["name"])]
-    lines = [f"{c['name']}: {c['images']} images, {c['captions']} captions, {c['model']}" for c in summaries]
-    return say_result(summaries, lines, as_json=options.as_json)
+    listed = [c for c in summaries(options.settings().workspace) if options.collection in (None, c.name)]
+    lines = [f"{c.name}: {c.images} images, {c.captions} captions, {c.model}" for c in listed]
+    return say_result([asdict(c) for c in listed], lines, as_json=options.as_json)
 
 
 COMMAND = Command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from cli.commands import Command
 from cli.options import MaintenanceOptions
 from cli.printing import say_result
@@ -9,9 +11,11 @@ from cli.printing import say_result
 
 def run(options: MaintenanceOptions) -> int:
     """Prints how much space was freed."""
-    from cli.lifecycle import compact
+    from cli.location import collection_of
+    from crossmodal.collection.lifecycle import compact
 
-    sizes = compact(options.settings())
+    result = compact(collection_of(options.settings()))
+    sizes = {**asdict(result), "freed": result.freed}
     lines = [
         f"{part}: {_mb(sizes[f'{part}_before'])} to {_mb(sizes[f'{part}_after'])} MB" for part in ("store", "index")
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cli.commands import Command
 from cli.options import MaintenanceOptions
 from cli.parameters import option
 from cli.printing import say_result
+from crossmodal.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,13 @@ class DeleteOptions(MaintenanceOptions):
 
 def run(options: DeleteOptions) -> int:
     """Removes documents; returns 1 if an id is unknown."""
-    from cli.lifecycle import delete
+    from cli.location import collection_of
+    from crossmodal.collection.lifecycle import delete
 
-    removed = delete(options.settings(), options.ids, options.uri, options.where)
+    if sum(map(bool, (options.ids, options.uri, options.where))) != 1:
+        raise InputError("-t delete takes one of --ids ID, --uri FILE_OR_FOLDER and --where CONDITION")
+    collection = collection_of(options.settings())
+    removed = asdict(delete(collection, ids=options.ids, uri=options.uri, where=options.where))
     lines = [f"removed: {removed['images']} images, {removed['captions']} captions"]
     lines += [f"no document {unknown}" for unknown in removed["unknown"]]
     say_result(removed, lines, as_json=options.as_json)

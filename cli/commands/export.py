@@ -21,13 +21,14 @@ class ExportOptions(MaintenanceOptions):
 
 def run(options: ExportOptions) -> int:
     """Prints how many documents were written."""
-    from cli.moving import export
+    from cli.location import collection_of
+    from crossmodal.collection.transfer import export_collection
 
     if options.out is None:
         raise InputError("-t export takes --out FILE.parquet")
-    written = export(options.settings(), options.out)
-    line = f"exported {written['documents']} documents to {written['file']}"
-    return say_result(written, [line], as_json=options.as_json)
+    n_documents = export_collection(collection_of(options.settings()), options.out)
+    result = {"documents": n_documents, "file": str(options.out)}
+    return say_result(result, [f"exported {n_documents} documents to {options.out}"], as_json=options.as_json)
 
 
 COMMAND = Command(

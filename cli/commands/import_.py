@@ -27,15 +27,24 @@ class ImportOptions(WorkspaceOptions, JsonOptions):
 
 def run(options: ImportOptions) -> int:
     """Prints how many documents were imported."""
-    from cli.moving import import_
+    from crossmodal.collection.transfer import import_collection
 
     if options.query is None or not options.query.name:
         raise InputError("-t import takes a file or a folder: python app.py -t import FILE.parquet --collection NAME")
-    result = import_(options.settings(), options.query)
-    line = f"imported: {result['indexed']} documents; unchanged: {result['unchanged']}"
-    lines = [f"model: {result['model']}", line, f"collection: {result['collection']}"]
+    settings = options.settings()
+    imported = import_collection(options.query, settings.workspace, settings.collection)
+    collection = imported.collection
+    result = {
+        "indexed": imported.indexed,
+        "unchanged": imported.unchanged,
+        "model": str(collection.model),
+        "collection": str(collection.root),
+        "calibrated": collection.calibration_path.exists(),
+    }
+    line = f"imported: {imported.indexed} documents; unchanged: {imported.unchanged}"
+    lines = [f"model: {collection.model}", line, f"collection: {collection.root}"]
     if not result["calibrated"]:
-        name = shlex.quote(Path(result["collection"]).name)
+        name = shlex.quote(collection.root.name)
         lines.append(
             with_commands(f"next: python app.py -t calibrate --collection {name}, so that results have a relevance")
         )

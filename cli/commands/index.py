@@ -65,8 +65,8 @@ class IndexTaskOptions(IndexOptions, ReplicaOptions):
 def run(options: IndexOptions) -> int:
     """Prints the outcome of every record; returns 1 if nothing was indexed, or with `strict` if a record failed."""
     from cli.index import run as index
-    from cli.lifecycle import describe_index
     from crossmodal.collection.encoder import engine_of
+    from crossmodal.collection.lifecycle import describe_indexes
 
     settings = options.settings()
     if options.ocr:
@@ -91,8 +91,8 @@ def run(options: IndexOptions) -> int:
             say(*read.lines())
         elif report.counts["image"]["indexed"]:
             _say_not_read(collection)
-        for modality, described in describe_index(collection).items():
-            say(f"index: {described['vectors']} {modality} vectors, {described['kind']}: {described['why']}")
+        for name, index_of in describe_indexes(collection).items():
+            say(f"index: {index_of.vectors} {name} vectors, {index_of.kind}: {index_of.why}")
         say(f"collection: {collection.root}")
     if options.report:
         report.write(options.report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cli.commands import Command
 from cli.options import MaintenanceOptions
@@ -22,21 +22,23 @@ class MigrateOptions(MaintenanceOptions):
 
 def run(options: MigrateOptions) -> int:
     """Prints how many documents were copied."""
-    from cli.moving import migrate, n_documents
+    from cli.location import collection_of
     from cli.progress import Meter
+    from crossmodal.collection.comparison import n_documents
+    from crossmodal.collection.migration import migrate
 
     if not options.to:
         raise InputError("-t migrate takes --to postgresql://USER@HOST/DATABASE, or --to FOLDER")
-    settings = options.settings()
-    with Meter("documents", n_documents(settings)) as meter:
-        result = migrate(settings, options.to, meter.advance)
+    collection = collection_of(options.settings())
+    with Meter("documents", n_documents(collection)) as meter:
+        result = migrate(collection, options.to, meter.advance)
     use = f"--store {options.to} -w NEW_FOLDER" if "://" in options.to else f"-w {options.to}"
     lines = [
-        f"{options.to} has the collection with its {result['documents']} documents",
-        f"copied by this run, with the state before the last reindex: {result['copied']}",
+        f"{options.to} has the collection with its {result.documents} documents",
+        f"copied by this run, with the state before the last reindex: {result.copied}",
         f"to use it: {use}",
     ]
-    return say_result(result, lines, as_json=options.as_json)
+    return say_result(asdict(result), lines, as_json=options.as_json)
 
 
 COMMAND = Command(

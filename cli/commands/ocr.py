@@ -28,11 +28,10 @@ class OcrOptions(MaintenanceOptions, ThreadOptions):
 
 def run(options: OcrOptions) -> int:
     """Prints how many pictures were read, and which could not be; returns 1 if none could."""
-    from cli.location import folder_of
+    from cli.location import collection_of
     from cli.ocr import run as read
-    from crossmodal.collection.collection import Collection
 
-    collection = Collection.open(folder_of(options.settings()))
+    collection = collection_of(options.settings())
     report = read(collection, threads=options.threads, limit_s=options.limit_s, again=options.again)
     say_result(report.to_dict(), report.lines(), as_json=options.as_json)
     return 1 if report.failures and not report.read else 0

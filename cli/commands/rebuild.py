@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cli.commands import Command
 from cli.options import IndexKindOptions, MaintenanceOptions, SliceOptions
@@ -16,11 +16,13 @@ class RebuildOptions(MaintenanceOptions, IndexKindOptions, SliceOptions):
 
 def run(options: RebuildOptions) -> int:
     """Prints the size and kind of each index."""
-    from cli.lifecycle import rebuild
+    from cli.location import collection_of
+    from crossmodal.collection.lifecycle import rebuild
+    from crossmodal.core.slices import WHOLE
 
-    indexes = rebuild(options.settings(), options.index_config())
-    lines = [f"{name}: {index['vectors']} vectors, {index['kind']}: {index['why']}" for name, index in indexes.items()]
-    return say_result(indexes, lines, as_json=options.as_json)
+    indexes = rebuild(collection_of(options.settings()), options.index_config(), options.part or WHOLE)
+    lines = [f"{name}: {index.vectors} vectors, {index.kind}: {index.why}" for name, index in indexes.items()]
+    return say_result({name: asdict(index) for name, index in indexes.items()}, lines, as_json=options.as_json)
 
 
 COMMAND = Command(

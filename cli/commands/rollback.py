@@ -9,9 +9,9 @@ from cli.printing import say_result
 
 def run(options: MaintenanceOptions) -> int:
     """Prints the model that is current again."""
-    from cli.lifecycle import roll_back
+    from cli.location import collection_of
 
-    model = roll_back(options.settings()).model
+    model = collection_of(options.settings()).roll_back().model
     return say_result({"model": model.to_dict()}, [f"model: {model}"], as_json=options.as_json)
 
 

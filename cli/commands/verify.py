@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from cli.commands import Command
 from cli.options import MaintenanceOptions
@@ -24,18 +25,20 @@ class VerifyOptions(MaintenanceOptions):
 
 def run(options: VerifyOptions) -> int:
     """Prints the problems of a collection; returns 1 if there are any."""
-    from cli import lifecycle, moving
+    from cli.location import collection_of
     from cli.progress import Meter
+    from crossmodal.collection import comparison, lifecycle, verification
 
-    settings = options.settings()
+    collection = collection_of(options.settings())
     if options.against:
-        total = moving.n_documents(settings)
+        total = comparison.n_documents(collection)
         with Meter("documents", total) as meter:
-            result = moving.compare(settings, options.against, meter.advance)
+            found = comparison.compare(collection, options.against, meter.advance)
+        result: dict[str, Any] = {"problems": [asdict(problem) for problem in found]}
         head, noun = f"{total} documents, compared with {options.against}", "differences"
     else:
-        with Meter("documents", lifecycle.n_documents(settings)) as meter:
-            result = lifecycle.verify(settings, meter.advance)
+        with Meter("documents", lifecycle.n_documents(collection)) as meter:
+            result = asdict(verification.verify(collection, meter.advance))
         head, noun = f"{result['images']} images, {result['captions']} captions", "problems"
     problems = result["problems"]
     lines = [f"{head}: {len(problems) or 'no'} {noun}"]
