@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from cli.evaluate_collection import searched
 from cli.evaluate_flow import captions_through_flow, classes_through_flow
@@ -27,33 +27,14 @@ from crossmodal.evaluation.misses import worst_misses
 from crossmodal.evaluation.report import html_report
 from crossmodal.experiment.files import check_name, experiments_folder
 
+if TYPE_CHECKING:
+    from cli.commands.evaluate import EvaluateOptions
+
 COLLECTION = "collection"
 """The family of `--compare collection:NAME`."""
 
 
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """How to evaluate.
-
-    Attributes:
-        through: `exact` scores in memory, or the query `flow`.
-        compare: Further models, FAMILY:WEIGHTS or FAMILY:WEIGHTS@PRECISION, and indexes, collection:NAME.
-        folds: Number of folds; 0 means COCO's 5 for a set of its size.
-        report: The HTML report to write.
-        run: The TREC run to write, and `qrels` its judgements; see `crossmodal.evaluation.trec`.
-        out: Name of the folder in the workspace's experiments to write the comparison to.
-    """
-
-    through: Literal["exact", "flow"] = "exact"
-    compare: tuple[str, ...] = ()
-    folds: int = 0
-    report: Path | None = None
-    run: Path | None = None
-    qrels: Path | None = None
-    out: str | None = None
-
-
-def run(settings: Settings, options: EvaluationPlan | None = None) -> dict[str, Any]:
+def run(settings: Settings, options: EvaluateOptions) -> dict[str, Any]:
     """The figures of the settings' model on a data set and a split; writes the files that `options` has paths for.
 
     Returns:
@@ -66,7 +47,6 @@ def run(settings: Settings, options: EvaluationPlan | None = None) -> dict[str, 
         InputError: An empty set, only one class, an image that can't be read, or an unknown model.
         StateError: With `through="flow"`, the set is not indexed, or the collection has another model.
     """
-    options = options or EvaluationPlan()
     subject = read_set(settings.data_set, settings.split, settings.columns, settings.num_docs)
     _check(settings, subject, options)
     described = {"data_set": subject.name, "split": subject.split, "left_out": subject.left_out}
@@ -88,7 +68,7 @@ def run(settings: Settings, options: EvaluationPlan | None = None) -> dict[str, 
     return result
 
 
-def _check(settings: Settings, subject: EvaluationSet, options: EvaluationPlan) -> None:
+def _check(settings: Settings, subject: EvaluationSet, options: EvaluateOptions) -> None:
     reasons = {
         "--compare": "because a collection has one model",
         "--folds": "because an index ranks all pictures together",
@@ -105,7 +85,7 @@ def _check(settings: Settings, subject: EvaluationSet, options: EvaluationPlan) 
         folder = experiments_folder(settings.workspace) / check_name(options.out)
         if why := why_not_writable(folder / comparison.NAME, makes_folders=True):
             raise InputError(f"{folder} can't be written: {why}")
-    exact.check(subject, options.folds)
+    exact.check(subject, options.folds or 0)
 
 
 def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +103,7 @@ def _result(evaluated: list[Compared], failed: dict[str, str], compared: dict[st
 
 def _write(
     settings: Settings,
-    options: EvaluationPlan,
+    options: EvaluateOptions,
     subject: EvaluationSet,
     evaluated: list[Compared],
     compared: dict[str, Any],
@@ -141,7 +121,7 @@ def _write(
 
 
 def _exactly(
-    settings: Settings, options: EvaluationPlan, subject: EvaluationSet
+    settings: Settings, options: EvaluateOptions, subject: EvaluationSet
 ) -> tuple[list[Compared], dict[str, str]]:
     """Every model and collection evaluated, and by name why others failed.
 
@@ -176,12 +156,12 @@ def _resolve(settings: Settings, family: str, weights: str) -> ModelSpec:
 
 
 def _evaluated(
-    settings: Settings, options: EvaluationPlan, subject: EvaluationSet, spec: ModelSpec, request: EngineRequest
+    settings: Settings, options: EvaluateOptions, subject: EvaluationSet, spec: ModelSpec, request: EngineRequest
 ) -> Compared:
     engine = engine_choice.engine_of_new(spec, request, say_aside)
     encoder = models.load(spec, spec.modalities, settings.threads or None, engine)
     with Meter("pictures", len(subject.records)) as meter:
-        evaluation = exact.evaluate_encoder(encoder, subject, options.folds, meter.advance)
+        evaluation = exact.evaluate_encoder(encoder, subject, options.folds or 0, meter.advance)
     cost = speed.measure(encoder, subject, engine) if options.compare or options.out else None
     return Compared(spec, engine.precision, str(engine), evaluation, cost)
 

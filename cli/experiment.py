@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cli.progress import Meter
 from crossmodal.core.errors import StateError
 from crossmodal.core.resources import resource_folder
-from crossmodal.core.settings import Settings
-from crossmodal.datasets.registry import collection_name
 from crossmodal.experiment.export import PAGE, export
 from crossmodal.experiment.run import Plan, run
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to measure, see `Plan`; `name` None names the experiment after its data set."""
-
-    models: tuple[str, ...]
-    layers: int | tuple[str, ...]
-    metrics: tuple[str, ...]
-    name: str | None = None
-    export: Path | None = None
-
-
-def measure(settings: Settings, request: Request) -> dict[str, Any]:
-    """Runs the experiment, and exports it if wanted.
+def measure(plan: Plan, workspace: Path, export_to: Path | None) -> dict[str, Any]:
+    """Runs an experiment in a workspace, and exports it to a folder if there is one.
 
     Returns:
         `name`, `folder`, `export`, `set`, `seconds`, and `models` with the best `layer` and `metric` of each.
@@ -36,25 +22,15 @@ def measure(settings: Settings, request: Request) -> dict[str, Any]:
         InputError, StateError: As `crossmodal.experiment.run.run` and `export`.
     """
     web = resource_folder("web")
-    if request.export is not None and not (web / PAGE).is_file():
+    if export_to is not None and not (web / PAGE).is_file():
         raise StateError(f"{web / PAGE} is missing: install the program again, or remove --export")
-    plan = Plan(
-        settings.data_set,
-        request.name or collection_name(settings.data_set),
-        request.models,
-        request.metrics,
-        request.layers,
-        settings.split,
-        settings.num_docs,
-        settings.threads or None,
-    )
-    folder, experiment = run(plan, settings.workspace, Meter)
-    if request.export is not None:
-        export(folder, request.export, web)
+    folder, experiment = run(plan, workspace, Meter)
+    if export_to is not None:
+        export(folder, export_to, web)
     return {
         "name": plan.name,
         "folder": str(folder),
-        "export": None if request.export is None else str(request.export),
+        "export": None if export_to is None else str(export_to),
         "set": experiment["set"],
         "seconds": experiment["seconds"],
         "models": [best_of(experiment, number) for number in range(len(experiment["models"]))],

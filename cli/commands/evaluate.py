@@ -73,12 +73,9 @@ def run(options: EvaluateOptions) -> int:
     """Prints recall both ways, or precision by class folder, and on scenes the skills."""
     if options.model == "sparse":
         return _evaluate_sparse(options)
-    from cli.evaluate import EvaluationPlan, run
+    from cli.evaluate import run
 
-    how = EvaluationPlan(
-        options.through, options.compare, options.folds or 0, options.report, options.run, options.qrels, options.out
-    )
-    result = run(options.settings(), how)
+    result = run(options.settings(), options)
     if options.as_json:
         say_json(result)
     else:

@@ -57,15 +57,26 @@ class ExperimentOptions(WorkspaceOptions, ThreadOptions, JsonOptions):
 
 def run(options: ExperimentOptions) -> int:
     """Prints the best layer and metric of each model."""
-    from cli.experiment import Request, measure
+    from cli.experiment import measure
+    from crossmodal.datasets.registry import collection_name
     from crossmodal.experiment.layers import DEFAULT_LAYERS
-    from crossmodal.experiment.run import METRICS
+    from crossmodal.experiment.run import METRICS, Plan
 
     layers: int | tuple[str, ...] = options.layers or DEFAULT_LAYERS
     if len(options.layers) == 1 and options.layers[0].isdecimal():
         layers = max(1, int(options.layers[0]))
-    request = Request(options.models or ("photos",), layers, options.metrics or METRICS, options.name, options.export)
-    result = measure(options.settings(), request)
+    settings = options.settings()
+    plan = Plan(
+        settings.data_set,
+        options.name or collection_name(settings.data_set),
+        options.models or ("photos",),
+        options.metrics or METRICS,
+        layers,
+        settings.split,
+        settings.num_docs,
+        settings.threads or None,
+    )
+    result = measure(plan, settings.workspace, options.export)
     if options.as_json:
         say_json(result)
     else:
