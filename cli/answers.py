@@ -17,7 +17,7 @@ from crossmodal.core.errors import InputError
 from crossmodal.core.terminal import to_json
 
 if TYPE_CHECKING:
-    from cli.query import Answer
+    from cli.query import QueryAnswer
     from crossmodal.core.settings import Settings
     from crossmodal.search.filters import Filters
 
@@ -170,7 +170,7 @@ def _prompted(label: str) -> Iterator[str]:
         yield line
 
 
-def print_and_save(settings: Settings, answer: Answer, *, as_json: bool, plain: bool, save: Path | None) -> None:
+def print_and_save(settings: Settings, answer: QueryAnswer, *, as_json: bool, plain: bool, save: Path | None) -> None:
     """Prints an answer as a table, as JSON or as plain lines, and writes it to the file `save`, if there is one."""
     _print(answer, as_json=as_json, plain=plain)
     if save is not None:
@@ -180,7 +180,7 @@ def print_and_save(settings: Settings, answer: Answer, *, as_json: bool, plain: 
         say(f"saved {save}", err=True)
 
 
-def _print(answer: Answer, *, as_json: bool, plain: bool) -> None:
+def _print(answer: QueryAnswer, *, as_json: bool, plain: bool) -> None:
     for part in answer.understood if not as_json else ():
         say(f"understood: {_in_words(part)}", err=True)
     if answer.fits is False and not as_json:

@@ -60,8 +60,8 @@ class OptionsOfOthers(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if argument := argument_instead(error.option_name, str(self.name)):
-                told = f"{error.option_name} is not an option of {self.name}: write crossmodal {self.name} {argument}"
-                raise click.UsageError(told, ctx) from None
+                hint = f"{error.option_name} is not an option of {self.name}: write crossmodal {self.name} {argument}"
+                raise click.UsageError(hint, ctx) from None
             if owners := commands_with(error.option_name):
                 raise click.UsageError(not_an_option(error.option_name, str(self.name), owners), ctx) from None
             raise

@@ -50,7 +50,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryAnswer:
     """A query and its matches, best first.
 
     Attributes:
@@ -98,7 +98,7 @@ class Answer:
         return values
 
 
-SearchFunction = Callable[[str], Answer]
+SearchFunction = Callable[[str], QueryAnswer]
 
 METRICS: dict[str, Callable[[float], float]] = {
     "cosine": lambda cosine: cosine,
@@ -198,7 +198,7 @@ class _Search:
         check_number(liked, unliked)
         self._examples = Query(options=options, likes=liked, unlikes=unliked)
 
-    def __call__(self, query: str) -> Answer:
+    def __call__(self, query: str) -> QueryAnswer:
         """The answer to a query, a text or the path of a picture.
 
         Raises:
@@ -219,7 +219,7 @@ class _Search:
         note = results.note
         if plan.target == "text" and not results.matches and not self._service.store.counts()["text"]:
             note = "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
-        return Answer(
+        return QueryAnswer(
             query, plan.modality, plan.target, hits, results.fusion, note, results.fits, results.ordered,
             understood.parts,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.location import collection_of
 from cli.printing import say_aside
-from cli.query import Answer, hit_of
+from cli.query import QueryAnswer, hit_of
 from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
@@ -48,7 +48,7 @@ def remove(settings: Settings, name: str) -> None:
             raise _unknown(name, store.searches.all())
 
 
-def run(settings: Settings, name: str) -> Answer:
+def run(settings: Settings, name: str) -> QueryAnswer:
     """The pictures that a saved search finds now, at most `settings.top_k`.
 
     Raises:
@@ -85,7 +85,7 @@ def run(settings: Settings, name: str) -> Answer:
             with SearchService(collection, encoder) as service:
                 results = service.search(query)
     hits = tuple(hit_of(rank, match) for rank, match in enumerate(results.matches, 1))
-    return Answer(
+    return QueryAnswer(
         name, "text", "image", hits, results.fusion, results.note, results.fits, results.ordered, understood.parts
     )
 

@@ -9,7 +9,7 @@ from typing import cast
 from cli.location import collection_of
 from cli.outputs import SAVED
 from cli.progress import Meter
-from cli.query import Answer, QueryPlan, open_search
+from cli.query import QueryAnswer, QueryPlan, open_search
 from crossmodal.core.files import atomic_writer, write_output
 from crossmodal.core.settings import Settings
 from crossmodal.saving.beside import SidecarPlan, SidecarReport, write_sidecars
@@ -19,7 +19,7 @@ from crossmodal.search.query import Page
 from crossmodal.store.where import parse
 
 
-def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
+def save_answer(settings: Settings, answer: QueryAnswer, path: Path) -> None:
     """Writes the results of a query as the ending of the file says: the pictures, a list, or a contact sheet."""
     ending = path.suffix.lower()
     if ending not in SAVED:
@@ -35,7 +35,7 @@ def save_answer(settings: Settings, answer: Answer, path: Path) -> None:
             file.writelines(parts(store, pictures, unknown, saving))
 
 
-def _save_sheet(settings: Settings, answer: Answer, path: Path) -> None:
+def _save_sheet(settings: Settings, answer: QueryAnswer, path: Path) -> None:
     """Draws the answer as a contact sheet; a caption is shown with its picture."""
     from PIL import Image
 

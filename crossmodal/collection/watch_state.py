@@ -36,8 +36,8 @@ class WatchState:
 
     def for_clients(self) -> dict[str, str]:
         """A JSON-ready dictionary without paths and addresses: the name of the folder, and only counts as a message."""
-        told = self.message if self.state == "in step" else "the log has the reason" if self.message else ""
-        return {**asdict(self), "folder": Path(self.folder).name, "message": told}
+        message = self.message if self.state == "in step" else "the log has the reason" if self.message else ""
+        return {**asdict(self), "folder": Path(self.folder).name, "message": message}
 
     def write(self, root: Path) -> None:
         """Writes the state into the folder of a collection; a failure is logged."""

@@ -13,7 +13,7 @@ from crossmodal.duplicates.alignment import Alignments, align
 from crossmodal.duplicates.candidates import INVERSES, Pairs, Rows, candidate_pairs, neighbours
 from crossmodal.duplicates.fingerprints import Fingerprints, of_thumbnails, squares
 from crossmodal.duplicates.groups import (
-    Comparison,
+    VersionComparison,
     Group,
     Level,
     Member,
@@ -197,7 +197,7 @@ class _Finder:
 
     def _comparisons(
         self, pairs: Pairs, found: Alignments, kept_first: list[list[int]]
-    ) -> dict[tuple[int, int], Comparison]:
+    ) -> dict[tuple[int, int], VersionComparison]:
         """How each version of a picture shows the one to keep, by their rows (kept, other)."""
         wanted = {(rows[0], other) for rows in kept_first for other in rows[1:]}
         known = _comparisons_of(pairs, found)
@@ -220,20 +220,20 @@ def _turned(others: Squares, pairs: Pairs) -> Squares:
     return turned
 
 
-def _comparisons_of(pairs: Pairs, found: Alignments) -> dict[tuple[int, int], Comparison]:
+def _comparisons_of(pairs: Pairs, found: Alignments) -> dict[tuple[int, int], VersionComparison]:
     """The comparisons of pairs in both directions; of several orientations the one with the best score."""
-    known: dict[tuple[int, int], Comparison] = {}
+    known: dict[tuple[int, int], VersionComparison] = {}
     degrees, are_same = found.degrees.tolist(), found.are_same.tolist()
     for place in np.argsort(found.scores).tolist():
         one, other, number = int(pairs.ones[place]), int(pairs.others[place]), int(pairs.orientations[place])
         score, (of_one, of_other) = float(found.scores[place]), found.shares[place].tolist()
         rest = degrees[place], are_same[place]
-        known[one, other] = Comparison(ORIENTATIONS[number], score, of_one, of_other, *rest)
-        known[other, one] = Comparison(ORIENTATIONS[INVERSES[number]], score, of_other, of_one, *rest)
+        known[one, other] = VersionComparison(ORIENTATIONS[number], score, of_one, of_other, *rest)
+        known[other, one] = VersionComparison(ORIENTATIONS[INVERSES[number]], score, of_other, of_one, *rest)
     return known
 
 
-def _with_differences(group: Group, rows: list[int], known: Mapping[tuple[int, int], Comparison]) -> Group:
+def _with_differences(group: Group, rows: list[int], known: Mapping[tuple[int, int], VersionComparison]) -> Group:
     kept, *others = group.members
     compared = [
         replace(member, differences=differences(kept.document, member.document, known[rows[0], row]))

@@ -109,7 +109,7 @@ def files_by_id(store: Store, folders: FolderStates | None) -> dict[str, list[So
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VersionComparison:
     """How a version of a picture shows the one to keep."""
 
     orientation: Orientation
@@ -123,7 +123,7 @@ class Comparison:
     is_same: bool
 
 
-def differences(kept: Document, other: Document, found: Comparison) -> tuple[str, ...]:
+def differences(kept: Document, other: Document, found: VersionComparison) -> tuple[str, ...]:
     """How a version differs from the one to keep, in words."""
     ratio = other.width * other.height / max(1, kept.width * kept.height)
     are_true = {
