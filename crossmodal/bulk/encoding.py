@@ -189,8 +189,9 @@ class PartEncoder:
 
     def _file(self, items: list[NewDocument], summary: Summary) -> bytes:
         file = io.BytesIO()
-        groups = (items[start : start + BATCH_ROWS] for start in range(0, len(items), BATCH_ROWS))
-        write_documents(file, groups, {**self._work.origin.to_dict(), **summary.to_dict()}, self._model.dim)
+        write_documents(
+            file, batched(items, BATCH_ROWS), {**self._work.origin.to_dict(), **summary.to_dict()}, self._model.dim
+        )
         return file.getvalue()
 
     def _encoder(self, modality: Modality) -> Encoder:

@@ -19,6 +19,7 @@ import numpy as np
 from crossmodal.collection.calibration import has_general_vocabulary
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.phrase_vectors import general_vectors
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.os_errors import reason
 from crossmodal.core.types import Document, Vectors
@@ -179,8 +180,8 @@ def tag(
     starts = np.cumsum([0, *(len(label.phrases) for label in labels[:-1])]).tolist()
     report = TagReport(examples={name: [] for name in names})
     keys = store.keys("image").tolist()
-    for start in range(0, len(keys), _BATCH):
-        documents = list(store.by_keys(keys[start : start + _BATCH]).values())
+    for part in batched(keys, _BATCH):
+        documents = list(store.by_keys(part).values())
         vectors = store.vectors_of([document.id for document in documents])
         documents = [document for document in documents if document.id in vectors]
         if documents:
@@ -195,15 +196,15 @@ def tag(
             report.written += len(patches)
             if patches and not dry_run:
                 store.update(patches.items())
-        advance(min(_BATCH, len(keys) - start))
+        advance(len(part))
     return report
 
 
 def clear(store: Store, advance: Callable[[int], None]) -> int:
     """Removes the labels of all pictures of a store that is open for writing; returns the number of pictures."""
     keys = store.keys_where(parse(f"tags.{CERTAINTY} is not null"), "image").tolist()
-    for start in range(0, len(keys), _BATCH):
-        documents = store.by_keys(keys[start : start + _BATCH]).values()
+    for part in batched(keys, _BATCH):
+        documents = store.by_keys(part).values()
         store.update((document.id, {LABELS: None, CERTAINTY: None}) for document in documents)
         advance(len(documents))
     return len(keys)

@@ -9,14 +9,15 @@ import numpy as np
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
+from crossmodal.core.batched import batched
 from crossmodal.duplicates.alignment import Alignments, align
 from crossmodal.duplicates.candidates import INVERSES, Pairs, Rows, candidate_pairs, neighbours
 from crossmodal.duplicates.fingerprints import Fingerprints, of_thumbnails, squares
 from crossmodal.duplicates.groups import (
-    VersionComparison,
     Group,
     Level,
     Member,
+    VersionComparison,
     differences,
     files_by_id,
     group_of,
@@ -179,8 +180,7 @@ class _Finder:
     def _groups(self, level: Level, grouped: list[list[int]]) -> tuple[list[Group], list[list[int]]]:
         """The groups, and the rows of each in the order of its members."""
         groups, rows_of_groups = [], []
-        for at in range(0, len(grouped), _AT_ONCE):
-            part = grouped[at : at + _AT_ONCE]
+        for part in batched(grouped, _AT_ONCE):
             keys = {row: int(self._prints.keys[row]) for rows in part for row in rows}
             documents = self._store.by_keys(keys.values())
             sharp = dict(zip(keys, of_thumbnails(self._store, [*keys.values()], sharpness), strict=True))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import ImageRecord, Pixels, Vectors
@@ -72,8 +73,8 @@ def encode_images(encoder: Encoder, records: Sequence[ImageRecord], advance: Adv
     Raises:
         InputError: An image can't be read; the message names it.
     """
-    parts = (records[start : start + batch_size] for start in range(0, len(records), batch_size))
-    return encode_batches(encoder, (np.stack([_pixels(encoder, record) for record in part]) for part in parts), advance)
+    batches = (np.stack([_pixels(encoder, record) for record in part]) for part in batched(records, batch_size))
+    return encode_batches(encoder, batches, advance)
 
 
 def encode_batches(encoder: Encoder, batches: Iterable[Pixels], advance: Advance) -> Vectors:
@@ -87,7 +88,7 @@ def encode_batches(encoder: Encoder, batches: Iterable[Pixels], advance: Advance
 
 def encode_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Unit vectors (m, dim) of texts, in order."""
-    parts = [encoder.encode_texts(texts[start : start + TEXT_BATCH]) for start in range(0, len(texts), TEXT_BATCH)]
+    parts = [encoder.encode_texts(part) for part in batched(texts, TEXT_BATCH)]
     return np.concatenate([np.empty((0, encoder.spec.dim), np.float32), *parts])
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import StateError
 from crossmodal.core.os_errors import reason
 
@@ -77,11 +78,11 @@ class Cache:
 
     def get(self, space: str, items: Iterable[str]) -> dict[str, bytes]:
         """The contents of the items that the cache has."""
-        wanted, found = list(items), {}
+        found: dict[str, bytes] = {}
         self._in_use.add(space)
         try:
-            for start in range(0, len(wanted), _AT_ONCE):
-                found.update(self._rows(space, wanted[start : start + _AT_ONCE]))
+            for part in batched(items, _AT_ONCE):
+                found.update(self._rows(space, part))
             if not self._is_read_only:
                 with self._database:
                     self._database.execute("UPDATE spaces SET used = ? WHERE space = ?", (time.time(), space))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmodal.core.ahead import DECODERS, map_ahead
+from crossmodal.core.batched import batched
 from crossmodal.core.engine import TORCH
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import ModelSpec, Pixels, Vectors, image_id
@@ -149,6 +150,5 @@ class ModelFeatures:
             return prepare(content, preprocessing, with_thumbnail=False).pixels
 
         ahead = map_ahead(pixels, pictures, threads=DECODERS, at_most=2 * BATCH, size=lambda _: 1)
-        for start in range(0, len(pictures), BATCH):
-            part = list(pictures[start : start + BATCH])
+        for part in batched(pictures, BATCH):
             yield part, np.stack([next(ahead) for _ in part])

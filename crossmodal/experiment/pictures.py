@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.core.ahead import DECODERS
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError, PictureError
 from crossmodal.core.types import Failure, ImageRecord, Preprocessing, image_id
 from crossmodal.datasets import registry as data_sets
@@ -110,8 +111,7 @@ def read_pictures(
     skipped = [_relative(entry, root) for entry in entries if isinstance(entry, Failure)]
     pictures: list[Picture] = []
     with ThreadPoolExecutor(DECODERS) as pool, progress("pictures", len(records)) as stage:
-        for start in range(0, len(records), _BATCH):
-            part = records[start : start + _BATCH]
+        for part in batched(records, _BATCH):
             for picture in _read(part, root, cache, pool):
                 if isinstance(picture, Failure):
                     skipped.append(picture)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossmodal.core.ahead import map_ahead
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import PictureError
 from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Failure
@@ -68,8 +69,8 @@ def add_metadata(store: Store, choice: MetadataChoice, advance: Callable[[], Non
     def work(item: _Stored) -> dict[str, Any] | Failure:
         return _patch(item, choice)
 
-    for start in range(0, len(keys), READ_AT_ONCE):
-        items = list(_stored(store, keys[start : start + READ_AT_ONCE]))
+    for part in batched(keys, READ_AT_ONCE):
+        items = list(_stored(store, part))
         patches = {}
         results = map_ahead(work, items, threads=READERS, at_most=READ_AHEAD, size=_size)
         for item, result in zip(items, results, strict=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crossmodal.core.batched import batched
 from crossmodal.core.types import Document, ModelSpec
 from crossmodal.lexical.caption_replica import CaptionReplica
 from crossmodal.lexical.encoder import load_model
@@ -45,8 +46,8 @@ class WordIndexes:
 def wordless(model: ModelSpec, store: Store, ids: Sequence[str]) -> Iterator[Document]:
     """The images among `ids` for which a sparse model predicts no word."""
     loaded = load_model(model)
-    for start in range(0, len(ids), READ_AT_ONCE):
-        vectors = store.vectors_of(ids[start : start + READ_AT_ONCE])
+    for part in batched(ids, READ_AT_ONCE):
+        vectors = store.vectors_of(part)
         if not vectors:
             continue
         weights = loaded.image_weights(np.stack(list(vectors.values())))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import StateError
 from crossmodal.core.types import Document
 from crossmodal.store.readings import StoredReading
@@ -133,8 +134,8 @@ def mirror(source: Store, target: Store, progress: Callable[[int], None], *, is_
     for wanted, found in digest_blocks(source, target, last):
         target.copying.replace([key for key, digest in found.items() if wanted.get(key) != digest], [])
         missing = [key for key, digest in wanted.items() if found.get(key) != digest]
-        for start in range(0, len(missing), PAGE):
-            documents = source.copying.documents(missing[start : start + PAGE])
+        for part in batched(missing, PAGE):
+            documents = source.copying.documents(part)
             target.copying.replace([], documents)
             n_written += len(documents)
             progress(len(documents))

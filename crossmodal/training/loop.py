@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError, StateError
 from crossmodal.core.types import ImageRecord, Preprocessing, Vectors
 from crossmodal.evaluation.encoding import image_of_captions
@@ -223,10 +224,9 @@ class _PairTraining:
         learner, dev = self.learner, self.dev
         learner.module.eval()
         captions = [caption for record in dev for caption in record.captions]
-        parts = [captions[i : i + EVALUATION_TEXTS] for i in range(0, len(captions), EVALUATION_TEXTS)]
         with torch.inference_mode():
             images = torch.cat([learner.encode_images(part) for part in torch.split(self.dev_inputs, EVALUATION_BATCH)])
-            texts = torch.cat([learner.encode_texts(part) for part in parts])
+            texts = torch.cat([learner.encode_texts(part) for part in batched(captions, EVALUATION_TEXTS)])
         return self.measure(images.float().cpu().numpy(), texts.float().cpu().numpy(), image_of_captions(dev))
 
     def end_epoch(self, history: History, is_best: bool) -> None:
