@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ class Report:
         return {
             **counts,
             **{change: {_PLURAL[m]: self.counts[m][change] for m in MODALITIES} for change in CHANGES},
-            "failures": [{"path": f.path, "reason": f.reason} for f in self.failures],
-            "notes": [{"path": n.path, "reason": n.reason} for n in self.notes],
+            "failures": [failure.to_dict() for failure in self.failures],
+            "notes": [note.to_dict() for note in self.notes],
             "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
             **({"refusal": self.refusal} if self.refusal else {}),
         }
@@ -77,8 +78,12 @@ class Report:
                 lines.append(f"{change}: " + ", ".join(f"{n} {plural}" for plural, n in changed.items()))
         if self.skipped:
             lines.append("skipped: " + "; ".join(f"{s.n} {s.reason}, such as {s.example}" for s in self.skipped))
-        for title, items in (("failed", self.failures), ("note", self.notes)):
-            lines += [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
-            if len(items) > at_most:
-                lines.append(f"  ... and {len(items) - at_most} more; --report PATH writes them all")
-        return lines
+        rest = "--report PATH writes them all"
+        return [*lines, *listed("failed", self.failures, at_most, rest), *listed("note", self.notes, at_most, rest)]
+
+
+def listed(title: str, items: Sequence[Failure], at_most: int, rest: str) -> list[str]:
+    """Lines of at most this many failures or notes; a further line has the number of others, and `rest`."""
+    lines = [f"  {title}: {item.path}: {item.reason}" for item in items[:at_most]]
+    more = len(items) - at_most
+    return [*lines, f"  ... and {more} more; {rest}"] if more > 0 else lines

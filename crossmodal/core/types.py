@@ -69,6 +69,10 @@ class Failure:
     reason: str
     modality: Modality = "image"
 
+    def to_dict(self) -> dict[str, str]:
+        """The path and the reason, JSON-ready."""
+        return {"path": self.path, "reason": self.reason}
+
 
 @dataclass(frozen=True)
 class Skipped:

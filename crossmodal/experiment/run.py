@@ -117,7 +117,7 @@ def _content(
             "name": pictures.name,
             "n": len(pictures.pictures),
             "classes": pictures.classes,
-            "skipped": [{"path": failure.path, "reason": failure.reason} for failure in pictures.skipped],
+            "skipped": [failure.to_dict() for failure in pictures.skipped],
         },
         "pictures": [
             {"id": p.id, "path": p.path, "class": number, "width": p.width, "height": p.height}

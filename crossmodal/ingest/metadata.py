@@ -9,6 +9,7 @@ from typing import Any
 from crossmodal.core.ahead import map_ahead
 from crossmodal.core.batched import batched
 from crossmodal.core.errors import PictureError
+from crossmodal.core.report import listed
 from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Document, Failure
 from crossmodal.images.decode import metadata_blocks
@@ -32,16 +33,14 @@ class MetadataReport:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
-        failures = [{"path": failure.path, "reason": failure.reason} for failure in self.failures]
+        failures = [failure.to_dict() for failure in self.failures]
         return {"updated": self.updated, "unchanged": self.unchanged, "failures": failures}
 
     def lines(self, at_most: int = 20) -> list[str]:
         """The report as text lines; at most this many failures are listed."""
         kept = "; they keep their tags" if self.failures else ""
         counts = f"images: {self.updated} updated, {self.unchanged} unchanged, {len(self.failures)} not read{kept}"
-        listed = [f"  not read: {failure.path}: {failure.reason}" for failure in self.failures[:at_most]]
-        more = len(self.failures) - at_most
-        return [counts, *listed, *([f"  ... and {more} more; --json lists them all"] if more > 0 else [])]
+        return [counts, *listed("not read", self.failures, at_most, "--json lists them all")]
 
 
 @dataclass(frozen=True)

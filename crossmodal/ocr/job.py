@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.reading import Reading
+from crossmodal.core.report import listed
 from crossmodal.core.types import Document, Failure, Keys
 from crossmodal.images.sources import of_document
 from crossmodal.store.protocol import Store
@@ -41,7 +42,7 @@ class OcrReport:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
-        failures = [{"path": failure.path, "reason": failure.reason} for failure in self.failures]
+        failures = [failure.to_dict() for failure in self.failures]
         return {"read": self.read, "with_text": self.with_text, "before": self.before, "failures": failures}
 
     def lines(self, at_most: int = 20) -> list[str]:
@@ -49,9 +50,7 @@ class OcrReport:
         counts = f"text in pictures: {self.read} read, {self.with_text} of them with text, {self.before} read before"
         if self.failures:
             counts += f", {len(self.failures)} not read; the next run tries them again"
-        listed = [f"  not read: {failure.path}: {failure.reason}" for failure in self.failures[:at_most]]
-        more = len(self.failures) - at_most
-        return [counts, *listed, *([f"  ... and {more} more; --json lists them all"] if more > 0 else [])]
+        return [counts, *listed("not read", self.failures, at_most, "--json lists them all")]
 
 
 def pictures_to_read(store: Store, *, again: bool) -> Keys:
