@@ -104,7 +104,6 @@ def _documents(store: Store, keys: Keys) -> Iterator[Document]:
 
 def _content(store: Store, document: Document) -> bytes:
     """The encoded bytes of a picture, from the store or from one of its files."""
-    content = store.content(document.id)
-    if content is not None:
+    if (content := store.content(document.id)) is not None:
         return content
     return of_document(document.id, [document.uri, *store.files.paths_of(document.id)])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from crossmodal.core.errors import PictureError
-from crossmodal.core.types import Document, image_id
-from crossmodal.images.sources import from_file, is_object_url
+from crossmodal.core.types import Document
+from crossmodal.images.sources import of_document
 from crossmodal.store.protocol import Store
 
 MOST = 10_000
@@ -63,19 +61,6 @@ def original(store: Store, picture: Document) -> bytes:
     Raises:
         PictureError: None has it; the message is about the file that was indexed.
     """
-    content = store.content(picture.id)
-    if content is not None:
+    if (content := store.content(picture.id)) is not None:
         return content
-    if is_object_url(picture.uri):
-        raise PictureError("is in an object store, which is not read here: only its thumbnail is here")
-    errors = []
-    for path in dict.fromkeys([picture.uri, *store.files.paths_of(picture.id)]):
-        try:
-            content = from_file(Path(path))
-        except PictureError as error:
-            errors.append(error)
-        else:
-            if image_id(content) == picture.id:
-                return content
-            errors.append(PictureError("has changed: index it again"))
-    raise errors[0]
+    return of_document(picture.id, [picture.uri, *store.files.paths_of(picture.id)])
