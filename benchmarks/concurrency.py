@@ -32,7 +32,6 @@ from crossmodal.store.sqlite import NewDocument
 
 DIM, N_AT_FIRST, BATCH = 512, 20_000, 4
 MODEL = ModelSpec("clip", "concurrency", "0" * 40, DIM, Preprocessing(8))
-Times = list[float]
 
 
 def main() -> None:

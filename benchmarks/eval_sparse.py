@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         rows = measure(arguments, arguments.pool or Path(temporary))
-    table = recall_table("", rows)
+    table = recall_table(rows)
     widths = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
     for row in (table.headings, *table.rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -103,7 +103,7 @@ def _evaluate_sparse(options: EvaluateOptions) -> int:
     if options.as_json:
         say_json(result)
     else:
-        print_figures(recall_table("", result["rows"]))
+        print_figures(recall_table(result["rows"]))
     return 0
 
 

@@ -16,7 +16,7 @@ def run(options: SparseOptions) -> int:
     if options.as_json:
         say_json(result)
     else:
-        print_figures(recall_table("", result["rows"]))
+        print_figures(recall_table(result["rows"]))
     return 0
 
 

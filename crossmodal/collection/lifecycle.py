@@ -85,7 +85,8 @@ def delete(
     if sum(map(bool, (ids, uri, where))) != 1:
         raise InputError("delete takes exactly one of ids, uri and where")
     with collection.store(writable=True) as store:
-        unknown = [document_id for document_id in ids if store.document(document_id) is None]
+        known = store.known(ids)
+        unknown = [document_id for document_id in ids if document_id not in known]
         selected = [*ids] if ids else store.ids_where(parse(where) if where else _at_or_below(str(uri)))
         if uri and not selected:
             raise InputError(f"the collection has no pictures from {uri}")

@@ -110,13 +110,13 @@ def posting_figures(images: csr_matrix, queries: csr_matrix) -> PostingFigures:
     )
 
 
-def recall_table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> FigureTable:
+def recall_table(rows: Mapping[str, Mapping[str, Any]]) -> FigureTable:
     """A table of recall with a row per model or part of a hybrid; missing figures are dashes."""
     names = (*(f"R@{k}" for k in KS), "MRR")
     extra = tuple(name for name in ("terms_per_image", "terms_per_query", "postings", "p50_ms") if _any(rows, name))
     cells = tuple((name, *(_cell(row.get(column)) for column in (*names, *extra))) for name, row in rows.items())
     headings = {"terms_per_image": "terms/image", "terms_per_query": "terms/query", "p50_ms": "p50 ms"}
-    return FigureTable(title, ("model", *names, *(headings.get(name, name) for name in extra)), cells)
+    return FigureTable("", ("model", *names, *(headings.get(name, name) for name in extra)), cells)
 
 
 def _any(rows: Mapping[str, Mapping[str, Any]], name: str) -> bool:

@@ -23,7 +23,6 @@ TOOLKIT = "crossmodal-search"
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC = "http://purl.org/dc/elements/1.1/"
-_XML = "http://www.w3.org/XML/1998/namespace"
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _OWN = re.compile(rf'x:xmptk="{TOOLKIT}"')
 _PROPRIETARY = frozenset(RAW[1].split()) - {".dng"}

@@ -121,8 +121,8 @@ def _draw_mask(draw: ImageDraw.ImageDraw, shape: str, centre: Point, radius: flo
     draw.polygon(placed, fill=255)
 
 
-def _regular(n: int, start: float) -> list[Point]:
-    return [(math.cos(start + k * math.tau / n), math.sin(start + k * math.tau / n)) for k in range(n)]
+def _hexagon() -> list[Point]:
+    return [(math.cos(k * math.tau / 6), math.sin(k * math.tau / 6)) for k in range(6)]
 
 
 def _star() -> list[Point]:
@@ -176,7 +176,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {
     "square": lambda: [(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)],
     "triangle": lambda: [(0, -1.0), (0.98, 0.75), (-0.98, 0.75)],
     "diamond": lambda: [(0, -1.08), (0.7, 0), (0, 1.08), (-0.7, 0)],
-    "hexagon": lambda: _regular(6, 0.0),
+    "hexagon": _hexagon,
     "star": _star,
     "heart": _heart,
     "cross": _cross,

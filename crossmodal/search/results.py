@@ -18,7 +18,6 @@ from crossmodal.search.by_time import TimeOrder, by_time
 from crossmodal.search.hydration import Picture, pictures_of
 from crossmodal.search.query import Page, SearchOptions
 from crossmodal.search.ranking import Cosines, Ranked, by_cosine
-from crossmodal.search.retrieval import allowed_keys
 from crossmodal.search.stored_pictures import StoredPictures
 from crossmodal.search.text_in_pictures import Allowed, TextInPictures
 from crossmodal.store.protocol import Store
@@ -135,7 +134,8 @@ class ResultRanker:
         A document that was removed after retrieval is omitted. The documents of the whole batch are read together, and
         the condition is evaluated at most once.
         """
-        allowed = cache(lambda: allowed_keys(self.store, options, "image"))
+        condition = options.condition
+        allowed = cache(lambda: None if condition is None else self.store.keys_where(condition, "image"))
         rankings = [_attempt(self._with_text, candidates, options, allowed) for candidates in batch]
         keys = {match.key for ranking in rankings if isinstance(ranking, _Ranking) for match in ranking.matches}
         documents = self.store.by_keys(keys)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from crossmodal.core.errors import InputError
-from crossmodal.core.types import Keys, Modality, ModelSpec, Vectors
+from crossmodal.core.types import MODALITIES, Modality, ModelSpec, Vectors
 from crossmodal.index.dense import UNIT_TOLERANCE
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.fusion import depth_for
 from crossmodal.search.query import SearchOptions
-from crossmodal.store.protocol import Store
 
 
 def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec) -> tuple[Modality, ...]:
@@ -24,18 +23,12 @@ def searched_modalities(modality: str, options: SearchOptions, model: ModelSpec)
     """
     default = "image" if modality == "text" or "text" not in model.modalities else "text"
     wanted = options.target or default
-    modalities: tuple[Modality, ...] = ("image", "text")
-    return tuple(known for known in modalities if wanted in (known, "both"))
+    return tuple(known for known in MODALITIES if wanted in (known, "both"))
 
 
 def retrieval_depth(model: ModelSpec, top_k: int) -> int:
     """The number of nearest vectors to retrieve for the best `top_k`; more if they are fused with words."""
     return depth_for(top_k) if model.has_lexical else top_k
-
-
-def allowed_keys(store: Store, options: SearchOptions, modality: Modality) -> Keys | None:
-    """The keys (n,) of the documents that meet the condition of the options, None without a condition."""
-    return None if options.condition is None else store.keys_where(options.condition, modality)
 
 
 def check_vector(vector: Vectors, dim: int) -> None:

@@ -15,6 +15,9 @@ from crossmodal.training.losses import fact_loss
 from crossmodal.training.scene_batches import PictureBatch
 from crossmodal.training.scene_facts import CELL_FACTS
 
+LEARNING_RATE = 2e-3
+"""The peak, reached after a tenth of the steps; then it falls to 0 along a cosine."""
+
 
 class FactReading(torch.nn.Module):
     """A linear layer that predicts the facts of a thing, and its loss; discarded after training."""
@@ -48,7 +51,6 @@ def teach(
     cnn: torch.nn.Module,
     batch: Callable[[int], PictureBatch],
     steps: int,
-    learning_rate: float,
     report: Callable[[str], None],
 ) -> None:
     """Trains a CNN to predict the facts of cells.
@@ -58,15 +60,14 @@ def teach(
         cnn: The module to train.
         batch: Returns the batch of a step; must depend on the step alone.
         steps: The number of steps.
-        learning_rate: The peak, reached after a tenth of the steps; it falls to 0 along a cosine.
         report: Called with a line of progress every 100 steps.
     """
     cnn.train()
     with torch.no_grad():
         example = features(batch(0))
     reading = FactReading(example.shape[1]).to(example.device)
-    optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW([*cnn.parameters(), *reading.parameters()], lr=LEARNING_RATE, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=0.1)
     for step in range(steps):
         pictures = batch(step).to(example.device)
         loss = reading.of_cells(features(pictures), pictures.cells)

@@ -195,7 +195,7 @@ class VseLearner:
                     feature_map: Tensor = cnn.forward_features(images)
                 return feature_map
 
-            teach(features, cnn, batch, self._settings.seeing_steps, 2e-3, report)
+            teach(features, cnn, batch, self._settings.seeing_steps, report)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """(n, 3, side, side) uint8, or their features (n, width), to unit vectors (n, joint_dim)."""

@@ -89,7 +89,7 @@ def prepare_jina() -> None:
         warnings.filterwarnings("ignore", message="failed to set multiprocessing start_method")
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     with _without_gc():
-        with _hidden("torch"):
+        with _without_torch():
             import docarray  # noqa: F401
 
         if "jina" not in sys.modules:
@@ -108,20 +108,20 @@ def _products_in_one_thread() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def _hidden(module: str) -> Iterator[None]:
-    """Makes a module that is not imported yet seem not to be installed.
+def _without_torch() -> Iterator[None]:
+    """Makes torch seem not to be installed, unless it is imported already.
 
     docarray imports torch where it is installed, for field types that are not used here, and that takes longer than
     the start of a Flow.
     """
-    if module in sys.modules:
+    if "torch" in sys.modules:
         yield
         return
-    sys.modules[module] = None  # type: ignore[assignment]  # the import system raises ModuleNotFoundError for None
+    sys.modules["torch"] = None  # type: ignore[assignment]  # the import system raises ModuleNotFoundError for None
     try:
         yield
     finally:
-        del sys.modules[module]
+        del sys.modules["torch"]
 
 
 def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read_paths: bool) -> dict[str, Any]:

@@ -35,7 +35,6 @@ class ConcurrencyLimit:
         answer: Responder = problem_json,
     ) -> None:
         self.app = app
-        self.n_at_once = n_at_once
         self.n_waiting = n_at_once if n_waiting is None else n_waiting
         self.max_wait_s = max_wait_s
         self._slots = asyncio.Semaphore(n_at_once)

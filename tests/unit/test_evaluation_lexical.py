@@ -51,7 +51,7 @@ def test_figures_of_the_posting_lists() -> None:
 def test_the_table() -> None:
     row = figures(np.array([1, 2, 3]))
     rows = {"dense": row, "sparse": {**row, "terms_per_image": 20.5, "p50_ms": 0.1}}
-    table = recall_table("Recall", rows)
+    table = recall_table(rows)
     assert table.headings[-2:] == ("terms/image", "p50 ms")
     assert table.rows[0][-2:] == ("-", "-")
     assert table.rows[1][-2:] == ("20.5", "0.1")
