@@ -40,7 +40,7 @@ class Metrics:
         (gauge.labels(**labels) if labels else gauge).set_function(value)
 
     def answered(self, endpoint: str, n_sent: int, answers: list[MediaDoc], spent_s: float) -> None:
-        """Records a successful call of the Flow and the time of each stage; part of `CallObserver`.
+        """Records a successful call of the Flow and the time of each stage.
 
         Calls without documents, which let the indexes follow the store, are not counted.
         """
@@ -55,7 +55,7 @@ class Metrics:
             self.errors.labels(endpoint, "document").inc(n_failed)
 
     def failed(self, endpoint: str, n_sent: int, error: Exception) -> None:
-        """Records a call of the Flow that raised an error; part of `CallObserver`."""
+        """Records a call of the Flow that raised an error."""
         self.batch_documents.labels(endpoint).observe(n_sent)
         self.errors.labels(endpoint, type(error).__name__).inc()
 

@@ -29,13 +29,3 @@ class FlowCalls(Protocol):
 
     async def answers(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """All documents that the Flow returns to one request, perhaps more than were sent; raises as a call does."""
-
-
-class CallObserver(Protocol):
-    """Receives the outcome of every call of the Flow."""
-
-    def answered(self, endpoint: str, n_sent: int, answers: list[MediaDoc], spent_s: float) -> None:
-        """Called after a successful call."""
-
-    def failed(self, endpoint: str, n_sent: int, error: Exception) -> None:
-        """Called after a call that raised an error."""

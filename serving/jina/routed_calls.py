@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jina.proto import jina_pb2
 
@@ -12,8 +12,10 @@ from crossmodal.core.batched import batched
 from crossmodal.core.errors import InputError
 from executors.schema import MediaDoc
 from serving.jina.executor_errors import executor_error
-from serving.jina.flow_calls import CallObserver
 from serving.jina.router import Message, Request, Router
+
+if TYPE_CHECKING:
+    from serving.http.metrics import Metrics
 
 REQUEST_SIZE = 32
 """Documents in one request to the Executors."""
@@ -24,12 +26,12 @@ class RoutedCalls:
 
     Args:
         router: Sends requests through the Flow.
-        observer: Receives the outcome of every call.
+        metrics: Receives the outcome of every call.
     """
 
-    def __init__(self, router: Router, observer: CallObserver) -> None:
+    def __init__(self, router: Router, metrics: Metrics) -> None:
         self._router = router
-        self._observer = observer
+        self._metrics = metrics
 
     async def __call__(self, docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> list[MediaDoc]:
         """As `FlowCalls.__call__`. Documents with the same id are sent once, because answers are matched by id."""
@@ -53,9 +55,9 @@ class RoutedCalls:
             contents = await asyncio.gather(*map(self._router.answer, requests))
             answers = [doc for content, _ in contents for doc in _documents(content)]
         except Exception as error:
-            self._observer.failed(endpoint, n_sent, error)
+            self._metrics.failed(endpoint, n_sent, error)
             raise
-        self._observer.answered(endpoint, n_sent, answers, time.perf_counter() - start)
+        self._metrics.answered(endpoint, n_sent, answers, time.perf_counter() - start)
         return answers
 
 
