@@ -27,7 +27,8 @@ from pathlib import Path
 from random import Random
 
 from common import ROOT, write_figures
-from store_crash_steps import MODEL, NAME, expected_documents, thumbnail_of, vector_of
+from crash_steps import MODEL, vector_of
+from store_crash_steps import NAME, expected_documents, thumbnail_of
 
 from crossmodal.collection.collection import Collection
 from crossmodal.collection.linked_workspace import link_workspace

@@ -19,19 +19,18 @@ from pathlib import Path
 from random import Random
 from typing import IO, Any
 
-import common  # noqa: F401  adds the project to the path
 import numpy as np
+from crash_steps import MODEL, vector_of
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.errors import StateError
-from crossmodal.core.types import Document, ModelSpec, Pixels, Preprocessing, Vectors
+from crossmodal.core.types import Document, Pixels, Vectors
 from crossmodal.search.query import Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.store.protocol import Store
 from crossmodal.store.records import NewDocument, merged
 
-NAME, DIM = "crashing", 16
-MODEL = ModelSpec("clip", "crash-test", "0" * 40, DIM, Preprocessing(8))
+NAME = "crashing"
 PAUSE_S = 0.02
 Change = dict[str, Any]
 
@@ -52,12 +51,6 @@ class IdEncoder:
     def unread(self, text: str) -> str:
         """As `Encoder.unread`."""
         return ""
-
-
-def vector_of(document_id: str) -> Vectors:
-    """(DIM,) a unit vector determined by the id."""
-    vector = np.random.default_rng(list(sha256(document_id.encode()).digest())).normal(size=DIM)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def thumbnail_of(document_id: str) -> bytes:
