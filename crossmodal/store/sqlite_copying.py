@@ -42,8 +42,7 @@ class SqliteCopying:
 
     def documents(self, keys: Sequence[int]) -> list[Numbered]:
         """As `Copying.documents`."""
-        marks = ",".join("?" * len(keys))
-        rows = self._database.rows(f"{_QUERY} WHERE key IN ({marks}) ORDER BY key", keys)
+        rows = self._database.rows_in(f"{_QUERY} WHERE key IN (?) ORDER BY key", sorted(keys))
         return [numbered(row, document_of_row(row[5:]), str(self._database.path)) for row in rows]
 
     def removals(self) -> list[Removal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crossmodal.store.database import Database
+from crossmodal.store.records import by_name
 from crossmodal.store.source_files import SourceFile
 
 
@@ -21,8 +22,8 @@ class SqliteFiles:
 
     def by_source(self) -> dict[str, list[SourceFile]]:
         """As `SourceFiles.by_source`."""
-        sources = self._database.rows("SELECT DISTINCT source FROM files ORDER BY source")
-        return {source: list(self.of_source(source).values()) for (source,) in sources}
+        rows = self._database.rows("SELECT source, path, size, mtime_ns, image_id FROM files ORDER BY source")
+        return by_name((source, SourceFile(*row)) for source, *row in rows)
 
     def paths_of(self, image_id: str) -> list[str]:
         """As `SourceFiles.paths_of`."""
