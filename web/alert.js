@@ -1,8 +1,7 @@
 // What every page has for faults: their text, and the form for a key.
 
+import { byId } from "./dom.js";
 import * as service from "./service.js";
-
-const byId = (id) => document.getElementById(id);
 
 /** Shows a fault of the service, or any other one, which is a bug; asks for a key where one is missing or wrong. */
 export function showFault(error) {

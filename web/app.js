@@ -5,7 +5,7 @@ import { allOf } from "./all.js";
 import { Browse } from "./browse.js";
 import { showCaptions } from "./captions.js";
 import { chipsOf, showChips } from "./chips.js";
-import { element, icon } from "./dom.js";
+import { byId, element, icon } from "./dom.js";
 import * as examples from "./examples.js";
 import { hideFault, showFault } from "./faults.js";
 import * as form from "./form.js";
@@ -32,7 +32,6 @@ const GUESSING = { top_k: guess.N_SHOWN, target: "image" };
 const ORDERS = { newest: "Newest first", oldest: "Oldest first" };
 const SLOW_MS = 8000;
 const [MARK, WORDS, SCORE] = [30, 28, 22]; // px below a picture
-const byId = (id) => document.getElementById(id);
 
 let state = { ...NOTHING };
 let source = null; // of the grid: a Browse or a Found

@@ -1,12 +1,12 @@
 // The list of captions that a search has found.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { show } from "./service.js";
 import { markOf, scoreOf } from "./tile.js";
 
 const N_CAPTIONS = 12;
-const list = document.getElementById("captions");
-const part = document.getElementById("caption-part");
+const list = byId("captions");
+const part = byId("caption-part");
 
 /** Shows the captions among the results, and returns how many there are; `open` is called with the chosen one. */
 export function showCaptions(results, threshold, open) {
@@ -15,12 +15,12 @@ export function showCaptions(results, threshold, open) {
   part.hidden = captions.length === 0;
   part.classList.remove("all");
   const fits = captions.some(({ relevance }) => relevance === undefined || relevance >= threshold);
-  document.getElementById("caption-title").textContent = fits ? "Matching captions" : "Nearest captions";
-  document.getElementById("results").classList.toggle("both", captions.length > 0);
+  byId("caption-title").textContent = fits ? "Matching captions" : "Nearest captions";
+  byId("results").classList.toggle("both", captions.length > 0);
   return captions.length;
 }
 
-document.getElementById("all-found").addEventListener("click", () => {
+byId("all-found").addEventListener("click", () => {
   part.classList.add("all");
   list.querySelector("li:nth-child(4) button")?.focus(); // the first of those that were hidden
 });

@@ -2,7 +2,7 @@
 // among them.
 
 import { rangeOf } from "./dates.js";
-import { element, icon } from "./dom.js";
+import { byId, element, icon } from "./dom.js";
 
 const NAMES = { camera: "Camera", folder: "Folder", country: "Country", place: "Place", label: "Label", where: "Filter", avoid: "Without" };
 
@@ -52,7 +52,7 @@ export function showChips(chips, remove) {
     button.addEventListener("click", () => remove(chip));
     return element("li", {}, button);
   });
-  const root = document.getElementById("chips");
+  const root = byId("chips");
   root.replaceChildren(...made);
   root.hidden = made.length === 0;
 }

@@ -1,12 +1,11 @@
 // Saves pictures as one file: the pictures themselves, a list, a contact sheet, or sidecars with keywords.
 
-import { counted, save as keep } from "./dom.js";
+import { byId, counted, save as keep } from "./dom.js";
 import * as service from "./service.js";
 import { idOf, titleOf } from "./tile.js";
 import { tell } from "./undo.js";
 
 const MISSING = "missing.txt"; // of an archive: what is not in it
-const byId = (id) => document.getElementById(id);
 
 let saving = null; // AbortController of what is being saved
 let told = () => {}; // shows the progress

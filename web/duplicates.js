@@ -1,12 +1,11 @@
 // The page of duplicates: groups, the picture to keep of each, and a list of those that the user selects.
 
 import * as alert from "./alert.js";
-import { counted, element, save } from "./dom.js";
+import { byId, counted, element, save } from "./dom.js";
 import * as service from "./service.js";
 
 const PAGE = 50;
 const ASK_AGAIN_MS = 1000;
-const byId = (id) => document.getElementById(id);
 const NONE = ["No two files have the same bytes.", "No picture is a copy of another, edited or not.", "No two pictures show the same scene."];
 const say = (text) => (byId("summary").textContent = text);
 

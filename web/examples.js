@@ -1,13 +1,12 @@
 // Thumbs on the pictures, and the strip of examples of the query, where each can be inverted or removed.
 
-import { counted, element, icon } from "./dom.js";
+import { byId, counted, element, icon } from "./dom.js";
 import { MOST, examplesIn, hasExamples, hashOf, marked, ofUser, signOf } from "./marks.js";
 import { find, keep } from "./pictures.js";
 import { show } from "./service.js";
 import { isEmpty } from "./state.js";
 import { idOf, titleOf } from "./tile.js";
 
-const byId = (id) => document.getElementById(id);
 const names = new Map(); // of the pictures that were marked here, by example
 
 const isFull = (state) => examplesIn(state.likes).length + examplesIn(state.unlikes).length >= MOST;

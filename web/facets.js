@@ -1,10 +1,10 @@
 // The panel of filters: years, places, cameras, labels and folders with the number of their pictures.
 
 import { nextYear } from "./dates.js";
-import { element, icon } from "./dom.js";
+import { byId, element, icon } from "./dom.js";
 
 const N_SHOWN = 8;
-const root = document.getElementById("facets");
+const root = byId("facets");
 
 const GROUPS = [
   { name: "year", title: "Year", isSet: (state) => state.after || state.before, filter: ofYear },
@@ -30,8 +30,8 @@ export function showFacets(facets, folders, state, choose) {
   if (below.length) made.push(groupOf("Folder", below, choose, "folder"));
   const hadFocus = root.contains(document.activeElement);
   root.replaceChildren(...made);
-  if (hadFocus) (root.querySelector("button") ?? document.getElementById("to-filters")).focus();
-  document.getElementById("no-facets").hidden = made.length > 0;
+  if (hadFocus) (root.querySelector("button") ?? byId("to-filters")).focus();
+  byId("no-facets").hidden = made.length > 0;
   return made.length > 0;
 }
 

@@ -2,9 +2,8 @@
 // does not answer.
 
 import * as alert from "./alert.js";
+import { byId } from "./dom.js";
 import { openFilters } from "./panel.js";
-
-const byId = (id) => document.getElementById(id);
 
 /** Shows a fault of the service, or any other one, which is a bug. */
 export function showFault(error) {

@@ -1,12 +1,11 @@
 // The search box, and pictures to search with: chosen, dropped, pasted or by URL.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { expect } from "./guess.js";
 import { find, keep } from "./pictures.js";
 import * as service from "./service.js";
 import { isMixed, recent } from "./state.js";
 
-const byId = (id) => document.getElementById(id);
 let previewUrl = "";
 let previewOf = ""; // hash, id or URL of the picture in the preview
 

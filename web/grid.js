@@ -1,6 +1,6 @@
 // An endless grid: knows the place of every picture, and builds only the elements near the window.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { GAP } from "./layout.js";
 import { Parts } from "./parts.js";
 
@@ -251,4 +251,4 @@ function setTab(tile, isCurrent) {
 }
 
 /** px at the top of the window that the bar covers. */
-const covered = () => document.getElementById("bar").offsetHeight;
+const covered = () => byId("bar").offsetHeight;

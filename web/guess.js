@@ -1,12 +1,11 @@
 // Guessing game: random captions, each a search that may find the picture it belongs to.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import * as service from "./service.js";
 
 export const N_SHOWN = 9;
 const N_CAPTIONS = 4;
 const N_LOOKED_THROUGH = 1000;
-const byId = (id) => document.getElementById(id);
 
 /** Draws captions; `pick` is called with the chosen one. The game is hidden if the collection has no captions. */
 export async function draw(pick) {

@@ -1,10 +1,8 @@
 // What the page says of the collection: its name, its size, examples of searches, and other collections.
 
-import { counted, element } from "./dom.js";
+import { byId, counted, element } from "./dom.js";
 import * as service from "./service.js";
 import { NOTHING, toAddress } from "./state.js";
-
-const byId = (id) => document.getElementById(id);
 
 /** Shows what the service says of its collection; `search` is called with the words of a chosen example. */
 export async function introduce(search, current) {

@@ -1,6 +1,6 @@
 // Shows one picture in full size with its details.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { save } from "./downloads.js";
 import { signOf } from "./marks.js";
 import { drawReading } from "./reading.js";
@@ -9,7 +9,6 @@ import { addressOf, Fault, document as documentOf, show } from "./service.js";
 import { idOf, scoreOf, thumbnailOf, titleOf, wordOf } from "./tile.js";
 import { tell } from "./undo.js";
 
-const byId = (id) => document.getElementById(id);
 const SWIPE = 50; // px
 const THUMBS = [["lightbox-like", 1], ["lightbox-unlike", -1]];
 const dialog = byId("lightbox");

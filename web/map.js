@@ -1,7 +1,7 @@
 // The map: all pictures as points, coloured by a tag or by the score of a search.
 
 import { listenForKey, showFault } from "./alert.js";
-import { element, onTheme } from "./dom.js";
+import { byId, element, onTheme } from "./dom.js";
 import { find } from "./pictures.js";
 import { besidePoint, steer, ZOOM } from "./plane-moves.js";
 import { isInside, Plane } from "./plane.js";
@@ -13,7 +13,6 @@ const N_SHADES = 24;
 const N_SCORED = 1000; // the service's limit
 const N_LISTED = 60;
 const SCORE = "a search";
-const byId = (id) => document.getElementById(id);
 const canvas = byId("map");
 
 let told = null; // the response of GET /map

@@ -1,10 +1,9 @@
 // The panel of filters, which is filled while it is open.
 
+import { byId } from "./dom.js";
 import { showFacets } from "./facets.js";
 import * as service from "./service.js";
 import { filtersOf } from "./state.js";
-
-const byId = (id) => document.getElementById(id);
 
 let isChosen = false; // by the user, or to show a fault
 

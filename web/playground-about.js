@@ -1,10 +1,9 @@
 // What was measured of the chosen result, and where the figures come from.
 
-import { counted, element } from "./dom.js";
+import { byId, counted, element } from "./dom.js";
 import { modelName, written } from "./playground-data.js";
 
 const SHOWN = ["score", "p1", "p5", "map", "t2i10"]; // keys of measures
-const byId = (id) => document.getElementById(id);
 
 /** What was measured of the chosen result, and its place among all. */
 export function showFigures(experiment, result) {

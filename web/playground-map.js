@@ -1,6 +1,6 @@
 // The UMAP of a model's layer, coloured by class, drawn with the code of the map.
 
-import { element, isDark, onTheme, svg } from "./dom.js";
+import { byId, element, isDark, onTheme, svg } from "./dom.js";
 import { downloads } from "./playground-chart.js";
 import { modelName } from "./playground-data.js";
 import { shortId } from "./playground-state.js";
@@ -11,8 +11,7 @@ import * as service from "./service.js";
 const N_NAMED = 10; // colours in the style sheet; more classes get hues
 const [SIDE, RADIUS] = [900, 4]; // px of a saved SVG
 
-const part = document.getElementById("umap"); // the canvas stays, so that moving from layer to layer keeps the view
-const byId = (id) => document.getElementById(id);
+const part = byId("umap"); // the canvas stays, so that moving from layer to layer keeps the view
 let plane = null;
 let shown = null; // {context, shade, colours}
 

@@ -1,6 +1,6 @@
 // A picture of one's own, searched with by the chosen model, layer and metric. Only a service can encode it.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { keep, find } from "./pictures.js";
 import { section, strip } from "./playground-parts.js";
 import * as service from "./service.js";
@@ -27,7 +27,7 @@ async function take(file, go) {
 /** Takes pictures that are dropped or pasted; `context()` is that of now, null while there is none. */
 export function listen(context, refuse) {
   const wanted = () => (context()?.live ? context() : null);
-  const cover = document.getElementById("drop-here");
+  const cover = byId("drop-here");
   document.addEventListener("dragover", (event) => {
     if (!wanted()) return;
     event.preventDefault();

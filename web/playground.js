@@ -1,7 +1,7 @@
 // The playground: what a model, a layer and a metric do with a set of pictures. Its state is in the address.
 
 import * as alert from "./alert.js";
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { showAbout, showFigures } from "./playground-about.js";
 import * as classes from "./playground-classes.js";
 import { folderOf, list, metricName, modelName, open } from "./playground-data.js";
@@ -16,7 +16,6 @@ import * as service from "./service.js";
 
 const VIEWS = { pictures, models, layers, classes, map, table };
 const CHOOSING = "choosing";
-const byId = (id) => document.getElementById(id);
 const view = byId("view");
 
 let listed = null; // {live, experiments}

@@ -1,8 +1,7 @@
 // The text in a picture of the lightbox: its lines, and where they stand, as boxes over the picture.
 
-import { element, svg } from "./dom.js";
+import { byId, element, svg } from "./dom.js";
 
-const byId = (id) => document.getElementById(id);
 const [CONTAINED_FROM, SIMILAR_FROM] = [5, 6]; // as in crossmodal/lexical/reading_index.py
 const boxes = byId("boxes");
 const picture = byId("large");

@@ -1,10 +1,10 @@
 // Removing a picture from the index, where the service writes. Its file stays.
 
+import { byId } from "./dom.js";
 import * as service from "./service.js";
 import { idOf, titleOf } from "./tile.js";
 import { tell } from "./undo.js";
 
-const byId = (id) => document.getElementById(id);
 const dialog = byId("removing");
 let writes = null; // a promise of whether the service does
 let picture = null;

@@ -1,10 +1,9 @@
 // Saved searches: this one is given a name, others are opened, renamed and removed. The service keeps them.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import * as service from "./service.js";
 import { NOTHING, hasOwnPicture, requestOf, toAddress } from "./state.js";
 
-const byId = (id) => document.getElementById(id);
 const dialog = byId("saved");
 let known = []; // {name, request, address}
 let isWritable = false;

@@ -1,12 +1,11 @@
 // Selected pictures, and what can be done with them: copy their links, or save them (downloads.js).
 
 import { MOST } from "./all.js";
-import { counted } from "./dom.js";
+import { byId, counted } from "./dom.js";
 import * as downloads from "./downloads.js";
 import { linkOf } from "./service.js";
 import { offerUndo, tell } from "./undo.js";
 
-const byId = (id) => document.getElementById(id);
 let selected = new Map(); // pictures by id
 let isOn = false;
 let last = -1; // place of the latest one, where a range begins

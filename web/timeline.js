@@ -1,10 +1,10 @@
 // The scroller at the right: where in the collection the window is, by date or folder, and a way to any other place.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 
-const root = document.getElementById("timeline");
-const handle = document.getElementById("timeline-handle");
-const labels = document.getElementById("timeline-labels");
+const root = byId("timeline");
+const handle = byId("timeline-handle");
+const labels = byId("timeline-labels");
 const LEAST_HEIGHT = 2; // windows: a shorter grid needs no scroller
 const APART = 18; // px between two labels
 

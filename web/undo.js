@@ -1,16 +1,18 @@
 // Says what has just happened, and offers to undo it.
 
+import { byId } from "./dom.js";
+
 const SHOWN_MS = 8000;
-const told = document.getElementById("undo");
+const told = byId("undo");
 const home = told.parentElement;
-const button = document.getElementById("undo-it");
+const button = byId("undo-it");
 let back = null;
 let from = null; // what had the focus before the button
 let hiding;
 
 /** Shows a text for a few seconds; `undo` takes back what it tells of. */
 export function offerUndo(text, undo) {
-  document.getElementById("undo-text").textContent = text;
+  byId("undo-text").textContent = text;
   button.hidden = !undo;
   back = undo;
   move();
