@@ -10,7 +10,7 @@ import click
 from cli.commands import Command
 from cli.options import DataSetOptions, ModelOptions, ThreadOptions, VocabularyOptions, WorkspaceOptions
 from cli.parameters import FILE, FOLDER, option
-from cli.printing import say
+from cli.printing import say, say_aside
 from crossmodal.core.errors import InputError
 
 
@@ -41,11 +41,11 @@ def run(options: TrainOptions) -> int:
 
         if options.steps:
             raise InputError(NO_STEPS)
-        folder = train_sparse(settings, options.out, options.recipe, lambda line: say(line, err=True))
+        folder = train_sparse(settings, options.out, options.recipe, say_aside)
     else:
         from cli.train import run as train
 
-        folder = train(settings, options.steps, options.out, options.recipe, lambda line: say(line, err=True))
+        folder = train(settings, options.steps, options.out, options.recipe, say_aside)
     say(f"weights: {folder}")
     return 0
 
