@@ -1,34 +1,28 @@
 """ImageEncoder: encodes pixels as unit vectors with the image tower of the collection's model."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from docarray import DocList
 from jina import requests
 
-from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.model_check import check_family
 from executors.schema import MediaDoc, valid_docs
 
 
 class ImageEncoder(CrossModalExecutor):
     """Encodes all pictures of a request in one batch."""
 
-    def __init__(
-        self, model: str, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any
-    ) -> None:
+    def __init__(self, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        collection = unescaped(collection)
-        check_family(model, Collection.open(Path(collection)).model)
         self.encoders = GenerationCache(
-            collection, lambda opened: load_encoder(opened, ("image",), threads or None, EngineRequest.parse(engine))
+            unescaped(collection),
+            lambda opened: load_encoder(opened, ("image",), threads or None, EngineRequest.parse(engine)),
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])

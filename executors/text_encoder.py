@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from docarray import DocList
 from jina import requests
 
-from crossmodal.collection.collection import Collection
 from crossmodal.collection.encoder import load_encoder
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
@@ -17,21 +15,17 @@ from crossmodal.core.types import Vectors
 from crossmodal.encoders.reading import unread_note
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.model_check import check_family
 from executors.schema import MediaDoc, valid_docs
 
 
 class TextEncoder(CrossModalExecutor):
     """Encodes all texts of a request in one batch; an empty text gets an `error`."""
 
-    def __init__(
-        self, model: str, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any
-    ) -> None:
+    def __init__(self, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        collection = unescaped(collection)
-        check_family(model, Collection.open(Path(collection)).model)
         self.encoders = GenerationCache(
-            collection, lambda opened: load_encoder(opened, ("text",), threads or None, EngineRequest.parse(engine))
+            unescaped(collection),
+            lambda opened: load_encoder(opened, ("text",), threads or None, EngineRequest.parse(engine)),
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])

@@ -9,17 +9,15 @@ from jina import requests
 from crossmodal.collection.collection import Collection
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.model_check import check_family
 from executors.schema import MediaDoc, valid_docs
 
 
 class TextRefuser(CrossModalExecutor):
     """Refuses all texts except those of health checks."""
 
-    def __init__(self, model: str, collection: str, threads: int = 0, engine: str = "", **kwargs: Any) -> None:
+    def __init__(self, collection: str, threads: int = 0, engine: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = Collection.open(Path(unescaped(collection))).model
-        check_family(model, self.spec)
 
     @requests(on=["/index", "/search", "/encode"])
     def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:

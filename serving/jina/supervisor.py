@@ -50,6 +50,8 @@ NOTICE_S = 2.0
 """Seconds during which a service that lost a process still answers, with status 503, before it is closed."""
 PODS = resource_folder("pods")
 FLOWS = resource_folder("flows")
+OF_FAMILY = ("image_normalizer", "image_encoder", "text_encoder", "vector_indexer", "ranker")
+"""The pods that a model family may replace by a file in its folder of `PODS`."""
 
 
 @contextmanager
@@ -127,9 +129,7 @@ def _without_torch() -> Iterator[None]:
 def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read_paths: bool) -> dict[str, Any]:
     """The values of `${{ CONTEXT.x }}` in a Flow's YAML, with an empty `service`; arguments as for `running_flow`."""
     return {
-        "model": collection.model.family,
-        "vector_indexer": _pod(collection.model.family, "vector_indexer"),
-        "ranker": _pod(collection.model.family, "ranker"),
+        **{name: _pod(collection.model.family, name) for name in OF_FAMILY},
         "collection": escaped(str(collection.root.resolve())),
         "port": settings.port,
         "grpc_port": settings.port + 1,

@@ -12,7 +12,7 @@ from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import ModelSpec, Preprocessing
 from serving.jina.router import Condition
-from serving.jina.supervisor import FLOWS, flow_context
+from serving.jina.supervisor import FLOWS, OF_FAMILY, flow_context
 from serving.jina.topology import read_topology
 
 
@@ -69,6 +69,16 @@ def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, n
     assert told in str(raised.value)
 
 
-def test_an_unknown_model_has_no_pods(context: dict[str, Any]) -> None:
-    with pytest.raises(StateError, match="which does not exist"):
-        read_topology(FLOWS / "flow-query.yml", {**context, "model": "clap"})
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [
+        ("clip", {}),
+        ("timm", {"text_encoder": "timm/text_encoder"}),
+        ("sparse", {name: f"sparse/{name}" for name in ("text_encoder", "vector_indexer", "ranker")}),
+        ("clap", {}),
+    ],
+)
+def test_a_family_replaces_pods(tmp_path: Path, family: str, own: dict[str, str]) -> None:
+    spec = ModelSpec(family, "scenes", "a" * 64, 256, Preprocessing(96))
+    found = flow_context(Collection(tmp_path, spec, root=tmp_path), Settings(), "index", read_paths=False)
+    assert {name: found[name] for name in OF_FAMILY} == {**{name: name for name in OF_FAMILY}, **own}

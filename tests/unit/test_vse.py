@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from conftest import TOY
 from PIL import Image
 
@@ -23,7 +22,6 @@ from crossmodal.encoders.vse_towers import VseModel, new_model, save_folder
 from crossmodal.images.geometry import fit
 from crossmodal.training.pairs import evaluation_pixels
 
-ROOT = Path(__file__).resolve().parents[2]
 WORDS = Vocabulary(["a", "the", "red", "blue", "star", "heart", "left", "of", "."])
 TEXTS = ["a red star", "", "the blue heart left of a red star.", "a zebra", "star", "🎈", "word " * 900, "Star?"]
 
@@ -233,15 +231,3 @@ def test_a_published_checkpoint_by_its_names(published: Path, monkeypatch: pytes
 def test_a_published_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"m\.pth\.tar can't be read \(No such file"):
         registry.resolve("vse", f"{tmp_path}/m.pth.tar:{tmp_path}/vocab.pkl")
-
-
-# -- the pods
-
-
-@pytest.mark.parametrize("name", ["image_encoder", "image_normalizer", "text_encoder"])
-def test_the_pods_are_those_of_clip_with_another_model(name: str) -> None:
-    clip, ours = (yaml.safe_load((ROOT / "pods" / family / f"{name}.yml").read_text()) for family in ("clip", "vse"))
-    if "with" in clip:
-        assert clip["with"].pop("model") == "clip"
-        assert ours["with"].pop("model") == "vse"
-    assert ours == clip
