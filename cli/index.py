@@ -106,7 +106,7 @@ def run(
     collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)
     collection.store(writable=True).close()
-    job = IndexJob(collection, source_name(settings.data_set))
+    job = IndexJob(collection, data_sets.source_name(settings.data_set))
     session = _session(settings, collection, job, by_flow=by_flow)
     run_job(job, collection, session, settings.data_set, records, prune=prune, confirmed=confirmed)
     return collection, job.report
@@ -202,10 +202,3 @@ def _write_report(report: Report, path: Path) -> None:
         write_atomically(path, report.to_bytes())
     except OSError as error:
         log.warning("the report of this run was not written to %s: %s", path, reason(error, path))
-
-
-def source_name(data_set: str) -> str:
-    """The name that identifies a data set in the collection: its resolved path, or the name of a known set."""
-    name = data_sets.canonical(data_set)
-    path = Path(name)
-    return str(path.resolve()) if path.exists() else name

@@ -7,7 +7,7 @@ from pathlib import Path
 from crossmodal.collection.collection import Collection, collection_folder, collections
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
-from crossmodal.datasets.registry import collection_name
+from crossmodal.datasets.registry import collection_name, source_of_path
 
 
 def folder_of(settings: Settings) -> Path:
@@ -37,7 +37,7 @@ def check_watched(folder: Path, collection: Path) -> None:
     was_indexed = False
     if collection.name in collections(collection.parent):
         with Collection.open(collection).store() as store:
-            was_indexed = bool(store.files.of_source(str(folder.resolve())))
+            was_indexed = bool(store.files.of_source(source_of_path(folder)))
     if not was_indexed:
         raise InputError(
             f"{folder} is not a folder: check the spelling, or mount its disk; a folder can be watched before its disk "

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from threading import Event
 
-from cli.index import run_job, source_name
+from cli.index import run_job
 from cli.local_session import LocalSession
 from cli.watch_text import FolderTexts, ReaderError
 from cli.wording import with_commands
@@ -24,6 +24,7 @@ from crossmodal.datasets.captions import READERS
 from crossmodal.datasets.changes import FolderChanges
 from crossmodal.datasets.folder import read_path
 from crossmodal.datasets.ignore import IGNORE_FILE
+from crossmodal.datasets.registry import source_of_path
 from crossmodal.ingest.job import IndexJob
 from crossmodal.ingest.removals import KEPT
 from crossmodal.ingest.settling import FileState, Settled, Settling, changed_since, file_state
@@ -60,7 +61,7 @@ class Watcher:
         """
         self._collection, self._settings, self._stop, self._say = collection, settings, stop, say
         self._folder, self._debounce_s = Path(settings.data_set), debounce_s
-        self._source = source_name(settings.data_set)
+        self._source = source_of_path(self._folder)
         self._changes = FolderChanges(self._folder, stop, polling=polling, besides=[settings.workspace])
         self._session: LocalSession | None = None
         self._texts_in_pictures = FolderTexts(self._source, settings.threads)

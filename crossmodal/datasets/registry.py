@@ -43,14 +43,27 @@ def canonical(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+def source_name(name: str) -> str:
+    """The name that identifies a data set in a collection: that of a known set, or its path with links resolved.
+
+    It does not depend on whether the path exists: its disk may be away.
+    """
+    name = canonical(name)
+    return name if name in CAPTION_FILES or name == "scenes" else source_of_path(name)
+
+
+def source_of_path(path: str | Path) -> str:
+    """As `source_name`, of a folder or a caption file, also one that has the name of a known data set."""
+    return os.path.realpath(path)  # Path.resolve fails for links that form a loop
+
+
 def collection_name(name: str) -> str:
     """The default collection of a data set; folders of the same name in different places get different collections."""
-    name = canonical(name)
-    if name in CAPTION_FILES or name == "scenes":
-        return name
-    path = Path(name).resolve()
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower() or "folder"
-    return f"{slug[:60]}-{sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
+    source = source_name(name)
+    if not os.path.isabs(source):
+        return source
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).stem).strip("-").lower() or "folder"
+    return f"{slug[:60]}-{sha1(source.encode(), usedforsecurity=False).hexdigest()[:8]}"
 
 
 def read(

@@ -12,7 +12,6 @@ import pytest
 from conftest import DRAWN, TOY, RunApp
 from PIL import Image
 
-from cli.index import source_name
 from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 
@@ -156,10 +155,3 @@ def test_weights_by_architecture_are_resolved_and_a_flow_still_starts(run_app: R
     code, report = report_of(run_app, "-d", folder, "-w", tmp_path / "w", *weights)
     assert code == 0
     assert report["images"]["indexed"] == 1
-
-
-def test_a_tilde_is_part_of_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shells replace it where it means a home folder."""
-    (tmp_path / "~nobody").mkdir()
-    monkeypatch.chdir(tmp_path)
-    assert source_name("~nobody") == str(tmp_path / "~nobody")

@@ -38,6 +38,30 @@ def test_collection_names(tmp_path: Path) -> None:
     assert len(registry.collection_name("/" + "x" * 200)) <= 100
 
 
+def test_a_path_has_one_name_whether_it_exists_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tilde is part of a name: shells replace it where it means a home folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("disk", "~nobody", "./coco"):
+        away = registry.source_name(name), registry.collection_name(name)
+        (tmp_path / name).mkdir()
+        assert (registry.source_name(name), registry.collection_name(name)) == away
+        assert away[0] == str(tmp_path / name)
+
+
+def test_a_known_set_has_its_name_beside_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    assert registry.source_name("coco") == registry.collection_name("coco") == "coco"
+    assert registry.source_of_path("coco") == str(tmp_path / "coco")
+
+
+def test_links_that_form_a_loop_are_no_data_set(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert registry.collection_name(str(tmp_path / "loop")).startswith("loop-")
+    with pytest.raises(InputError, match="neither a data set nor a folder"):
+        registry.read(str(tmp_path / "loop"))
+
+
 @pytest.mark.parametrize(("name", "how"), [("8k", "get_data.sh f8k"), ("f30k", "get_data.sh f30k"), ("coco", "put ")])
 def test_a_data_set_that_is_not_here_says_how_to_get_it(name: str, how: str) -> None:
     with pytest.raises(InputError, match=how):

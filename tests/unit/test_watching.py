@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -200,6 +200,24 @@ def test_the_folder_may_come_later_and_the_state_is_written(watched: WatchedFold
     assert (told["folder"], told["message"]) == ("Pictures", "the log has the reason")
     assert WatchState.read(watched.collection.root, "/elsewhere").state == "starting"
     assert json.loads((watched.collection.root / "watch.json").read_bytes()) == asdict(state())
+
+
+def test_a_relative_folder_that_is_away_at_first_is_the_one_that_was_indexed(
+    watched: WatchedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(watched.base)
+    watched.settings = replace(watched.settings, data_set=watched.root.name)
+    put(watched, "1.png", "2.png")
+    watched.watch_while(watched.wait_until_in_step)
+    (watched.root / "1.png").unlink()
+    away = watched.root.rename(watched.base / "away")
+
+    def happens() -> None:
+        said(watched, "waiting: ")
+        away.rename(watched.root)
+        said(watched, "pictures: 1 removed")
+
+    watched.watch_while(happens)
 
 
 def test_changes_of_hidden_files_and_of_the_workspace_are_no_reason_to_look(
