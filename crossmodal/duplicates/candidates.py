@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -104,8 +104,7 @@ def places_of(some: Keys, keys: Keys) -> tuple[Rows, NDArray[np.bool_]]:
 
 def candidate_pairs(prints: Fingerprints, near: Neighbours) -> Pairs:
     """The pairs worth aligning, each once; plain pictures are in none."""
-    by_hash = (_of_hashes(prints, number) for number in range(len(ORIENTATIONS)))
-    found = Pairs.joined([_of_vectors(prints, near), *by_hash])
+    found = Pairs.joined([_of_vectors(prints, near), *_of_hashes(prints)])
     low, high = np.minimum(found.ones, found.others), np.maximum(found.ones, found.others)
     kept = (low != high) & ~prints.is_plain[low] & ~prints.is_plain[high]
     # A turn in one direction of the other picture is a turn in the other direction of the first.
@@ -135,41 +134,41 @@ def _of_vectors(prints: Fingerprints, near: Neighbours) -> Pairs:
     return Pairs(ones, others, np.zeros(len(ones), np.int8))
 
 
-def _of_hashes(prints: Fingerprints, number: int) -> Pairs:
-    """Pairs whose hashes are near if the second picture is in an orientation.
+def _of_hashes(prints: Fingerprints) -> Iterator[Pairs]:
+    """Pairs whose hashes are near if the second picture is in an orientation, for each of them.
 
     Pictures with equal hashes are represented by the first one, so that many copies cost no more than a few.
     """
     _, firsts, classes = np.unique(prints.hashes, return_index=True, return_inverse=True)
+    order = np.argsort(classes, kind="stable")
+    is_next = classes[order][1:] == classes[order][:-1]
+    star = np.stack([firsts[classes], np.arange(len(classes))])
+    equal = np.concatenate([np.stack([order[:-1], order[1:]])[:, is_next], star], axis=1)
+    yield Pairs(equal[0], equal[1], np.zeros(len(equal[0]), np.int8))
     rows = np.flatnonzero(~prints.is_plain[firsts])
-    ones, others = (firsts[rows[part]] for part in _near(prints.hashes[firsts[rows]], number))
-    if number == 0:
-        order = np.argsort(classes, kind="stable")
-        is_next = classes[order][1:] == classes[order][:-1]
-        chain = np.stack([order[:-1], order[1:]])[:, is_next]
-        star = np.stack([firsts[classes], np.arange(len(classes))])
-        ones, others = np.concatenate([ones, chain[0], star[0]]), np.concatenate([others, chain[1], star[1]])
-    return Pairs(ones, others, np.full(len(ones), number, np.int8))
+    for number, (ones, others) in enumerate(_near(prints.hashes[firsts[rows]])):
+        yield Pairs(firsts[rows[ones]], firsts[rows[others]], np.full(len(ones), number, np.int8))
 
 
-def _near(hashes: Hashes, number: int) -> tuple[Rows, Rows]:
-    """The rows of the `_MOST` nearest hashes of each, up to `NEAR` bits.
+def _near(hashes: Hashes) -> Iterator[tuple[Rows, Rows]]:
+    """For each orientation, the rows of the `_MOST` nearest hashes of each, up to `NEAR` bits.
 
     Source: Norouzi, Punjani, Fleet 2012, Fast Search in Hamming Space with Multi-Index Hashing.
     """
     if not len(hashes):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+        return
     index = faiss.IndexBinaryMultiHash(64, 4, 16)
-    index.nflip = 1 if number == 0 else 0  # turned copies are rarely edited, too
     index.add(hashes.view(np.uint8).reshape(-1, 8))
-    ones, others = [], []
-    for at in range(0, len(hashes), _BLOCK):
-        queries = oriented(hashes[at : at + _BLOCK], ORIENTATIONS[INVERSES[number]])
-        limits, bits, found = index.range_search(queries.view(np.uint8).reshape(-1, 8), NEAR + 1)
-        row = np.repeat(np.arange(len(queries)), limits[1:].astype(np.int64) - limits[:-1].astype(np.int64))
-        order = np.lexsort((found, bits, row))
-        rank = np.arange(len(row)) - limits.astype(np.int64)[row[order]]
-        order = order[rank < _MOST + 1]  # one of them is the picture itself
-        ones.append(row[order] + at)
-        others.append(found[order])
-    return np.concatenate(ones), np.concatenate(others)
+    for number in range(len(ORIENTATIONS)):
+        index.nflip = 1 if number == 0 else 0  # turned copies are rarely edited, too
+        ones, others = [], []
+        for at in range(0, len(hashes), _BLOCK):
+            queries = oriented(hashes[at : at + _BLOCK], ORIENTATIONS[INVERSES[number]])
+            limits, bits, found = index.range_search(queries.view(np.uint8).reshape(-1, 8), NEAR + 1)
+            row = np.repeat(np.arange(len(queries)), limits[1:].astype(np.int64) - limits[:-1].astype(np.int64))
+            order = np.lexsort((found, bits, row))
+            rank = np.arange(len(row)) - limits.astype(np.int64)[row[order]]
+            order = order[rank < _MOST + 1]  # one of them is the picture itself
+            ones.append(row[order] + at)
+            others.append(found[order])
+        yield np.concatenate(ones), np.concatenate(others)
