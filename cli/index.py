@@ -97,7 +97,8 @@ def run(
         StateError: The collection has another model, or the Flow failed. Acknowledged documents are kept.
     """
     check_writable(folder_of(settings))
-    if prune and (settings.num_docs or settings.split):
+    is_whole = not (settings.num_docs or settings.split)
+    if prune and not is_whole:
         raise InputError("--prune needs the whole data set: remove --num_docs and --split")
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
@@ -108,7 +109,7 @@ def run(
     collection.store(writable=True).close()
     job = IndexJob(collection, data_sets.source_name(settings.data_set))
     session = _session(settings, collection, job, by_flow=by_flow)
-    run_job(job, collection, session, settings.data_set, records, prune=prune, confirmed=confirmed)
+    run_job(job, collection, session, settings.data_set, records, prune=prune, confirmed=confirmed, is_whole=is_whole)
     return collection, job.report
 
 
@@ -121,8 +122,11 @@ def run_job(
     *,
     prune: bool,
     confirmed: bool,
+    is_whole: bool = True,
 ) -> None:
     """Does a job, with `prune` and `confirmed` as for `run`; its report is also written into the collection's folder.
+
+    `is_whole` says that the records are the whole data set.
 
     Raises:
         StateError: The session failed, or another process writes to the collection. What is committed stays.
@@ -135,7 +139,7 @@ def run_job(
         job.release()
         _note_wordless(job, collection)
         job.release()
-        job.reconcile(prune=prune, confirmed=confirmed)
+        job.reconcile(prune=prune, confirmed=confirmed, is_whole=is_whole)
         if prune and not is_up_to_date(collection):  # after the removals, when the session has released the lock
             with session:
                 _calibrate(job, collection, session)

@@ -28,6 +28,8 @@ class Report:
     skipped: list[Skipped] = field(default_factory=list)
     refusal: str = ""
     """Why pruning was refused, if it would have removed too many documents; else empty."""
+    gone: dict[Modality, int] = field(default_factory=dict)
+    """Documents that are certainly no longer in the data set and stay in the collection, because nothing was pruned."""
     outcomes: tuple[str, ...] = OUTCOMES
     """The outcomes that are reported, in this order."""
 
@@ -58,6 +60,7 @@ class Report:
             "failures": [failure.to_dict() for failure in self.failures],
             "notes": [note.to_dict() for note in self.notes],
             "skipped": [{"reason": s.reason, "n": s.n, "example": s.example} for s in self.skipped],
+            **({"gone": {_PLURAL[m]: self.gone.get(m, 0) for m in MODALITIES}} if self.gone else {}),
             **({"refusal": self.refusal} if self.refusal else {}),
         }
 
@@ -76,6 +79,9 @@ class Report:
         for change in CHANGES:
             if changed := {_PLURAL[m]: self.counts[m][change] for m in MODALITIES if self.counts[m][change]}:
                 lines.append(f"{change}: " + ", ".join(f"{n} {plural}" for plural, n in changed.items()))
+        if self.gone:
+            gone = ", ".join(f"{n} {_PLURAL[m]}" for m, n in self.gone.items())
+            lines.append(f"no longer in the data set: {gone}; --prune removes them from the collection")
         if self.skipped:
             lines.append("skipped: " + "; ".join(f"{s.n} {s.reason}, such as {s.example}" for s in self.skipped))
         rest = "--report PATH writes them all"

@@ -272,13 +272,13 @@ class IndexJob(StoreReader):
 
     # -- the end of the run
 
-    def reconcile(self, *, prune: bool, confirmed: bool = False) -> None:
+    def reconcile(self, *, prune: bool, confirmed: bool = False, is_whole: bool = True) -> None:
         """Calls `ingest.reconcile.reconcile` with the collection's store open for writing."""
-        if prune:
+        if prune or (is_whole and self.ledger.known_files.keys() - self.ledger.listed):
             self.ledger.all_folders = all_folders(self._collection.folder)
         with self._collection.store(writable=True) as store:
             # Before the files: those of an unrecorded mount point would count as gone when it is unmounted.
             folders = self.ledger.folders_of(self.ledger.known_files.keys() | self.ledger.files.keys())
             if folders != self.ledger.known_folders:
                 write_folders(self._collection.folder, self.ledger.source, folders)
-            reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed)
+            reconcile(store, self.ledger, self.report, prune=prune, confirmed=confirmed, is_whole=is_whole)

@@ -26,7 +26,8 @@ class Ledger:
         known_folders: The folders of `known_files` at the time when they were indexed.
         folders: The current folders of `files`, each as it was before one of its files was found.
         excluded: The paths of files and folders that rules of the user leave out, with the rules' name.
-        all_folders: The folders of all data sets of the collection when they were indexed; read only to prune.
+        all_folders: The folders of all data sets of the collection when they were indexed; read only to find
+            what is gone.
         is_complete: Whether all captions and containers of the data set could be read.
     """
 

@@ -9,7 +9,7 @@ from crossmodal.core.batched import batched
 from crossmodal.core.errors import PictureError
 from crossmodal.core.report import Report
 from crossmodal.core.terminal import printable
-from crossmodal.core.types import Document, ImageRecord, image_id
+from crossmodal.core.types import Document, ImageRecord, Modality, image_id
 from crossmodal.images.sources import of_record
 from crossmodal.ingest.derived import follow
 from crossmodal.ingest.ledger import Ledger
@@ -33,7 +33,9 @@ class _Deviations:
     embedded: dict[str, ImageRecord] = field(default_factory=dict)  # by image id: pictures in a container file
 
 
-def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, confirmed: bool = False) -> None:
+def reconcile(
+    store: Store, ledger: Ledger, report: Report, *, prune: bool, confirmed: bool = False, is_whole: bool = True
+) -> None:
     """Updates the fields that depend on paths, and removes documents that are no longer in their files.
 
     Args:
@@ -42,6 +44,8 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
         report: Receives counts, notes, and the refusal.
         prune: Whether to also remove documents that the data set no longer lists, if their files are certainly gone.
         confirmed: Whether `prune` may remove a large part of the collection.
+        is_whole: Whether the run has read the whole data set; then, without `prune`, the report has the number of
+            documents that it would remove.
 
     Without differences, nothing is written: each commit makes running services read again.
 
@@ -62,6 +66,9 @@ def reconcile(store: Store, ledger: Ledger, report: Report, *, prune: bool, conf
     if excess:
         report.refusal = _refusal(excess, plan, store)
         plan = plan_removals(store, ledger, files, prune=False)
+    elif not prune and is_whole:
+        unpruned = plan_removals(store, ledger, files, prune=True, stale_captions=deviations.stale_captions)
+        report.gone = _gone(unpruned, store)
     for document in store.remove(plan.ids) if plan.ids else ():
         report.count(document.modality, "removed")
         if document.id in plan.pictures:
@@ -116,6 +123,16 @@ def _store_embedded(store: Store, embedded: dict[str, ImageRecord], report: Repo
             store.add_content(key, content)
         else:
             report.note(str(record.path), "the picture changed during the run: index the data set again")
+
+
+def _gone(plan: RemovalPlan, store: Store) -> dict[Modality, int]:
+    """The number of documents that only `prune` removes, captions of pictures included."""
+    pictures = [picture for picture in plan.pictures if picture in plan.pruned]
+    captions = plan.pruned.intersection(plan.captions)
+    for keys in batched(pictures, PICTURES_AT_ONCE):
+        captions.update(caption.id for of_picture in store.captions_of(keys).values() for caption in of_picture)
+    counts: dict[Modality, int] = {"image": len(pictures), "text": len(captions)}
+    return {modality: n for modality, n in counts.items() if n}
 
 
 def _refusal(excess: str, plan: RemovalPlan, store: Store) -> str:

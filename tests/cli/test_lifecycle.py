@@ -77,6 +77,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
     report = index(run_app, folder, workspace)
     assert report["images"] == {"indexed": 2, "unchanged": 4, "failed": 0}
     assert report["removed"] == {"images": 1, "captions": 2}
+    assert report["gone"] == {"images": 1, "captions": 3}
     assert any("now contains another picture" in note["reason"] for note in report["notes"])
     told = names(workspace)
     assert set(told) == {"0.jpg", "moved.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "new.jpg"}
@@ -86,6 +87,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
     report = index(run_app, folder, workspace, "--prune")
     assert report["images"] == {"indexed": 0, "unchanged": 6, "failed": 0}
     assert report["removed"] == {"images": 1, "captions": 3}
+    assert "gone" not in report
     told = names(workspace)
     assert "2.jpg" not in told
     assert told["3.jpg"] == ["new", "picture 3"]
@@ -111,6 +113,7 @@ def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, fol
     assert first == f"  {folder}/images/0.jpg: the file is gone"
     assert "--yes" in confirm
     assert len(names(workspace)) == 6
+    assert "gone" not in index(run_app, folder, workspace, "-n", "3")
     assert index(run_app, folder, workspace, "--prune", "--yes")["removed"] == {"images": 3, "captions": 6}
 
 

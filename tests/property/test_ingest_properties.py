@@ -173,8 +173,9 @@ def test_nothing_goes_without_a_proof_and_captions_stay_with_their_pictures(
         kept = [one for one, is_told in zip(captions, still_told, strict=False) if is_told]
         world.tell(kept)
         given_to_somebody(world.root)
+        told = None
         try:
-            indexed(collection, world.root, prune=prune)
+            told = indexed(collection, world.root, prune=prune)
         except InputError:
             assert not any(readable(world, place) for place in world.pictures)
         after, _ = documents(collection)
@@ -182,6 +183,9 @@ def test_nothing_goes_without_a_proof_and_captions_stay_with_their_pictures(
         for own, document in after.items():
             if document.modality == "image":
                 check_place(world, own, document)
+        if told is not None and not prune:
+            counts = indexed(collection, world.root, prune=True).counts
+            assert told.gone == {modality: of["removed"] for modality, of in counts.items() if of["removed"]}
     finally:
         world.unlock()
         shutil.rmtree(folder)

@@ -37,6 +37,12 @@ def test_to_dict_has_the_documented_shape(report: Report) -> None:
     }
 
 
+def test_what_is_gone_and_stays_is_told_with_the_way_to_remove_it(report: Report) -> None:
+    report.gone = {"image": 2}
+    assert "no longer in the data set: 2 images; --prune removes them from the collection" in report.lines()
+    assert report.to_dict()["gone"] == {"images": 2, "captions": 0}
+
+
 def test_an_empty_report_has_the_same_keys() -> None:
     assert Report().to_dict() == {
         "images": {"indexed": 0, "unchanged": 0, "failed": 0},
