@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cli.local_session import LocalSession
 from cli.location import folder_of
 from cli.printing import say_aside
+from cli.progress import Count
 from crossmodal.collection.calibration import calibrate, is_up_to_date
 from crossmodal.collection.collection import Collection, collections
 from crossmodal.core.engine import EngineRequest, MadeWith
@@ -102,7 +103,8 @@ def run(
         raise InputError("--prune needs the whole data set: remove --num_docs and --split")
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
-    read = data_sets.read(settings.data_set, settings.split, settings.columns, settings.exclude)
+    with Count("pictures found") as count:
+        read = data_sets.read(settings.data_set, settings.split, settings.columns, settings.exclude, count.show)
     records = list(data_sets.limited(read, ImageRecord, settings.num_docs))
     collection = _collection(settings, by_flow=by_flow)
     collection = collection.with_index_config(index_config or collection.index_config)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_EVERY_S = 5.0
+COUNT_EVERY_S = 0.2
 
 
 class Meter:
@@ -84,6 +85,30 @@ class Meter:
     def _print(self) -> None:
         done = self._done[self._label]
         print(f"{self._label}: {done}/{self._n_total()}  {self._rate(self._label)}", file=sys.stderr)
+
+
+class Count:
+    """Shows how many items were found so far, in a line on a terminal that is cleared at the end; elsewhere nothing."""
+
+    def __init__(self, label: str) -> None:
+        """Starts the clock; `label` is the noun for the items."""
+        self._label, self._printed = label, time.monotonic()
+        self._shown = ""
+
+    def __enter__(self) -> Count:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print(f"\r{' ' * len(self._shown)}\r", end="", file=sys.stderr, flush=True)
+
+    def show(self, n: int) -> None:
+        """Shows the number of items, if the one before has been there long enough to be read."""
+        now = time.monotonic()
+        if now - self._printed < COUNT_EVERY_S or not sys.stderr.isatty():
+            return
+        self._printed, self._shown = now, f"{self._label}: {n}"
+        print(f"\r{self._shown}", end="", file=sys.stderr, flush=True)
 
 
 def _bars() -> Progress:

@@ -15,7 +15,7 @@ from crossmodal.datasets.captions import READERS, SPLITS, read_captions
 from crossmodal.datasets.columns import Columns
 from crossmodal.datasets.ignore import IgnoreRules
 from crossmodal.datasets.names import PictureNames, difference, fold, listed
-from crossmodal.datasets.selection import Selection, select
+from crossmodal.datasets.selection import Progress, Selection, select
 from crossmodal.datasets.table import CaptionTable
 from crossmodal.datasets.text import Unusable, as_utf8, captions_in, read_text, split_lines
 from crossmodal.images.decode import EXTENSIONS
@@ -30,6 +30,7 @@ def read_path(
     exclude: Sequence[str] = (),
     *,
     may_be_empty: bool = False,
+    progress: Progress = lambda _: None,
 ) -> Records:
     """The records of a folder or of a caption file.
 
@@ -40,6 +41,7 @@ def read_path(
         columns: The caption file's columns, if not the default names.
         exclude: Patterns of files to leave out, as in a .gitignore file, relative to the folder.
         may_be_empty: Whether a folder may have no pictures.
+        progress: Called with the number of pictures so far while a folder is listed.
 
     Raises:
         InputError: The path or the split does not exist, a pattern is invalid, or there are no pictures.
@@ -48,10 +50,11 @@ def read_path(
         if not path.exists():
             raise InputError(f"{path} is neither a data set nor a folder nor a caption file: check the spelling")
         if path.is_dir():
-            return read_folder(path, _caption_file(path), split, columns, exclude, may_be_empty=may_be_empty)
+            file = _caption_file(path)
+            return read_folder(path, file, split, columns, exclude, may_be_empty=may_be_empty, progress=progress)
         if path.suffix.lower() in EXTENSIONS:
             raise InputError(f"{path} is a picture: give its folder, {path.parent}")
-        return read_folder(path.parent, path, split, columns, exclude, only_embedded=True)
+        return read_folder(path.parent, path, split, columns, exclude, only_embedded=True, progress=progress)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from error
 
@@ -70,6 +73,7 @@ def read_folder(
     *,
     only_embedded: bool = False,
     may_be_empty: bool = False,
+    progress: Progress = lambda _: None,
 ) -> Records:
     """The records of `folder`; with a caption file, pictures are searched in `images/` if that exists.
 
@@ -88,7 +92,7 @@ def read_folder(
         selection = Selection(images)
     else:
         beside = [folder / ATTRIBUTION, *([caption_file, folder / SPLITS] if caption_file else [])]
-        selection = select(images, *beside, rules=IgnoreRules(folder, exclude))
+        selection = select(images, *beside, rules=IgnoreRules(folder, exclude), progress=progress)
         _count_beside(folder, images, selection)
     if not selection.pictures and not table.captions and not table.pictures and not may_be_empty:
         raise InputError(_no_pictures(selection, table))

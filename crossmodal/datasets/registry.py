@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -67,7 +67,11 @@ def collection_name(name: str) -> str:
 
 
 def read(
-    name: str, split: str | None = None, columns: Iterable[tuple[str, str]] = (), exclude: Sequence[str] = ()
+    name: str,
+    split: str | None = None,
+    columns: Iterable[tuple[str, str]] = (),
+    exclude: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Records:
     """The records of a data set.
 
@@ -76,6 +80,7 @@ def read(
         split: The split to read; None for all.
         columns: Columns of the caption file, as (`image`, NAME), (`caption`, NAME) and (`split`, NAME).
         exclude: Patterns of files to leave out, as in a .gitignore file.
+        progress: Called with the number of pictures so far while a folder is listed.
 
     Raises:
         InputError: A pattern is invalid, or the data set does not exist; the message says how to get it.
@@ -85,9 +90,9 @@ def read(
 
     name = canonical(name)
     if name == "scenes":
-        return read_path(scenes_folder(split or "test"), exclude=exclude)
+        return read_path(scenes_folder(split or "test"), exclude=exclude, progress=progress)
     if name not in CAPTION_FILES:
-        return read_path(Path(name), split, Columns.of_pairs(columns), exclude)
+        return read_path(Path(name), split, Columns.of_pairs(columns), exclude, progress=progress)
     folder = data_folder(name)
     files = [folder / file for file in CAPTION_FILES[name] if (folder / file).is_file()]
     if not files:
@@ -96,7 +101,7 @@ def read(
         if Path(name).is_dir():
             how += f"; or, for the folder {name} in the current directory, write ./{name}"
         raise InputError(f"{folder} has no {' or '.join(CAPTION_FILES[name])}: {how}")
-    return read_folder(folder, files[0], split, Columns.of_pairs(columns), exclude)
+    return read_folder(folder, files[0], split, Columns.of_pairs(columns), exclude, progress=progress)
 
 
 def scenes_folder(split: str, n_scenes: int = N_SCENES) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ SYSTEM_FOLDERS = frozenset({
     ".cache", ".git",
 })  # fmt: skip
 """Folders in which NAS, desktops and archives keep thumbnails, deleted files and metadata; in lower case."""
+
+Progress = Callable[[int], None]
 
 SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
@@ -56,7 +58,9 @@ class Selection:
         return "; ".join(phrases)
 
 
-def select(root: Path, *leave_out: Path, rules: IgnoreRules | None = None) -> Selection:
+def select(
+    root: Path, *leave_out: Path, rules: IgnoreRules | None = None, progress: Progress = lambda _: None
+) -> Selection:
     """Selects the files below a folder, recursively.
 
     Skips hidden and system files and folders, except `root` itself, and what rules leave out. Does not follow links to
@@ -66,6 +70,7 @@ def select(root: Path, *leave_out: Path, rules: IgnoreRules | None = None) -> Se
         root: The folder.
         leave_out: Files to ignore without counting them, such as the caption file.
         rules: The rules of a folder that is or contains `root`; those of `root` by default.
+        progress: Called with the number of pictures so far, after each file.
     """
     selection = Selection(root)
 
@@ -88,6 +93,7 @@ def select(root: Path, *leave_out: Path, rules: IgnoreRules | None = None) -> Se
         others = (name for name in sorted(files) if f"{folder}/{name}" not in left_out and name != IGNORE_FILE)
         for name in _included(others, selection, rules, folder, at, is_folder=False):
             _add_file(selection, parent, at, name)
+            progress(len(selection.pictures))
     selection.pictures.sort(key=lambda path: path.split("/"))
     return selection
 

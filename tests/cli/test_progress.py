@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
-from cli.progress import Meter
+import cli.progress
+from cli.progress import Count, Meter
+from crossmodal.datasets import registry as data_sets
 
 
 class Terminal(io.StringIO):
@@ -46,3 +49,19 @@ def test_a_terminal_shows_both_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "5/5" in decoded
     assert "3/5" in indexed
     assert "/s" in indexed
+
+
+def test_a_terminal_shows_how_many_pictures_were_found_while_a_folder_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.progress, "COUNT_EVERY_S", 0)
+    (tmp_path / "a").mkdir()
+    for name in ("1.jpg", "2.jpg", "a/3.jpg", "a/note.md"):
+        (tmp_path / name).touch()
+    for stream in (Terminal, io.StringIO):
+        monkeypatch.setattr(sys, "stderr", stream())
+        with Count("pictures found") as count:
+            data_sets.read(str(tmp_path), progress=count.show)
+        shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+        assert [f"pictures found: {n}" in shown for n in (1, 2, 3)] == [stream is Terminal] * 3
+        assert shown.rpartition("\r")[2] == ""
