@@ -53,6 +53,9 @@ def reconcile(
     report's `refusal` lists what would be removed.
     """
     deviations = _deviations(store, ledger)
+    for picture in [picture for picture in ledger.pictures if picture not in deviations.indexed]:
+        path = str(ledger.pictures[picture][0].path)
+        report.note(path, "another process removed it from the collection during this run: index again to add it")
     if deviations.moved:
         store.describe(deviations.moved)
     for document in deviations.moved:

@@ -508,6 +508,21 @@ def test_a_file_that_goes_before_it_is_read_is_a_failure(collection: Collection,
     assert job.report.counts == {"image": {"failed": 1}, "text": {"failed": 1}}
 
 
+def test_a_picture_that_another_process_removes_meanwhile_is_named(collection: Collection, folder: Path) -> None:
+    put(folder, {"1.png": 1, "2.png": 2})
+    indexed(collection, folder)
+    job = IndexJob(collection, str(folder))
+    assert list(job.images(list(read_path(folder)))) == []
+    job.release()
+    with collection.store(writable=True) as store:
+        store.remove([image_id(encoded(1))])
+    job.reconcile(prune=False)
+    [note] = job.report.notes
+    assert note.path == str(folder / "1.png")
+    assert "index again" in note.reason
+    assert indexed(collection, folder).counts["image"] == {"indexed": 1, "unchanged": 1}
+
+
 def test_captions_follow_a_file_that_is_replaced_before_it_is_encoded(collection: Collection, folder: Path) -> None:
     put(folder, {"1.png": 1}, {"1.png": "one"})
     job = IndexJob(collection, str(folder))
