@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,6 +17,8 @@ from crossmodal.images.decode import decode
 MODELS = "PP-OCRv6 small"
 MAX_SIDE = 2_000
 """Larger pictures are reduced to this many pixels on the longer side."""
+TALLEST = 8
+"""Pictures that are more times as high as wide get a margin: the reader enlarges the shorter side to 736 pixels."""
 MIN_CONFIDENCE = 0.6
 """Lines that the reader is less sure of are left out."""
 MIN_CHARACTERS = 2
@@ -75,7 +78,9 @@ class TextReader:
     def read_picture(self, picture: Image.Image) -> Reading:
         """The text in an RGB picture."""
         picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BILINEAR)
-        found = self._read(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]))
+        pixels = np.asarray(picture)[:, :, ::-1]
+        margin = max(0, math.ceil(picture.height / TALLEST) - picture.width)
+        found = self._read(np.ascontiguousarray(np.pad(pixels, ((0, 0), (0, margin), (0, 0)))))
         if found.txts is None:
             return Reading(self._name)
         parts = zip(found.txts, found.scores, found.boxes, found.word_results, strict=True)

@@ -10,6 +10,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from crossmodal.core.reading import Reading
 from crossmodal.core.types import Document, image_id
 from crossmodal.ocr import job
 from crossmodal.ocr.job import pictures_to_read, read_pictures
+from crossmodal.ocr.reader import TextReader
 from crossmodal.ocr.worker import ReadingProcess
 from crossmodal.store.records import NewDocument
 from crossmodal.store.sqlite import DocumentStore
@@ -57,6 +59,23 @@ def test_words_and_their_places_are_those_of_the_upright_picture() -> None:
         assert corners.min(axis=0) == pytest.approx([20 / 320, 45 / 120], abs=0.16)  # with a margin
         assert corners.max(axis=0)[0] < 0.5
         assert 0.6 < line.confidence <= 1
+
+
+@pytest.mark.parametrize(("size", "width"), [((1, 2_000), 250), ((30, 240), 30), ((2_000, 1), 2_000)])
+def test_a_tall_picture_gets_a_margin_that_is_no_part_of_places(size: tuple[int, int], width: int) -> None:
+    """Without it, the reader would enlarge one of 1 x 2,000 pixels to 736 x 1,472,000."""
+    seen: list[tuple[int, ...]] = []
+
+    def read(pixels: np.ndarray[Any, Any]) -> SimpleNamespace:
+        seen.append(pixels.shape)
+        box = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]])
+        return SimpleNamespace(txts=["OPEN"], scores=[0.9], boxes=[box], word_results=[[]])
+
+    reader = TextReader.__new__(TextReader)
+    reader._name, reader._read = "rapidocr", read
+    (line,) = reader.read_picture(Image.new("RGB", size)).lines
+    assert seen == [(size[1], width, 3)]
+    assert line.box == (0, 0, 1, 0, 1, 1, 0, 1)
 
 
 @needs_rapidocr
