@@ -193,11 +193,11 @@ def _calibrate(job: IndexJob, collection: Collection, session: Session) -> None:
 
 def _note_wordless(job: IndexJob, collection: Collection) -> None:
     """Notes the new pictures of a sparse collection for which the model has no word."""
-    if not collection.model.has_lexical or not job.new:
+    if not collection.model.has_lexical or not job.ledger.new:
         return
     from crossmodal.lexical.indexes import wordless
 
-    for picture in wordless(collection.model, job.store, job.new):
+    for picture in wordless(collection.model, job.store, job.ledger.new):
         why = "no word of the model describes it: only its vector and its captions are searched"
         job.report.note(picture.uri, why)
 

@@ -121,8 +121,6 @@ class IndexJob(StoreReader):
         self.ledger = Ledger(source, self.store.files.of_source(source), known_folders)
         self._sent: dict[str, ImageRecord] = {}  # by path, of pictures that are being encoded
         self._caption_names: dict[str, str] = {}  # by caption id: the file name, of captions that are being encoded
-        self.new: list[str] = []
-        """The ids of the pictures that this run has encoded."""
         self.n_passed = 0
         """The number of records so far whose pictures are not encoded."""
 
@@ -210,7 +208,7 @@ class IndexJob(StoreReader):
             del self.ledger.files[doc.uri]
             self.ledger.pictures[doc.id] = self.ledger.pictures.pop(hashed, [record])
         self.report.count("image", doc.outcome)
-        self.new.append(doc.id)
+        self.ledger.new.append(doc.id)
         if doc.note:
             self.report.note(str(record.path), doc.note)
 

@@ -22,6 +22,7 @@ class Ledger:
         files: The current files, with the id of their picture, by path.
         pictures: The records of each picture that is in the collection or is being encoded, by image id; the first
             record is encoded, the others are copies.
+        new: The ids of the pictures that this run has encoded.
         listed: The paths of all pictures that the data set lists, readable or not.
         known_folders: The folders of `known_files` at the time when they were indexed.
         folders: The current folders of `files`, each as it was before one of its files was found.
@@ -37,6 +38,7 @@ class Ledger:
     files: dict[str, SourceFile] = field(default_factory=dict)
     folders: dict[str, FolderState] = field(default_factory=dict)
     pictures: dict[str, list[ImageRecord]] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
     excluded: dict[str, str] = field(default_factory=dict)
     all_folders: FolderStates = field(default_factory=dict)

@@ -53,13 +53,7 @@ def reconcile(
     report's `refusal` lists what would be removed.
     """
     deviations = _deviations(store, ledger)
-    for picture in [picture for picture in ledger.pictures if picture not in deviations.indexed]:
-        path = str(ledger.pictures[picture][0].path)
-        report.note(path, "another process removed it from the collection during this run: index again to add it")
-    if deviations.moved:
-        store.describe(deviations.moved)
-    for document in deviations.moved:
-        report.count(document.modality, "updated")
+    _describe_moved(store, ledger, deviations, report)
     _store_embedded(store, deviations.embedded, report)
     stale = deviations.stale_captions if prune else []
     files = {path: file for path, file in ledger.files.items() if file.image_id in deviations.indexed}
@@ -80,6 +74,20 @@ def reconcile(
         store.files.forget(plan.forgotten)
     if changed := [file for path, file in files.items() if ledger.known_files.get(path) != file]:
         store.files.put(ledger.source, changed)
+
+
+def _describe_moved(store: Store, ledger: Ledger, deviations: _Deviations, report: Report) -> None:
+    """Updates what was indexed before, and notes the pictures that are no longer in the store."""
+    if deviations.moved:
+        store.describe(deviations.moved)
+    new = set(ledger.new)
+    for document in deviations.moved:
+        if (document.image_id or document.id) not in new:
+            report.count(document.modality, "updated")
+    for picture, records in ledger.pictures.items():
+        if picture not in deviations.indexed:
+            why = "another process removed it from the collection during this run: index again to add it"
+            report.note(str(records[0].path), why)
 
 
 def _deviations(store: Store, ledger: Ledger) -> _Deviations:
