@@ -17,6 +17,7 @@ from cli.wording import with_commands
 from crossmodal import __version__
 from crossmodal.core.errors import CrossModalError
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, reason
+from crossmodal.datasets.registry import is_data_set
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -56,6 +57,7 @@ class OptionsOfOthers(click.Command):
             UsageError: There are more arguments than the command has; or an option's value is an argument of this
                 command, or another command has the option.
         """
+        given = [*args]  # click removes what it reads
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -66,7 +68,8 @@ class OptionsOfOthers(click.Command):
                 raise click.UsageError(not_an_option(error.option_name, str(self.name), owners), ctx) from None
             raise
         except click.UsageError as error:
-            if type(error) is click.UsageError and any("-d" in parameter.opts for parameter in self.params):
+            takes_data_set = any("-d" in parameter.opts for parameter in self.params)
+            if type(error) is click.UsageError and takes_data_set and any(map(is_data_set, given)):
                 raise click.UsageError(f"{error.message}: name a data set with -d", ctx) from None
             raise
 

@@ -52,6 +52,11 @@ def source_name(name: str) -> str:
     return name if name in CAPTION_FILES or name == "scenes" else source_of_path(name)
 
 
+def is_data_set(name: str) -> bool:
+    """Whether a name is that of a known data set, or an existing path."""
+    return name in ALIASES or name in CAPTION_FILES or name == "scenes" or os.path.exists(name)
+
+
 def source_of_path(path: str | Path) -> str:
     """As `source_name`, of a folder or a caption file, also one that has the name of a known data set."""
     return os.path.realpath(path)  # Path.resolve fails for links that form a loop

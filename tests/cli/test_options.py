@@ -125,10 +125,12 @@ def test_the_data_set_is_an_argument(started: dict[str, Any]) -> None:
     assert started == {}
 
 
-def test_a_data_set_that_is_no_argument(started: dict[str, Any]) -> None:
-    done = run(crossmodal, "duplicates", "pictures")
-    assert done.exit_code == 2
-    assert "Got unexpected extra argument (pictures): name a data set with -d" in done.output
+def test_a_data_set_that_is_no_argument(started: dict[str, Any], tmp_path: Path) -> None:
+    for name in (str(tmp_path), "toy-data"):
+        done = run(crossmodal, "duplicates", name)
+        assert done.exit_code == 2
+        assert f"Got unexpected extra argument ({name}): name a data set with -d" in done.output
+    assert "name a data set" not in run(crossmodal, "query", "a dog").output
     assert started == {}
 
 
