@@ -54,7 +54,8 @@ def run(options: SidecarOptions) -> int:
     report = save_sidecars(options.settings(), words, where, options.min_relevance, plan)
     would = "would be " if options.dry_run else ""
     counts = f"{report.written} {would}written, {report.merged} {would}merged, {report.unchanged} unchanged"
-    lines = [f"sidecars: {counts}, {len(report.refused)} refused"]
+    without = f"; {report.without_keywords} pictures have no keywords" if report.without_keywords else ""
+    lines = [f"sidecars: {counts}, {len(report.refused)} refused{without}"]
     lines += [f"  {path}: {why}" for path, why in report.refused[:LISTED]]
     if len(report.refused) > LISTED:
         lines.append(f"  ... and {len(report.refused) - LISTED} more; --json lists them all")

@@ -158,7 +158,9 @@ class PartEncoder:
         source, first = item.source, results.pictures.get(item.id)
         if first is not None:
             results.copies += 1
-            results.notes.append(Failure(source.uri, f"the same picture as {first.document.uri}"))
+            is_again = source.uri == first.document.uri
+            why = "listed again, or by a link to it" if is_again else f"the same picture as {first.document.uri}"
+            results.notes.append(Failure(source.uri, why))
         else:
             document = Document(
                 item.id, "image", source.uri, made.mime_type, "", made.width, made.height, tags=item.tags

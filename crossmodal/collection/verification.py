@@ -23,6 +23,10 @@ from crossmodal.store.records import NewDocument
 
 SAMPLED = 1_000
 """Number of vectors per index that are searched for; checksums cover the whole files."""
+_CHANGED = (
+    "has changed since it was indexed: index the data set again; a file with its earlier size and time is not read, so "
+    "touch it first"
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def _document(item: NewDocument, dim: int, pictures: set[str]) -> Iterator[Incon
         yield Inconsistency(document.uri or document.id, f"{error}: {_next_step(document.uri)}")
         return
     if image_id(content) != document.id:
-        yield Inconsistency(document.uri or document.id, "has changed since it was indexed: index the data set again")
+        yield Inconsistency(document.uri or document.id, _CHANGED)
 
 
 def _is_in_object_store(item: NewDocument) -> bool:

@@ -113,6 +113,9 @@ def from_file(path: Path) -> bytes:
             raise TooLargeError(f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
+    except FileNotFoundError as error:
+        found = "the file that it links to does not exist" if os.path.islink(path) else error.strerror
+        raise PictureError(f"can't be read: {found}") from error
     except OSError as error:
         raise PictureError(f"can't be read: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in the name

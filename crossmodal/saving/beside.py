@@ -46,6 +46,8 @@ class SidecarReport:
     written: int = 0
     merged: int = 0
     unchanged: int = 0
+    without_keywords: int = 0
+    """Pictures that have nothing to write."""
     paths: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
@@ -68,7 +70,9 @@ def write_sidecars(pictures: Sequence[Chosen], plan: SidecarPlan, advance: Calla
     for picture in pictures:
         keywords = keywords_of(picture, plan.keywords)
         description = "\n".join(picture.captions) if plan.has_captions else ""
-        for path in _targets(picture, plan, names, report) if keywords or description else ():
+        has_any = bool(keywords or description)
+        report.without_keywords += not has_any
+        for path in _targets(picture, plan, names, report) if has_any else ():
             if path in given:  # of a RAW file with the same name, but for the ending
                 path = path.with_name(f"{picture.filename}.xmp")
             given.add(path)

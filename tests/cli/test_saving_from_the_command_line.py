@@ -55,7 +55,10 @@ def test_sidecars_of_what_is_found(run_app: RunApp, workspace: Path, tmp_path: P
     assert done.stdout == "sidecars: 5 written, 0 merged, 0 unchanged, 0 refused\n"
     for path in (tmp_path / "out").iterdir():
         assert read_xmp(path.read_bytes()).properties["dc:subject"] == ("heart",)
-    done = run_app(*own, "--beside", "--dry-run", "--where", "filename like 'test-0000%'", "--json")
+    some = ("--where", "filename like 'test-0000%'")
+    done = run_app("-t", "sidecars", "-w", workspace, "--out", tmp_path / "none", *some)
+    assert done.stdout == "sidecars: 0 written, 0 merged, 0 unchanged, 0 refused; 10 pictures have no keywords\n"
+    done = run_app(*own, "--beside", "--dry-run", *some, "--json")
     assert json.loads(done.stdout)["written"] == 10
     assert run_app(*own).returncode == 1
     assert hashes() == before

@@ -103,6 +103,15 @@ def test_captions_of_a_copy_are_no_problem(tmp_path: Path, encoder: PartEncoder)
     assert verify(imported.collection, lambda _: None).problems == []
 
 
+def test_a_link_beside_its_picture_is_told_from_a_copy(tmp_path: Path, encoder: PartEncoder) -> None:
+    shutil.copy(sorted((TOY / "images").glob("*.jpg"))[0], tmp_path / "1.jpg")
+    (tmp_path / "2.jpg").symlink_to("1.jpg")
+    outcome = encode(tmp_path, tmp_path / "parts", encoder)
+    assert [(note.path, note.reason) for note in outcome.report.notes] == [
+        (str(tmp_path / "1.jpg"), "listed again, or by a link to it")
+    ]
+
+
 def test_a_second_run_encodes_nothing_and_reports_the_same(folder: Path, tmp_path: Path, encoder: PartEncoder) -> None:
     first = encode(folder, tmp_path / "parts", encoder)
     files = {path.name: path.read_bytes() for path in (tmp_path / "parts").iterdir()}

@@ -87,6 +87,12 @@ def test_a_missing_file(tmp_path: Path) -> None:
         from_file(tmp_path / "none.jpg")
 
 
+def test_a_link_to_a_missing_file_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "link.jpg").symlink_to("none.jpg")
+    with pytest.raises(PictureError, match="the file that it links to does not exist"):
+        from_file(tmp_path / "link.jpg")
+
+
 def test_a_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"directory|not a regular file"):
         from_file(tmp_path)
