@@ -28,7 +28,7 @@ from crossmodal.search.query import Page, Query, SearchOptions
 from crossmodal.search.service import SearchService
 from crossmodal.search.understanding import Understood, UnderstoodPhrase, understand
 from crossmodal.store.protocol import Store
-from crossmodal.store.where import all_of
+from crossmodal.store.where import all_of, parse
 
 if TYPE_CHECKING:
     from crossmodal.search.results import Match, SearchResults
@@ -216,13 +216,22 @@ class _Search:
         except InputError as error:
             raise InputError(f"{query}: {error}") from error
         hits = tuple(hit_of(rank, match, METRICS[plan.metric]) for rank, match in enumerate(results.matches, 1))
-        note = results.note
-        if plan.target == "text" and not results.matches and not self._service.store.counts()["text"]:
-            note = "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
+        note = results.note if results.matches else self._why_nothing(understood) or results.note
         return QueryAnswer(
             query, plan.modality, plan.target, hits, results.fusion, note, results.fits, results.ordered,
             understood.parts,
         )  # fmt: skip
+
+    def _why_nothing(self, understood: Understood) -> str:
+        """Why no query can find anything, if it is known."""
+        store, target = self._service.store, self._plan.target
+        if target == "text" and not store.counts()["text"]:
+            return "the collection has no captions: put them beside the pictures (docs/datasets.md) and index again"
+        where = all_of(self._plan.where, understood.condition())
+        if not where or len(store.keys_where(parse(where), target)):
+            return ""
+        literal = "; --literal searches for the words instead" if understood.parts else ""
+        return f"no {'captions' if target == 'text' else 'pictures'} meet the conditions{literal}"
 
     def _understood(self, text: str) -> Understood:
         if as_utf8(text) != text:

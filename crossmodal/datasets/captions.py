@@ -36,7 +36,7 @@ def read_captions(path: Path, columns: Columns | None = None) -> CaptionTable:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path}: captions are read from {', '.join(READERS)}")
+        raise InputError(f"{path}: captions are read from {', '.join(READERS)}; unpack an archive and name its folder")
     table = CaptionTable()
     try:
         reader(path, TableBuilder(table, columns or Columns()))

@@ -81,6 +81,22 @@ def test_pictures_of_a_time_by_date(run_app: RunApp, dated_workspace: Path) -> N
     assert re.findall(r"2023-07-01 [\d:]+", done.stdout) == ["2023-07-01 00:19:00", "2023-07-01 00:18:00"]
 
 
+def test_conditions_that_no_picture_meets_are_told_from_words_that_fit_none(
+    run_app: RunApp, dated_workspace: Path
+) -> None:
+    own = ("-t", "query-t2i", "-w", dated_workspace)
+    for filters, words, hint in (
+        (("--folder", "none"), "stars", ""),
+        ((), "stars in Japan", "; --literal searches for the words instead"),
+    ):
+        done = run_app(*own, *filters, words)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.splitlines()[-1] == f"note: no pictures meet the conditions{hint}"
+    done = run_app(*own, "--min_relevance", "1", "--before", "2024", "--json", "sea")
+    assert json.loads(done.stdout)["matches"] == []
+    assert "note" not in json.loads(done.stdout)
+
+
 def test_newest_first_of_what_fits(run_app: RunApp, dated_workspace: Path) -> None:
     done = run_app(
         "-t", "query-t2i", "-w", dated_workspace, "-k", "50", "--json", "--order", "newest", "stars at night"

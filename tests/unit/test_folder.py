@@ -157,7 +157,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         read_path(tmp_path)
     with pytest.raises(InputError, match="neither a data set nor"):
         read_path(tmp_path / "none")
-    with pytest.raises(InputError, match="captions are read from"):
+    with pytest.raises(InputError, match=r"captions are read from .*; unpack an archive"):
         read_path(tmp_path / "notes.md")
     with pytest.raises(InputError, match="does not exist"):
         read_folder(tmp_path / "none", None)
