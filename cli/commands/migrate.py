@@ -35,7 +35,7 @@ def run(options: MigrateOptions) -> int:
     use = f"--store {options.to} -w NEW_FOLDER" if "://" in options.to else f"-w {options.to}"
     lines = [
         f"{options.to} has the collection with its {result.documents} documents",
-        f"copied by this run, with the state before the last reindex: {result.copied}",
+        f"copied by this run, including any earlier state: {result.copied}",
         f"to use it: {use}",
     ]
     return say_result(asdict(result), lines, as_json=options.as_json)

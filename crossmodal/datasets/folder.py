@@ -180,7 +180,9 @@ def _with_side_files(selection: Selection) -> Records:
             if isinstance(caption, Unusable):
                 yield Failure(as_utf8(str(side_file)), f"the caption {caption.reason}", "text")
             elif len(matches) > 1:
-                yield Failure(as_utf8(str(side_file)), f"it may belong to several pictures: {listed(matches)}", "text")
+                one = PurePosixPath(matches[0]).name
+                why = f"it may belong to several pictures: {listed(matches)}; name it after one, as {one}.txt"
+                yield Failure(as_utf8(str(side_file)), why, "text")
             else:
                 captions[matches[0]][caption] = None
     yield from selection.skipped

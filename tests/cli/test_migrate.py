@@ -44,7 +44,7 @@ def test_the_commands(run_app: RunApp, postgresql: PostgresqlServer, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"{postgresql.url} has the collection with its 5 documents",
-        "copied by this run, with the state before the last reindex: 5",
+        "copied by this run, including any earlier state: 5",
         f"to use it: --store {postgresql.url} -w NEW_FOLDER",
     ]
     done = run_app("-t", "verify", *own, "--against", postgresql.url)

@@ -333,7 +333,7 @@ def test_side_files_of_every_kind(tmp_path: Path) -> None:
     }  # fmt: skip
     _, failures = parted(read_path(tmp_path))
     assert [(Path(f.path).name, f.reason) for f in failures] == [
-        ("f.txt", "it may belong to several pictures: f.jpg, f.png")
+        ("f.txt", "it may belong to several pictures: f.jpg, f.png; name it after one, as f.jpg.txt")
     ]
 
 
