@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 from pathlib import Path
+from shlex import quote
 
 _DENIED = (errno.EACCES, errno.EPERM)
 _REASONS = {
@@ -61,9 +62,11 @@ def denied(path: Path) -> str:
     place, status = _denied_at(path)
     if status is None:
         return f"permission denied for {_user(os.geteuid())}: run the program as a user with access"
+    is_own = status.st_uid == os.geteuid()
+    next_step = f"Run chmod u+rwX {quote(str(place))}" if is_own else "Run it as that user, or ask them for access"
     return (
         f"permission denied for {_user(os.geteuid())}: {place} belongs to {_user(status.st_uid)} "
-        f"with mode {stat.filemode(status.st_mode)}. Run it as that user, or ask them for access"
+        f"with mode {stat.filemode(status.st_mode)}. {next_step}"
     )
 
 

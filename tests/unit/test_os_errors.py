@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from others import as_another_user
+from others import UID, as_another_user
 
 from crossmodal.core.os_errors import ENVIRONMENT_ERRNOS, read_failure, reason, why_not_readable, why_not_writable
 
@@ -53,6 +53,19 @@ def test_places_that_cannot_be_written_whoever_asks(tmp_path: Path) -> None:
         assert told in str(why_not_writable(tmp_path / name)), name
     assert "too long" in str(why_not_writable(tmp_path / ("x" * 300) / "a", makes_folders=True))
     assert "not a folder" in str(why_not_writable(tmp_path / "file" / "a" / "b", makes_folders=True))
+
+
+def test_the_owner_is_told_to_change_the_mode(tmp_path: Path) -> None:
+    own = tmp_path / "my file"
+    own.write_text("x")
+    own.chmod(0)
+
+    def ask() -> None:
+        assert str(why_not_readable(own)).endswith(f"with mode ----------. Run chmod u+rwX '{own}'")
+
+    if os.getuid() == 0:
+        os.chown(own, UID, UID)
+    as_another_user(ask, tmp_path)
 
 
 def test_who_may_is_told_to_another_user(tmp_path: Path) -> None:
