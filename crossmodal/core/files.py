@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+_LONGEST = 200
+"""Bytes of a name that a process id is added to; file systems take 255 in all."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -16,7 +19,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary file is removed if the block raises; an OSError that names it, or no file, then names `path`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    name = os.fsencode(path.name)
+    short = path.name if len(name) <= _LONGEST else f"{zlib.crc32(name):08x}"
+    temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
     try:
         yield temporary
         descriptor = os.open(temporary, os.O_RDONLY)

@@ -20,6 +20,12 @@ def test_the_new_file_takes_the_name_once_it_is_complete(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_a_name_may_be_as_long_as_the_file_system_permits(tmp_path: Path) -> None:
+    name = "é" * 127
+    write_atomically(tmp_path / name, b"new")
+    assert os.listdir(tmp_path) == [name]
+
+
 @pytest.mark.parametrize("write", [atomic_path, atomic_writer])
 def test_a_body_that_raises_leaves_the_old_file(tmp_path: Path, write: object) -> None:
     write_atomically(tmp_path / "a", b"old")
