@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from cli.local_session import LocalSession
 from cli.location import collection_of
-from cli.printing import say_aside
+from cli.printing import say, say_aside
 from cli.progress import Meter
 from crossmodal.collection.calibration import calibrate
 from crossmodal.collection.collection import Collection
+from crossmodal.core.errors import StateError
 from crossmodal.core.report import Report
 from crossmodal.core.settings import Settings
 from crossmodal.datasets import registry as data_sets
@@ -54,7 +55,11 @@ def run(settings: Settings, *, without_failures: bool) -> tuple[Collection, Repo
             else:
                 session.send_captions(job.captions(), job.done, lambda: job.count("text"))
             calibrate(new, session.encode)
-        job.finish(new, without_failures=without_failures)
+        try:
+            job.finish(new, without_failures=without_failures)
+        except StateError:
+            say(*job.report.lines(), err=True)
+            raise
     return Collection.open(old.root), job.report
 
 

@@ -97,7 +97,7 @@ class ReindexJob(StoreReader):
             without_failures: Whether to drop pictures that failed, except those whose files may still exist.
 
         Raises:
-            StateError: Documents failed and may not be dropped; the collection is unchanged.
+            StateError: Documents failed, which the report lists, and may not be dropped; the collection is unchanged.
         """
         self.release()
         if self.n_unproven or self.n_remote or (self.report.failures and not without_failures):
@@ -113,7 +113,6 @@ class ReindexJob(StoreReader):
         self._collection.becomes_current(made)
 
     def _why_unchanged(self) -> str:
-        listed = "\n".join(self.report.lines())
         steps = []
         if self.n_remote:
             steps.append(
@@ -125,7 +124,7 @@ class ReindexJob(StoreReader):
         if self.n_remote < len(self.report.failures):
             steps.append("restore the files, or drop missing ones with --prune")
         n = len(self.report.failures)
-        return f"{n} documents can't be encoded again, so nothing was changed:\n{listed}\n{'; '.join(steps)}"
+        return f"{n} documents can't be encoded again, so nothing was changed: {'; '.join(steps)}"
 
 
 def _copy_readings(old: Store, new: Store) -> None:
