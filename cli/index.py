@@ -100,7 +100,7 @@ def run(
     check_writable(folder_of(settings))
     is_whole = not (settings.num_docs or settings.split)
     if prune and not is_whole:
-        raise InputError("--prune needs the whole data set: remove --num_docs and --split")
+        raise InputError("--prune needs the whole data set: remove --num-docs and --split")
     if confirmed and not prune:
         raise InputError("--yes confirms the removals of --prune: add --prune, or remove --yes")
     with Count("pictures found") as count:

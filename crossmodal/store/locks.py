@@ -61,7 +61,8 @@ def take_writer_lock(folder: Path) -> int:
         os.close(descriptor)
         raise StateError(
             f"another process is writing to {folder}: wait until it has finished, or stop it "
-            "(`index`, `index_restful`, `query_restful --writable`, `reindex` and `compact` write); queries still work"
+            "(`-t index`, `-t index_restful`, `-t query_restful --writable`, `-t reindex` and `-t compact` write); "
+            "queries still work"
         ) from error
     except OSError as error:
         os.close(descriptor)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -266,6 +268,13 @@ def test_log_messages_name_commands_of_the_program_that_was_called() -> None:
         click.echo(logging.lastResort.format(record))
 
     assert run(group, "one").output == "damaged: run `crossmodal calibrate`\n"
+
+
+def test_messages_of_the_library_name_tasks_so_that_they_become_commands() -> None:
+    """A user of `crossmodal` knows no `query_restful`; `-t query_restful` becomes `crossmodal serve`."""
+    task = re.compile(r"(?<!-t )\b(?:(?:index|query)[-_]restful|query[-_](?:t2i|i2i|i2t))")
+    library = Path(sys.modules["crossmodal"].__path__[0])
+    assert [path.name for path in library.rglob("*.py") if task.search(path.read_text("utf8"))] == []
 
 
 def test_messages_name_commands_of_the_program_that_was_called() -> None:
