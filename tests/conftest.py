@@ -23,6 +23,7 @@ import httpx
 import hypothesis
 import pytest
 from fork_server import ForkServer, Program
+from httpx._transports import default as default_transport
 from stores import new_store, open_store, postgresql
 
 from serving.jina.ports import LOOPBACK, in_url, reserve_port_pair
@@ -40,6 +41,9 @@ DRAWN = ("-d", TOY, "--collection", "toy-data", "--weights", "scenes")
 """Options that index the scenes into every task's default collection."""
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
+
+# Otherwise each `httpx.get` and its like reads all certificates anew, which takes five times as long as an answer here.
+default_transport.create_ssl_context = cache(default_transport.create_ssl_context)
 
 hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -151,7 +155,7 @@ def started(
 
 def _wait_for(url: str, process: Program, headers: dict[str, str]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
-    with httpx.Client(timeout=2, headers=headers) as client:  # httpx.get takes longer to read certificates than to ask
+    with httpx.Client(timeout=2, headers=headers) as client:
         while time.monotonic() < deadline:
             assert process.poll() is None, f"the service ended with {process.returncode}"
             try:
