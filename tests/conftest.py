@@ -37,8 +37,10 @@ TOY = ROOT / "tests" / "data" / "drawn"
 START_LIMIT_S = 120
 COMMAND_LIMIT_S = 180
 
-DRAWN = ("-d", TOY, "--collection", "toy-data", "--weights", "scenes")
-"""Options that index the scenes into every task's default collection."""
+TOY_DATA = (TOY, "--collection", "toy-data", "--weights", "scenes")
+"""Arguments of `crossmodal index` that index the scenes into every task's default collection."""
+DRAWN = ("-d", *TOY_DATA)
+"""The same for `python app.py -t index`."""
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -107,8 +109,7 @@ def run_app() -> RunApp:
 def toy_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the indexed toy data, for reading only; a test that writes creates its own."""
     workspace = tmp_path_factory.mktemp("workspace")
-    drawn = (TOY, "--collection", "toy-data", "--weights", "scenes")
-    done = run_crossmodal("index", *drawn, "-w", workspace)  # without a Flow, which leaves the same and takes longer
+    done = run_crossmodal("index", *TOY_DATA, "-w", workspace)  # without a Flow, which leaves the same and takes longer
     assert done.returncode == 0, done.stderr
     return workspace
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import TOY, RunApp, Service, started
+from conftest import TOY, RunApp, Service, run_crossmodal, started
 
 from crossmodal.encoders.clip import BUNDLED_FOLDER
 
@@ -89,7 +89,7 @@ def test_a_running_service_goes_over_to_another_model_and_back(run_app: RunApp, 
     shutil.copytree(BUNDLED_FOLDER, weights)
     own = ("-w", workspace, "--collection", "toy-data", "-m", "clip")
     in_torch = ("--engine", "torch")  # no conversion
-    assert run_app("-t", "index", "-d", folder, "--weights", "scenes", *own, *in_torch).returncode == 0
+    assert run_crossmodal("index", folder, "--weights", "scenes", *own, *in_torch).returncode == 0
     with started("query_restful", workspace, *in_torch) as service:
         failures: list[str] = []
         stop = threading.Event()

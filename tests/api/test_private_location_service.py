@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import RunApp, started
+from conftest import RunApp, run_crossmodal, started
 from photographs import photographs
 
 from crossmodal.core.types import image_id
@@ -89,7 +89,7 @@ def test_with_keys_their_holders_see_locations(run_app: RunApp, tmp_path: Path) 
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / PHOTOGRAPH.name).write_bytes(PHOTOGRAPH.content)
     own = ("-w", tmp_path, "--collection", "c", "-m", "clip", "--weights", "scenes")
-    assert run_app("-t", "index", "-d", tmp_path / "pictures", *own).returncode == 0
+    assert run_crossmodal("index", tmp_path / "pictures", *own).returncode == 0
     keys = tmp_path / "keys.json"
     key = run_app("-t", "keys", "--keys", keys, "read").stdout.strip()
     with started(

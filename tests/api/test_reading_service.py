@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import Service, run_script, started
+from conftest import Service, run_crossmodal, started
 from signs import BAKERY, BOX, CAFE, reading, write_signs
 
 from crossmodal.collection.collection import Collection
-
-APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     folder = write_signs(tmp_path_factory.mktemp("data") / "signs", 20)
     workspace = tmp_path_factory.mktemp("workspace")
-    done = run_script(APP, "-t", "index", "-w", workspace, "-d", folder, "--weights", "scenes", "--collection", "signs")
+    done = run_crossmodal("index", folder, "-w", workspace, "--weights", "scenes", "--collection", "signs")
     assert done.returncode == 0, done.stderr
     return Collection.open(workspace / "signs")
 

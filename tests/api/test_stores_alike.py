@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import TOY, RunApp, Service, started
+from conftest import TOY, RunApp, Service, run_crossmodal, started
 from photographs import PLACES, Block, sexagesimal
 from PIL import Image
 from postgresql_server import USER, PostgresqlServer
@@ -78,7 +78,7 @@ def services(
     folder = tmp_path_factory.mktemp("alike")
     write_pictures(folder)
     own = ("-w", folder / "w", "--collection", NAME)
-    done = run_app("-t", "index", *own, "-d", folder, "--weights", "scenes")
+    done = run_crossmodal("index", folder, *own, "--weights", "scenes")
     assert done.returncode == 0, done.stderr
     collection = Collection.open(folder / "w" / NAME)
     with collection.store() as store:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import Page, axe_violations, new_page, wait_until
-from conftest import Service, run_script, started
+from conftest import Service, run_crossmodal, started
 from signs import BAKERY, write_signs
 
 from crossmodal.collection.collection import Collection
 from crossmodal.core.reading import Reading, ReadLine, ReadWord
-
-APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
 def box(left: float, top: float, right: float, bottom: float) -> tuple[float, ...]:
@@ -38,7 +35,7 @@ SIGN = Reading(
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = write_signs(tmp_path_factory.mktemp("data") / "signs", 20)
     workspace = tmp_path_factory.mktemp("workspace")
-    done = run_script(APP, "-t", "index", "-w", workspace, "-d", folder, "--weights", "scenes", "--collection", "signs")
+    done = run_crossmodal("index", folder, "-w", workspace, "--weights", "scenes", "--collection", "signs")
     assert done.returncode == 0, done.stderr
     with Collection.open(workspace / "signs").store(writable=True) as store:
         documents = store.by_keys(store.keys("image").tolist()).values()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOY, RunApp, first_of_toy_data
+from conftest import TOY, RunApp, first_of_toy_data, run_crossmodal
 
 N_FEW = 20
 
@@ -66,7 +66,7 @@ def test_a_table_for_people(run_app: RunApp, few: Path) -> None:
 
 def test_through_the_flow_is_as_exact_as_in_memory(run_app: RunApp, few: Path, tmp_path: Path) -> None:
     """Also where the collection holds more than is asked about: the ranks are those among the set."""
-    indexed = run_app("-t", "index", "-d", few, "--weights", "scenes", "-w", tmp_path)
+    indexed = run_crossmodal("index", few, "--weights", "scenes", "-w", tmp_path)
     assert indexed.returncode == 0, indexed.stderr
     through = evaluated(run_app, "-d", few, "-w", tmp_path, "--through", "flow", "-n", "8", "--report", tmp_path / "r")
     exact = evaluated(run_app, "-d", few, "-n", "8")
@@ -103,7 +103,7 @@ def test_class_folders_exactly_and_through_the_flow(run_app: RunApp, class_folde
     assert ours["class_name_p10"] == exact["class_name_p10"] == 0.5  # there are ten pictures, five of each
     assert "class_names" not in backbone
     assert "Pictures with the lowest search scores" in (tmp_path / "report.html").read_text()
-    indexed = run_app("-t", "index", "-d", class_folders, "--weights", "scenes", "-w", tmp_path)
+    indexed = run_crossmodal("index", class_folders, "--weights", "scenes", "-w", tmp_path)
     assert indexed.returncode == 0, indexed.stderr
     through = evaluated(run_app, "-d", class_folders, "-w", tmp_path, "--through", "flow")
     assert through["classes"] == through["exact"]["classes"] == found

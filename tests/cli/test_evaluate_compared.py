@@ -8,7 +8,7 @@ from typing import Any
 
 import ir_measures
 import pytest
-from conftest import TOY, RunApp, first_of_toy_data
+from conftest import TOY, RunApp, first_of_toy_data, run_crossmodal
 from ir_measures import AP, RR, Success
 
 N_FEW = 12
@@ -54,8 +54,8 @@ def test_models_and_precisions_are_compared_for_the_page(run_app: RunApp, few: P
 
 
 def test_indexes_of_collections_are_compared_with_exact_scores(run_app: RunApp, few: Path, tmp_path: Path) -> None:
-    more = ("-d", TOY, "-n", "30", "-w", tmp_path, "--weights", "scenes", "--precision", "fp32")
-    done = run_app("-t", "index", *more, "--collection", "whole")
+    more = ("-n", "30", "-w", tmp_path, "--weights", "scenes", "--precision", "fp32")
+    done = run_crossmodal("index", TOY, *more, "--collection", "whole")
     assert done.returncode == 0, done.stderr
     compared = ("--compare", "collection:whole", "--compare", "collection:none", "--json")
     done = run_app("-t", "evaluate", "-d", few, "-w", tmp_path, "--weights", "scenes", "--precision", "fp32", *compared)

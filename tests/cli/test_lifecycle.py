@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOY, RunApp
+from conftest import TOY, RunApp, run_crossmodal
 
 from crossmodal.collection.collection import Collection
 from crossmodal.encoders.clip import BUNDLED_FOLDER
@@ -38,9 +39,18 @@ def tell(folder: Path, captions: dict[str, list[str]]) -> None:
         lines.writerows([name, caption] for name, told in captions.items() for caption in told)
 
 
-def index(run_app: RunApp, folder: Path, workspace: Path, *more: str) -> dict[str, Any]:
-    own = ("-d", folder, "-m", "clip", "--weights", "scenes", "-w", workspace, "--collection", "c")
-    done = run_app("-t", "index", "--json", *own, *more)
+OWN = ("-m", "clip", "--weights", "scenes", "--collection", "c", "--json")
+
+
+def index(folder: Path, workspace: Path, *more: str) -> dict[str, Any]:
+    return report_of(run_crossmodal("index", folder, "-w", workspace, *OWN, *more))
+
+
+def index_by_flow(run_app: RunApp, folder: Path, workspace: Path, *more: str) -> dict[str, Any]:
+    return report_of(run_app("-t", "index", "-d", folder, "-w", workspace, *OWN, *more))
+
+
+def report_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -65,7 +75,7 @@ def names(workspace: Path) -> dict[str, list[str]]:
 
 def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace, images = tmp_path / "w", folder / "images"
-    assert index(run_app, folder, workspace)["images"]["indexed"] == 6
+    assert index_by_flow(run_app, folder, workspace)["images"]["indexed"] == 6
     shutil.copy(TOY / "images" / "test-00010.jpg", images / "0.jpg")
     os.rename(images / "1.jpg", images / "moved.jpg")
     (images / "2.jpg").unlink()
@@ -74,7 +84,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
     captions = {"0.jpg": ["another one"], "moved.jpg": ["picture 1", "1, said again"], "3.jpg": ["picture 3", "new"]}
     tell(folder, {**captions, **{f"{n}.jpg": [f"picture {n}", f"{n}, said again"] for n in (4, 5)}})
 
-    report = index(run_app, folder, workspace)
+    report = index_by_flow(run_app, folder, workspace)
     assert report["images"] == {"indexed": 2, "unchanged": 4, "failed": 0}
     assert report["removed"] == {"images": 1, "captions": 2}
     assert report["gone"] == {"images": 1, "captions": 3}
@@ -84,7 +94,7 @@ def test_a_folder_that_changes(run_app: RunApp, folder: Path, tmp_path: Path) ->
     assert (told["0.jpg"], told["2.jpg"]) == (["another one"], ["2, said again", "picture 2"])
     assert told["3.jpg"] == ["3, said again", "new", "picture 3"]
 
-    report = index(run_app, folder, workspace, "--prune")
+    report = index_by_flow(run_app, folder, workspace, "--prune")
     assert report["images"] == {"indexed": 0, "unchanged": 6, "failed": 0}
     assert report["removed"] == {"images": 1, "captions": 3}
     assert "gone" not in report
@@ -102,7 +112,7 @@ def test_pruning_a_part_of_a_data_set_is_refused(run_app: RunApp, folder: Path, 
 
 def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "w"
-    index(run_app, folder, workspace)
+    index(folder, workspace)
     for n in range(3):
         (folder / "images" / f"{n}.jpg").unlink()
     own = ("-d", folder, "--weights", "scenes", "-w", workspace, "--collection", "c", "--prune")
@@ -113,25 +123,25 @@ def test_pruning_half_of_a_collection_is_confirmed_with_yes(run_app: RunApp, fol
     assert first == f"  {folder}/images/0.jpg: the file is gone"
     assert "--yes" in confirm
     assert len(names(workspace)) == 6
-    assert "gone" not in index(run_app, folder, workspace, "-n", "3")
-    assert index(run_app, folder, workspace, "--prune", "--yes")["removed"] == {"images": 3, "captions": 6}
+    assert "gone" not in index(folder, workspace, "-n", "3")
+    assert index(folder, workspace, "--prune", "--yes")["removed"] == {"images": 3, "captions": 6}
 
 
-def test_copies_of_a_picture_go_with_the_last_of_them(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
+def test_copies_of_a_picture_go_with_the_last_of_them(folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "w"
     shutil.copy(folder / "images" / "0.jpg", folder / "images" / "copy.jpg")
-    assert index(run_app, folder, workspace)["images"] == {"indexed": 6, "unchanged": 1, "failed": 0}
+    assert index(folder, workspace)["images"] == {"indexed": 6, "unchanged": 1, "failed": 0}
     (folder / "images" / "0.jpg").unlink()
-    assert index(run_app, folder, workspace, "--prune")["removed"]["images"] == 0
+    assert index(folder, workspace, "--prune")["removed"]["images"] == 0
     assert "copy.jpg" in names(workspace)
     (folder / "images" / "copy.jpg").unlink()
-    assert index(run_app, folder, workspace, "--prune")["removed"]["images"] == 1
+    assert index(folder, workspace, "--prune")["removed"]["images"] == 1
     assert len(names(workspace)) == 5
 
 
 def test_taking_out_checking_compacting_and_moving(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "w"
-    index(run_app, folder, workspace)
+    index(folder, workspace)
     with Collection.open(workspace / "c").store() as store:
         [first] = store.ids_where(parse("filename = '0.jpg' and modality = 'image'"))
     assert asked(run_app, workspace, "-t", "delete", "--ids", first) == {"images": 1, "captions": 2, "unknown": []}
@@ -170,7 +180,7 @@ def test_taking_out_checking_compacting_and_moving(run_app: RunApp, folder: Path
 
 def test_another_model_and_back(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace, weights = tmp_path / "w", tmp_path / "other-weights"
-    index(run_app, folder, workspace)
+    index(folder, workspace)
     shutil.copytree(BUNDLED_FOLDER, weights)
     before = Collection.open(workspace / "c")
     lost = folder / "images" / "5.jpg"
@@ -207,12 +217,12 @@ def calibration(workspace: Path) -> Calibration:
 
 def test_the_map_is_made_once_for_each_state(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    index(run_app, folder, workspace)
+    index(folder, workspace)
     before = calibration(workspace)
     for outcome in ("made", "unchanged"):
         assert asked(run_app, workspace, "-t", "map") == {"pictures": 6, "method": "pca", "outcome": outcome}
     (folder / "images" / "5.jpg").unlink()
-    index(run_app, folder, workspace, "--prune")
+    index(folder, workspace, "--prune")
     assert asked(run_app, workspace, "-t", "map") == {"pictures": 5, "method": "pca", "outcome": "made"}
     with Collection.open(workspace / "c").store() as store:  # what scores mean follows from what is left
         assert before.last_seq < calibration(workspace).last_seq == store.last_seq()
@@ -220,7 +230,7 @@ def test_the_map_is_made_once_for_each_state(run_app: RunApp, folder: Path, tmp_
 
 def test_reindex_metadata_changes_only_tags(run_app: RunApp, folder: Path, tmp_path: Path) -> None:
     (folder / "images" / "0.jpg").rename(folder / "images" / "IMG_20210704_183005.jpg")
-    index(run_app, folder, tmp_path / "w")
+    index(folder, tmp_path / "w")
     with Collection.open(tmp_path / "w" / "c").store(writable=True) as store:
         (key,) = store.ids_where(parse("tags.taken = '2021-07-04T18:30:05' and modality = 'image'"))
         store.update([(key, {"taken": None, "taken_from": None})])

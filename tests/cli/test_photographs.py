@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
-from conftest import RunApp, started
+from conftest import RunApp, run_crossmodal, started
 from photographs import Block, encoded
 
 PLACES = {"paris": (48.8584, 2.2945), "sydney": (-33.8568, 151.2153)}
@@ -32,7 +32,7 @@ def test_what_the_files_say_is_understood_in_the_words(run_app: RunApp, tmp_path
     for seed, (place, year) in enumerate(kinds):
         (folder / f"{place} {year}.jpg").write_bytes(photograph(place, year, seed))
     own = ("--collection", "c", "-m", "clip", "--weights", "scenes")
-    assert run_app("-t", "index", "-w", tmp_path, "-d", folder, *own).returncode == 0
+    assert run_crossmodal("index", folder, "-w", tmp_path, *own).returncode == 0
     for words, expected in ASKED.items():
         done = run_app("-t", "query-t2i", "-w", tmp_path, "--collection", "c", "--json", words)
         assert done.returncode == 0, done.stderr

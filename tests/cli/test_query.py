@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DRAWN, ROOT, TOY, RunApp
+from conftest import ROOT, TOY, TOY_DATA, RunApp, run_crossmodal
 from PIL import Image
 
 from crossmodal.store.sqlite import DocumentStore
@@ -125,7 +125,7 @@ def test_nothing_fits_is_said(run_app: RunApp, toy_workspace: Path) -> None:
 
 
 def test_a_collection_of_few_pictures_has_no_relevance(run_app: RunApp, tmp_path: Path) -> None:
-    assert run_app("-t", "index", "-w", tmp_path, "-n", "5", *DRAWN).returncode == 0
+    assert run_crossmodal("index", *TOY_DATA, "-w", tmp_path, "-n", "5").returncode == 0
     done = run_app("-t", "query-t2i", "-w", tmp_path, "--json", "hearts")
     answer = json.loads(done.stdout)
     assert answer["fits"] is None
@@ -141,7 +141,7 @@ def test_what_a_query_can_not_find(run_app: RunApp, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     shutil.copy(PICTURE, tmp_path / "pictures")
     chosen = ("-w", tmp_path, "-d", tmp_path / "pictures")
-    assert run_app("-t", "index", *chosen, "--weights", "scenes").returncode == 0
+    assert run_crossmodal("index", tmp_path / "pictures", "-w", tmp_path, "--weights", "scenes").returncode == 0
     done = run_app("-t", "query-i2t", *chosen, PICTURE)
     assert (done.returncode, "note: the collection has no captions" in done.stderr) == (0, True)
     done = run_app("-t", "query-t2i", *chosen, "a \udcff")
@@ -186,7 +186,7 @@ def test_evaluate_prints_json_and_nothing_else(run_app: RunApp) -> None:
 
 
 def test_the_small_vse_both_ways_without_a_network(run_app: RunApp, tmp_path: Path) -> None:
-    done = run_app("-t", "index", "-m", "vse", "-w", tmp_path, "-n", "20", *DRAWN)
+    done = run_crossmodal("index", *TOY_DATA, "-m", "vse", "-w", tmp_path, "-n", "20")
     assert done.returncode == 0, done.stderr
     caption = next(line.split(",", 1)[1] for line in CAPTIONS if line.startswith(PICTURE.name))
     found = run_app("-t", "query-t2i", "-m", "vse", "-w", tmp_path, "-k", "1", "--json", caption)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import DRAWN, RunApp
+from conftest import TOY_DATA, RunApp, run_crossmodal
 
 from crossmodal.collection.collection import Collection
 from crossmodal.scenes.world import SHAPES, make_scene
@@ -51,7 +51,7 @@ def test_shapes_are_labelled_and_stay_after_index_and_reindex(run_app: RunApp, w
     names = {hit["filename"] for hit in json.loads(query.stdout)["matches"]}
     assert names == {name for name, shapes in found.items() if "heart" in shapes}
 
-    assert run_app("-t", "index", "-w", workspace, *DRAWN).returncode == 0
+    assert run_crossmodal("index", *TOY_DATA, "-w", workspace).returncode == 0
     assert shapes_of(workspace) == found
     again = run_app("-t", "reindex", "-w", workspace, "-m", "clip", "--weights", "scenes")
     assert again.returncode == 0, again.stderr

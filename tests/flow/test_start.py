@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import TOY, RunApp
+from conftest import TOY, RunApp, run_crossmodal
 from filelock import FileLock
 from jina.constants import __cache_path__
 from threadpoolctl import threadpool_info
@@ -30,9 +30,7 @@ from serving.jina.supervisor import _load, running_flow
 def test_an_executor_that_cannot_start_is_named_and_nothing_hangs(run_app: RunApp, tmp_path: Path) -> None:
     weights, workspace = tmp_path / "weights", tmp_path / "w"
     shutil.copytree(BUNDLED_FOLDER, weights)
-    done = run_app(
-        "-t", "index", "-n", "2", "-w", workspace, "-d", TOY, "--collection", "toy-data", "--weights", weights
-    )
+    done = run_crossmodal("index", TOY, "-n", "2", "-w", workspace, "--collection", "toy-data", "--weights", weights)
     assert done.returncode == 0, done.stderr
     os.truncate(weights / "open_clip_model.safetensors", 1_000_000)
     done = run_app("-t", "query_restful", "-w", workspace, "--port", reserve_port_pair())
