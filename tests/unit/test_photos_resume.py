@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import first_of_toy_data
 from PIL import Image
 
 from crossmodal.core.errors import InputError
@@ -38,6 +39,9 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ImageRecord
     words = ClassWords(["thing"], torch.ones(1, 1000), [[0]] * 1000, [[]] * 1000)
     monkeypatch.setattr(ClassWords, "read", lambda: words)
     monkeypatch.setattr(photos_run, "SHARES", (1.0,))
+    (tmp_path / "few").mkdir()
+    few = first_of_toy_data(tmp_path / "few", 8)
+    monkeypatch.setattr(conversion, "data_folder", lambda _: few)
     monkeypatch.setattr(conversion, "N_IMAGES", 4)
     monkeypatch.setattr(conversion, "N_TEXTS", 4)
     monkeypatch.setattr(quantization, "chosen", lambda network, batches: measured(network, islice(batches, 1)))
