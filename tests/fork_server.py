@@ -3,7 +3,7 @@
 Importing torch, Jina and open_clip takes six CPU seconds on a slow core, and the suite starts the program a hundred
 times. A program started here runs `app.py`, another script, or code as `__main__` with its own arguments, environment,
 streams, process id and exit status. It differs from a new interpreter only in that its modules are already imported and
-are not finalised at exit, and in that Jina's table of options is already made.
+are not finalised at exit.
 
     fork server --fork--> keeper --fork--> the program
          ^                  | the program's pid, then its exit status
@@ -25,7 +25,6 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_REQUEST = 100_000
@@ -139,10 +138,6 @@ def _import_all() -> None:
     prepare_torchvision()
     for name in IMPORTED:
         import_module(name)
-    # Every start of a Flow makes this table of Jina's command line, in half a second, to look up what it doesn't need.
-    lookup: Any = import_module("jina_cli.lookup")
-    table = lookup._build_lookup_table()
-    lookup._build_lookup_table = lambda: table
 
 
 def _serve(requests: socket.socket) -> None:

@@ -7,13 +7,13 @@ calls the Executors, `gateway.py` serves, `executors/codec.py` reads and writes 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jina
-from jina import Flow
+from jina import Flow, helper
 from jina.orchestrate.flow import base as flow_base
 from jina.proto.serializer import DataRequestProto
 from jina.serve.executors import decorators
@@ -68,6 +68,11 @@ def patches(locks: Path) -> list[Patch]:
             decorators, "_get_locks_root", "() -> pathlib.Path", lambda: locks,
             "it locks a file in the home folder, so that only one Executor of a class loads at a time",
             "a Flow waits for all others on the machine that are starting, and needs a writable home folder",
+        ),
+        Patch(
+            helper, "warn_unknown_args", "(unknown_args: List[str])", _warn_of_unknown,
+            "it lists all options of Jina's command line to look up the unknown ones, even if there are none",
+            "every Flow starts half a second later",
         ),
         Patch(flow_base, "is_port_free", _IS_PORT_FREE, _always, held, refused),
         Patch(asyncio_runtime, "is_port_free", _IS_PORT_FREE, _always, held, refused),
@@ -125,6 +130,11 @@ def _written(request: Any) -> bytes:
 
 def _read(message: bytes) -> Any:
     return DataRequest(message)
+
+
+def _warn_of_unknown(names: Collection[str]) -> None:
+    if names:
+        _originals["jina.helper.warn_unknown_args"](names)
 
 
 def _always(host: Any, port: Any) -> bool:

@@ -13,10 +13,12 @@ from serving.jina.supervisor import prepare_jina
 prepare_jina()
 
 import jina  # noqa: E402
+from jina import helper  # noqa: E402
 from jina.proto.serializer import DataRequestProto  # noqa: E402
 from jina.serve.executors import decorators  # noqa: E402
 from jina.serve.runtimes.worker.request_handling import WorkerRequestHandler  # noqa: E402
 from jina.types.request.data import DataRequest  # noqa: E402
+from jina_cli import lookup  # noqa: E402
 
 from serving.jina import patches as module  # noqa: E402
 from serving.jina.patches import REMOVED, TESTED_VERSION, Patch, apply_patches, check, patches  # noqa: E402
@@ -112,3 +114,12 @@ def test_no_address_is_asked_for_as_a_flow_starts(tmp_path: Path, monkeypatch: p
     panels: list[object] = []
     jina.Flow()._get_summary_table(panels)
     assert panels == []
+
+
+@pytest.mark.filterwarnings("ignore:Nesting argument groups:DeprecationWarning")
+def test_only_unknown_options_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_patches(tmp_path)
+    with pytest.warns(UserWarning, match="unknown argument: .*'--prot'"):
+        helper.warn_unknown_args(["--prot"])
+    monkeypatch.setattr(lookup, "_build_lookup_table", lambda: pytest.fail("the table was made"))
+    helper.warn_unknown_args([])
