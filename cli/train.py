@@ -70,8 +70,10 @@ def _on_scenes(recipe: R, settings: Settings, assignments: Sequence[str]) -> R:
     """The recipe with its settings; `num_docs` is the number of scenes to draw.
 
     Raises:
-        InputError: An unknown setting, or fewer scenes than a batch has.
+        InputError: An unknown setting, the number of scenes twice, or fewer scenes than a batch has.
     """
+    if settings.num_docs and any(assignment.startswith("n_scenes=") for assignment in assignments):
+        raise InputError("--num-docs and --set n_scenes both say how many scenes to draw: remove one")
     result = with_settings(recipe, assignments)
     result = replace(result, n_scenes=settings.num_docs or result.n_scenes)
     if result.n_scenes < result.batch_size:

@@ -79,7 +79,7 @@ def of_document(document_id: str, paths: Iterable[str]) -> bytes:
             content = from_uri(path)
             if image_id(content) == document_id:
                 return content
-            errors.append(PictureError("now contains another picture"))
+            errors.append(PictureError("now contains another picture: index it again"))
         except PictureError as error:
             errors.append(error)
     raise errors[0]

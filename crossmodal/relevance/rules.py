@@ -52,8 +52,8 @@ def fits(relevances: Sequence[float | None], least: float | None) -> bool | None
     known = [relevance for relevance in relevances if relevance is not None]
     if least is not None and len(known) < len(relevances):
         raise InputError(
-            "min_relevance: not every result has a relevance. The collection is not calibrated (run `python app.py "
-            "-t calibrate`; it needs at least 20 pictures), or was searched by words alone (remove `fusion`)"
+            "min_relevance: not every result has a relevance. The collection is not calibrated (run the command "
+            "`calibrate`; it needs at least 20 pictures), or was searched by words alone (remove `fusion`)"
         )
     if not known:
         return None if relevances else False

@@ -52,7 +52,7 @@ def by_time(matches: Sequence[Match], order: Order, least: float | None) -> tupl
         if match.relevance is None:
             raise InputError(
                 f"order: {order} sorts the results that fit, and not every result has a relevance. The collection is "
-                "not calibrated (run `python app.py -t calibrate`; it needs at least 20 pictures), or was searched by "
+                "not calibrated (run the command `calibrate`; it needs at least 20 pictures), or was searched by "
                 "words alone (remove `fusion`)"
             )
         if match.relevance >= threshold:

@@ -159,17 +159,14 @@ class Database:
                     if self._is_in_block or not self._was_written():
                         return rows
 
-    def rows_in(self, query: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
-        """All rows of a query that has `IN (?)`, which stands for any number of values; ordered for each `CHUNK`.
+    def rows_in(self, query: str, values: Iterable[object]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query that has `IN (?)`, which stands for any number of values; read and ordered by `CHUNK`.
 
         Raises:
             StateError: The file is damaged, or can't be read.
         """
-        return [
-            row
-            for chunk in batched(values, CHUNK)
-            for row in self.rows(query.replace("IN (?)", f"IN ({','.join('?' * len(chunk))})"), chunk)
-        ]
+        for chunk in batched(values, CHUNK):
+            yield from self.rows(query.replace("IN (?)", f"IN ({','.join('?' * len(chunk))})"), chunk)
 
     def _was_written(self) -> bool:
         """Whether the file was opened as immutable and has been written to since."""

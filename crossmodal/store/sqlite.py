@@ -134,7 +134,7 @@ class DocumentStore:
         """As `Store.remove`."""
         given, columns = list(ids), f"SELECT key, {COLUMNS} FROM documents WHERE"
         with self.database.writing() as connection:
-            rows = self.database.rows_in(f"{columns} id IN (?)", given)
+            rows = list(self.database.rows_in(f"{columns} id IN (?)", given))
             rows += self.database.rows_in(f"{columns} image_id IN (?) AND image_id <> ''", given)
             removed = {key: document_of_row(row) for key, *row in sorted(rows)}
             seq = last_seq(connection)
@@ -232,12 +232,13 @@ class DocumentStore:
 
     def captions_by_keys(self, keys: Iterable[int]) -> list[tuple[int, str, int | None]]:
         """As `Store.captions_by_keys`."""
-        return self.database.rows_in(
+        rows = self.database.rows_in(
             "SELECT c.key, c.text, p.key FROM documents c LEFT JOIN documents p "
             "ON p.id = c.image_id AND p.modality = 'image' "
             "WHERE c.key IN (?) AND c.modality = 'text' AND c.image_id <> '' ORDER BY c.key",
             sorted(keys),
         )
+        return list(rows)
 
     def random_captions(self, n: int) -> list[Document]:
         """As `Store.random_captions`."""

@@ -47,7 +47,7 @@ def make_front(services: SliceServices, config: ServiceConfig) -> FastAPI:
         yield
         await services.close()
 
-    app = new_application(has_keys=bool(config.keys), lifespan=lifespan)
+    app = new_application(has_keys=bool(config.keys), has_legacy=False, lifespan=lifespan)
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
     router = APIRouter(route_class=ProblemRoute)

@@ -26,7 +26,6 @@ from serving.http.freshness import Freshness
 from serving.http.health import add_health, add_metrics, add_readiness
 from serving.http.legacy_routes import LegacyRoutes
 from serving.http.metrics import CountRequests, Metrics
-from serving.http.openapi import describe_legacy
 from serving.http.pages import add_page
 from serving.http.pictures import add_pictures, own_pictures
 from serving.http.playground import add_playground
@@ -53,7 +52,7 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
         be called in a thread, so that the first request for pictures need not wait.
     """
     description = "Find pictures with words, captions with a picture, pictures with a picture."
-    app = new_application(has_keys=bool(config.keys), description=description)
+    app = new_application(has_keys=bool(config.keys), has_legacy=True, description=description)
     add_access_policy(app, config, legacy_or_problem)
     add_error_handlers(app)
     opened = GenerationCache(
@@ -84,7 +83,6 @@ def make_app(flow: FlowCalls, collection: Collection, config: ServiceConfig, met
     add_metrics(router, opened, metrics)
     app.include_router(router)
     add_embeddings(app, searcher, opened, urls)
-    describe_legacy(app)
     if config.writable:
         add_change_routes(app, flow, freshness.last_seq)
     else:

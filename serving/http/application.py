@@ -15,7 +15,7 @@ from serving.http.openapi import GROUPS, complete
 _SWAGGER = "static-offline-docs"
 
 
-def new_application(*, has_keys: bool, **settings: Any) -> FastAPI:
+def new_application(*, has_keys: bool, has_legacy: bool, **settings: Any) -> FastAPI:
     """Returns an application whose only route is GET /docs: the OpenAPI document in Swagger UI, without a network.
 
     All URLs in both are relative, and no route is redirected, because the service does not know the
@@ -23,6 +23,7 @@ def new_application(*, has_keys: bool, **settings: Any) -> FastAPI:
 
     Args:
         has_keys: Whether requests must send a key; GET /docs then asks for one.
+        has_legacy: Whether POST /search also takes and answers the legacy shapes.
         settings: Further settings of FastAPI.
     """
     app = FastAPIOffline(
@@ -36,7 +37,7 @@ def new_application(*, has_keys: bool, **settings: Any) -> FastAPI:
         static_url=f"/{_SWAGGER}",
         **settings,
     )
-    complete(app, has_keys=has_keys)
+    complete(app, has_keys=has_keys, has_legacy=has_legacy)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from serving.http import legacy
 from serving.http.schemas import ProblemAnswer, SearchRequest
+from serving.middleware.access_policy import OPEN_PATHS
 
 GROUPS = {
     "Search": ("/search", "/searches", "/searches/{name}"),
@@ -36,44 +37,44 @@ def search_body(*shapes: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def complete(app: FastAPI, *, has_keys: bool) -> None:
-    """Adds the schemas that no route declares and the headers of a key, and orders and tags the paths by `GROUPS`.
+def complete(app: FastAPI, *, has_keys: bool, has_legacy: bool) -> None:
+    """Adds what FastAPI can't derive from the routes, and orders and tags the paths by `GROUPS`; each must be in one.
 
-    Each path must have a group.
+    Args:
+        app: The application; its document is made once, when it is first requested.
+        has_keys: Whether requests must send a key, except for `OPEN_PATHS`.
+        has_legacy: Whether POST /search also takes and answers the legacy shapes.
     """
     openapi = app.openapi
     group_of = {path: group for group, paths in GROUPS.items() for path in paths}
     order = list(group_of)
 
     def completed() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         document = openapi()
         _add_schemas(document, [(SearchRequest, "validation"), (ProblemAnswer, "serialization")])
-        if has_keys:
-            document["components"]["securitySchemes"] = KEY
-            document["security"] = [{name: []} for name in KEY]
         document["paths"] = {path: document["paths"][path] for path in sorted(document["paths"], key=order.index)}
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 operation["tags"] = [group_of[path]]
+                if has_keys and path not in OPEN_PATHS:
+                    operation["security"] = [{name: []} for name in KEY]
+        if has_keys:
+            document["components"]["securitySchemes"] = KEY
+        if has_legacy:
+            _add_legacy(document)
         return document
 
     app.openapi = completed  # type: ignore[method-assign]
 
 
-def describe_legacy(app: FastAPI) -> None:
-    """Adds the legacy shapes, with which POST /search also answers."""
-    openapi = app.openapi
-
-    def with_legacy() -> dict[str, Any]:
-        document = openapi()
-        answers = [(shape, "serialization") for shape in (legacy.Answer, legacy.Failure)]
-        _add_schemas(document, [(legacy.Request, "validation"), *answers])
-        search = document["paths"].get("/search", {}).get("post", {}).get("responses", {})
-        for status, response in search.items():
-            _add_legacy_answer(status, response["content"])
-        return document
-
-    app.openapi = with_legacy  # type: ignore[method-assign]
+def _add_legacy(document: dict[str, Any]) -> None:
+    answers = [(shape, "serialization") for shape in (legacy.Answer, legacy.Failure)]
+    _add_schemas(document, [(legacy.Request, "validation"), *answers])
+    search = document["paths"].get("/search", {}).get("post", {}).get("responses", {})
+    for status, response in search.items():
+        _add_legacy_answer(status, response["content"])
 
 
 def _add_schemas(document: dict[str, Any], shapes: list[Any]) -> None:

@@ -128,8 +128,11 @@ def _without_torch() -> Iterator[None]:
 
 def flow_context(collection: Collection, settings: Settings, kind: Kind, *, read_paths: bool) -> dict[str, Any]:
     """The values of `${{ CONTEXT.x }}` in a Flow's YAML, with an empty `service`; arguments as for `running_flow`."""
+    model = collection.model
+    refuser = {} if "text" in model.modalities else {"text_encoder": "text_refuser"}
     return {
-        **{name: _pod(collection.model.family, name) for name in OF_FAMILY},
+        **{name: _pod(model.family, name) for name in OF_FAMILY},
+        **refuser,
         "collection": escaped(str(collection.root.resolve())),
         "port": settings.port,
         "grpc_port": settings.port + 1,

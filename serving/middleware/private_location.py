@@ -41,7 +41,8 @@ def names_location(condition: Condition) -> bool:
 class PrivateLocation:
     """Removes location tags from the JSON of answers to clients without a key, and refuses to filter by them.
 
-    Every field with the name of a location tag is removed, so that no route can show one by mistake. Conditions in
+    Every field with the name of a location tag is removed, so that no route can show one by mistake; only the API's
+    description keeps the names. Conditions in
     URLs are checked here; routes check those of bodies by `hides_location` and `names_location`.
 
     Args:
@@ -55,7 +56,7 @@ class PrivateLocation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on the request; its answer is held back until it is whole if it is JSON."""
-        if scope["type"] != "http" or key_of(scope) is not None:
+        if scope["type"] != "http" or key_of(scope) is not None or scope["path"] == "/openapi.json":
             await self.app(scope, receive, send)
         elif _asks_for_location(scope):
             await refuse(self._answer, REFUSAL, scope, receive, send)

@@ -132,7 +132,7 @@ def test_a_collection_of_few_pictures_has_no_relevance(run_app: RunApp, tmp_path
     assert {hit["relevance"] for hit in answer["matches"]} == {None}
     done = run_app("-t", "query-t2i", "-w", tmp_path, "--min_relevance", "0.5", "hearts")
     assert done.returncode == 1
-    assert "-t calibrate" in done.stderr
+    assert "the command `calibrate`" in done.stderr
     done = run_app("-t", "calibrate", "-w", tmp_path, "--json")
     assert json.loads(done.stdout) == {"fitted": [], "backgrounds": ["text"]}
 

@@ -73,7 +73,7 @@ def test_a_mistake_is_named(tmp_path: Path, context: dict[str, Any], old: str, n
     ("family", "own"),
     [
         ("clip", {}),
-        ("timm", {"text_encoder": "timm/text_encoder"}),
+        ("timm", {"text_encoder": "text_refuser"}),
         ("sparse", {name: f"sparse/{name}" for name in ("text_encoder", "vector_indexer", "ranker")}),
         ("clap", {}),
     ],

@@ -107,7 +107,7 @@ def test_pictures_that_can_not_be_read_keep_their_tags(folder: Path, monkeypatch
     reasons = {Path(failure.path).name: failure.reason for failure in report.failures}
     assert reasons == {
         gone.name: "can't be read: No such file or directory",
-        replaced.name: "now contains another picture",
+        replaced.name: "now contains another picture: index it again",
     }
     assert tags_of(collection, gone) == {"camera": "known"}
     assert tags_of(collection, moved) == moved.tags

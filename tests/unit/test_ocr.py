@@ -187,7 +187,7 @@ def test_an_interrupted_run_keeps_what_it_read_and_the_next_goes_on(
     report = read_pictures(store, pictures_to_read(store, again=False), NameReader(), lambda: None)
     assert (report.read, report.with_text, report.before) == (2, 0, 2)
     failures = {Path(failure.path).name: failure.reason for failure in report.failures}
-    assert failures == {"bad": "took more than 1 s to read", "changed": "now contains another picture"}
+    assert failures == {"bad": "took more than 1 s to read", "changed": "now contains another picture: index it again"}
     assert "2 not read; the next run tries them again" in report.lines()[0]
     assert len(pictures_to_read(store, again=False)) == 2
     assert read_pictures(store, pictures_to_read(store, again=True), NameReader(), lambda: None).before == 0

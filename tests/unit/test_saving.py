@@ -116,7 +116,7 @@ def test_originals_by_name_and_thumbnails_of_those_that_are_gone(open_store: Ope
         assert told[1].startswith(f"of {ids[0]}: ")
         assert ids[2] in told[2]
         assert "b.thumbnail.jpg" in told[2]
-        assert "now contains another picture" in told[3]
+        assert "now contains another picture: index it again" in told[3]
 
 
 def test_another_file_of_the_same_picture_is_taken(open_store: OpenStore, tmp_path: Path) -> None:

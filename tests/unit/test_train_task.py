@@ -42,6 +42,8 @@ def test_steps_are_for_the_small_clip_only(chosen: tuple[str, ...], tmp_path: Pa
 @pytest.mark.parametrize(("model", "batch_size"), [("clip", 512), ("vse", 256)])
 def test_the_number_of_pictures_is_that_of_the_scenes(model: str, batch_size: int, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^200 scenes are fewer than a batch of {batch_size}: "):
+        train.run(Settings("scenes", model=model, num_docs=200), None, tmp_path, [], print)
+    with pytest.raises(InputError, match="--num-docs and --set n_scenes both say"):
         train.run(Settings("scenes", model=model, num_docs=200), None, tmp_path, ["n_scenes=9000"], print)
     assert list(tmp_path.iterdir()) == []
 
