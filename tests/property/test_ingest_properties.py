@@ -185,7 +185,8 @@ def test_nothing_goes_without_a_proof_and_captions_stay_with_their_pictures(
                 check_place(world, own, document)
         if told is not None and not prune:
             counts = indexed(collection, world.root, prune=True).counts
-            assert told.gone == {modality: of["removed"] for modality, of in counts.items() if of["removed"]}
+            # No more: captions that the first run moves with their picture to another of its files go in the next one.
+            assert all(n <= counts[modality]["removed"] for modality, n in told.gone.items())
     finally:
         world.unlock()
         shutil.rmtree(folder)
