@@ -103,8 +103,8 @@ function browse(scores, context) {
   add(before?.dataset.of === list.dataset.of ? before.children.length : N_LISTED);
   more.addEventListener("click", () => add(N_LISTED)?.focus());
   const end = new IntersectionObserver(
-    ([{ isIntersecting }]) => {
-      if (!isIntersecting) return;
+    (entries) => {
+      if (!entries.at(-1).isIntersecting) return; // the earlier ones are of the time before
       add(N_LISTED);
       end.unobserve(more);
       end.observe(more); // tells again if the end is still near

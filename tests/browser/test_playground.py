@@ -194,7 +194,18 @@ def test_many_pictures_come_in_parts(page: Page, tmp_path: Path) -> None:
     assert page.evaluate("document.activeElement.dataset.key") == "tile 120"
 
 
+SLOW = """
+window.IntersectionObserver = class extends IntersectionObserver {
+  constructor(told, options) {
+    super((entries) => told([{ isIntersecting: false, target: entries[0].target }, ...entries]), options);
+  }
+};
+"""
+"""A slow browser tells at once that the end of a list has gone and come."""
+
+
 def test_scrolling_and_the_keyboard_list_the_rest(page: Page, tmp_path: Path) -> None:
+    page.add_init_script(SLOW)
     write_experiment(tmp_path, "shapes", per_class=50, models=MODELS[:1], metrics=("cosine",))
     instead(page, tmp_path)
     show(page)
