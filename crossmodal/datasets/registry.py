@@ -49,12 +49,16 @@ def source_name(name: str) -> str:
     It does not depend on whether the path exists: its disk may be away.
     """
     name = canonical(name)
-    return name if name in CAPTION_FILES or name == "scenes" else source_of_path(name)
+    return name if _is_known(name) else source_of_path(name)
 
 
 def is_data_set(name: str) -> bool:
     """Whether a name is that of a known data set, or an existing path."""
-    return name in ALIASES or name in CAPTION_FILES or name == "scenes" or os.path.exists(name)
+    return _is_known(canonical(name)) or os.path.exists(name)
+
+
+def _is_known(name: str) -> bool:
+    return name in CAPTION_FILES or name == "scenes"
 
 
 def source_of_path(path: str | Path) -> str:
