@@ -11,8 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from crossmodal import __version__
 from serving.http.openapi import GROUPS, complete
-
-_SWAGGER = "static-offline-docs"
+from serving.middleware.access_policy import DOCS_FOLDER
 
 
 def new_application(*, has_keys: bool, has_legacy: bool, **settings: Any) -> FastAPI:
@@ -34,7 +33,7 @@ def new_application(*, has_keys: bool, has_legacy: bool, **settings: Any) -> Fas
         servers=[{"url": "./"}],
         openapi_tags=[{"name": group} for group in GROUPS],
         redirect_slashes=False,
-        static_url=f"/{_SWAGGER}",
+        static_url=f"/{DOCS_FOLDER}",
         **settings,
     )
     complete(app, has_keys=has_keys, has_legacy=has_legacy)
@@ -44,8 +43,8 @@ def new_application(*, has_keys: bool, has_legacy: bool, **settings: Any) -> Fas
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title=app.title,
-            swagger_js_url=f"{_SWAGGER}/swagger-ui-bundle.js",
-            swagger_css_url=f"{_SWAGGER}/swagger-ui.css",
+            swagger_js_url=f"{DOCS_FOLDER}/swagger-ui-bundle.js",
+            swagger_css_url=f"{DOCS_FOLDER}/swagger-ui.css",
             swagger_favicon_url="web/icon.svg",
         )
 

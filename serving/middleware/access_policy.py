@@ -19,7 +19,9 @@ AT_ONCE, WAITING = 32, 96
 """Most requests in progress, enough to keep batches full, and most in the queue; further ones are rejected."""
 _PAGES = ("/", "/map.html", "/playground.html", "/duplicates.html", "/favicon.ico", "/docs", "/openapi.json")
 OPEN_PATHS = (*_PAGES, "/healthz", "/readyz")
-OPEN_FOLDERS = ("/web/", "/static-offline-docs/")
+DOCS_FOLDER = "static-offline-docs"
+"""Where the files of GET /docs are."""
+OPEN_FOLDERS = ("/web/", f"/{DOCS_FOLDER}/")
 READING_POSTS = ("/search", "/encode", "/download", "/v1/embeddings", "/playground/try")
 
 

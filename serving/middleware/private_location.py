@@ -41,9 +41,9 @@ def names_location(condition: Condition) -> bool:
 class PrivateLocation:
     """Removes location tags from the JSON of answers to clients without a key, and refuses to filter by them.
 
-    Every field with the name of a location tag is removed, so that no route can show one by mistake; only the API's
-    description keeps the names. Conditions in
-    URLs are checked here; routes check those of bodies by `hides_location` and `names_location`.
+    Every field with the name of a location tag is removed, so that no route can show one by mistake; only the
+    description of the API keeps them, which has no data. Conditions in URLs are checked here; routes check those of
+    bodies by `hides_location` and `names_location`.
 
     Args:
         app: The next application.
