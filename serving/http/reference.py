@@ -79,10 +79,10 @@ def reference(document: dict[str, Any], examples: list[dict[str, Any]]) -> str:
         if method in METHODS
     ]
     parts = [INTRODUCTION, "## Routes\n", "| group | route | purpose |\n|---|---|---|"]
-    group = ""
-    for method, path, operation in operations:
-        of_first, group = "" if operation["tags"] == [group] else operation["tags"][0], operation["tags"][0]
-        parts.append(f"| {of_first} | [`{method} {path}`](#{_anchor(method, path)}) | {operation['summary']} |")
+    parts += [
+        f"| {operation['tags'][0]} | [`{method} {path}`](#{_anchor(method, path)}) | {operation['summary']} |"
+        for method, path, operation in operations
+    ]
     for method, path, operation in operations:
         parts.append("\n".join(_operation(method, path, operation, examples)))
     parts.append("\n## Shapes")
