@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from crossmodal.images import icc
 from crossmodal.images.colour import to_rgb, to_srgb
 from crossmodal.images.containers import strip_metadata
 from crossmodal.images.encoded import EncodedPicture
-from crossmodal.images.formats import EXTENSIONS, FORMATS, MIME_TYPES
+from crossmodal.images.formats import EXTENSIONS, FORMATS, MIME_TYPES, PLUGINS
 from crossmodal.images.libtiff import silence_libtiff
 from crossmodal.images.raw import is_raw, open_raw
 from crossmodal.images.reduced import ChooseFactor, Reduced
@@ -60,11 +61,13 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 @lru_cache(maxsize=1)
-def _register_formats() -> None:
+def register_formats() -> None:
+    """Loads what reads the `FORMATS`, which takes longer than a small picture; `read` does it if it was not done."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-    Image.init()
+    for module in PLUGINS:  # Pillow would load all its forty when it finds one to be missing
+        import_module(f"PIL.{module}")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its messages don't name the file
     silence_libtiff()
 
@@ -164,7 +167,7 @@ def _damage_as_picture_error(content: bytes) -> Iterator[None]:
         raise PictureError("the file is empty")
     if len(content) > MAX_BYTES:
         raise PictureError(f"{len(content):,} bytes; the limit is {MAX_BYTES:,}")
-    _register_formats()
+    register_formats()
     _ignore_pillows_warnings()
     try:
         yield

@@ -17,6 +17,9 @@ FORMATS = {
 
 The content decides a file's format; the extension only decides whether a folder's file is considered a picture."""
 
+PLUGINS = tuple(f"{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP"))
+"""Pillow's modules that read them; BMP includes DIB, and pillow-heif has HEIF."""
+
 RAW = (
     "image/x-dcraw",
     ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .rw2 .rwl "
