@@ -51,7 +51,7 @@ class RoutedCalls:
         """The documents that the Flow returns to several requests."""
         n_sent, start = sum(map(len, parts)), time.perf_counter()
         try:
-            requests = [_request(part, endpoint, parameters) for part in parts]
+            requests = [request_of(part, endpoint, parameters) for part in parts]
             contents = await asyncio.gather(*map(self._router.answer, requests))
             answers = [doc for content, _ in contents for doc in _documents(content)]
         except Exception as error:
@@ -61,7 +61,12 @@ class RoutedCalls:
         return answers
 
 
-def _request(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> Message:
+def request_of(docs: list[MediaDoc], endpoint: str, parameters: dict[str, Any]) -> Message:
+    """The request with documents for an endpoint.
+
+    Raises:
+        InputError: A value can't be sent.
+    """
     request = Request()
     request.header.exec_endpoint = endpoint
     try:

@@ -6,10 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from crossmodal.core.errors import StateError
 from crossmodal.core.settings import Settings
 from executors.schema import MediaDoc
 from serving.jina.ports import reserve_port_pair
@@ -17,8 +20,10 @@ from serving.jina.supervisor import prepare_jina
 
 prepare_jina()
 
+from jina.proto import jina_pb2  # noqa: E402
+
 from serving.jina.client_requests import ClientRequests  # noqa: E402
-from serving.jina.flow_client import PREFETCH, call  # noqa: E402
+from serving.jina.flow_client import PREFETCH, REQUEST_BYTES, call  # noqa: E402
 from serving.jina.grpc_endpoint import GrpcEndpoint  # noqa: E402
 
 N_REQUESTS = 3 * PREFETCH
@@ -29,12 +34,16 @@ class CountingRouter:
 
     def __init__(self) -> None:
         self.running = self.most = 0
+        self.error = ""
 
     async def answer(self, request: Any) -> tuple[bytes, bool]:
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0.02)
         self.running -= 1
+        if self.error:
+            request.header.status.code = jina_pb2.StatusProto.ERROR
+            request.header.status.description = self.error
         return request.SerializeToString(), False
 
 
@@ -69,6 +78,43 @@ def test_few_requests_are_in_flight_and_their_answers_come_in_order(served: tupl
     call(settings, "/index", docs, lambda answers: answered.extend(doc.id for doc in answers))
     assert answered == ids
     assert 1 < router.most <= PREFETCH
+
+
+def test_a_request_has_fewer_documents_if_they_are_large(served: tuple[CountingRouter, Settings]) -> None:
+    _, settings = served
+    sizes: list[int] = []
+    content = np.zeros(REQUEST_BYTES * 2 // 5, np.uint8)
+    docs = (MediaDoc(modality="image", content=content) for _ in range(7))
+    call(replace(settings, request_size=100), "/index", docs, lambda answers: sizes.append(len(list(answers))))
+    assert sizes == [3, 3, 1]
+
+
+def test_an_invalid_request_is_an_error(served: tuple[CountingRouter, Settings]) -> None:
+    with pytest.raises(StateError, match=r"^/missing failed: '/missing' is not served here, only /index"):
+        call(served[1], "/missing", [MediaDoc()], lambda _: None)
+
+
+def test_an_executors_error_is_reported(served: tuple[CountingRouter, Settings]) -> None:
+    router, settings = served
+    router.error = "the disk is full"
+    with pytest.raises(StateError, match=r"^/index failed: the disk is full$"):
+        call(settings, "/index", [MediaDoc()] * N_REQUESTS, lambda _: None)
+
+
+def test_an_error_of_the_documents_passes_the_client(served: tuple[CountingRouter, Settings]) -> None:
+    def docs() -> Iterator[MediaDoc]:
+        yield from [MediaDoc()] * N_REQUESTS
+        raise OSError("the disk is away")
+
+    answered: list[str] = []
+    with pytest.raises(OSError, match="the disk is away"):
+        call(served[1], "/index", docs(), lambda answers: answered.extend(doc.id for doc in answers))
+    assert len(answered) >= N_REQUESTS - 2 * PREFETCH
+
+
+def test_a_flow_that_is_gone_is_an_error() -> None:
+    with pytest.raises(StateError, match=r"^the Flow does not respond: "):
+        call(Settings(port=reserve_port_pair()), "/index", [MediaDoc()], lambda _: None)
 
 
 def test_a_log_level_that_is_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
