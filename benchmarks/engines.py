@@ -29,6 +29,7 @@ from crossmodal.images.prepare import prepare
 
 MODELS = {"cnn": "photos", "vit": "ViT-B-32/random"}
 ENGINES = {"torch": TORCH, "fp32": Engine("openvino"), "int8": Engine("openvino", precision="int8")}
+BATCH = 32
 N_TEXTS = 20
 
 
@@ -55,10 +56,10 @@ def compared(weights: str, folder: Path, n: int, rounds: int) -> dict[str, float
     prepared = (prepare(path.read_bytes(), spec.preprocessing, with_thumbnail=False) for path in files)
     pixels = np.stack([picture.pixels for picture in prepared])
     encoders = {name: registry.load(spec, engine=engine) for name, engine in ENGINES.items()}
-    grouped = getattr(encoders["torch"], "image_group", None) is not None
+    grouped = getattr(encoders["torch"], "image_group", BATCH) < BATCH
     if grouped:
         encoders["whole_batches"] = registry.load(spec, engine=TORCH)
-        encoders["whole_batches"].image_group = None  # type: ignore[attr-defined]
+        encoders["whole_batches"].image_group = BATCH  # type: ignore[attr-defined]
     images: dict[str, list[float]] = {name: [] for name in encoders}
     texts: dict[str, list[float]] = {name: [] for name in ENGINES}
     vectors = {}
@@ -88,8 +89,8 @@ def compared(weights: str, folder: Path, n: int, rounds: int) -> dict[str, float
 
 
 def encode(encoder: Encoder, pixels: Pixels) -> np.ndarray:
-    """The vectors of pictures, encoded 32 at a time as the index Flow does."""
-    return np.concatenate([encoder.encode_images(pixels[i : i + 32]) for i in range(0, len(pixels), 32)])
+    """The vectors of pictures, encoded a batch at a time."""
+    return np.concatenate([encoder.encode_images(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
 
 
 def text_times(encoder: Encoder, number: int) -> list[float]:

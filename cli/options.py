@@ -278,7 +278,7 @@ class RequestOptions(Options):
         "--request-size",
         "--batch-size",
         type=click.IntRange(1, 1024),
-        default=32,
+        default=64,
         help="Documents per request.",
     )
 

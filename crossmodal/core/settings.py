@@ -44,7 +44,7 @@ class Settings:
     vocabulary: Path | None = None
     exclude: tuple[str, ...] = ()
     num_docs: int | None = None
-    request_size: int = 32
+    request_size: int = 64
     top_k: int = 10
     workspace: Path = Path("workspace")
     collection: str | None = None

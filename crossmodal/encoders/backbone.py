@@ -134,7 +134,8 @@ class Backbone(TorchEncoder):
         super().__init__(spec, towers, threads, engine)
         of_photos = photos.folder_of(spec.weights)
         self.layer = "" if of_photos else read_name(spec.weights).layer
-        self.image_group = IMAGE_GROUP if of_photos else None
+        if of_photos:
+            self.image_group = IMAGE_GROUP
         self.model: Any = None
         if "image" in towers:
             model = _photos_tower(of_photos) if of_photos else _build(read_name(spec.weights)).eval()

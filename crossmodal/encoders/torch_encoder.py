@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class TorchEncoder:
     """Encodes images by `image_vectors`, which a subclass defines, on the device and in the precision of an engine."""
 
-    image_group: int | None = None
-    """Images per forward pass on the CPU; None for all."""
+    image_group: int = 32
+    """Most images per forward pass on the CPU."""
 
     def __init__(self, spec: ModelSpec, towers: tuple[Modality, ...], threads: int | None, engine: Engine) -> None:
         """Stores the arguments; `threads` None keeps torch's default."""

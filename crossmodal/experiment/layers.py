@@ -25,7 +25,7 @@ from crossmodal.encoders.torch_encoder import TorchEncoder
 OUTPUT = "output"
 DEFAULT_LAYERS = 8
 _GROUP = 8
-"""Images per forward pass on the CPU."""
+"""Most images per forward pass on the CPU."""
 
 Finish = Callable[[Vectors], Vectors]
 """From what a model returns to its `OUTPUT`."""
@@ -69,7 +69,7 @@ class Tower:
             widths.update({layer: part.shape[1] for layer, part in zip(layers, ordered, strict=True)})
             return torch.cat(ordered, 1)
 
-        joined = self._encoder.run_images(pixels, encode, self._encoder.image_group or _GROUP)
+        joined = self._encoder.run_images(pixels, encode, min(self._encoder.image_group, _GROUP))
         ends = np.cumsum([widths[layer] for layer in layers])[:-1]
         parts = dict(zip(layers, np.split(joined, ends, axis=1), strict=True))
         return {layer: self._finish(part) if layer == OUTPUT else part for layer, part in parts.items()}
