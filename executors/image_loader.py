@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from docarray import DocList
 from jina import requests
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import MODALITIES
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from executors.base import CrossModalExecutor
-from executors.schema import MediaDoc, to_array, valid_docs
+from executors.schema import Docs, MediaDoc, to_array, valid_docs
 
 
 class ImageLoader(CrossModalExecutor):
@@ -24,18 +23,18 @@ class ImageLoader(CrossModalExecutor):
         self.read_paths = read_paths
 
     @requests(on=["/search", "/encode", "/health"])
-    def load(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def load(self, docs: Docs, **_: Any) -> Docs:
         """Loads the pictures of queries."""
         refuse_unknown(docs)
         return self._load(docs)
 
     @requests(on="/index")
-    def load_to_index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def load_to_index(self, docs: Docs, **_: Any) -> Docs:
         """Loads pictures to index."""
         refuse_unknown(docs, vectors=False)
         return self._load(docs)
 
-    def _load(self, docs: DocList[MediaDoc]) -> DocList[MediaDoc]:
+    def _load(self, docs: Docs) -> Docs:
         for doc in valid_docs(docs, "image"):
             try:
                 self._set_content(doc)
@@ -54,7 +53,7 @@ class ImageLoader(CrossModalExecutor):
             raise PictureError("paths and URLs are not read: send the picture itself, as bytes or a data URI")
 
 
-def refuse_unknown(docs: DocList[MediaDoc], *, vectors: bool = True) -> None:
+def refuse_unknown(docs: Docs, *, vectors: bool = True) -> None:
     """Sets `error` of documents with an unknown modality, which the Flow sends here so that none is lost.
 
     A vector is a valid query, but can't be indexed without a document: `vectors` says whether to accept it.

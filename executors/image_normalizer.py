@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.generation_cache import GenerationCache
@@ -15,12 +14,14 @@ from crossmodal.core.ahead import DECODERS
 from crossmodal.core.errors import PictureError
 from crossmodal.core.settings import MetadataChoice
 from crossmodal.core.types import Preprocessing, image_id
+from crossmodal.images.decode import register_formats
 from crossmodal.images.prepare import prepare
 from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import MediaDoc, to_array, to_bytes, valid_docs
+from executors.pixel_memory import send_pixels
+from executors.schema import Docs, MediaDoc, to_array, to_bytes, valid_docs
 
 
 class ImageNormalizer(CrossModalExecutor):
@@ -36,17 +37,18 @@ class ImageNormalizer(CrossModalExecutor):
         self.metadata, self.read_paths = metadata, read_paths
         self.preprocessing = GenerationCache(unescaped(collection), lambda opened: opened.model.preprocessing)
         self.decoders = ThreadPoolExecutor(DECODERS)
+        register_formats()  # here, so that the first picture does not wait for it
 
     @requests(on=["/search", "/encode", "/health"])
-    def normalize(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
-        """Fills `pixels` and removes the encoded picture."""
+    def normalize(self, docs: Docs, **_: Any) -> Docs:
+        """Sends the pixels to the encoder and removes the encoded picture."""
         current = self.preprocessing.current()
         for doc in valid_docs(docs, "image"):
             self._normalize(doc, current, keep=False)
         return docs
 
     @requests(on="/index")
-    def normalize_to_store(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def normalize_to_store(self, docs: Docs, **_: Any) -> Docs:
         """As `normalize`; sets the id by the content, and adds a thumbnail and the metadata.
 
         The encoded picture is kept if it has no file.
@@ -71,8 +73,8 @@ class ImageNormalizer(CrossModalExecutor):
         except PictureError as error:
             doc.error, doc.content = str(error), None
             return
-        doc.pixels, doc.mime_type = prepared.pixels, prepared.mime_type
-        doc.width, doc.height = prepared.width, prepared.height
+        send_pixels(doc, prepared.pixels)
+        doc.mime_type, doc.width, doc.height = prepared.mime_type, prepared.width, prepared.height
         if prepared.thumbnail is not None:
             doc.thumbnail = to_array(prepared.thumbnail)
             doc.note = "; ".join(prepared.notes)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.collection import Collection
@@ -14,7 +13,7 @@ from crossmodal.store.sqlite import NewDocument
 from crossmodal.store.where import parse
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import MediaDoc, document_of, fields_for_clients, to_bytes
+from executors.schema import Docs, MediaDoc, document_of, fields_for_clients, to_bytes
 
 
 class KeyValueIndexer(CrossModalExecutor):
@@ -29,7 +28,7 @@ class KeyValueIndexer(CrossModalExecutor):
         self.store = Collection.open(Path(unescaped(collection))).store(writable=True)
 
     @requests(on="/index")
-    def index(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def index(self, docs: Docs, **_: Any) -> Docs:
         """Stores documents that have a vector; sets `outcome`, and removes fields that are no longer needed."""
         storable = [doc for doc in docs if not doc.error and doc.embedding is not None]
         committed = commit(self.store, [_new_document(doc) for doc in storable])
@@ -41,7 +40,7 @@ class KeyValueIndexer(CrossModalExecutor):
         return docs
 
     @requests(on="/update")
-    def update(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def update(self, docs: Docs, **_: Any) -> Docs:
         """Applies `tags`, a merge patch, to the tags of documents; sets `outcome`."""
         are_known = self.store.update((doc.id, doc.tags) for doc in docs)
         for doc, is_known in zip(docs, are_known, strict=True):
@@ -49,7 +48,7 @@ class KeyValueIndexer(CrossModalExecutor):
         return docs
 
     @requests(on="/delete")
-    def delete(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+    def delete(self, docs: Docs, parameters: dict[str, Any], **_: Any) -> Docs:
         """Removes documents by id, a picture with its captions, or all that meet the parameter `where`.
 
         Sets `outcome` of each document, and adds the other removed documents.
@@ -67,7 +66,7 @@ class KeyValueIndexer(CrossModalExecutor):
         return docs
 
     @requests(on="/searches")
-    def save_searches(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def save_searches(self, docs: Docs, **_: Any) -> Docs:
         """Saves the search in `text`, as JSON, under the name in `id`, or removes it without one; sets `outcome`."""
         for doc in docs:
             if doc.text:
@@ -78,7 +77,7 @@ class KeyValueIndexer(CrossModalExecutor):
         return docs
 
     @requests(on=["/health", "/snapshot"])
-    def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def health(self, docs: Docs, **_: Any) -> Docs:
         """Returns the documents if the store can be read."""
         self.store.last_seq()
         return docs

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.generation_cache import GenerationCache
@@ -17,7 +16,7 @@ from crossmodal.search.results import Candidates, ResultRanker, SearchResults
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
 from executors.page import written
-from executors.schema import Matches, MediaDoc, match_doc, modality_and_key
+from executors.schema import Docs, Matches, MediaDoc, match_doc, modality_and_key
 
 
 class Ranker(CrossModalExecutor):
@@ -37,22 +36,22 @@ class Ranker(CrossModalExecutor):
         )
 
     @requests(on="/search")
-    def rank(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+    def rank(self, docs: Docs, parameters: dict[str, Any], **_: Any) -> Docs:
         """Fills `matches`, or `page`, from the candidates of all shards and branches."""
         return self._ranked(docs, SearchOptions.from_parameters(parameters))
 
     @requests(on="/health")
-    def rank_by_vectors(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+    def rank_by_vectors(self, docs: Docs, parameters: dict[str, Any], **_: Any) -> Docs:
         """As `rank`, but by vectors only: the text of a health check may have no word that the collection knows."""
         return self._ranked(docs, replace(SearchOptions.from_parameters(parameters), fusion="dense"))
 
     @requests(on="/follow")
-    def refresh(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def refresh(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits to the word indexes, if there are any."""
         self.rankers.current()[1].refresh()
         return docs
 
-    def _ranked(self, docs: DocList[MediaDoc], options: SearchOptions) -> DocList[MediaDoc]:
+    def _ranked(self, docs: Docs, options: SearchOptions) -> Docs:
         start = time.perf_counter()
         encoded = [doc for doc in docs if not doc.error]
         for generation in {doc.generation for doc in encoded}:

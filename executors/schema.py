@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Dict, Optional
 
 import numpy as np
 from docarray import BaseDoc, DocList
-from docarray.proto import DocProto
+from docarray.proto import DocListProto, DocProto
 from docarray.typing import NdArray
 from pydantic import AfterValidator, Field
 
@@ -110,8 +110,9 @@ class MediaDoc(_Doc):
     """An image or a text in a Flow.
 
     Input: `modality`, and `text`, or `uri` (a data URI, or a path if the Flow allows it), or `content` (the encoded
-    picture). Intermediate: `pixels` (size, size, 3) uint8, `thumbnail`, `embedding` (dim,) float32, `generation`, that
-    of the collection whose model encodes it, and `found`, the cosine of each candidate under its `name_of_match`.
+    picture). Intermediate: `pixels` (size, size, 3) uint8 or their place `pixels_at` (`executors.pixel_memory`),
+    `thumbnail`, `embedding` (dim,) float32, `generation`, that of the collection whose model encodes it, and `found`,
+    the cosine of each candidate under its `name_of_match`.
     Output: `matches`, or of a search with a page `page` (`executors.page`), or `outcome`. `error` has the reason if the
     document could not be processed, and every Executor passes such a document on unchanged. `note` is information for
     the client, such as words that were not used. `fusion` is the fusion of a search by words.
@@ -128,6 +129,7 @@ class MediaDoc(_Doc):
     tags: Tags = {}
     content: Optional[Array] = None
     pixels: Optional[Array] = None
+    pixels_at: int = 0
     thumbnail: Optional[Array] = None
     embedding: Optional[Array] = None
     found: Dict[str, float] = {}
@@ -147,7 +149,15 @@ class MediaDoc(_Doc):
         super().__init__(**{"matches": Matches(), **values})
 
 
-Docs = DocList[MediaDoc]
+class Docs(DocList[MediaDoc]):
+    """The documents of a request."""
+
+    def to_protobuf(self) -> DocListProto:
+        """The message of the documents; docarray writes a message for each and copies it."""
+        message = DocListProto()
+        for doc in self:
+            doc.write_to(message.docs.add())
+        return message
 
 
 def to_array(content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -208,6 +218,6 @@ def document_of(doc: MediaDoc) -> Document:
     )
 
 
-def valid_docs(docs: DocList[MediaDoc], modality: str) -> list[MediaDoc]:
+def valid_docs(docs: Docs, modality: str) -> list[MediaDoc]:
     """The documents of a modality that have no error."""
     return [doc for doc in docs if doc.modality == modality and not doc.error]

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.encoder import load_encoder
@@ -15,7 +14,7 @@ from crossmodal.core.types import Vectors
 from crossmodal.encoders.reading import unread_note
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import MediaDoc, valid_docs
+from executors.schema import Docs, valid_docs
 
 
 class TextEncoder(CrossModalExecutor):
@@ -29,11 +28,11 @@ class TextEncoder(CrossModalExecutor):
         )
 
     @requests(on=["/index", "/search", "/encode", "/health"])
-    def encode(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def encode(self, docs: Docs, **_: Any) -> Docs:
         """Fills `embedding`."""
         return self.encoded(docs, lambda encoder, texts: encoder.encode_texts(texts))
 
-    def encoded(self, docs: DocList[MediaDoc], encode: Callable[[Encoder, list[str]], Vectors]) -> DocList[MediaDoc]:
+    def encoded(self, docs: Docs, encode: Callable[[Encoder, list[str]], Vectors]) -> Docs:
         """The documents, with the vectors that `encode` returns for their texts."""
         for doc in valid_docs(docs, "text"):
             if not doc.text.strip():

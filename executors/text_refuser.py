@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.collection import Collection
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import MediaDoc, valid_docs
+from executors.schema import Docs, valid_docs
 
 
 class TextRefuser(CrossModalExecutor):
@@ -20,13 +19,13 @@ class TextRefuser(CrossModalExecutor):
         self.spec = Collection.open(Path(unescaped(collection))).model
 
     @requests(on=["/index", "/search", "/encode"])
-    def refuse(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def refuse(self, docs: Docs, **_: Any) -> Docs:
         """Sets `error` of all texts."""
         for doc in valid_docs(docs, "text"):
             doc.error = f"this collection has the model {self.spec}, which encodes images only: search with a picture"
         return docs
 
     @requests(on="/health")
-    def health(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def health(self, docs: Docs, **_: Any) -> Docs:
         """Returns the documents unchanged."""
         return docs

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from docarray import DocList
 from jina import requests
 
 from crossmodal.collection.collection import Collection
@@ -20,7 +19,7 @@ from crossmodal.search.query import SearchOptions
 from crossmodal.search.retrieval import check_vector, nearest, retrieval_depth, searched_modalities
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import MediaDoc, name_of_match
+from executors.schema import Docs, MediaDoc, name_of_match
 
 
 class VectorIndexer(CrossModalExecutor):
@@ -45,27 +44,27 @@ class VectorIndexer(CrossModalExecutor):
         return (opened.index(opened.store(), self.modality, self.shard, self.n_shards, self.part),)
 
     @requests(on=["/index", "/delete", "/update"])
-    def follow(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def follow(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits of the store."""
         follow_store(self.indexes.current()[1])
         self._has_followed = True
         return docs
 
     @requests(on="/follow")
-    def refresh(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def refresh(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits without writing a snapshot; called by a service that may only read."""
         for index in self.indexes.current()[1]:
             index.refresh()
         return docs
 
     @requests(on="/snapshot")
-    def snapshot(self, docs: DocList[MediaDoc], **_: Any) -> DocList[MediaDoc]:
+    def snapshot(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits and writes a snapshot; called at the end of an indexing run."""
         follow_store(self.indexes.current()[1], is_end=True)
         return docs
 
     @requests(on=["/search", "/health"])
-    def search(self, docs: DocList[MediaDoc], parameters: dict[str, Any], **_: Any) -> DocList[MediaDoc]:
+    def search(self, docs: Docs, parameters: dict[str, Any], **_: Any) -> Docs:
         """Fills `found` of the documents that search this modality; each generation is searched in one batch."""
         options = SearchOptions.from_parameters(parameters)
         wanted = [doc for doc in docs if doc.embedding is not None and self._is_searched(doc, options)]
