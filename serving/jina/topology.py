@@ -17,7 +17,7 @@ from serving.jina.router import GATEWAY, Condition, Node
 _FLOW_KEYS = {"jtype", "version", "with", "gateway", "executors"}
 _EXECUTOR_KEYS = {
     "name", "uses", "uses_with", "needs", "when", "replicas", "shards", "polling", "py_modules",
-    "uses_dynamic_batching", "timeout_ready",
+    "allow_concurrent", "uses_dynamic_batching", "timeout_ready",
 }  # fmt: skip
 _CONTEXT = re.compile(r"\$\{\{\s*CONTEXT\.(\w+)\s*\}\}")
 _OPERATORS = {"$eq": True, "$neq": False}
