@@ -1,6 +1,5 @@
 """ImageEncoder: encodes pixels as unit vectors with the image tower of the collection's model."""
 
-import threading
 import time
 from typing import Any
 
@@ -20,7 +19,6 @@ class ImageEncoder(CrossModalExecutor):
 
     def __init__(self, collection: str, threads: int = 0, engine: str = str(AUTOMATIC), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.one_at_a_time = threading.Lock()
         self.encoders = GenerationCache(
             unescaped(collection),
             lambda opened: load_encoder(opened, ("image",), threads or None, EngineRequest.parse(engine)),
@@ -38,8 +36,7 @@ class ImageEncoder(CrossModalExecutor):
         encoder = self.encoders.named(generation)
         start = time.perf_counter()
         pixels = received_pixels(images, encoder.spec.preprocessing.size_px)
-        with self.one_at_a_time:
-            vectors = encoder.encode_images(pixels)
+        vectors = encoder.encode_images(pixels)
         spent_ms = (time.perf_counter() - start) * 1e3
         for doc, vector in zip(images, vectors, strict=True):
             doc.embedding = vector

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -67,25 +69,31 @@ class CompiledNetwork:
             _write_cache(cache, compiled)
         self._at_most = at_most
         self._request = compiled.create_infer_request()
-        self._requests = openvino.AsyncInferQueue(compiled, config["NUM_STREAMS"])
-        self._requests.set_callback(_keep)
+        self._one_request = threading.Lock()
+        self._of_thread = threading.local()
+
+        def start() -> None:
+            self._of_thread.request = compiled.create_infer_request()
+
+        self._streams = ThreadPoolExecutor(config["NUM_STREAMS"], initializer=start)
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The output for an input; the lengths of dynamic axes may differ between calls."""
         step = self._at_most or len(values)
         if len(values) <= step:
-            output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
-            return output
-        outputs: dict[int, NDArray[np.float32]] = {}
-        for start in range(0, len(values), step):
-            self._requests.start_async([values[start : start + step]], (outputs, start), share_inputs=True)
-        self._requests.wait_all()
-        return np.concatenate([outputs[start] for start in sorted(outputs)])
+            with self._one_request:
+                output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
+                return output
+        parts = (values[start : start + step] for start in range(0, len(values), step))
+        return np.concatenate(list(self._streams.map(self._infer, parts)))
 
-
-def _keep(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> None:
-    outputs, start = place
-    outputs[start] = request.get_output_tensor().data.copy()
+    def _infer(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The output for an input, computed in the background of one of the threads of `_streams`."""
+        request = self._of_thread.request
+        request.start_async([values], share_inputs=True)
+        request.wait()
+        output: NDArray[np.float32] = request.get_output_tensor().data.copy()
+        return output
 
 
 def _from_cache(cache: Path | None, config: dict[str, Any]) -> tuple[Any, NDArray[np.uint8] | None]:

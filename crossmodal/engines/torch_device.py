@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ class TowerRunner:
         self.device, self.dtype, self._name = torch.device(engine.device), DTYPES[engine.precision], name
         self.batch_size: int | None = None
         self._has_warned = False
+        self._one_run = threading.Lock()  # several would share the cores, and need the memory of all
 
     def place(self, module: nn.Module) -> Any:
         """Moves a module to the device and to the precision, and returns it.
@@ -68,9 +70,9 @@ class TowerRunner:
         Raises:
             StateError: The memory of the device does not suffice for one item.
         """
-        size, start = self.batch_size or on_cpu or n, 0
         parts: list[Tensor] = []
-        with torch.inference_mode():
+        with self._one_run, torch.inference_mode():
+            size, start = self.batch_size or on_cpu or n, 0
             while start < n:
                 part = slice(start, min(start + size, n))
                 vectors = self._vectors(encode, inputs(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ def test_long_inputs_are_split_and_joined_in_order(threads: int) -> None:
     for n in (1, 8, 9, 203):
         values = np.random.default_rng(n).random((n, 3), np.float32)
         np.testing.assert_array_equal(network(values), values * 2)
+
+
+def test_threads_get_their_own_outputs() -> None:
+    network = CompiledNetwork(doubling, 2, at_most=2)
+    inputs = [np.full((n, 3), n, np.float32) for n in (1, 2, 7, 30)] * 10
+    with ThreadPoolExecutor(4) as threads:
+        outputs = list(threads.map(network, inputs))
+    for output, values in zip(outputs, inputs, strict=True):
+        np.testing.assert_array_equal(output, values * 2)
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_an_input_that_does_not_fit_is_an_error_and_the_next_one_is_computed(n: int) -> None:
+    network = CompiledNetwork(doubling, 2, at_most=2)
+    with pytest.raises(RuntimeError, match="shape"):
+        network(np.zeros((n, 4), np.float32))
+    assert doubled(network) == [2, 4, 6]
 
 
 def test_a_network_is_made_once(tmp_path: Path) -> None:
