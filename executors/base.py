@@ -1,7 +1,7 @@
 """CrossModalExecutor: the base class of all Executors."""
 
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from jina import Executor
 
@@ -13,6 +13,9 @@ class CrossModalExecutor(Executor):
 
     Jina would log a traceback for each request that fails, while a database is away or a client sends what is invalid.
     """
+
+    without_documents: ClassVar[frozenset[str]] = frozenset()
+    """The endpoints that do not use the documents of a request. The gateway sends them none."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

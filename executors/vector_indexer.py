@@ -28,6 +28,8 @@ class VectorIndexer(CrossModalExecutor):
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.
     """
 
+    without_documents = frozenset({"/index", "/delete", "/update", "/follow", "/snapshot"})
+
     def __init__(self, collection: str, modality: str, part: str = str(WHOLE), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.part = Slice.parse(part)

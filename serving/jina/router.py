@@ -39,12 +39,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Node:
-    """An Executor of a Flow: its name, the Executors before it, its `when:`, and its declared endpoints."""
+    """An Executor of a Flow: its name, the Executors before it, its `when:`, its declared endpoints, and those of them
+    whose requests it gets without documents, because it does not read them.
+    """
 
     name: str
     needs: tuple[str, ...]
     when: Condition | None
     endpoints: frozenset[str]
+    without_documents: frozenset[str] = frozenset()
 
 
 class Parcel:
@@ -123,16 +126,19 @@ class Router:
         endpoint = request.header.exec_endpoint
         n_docs = len(request.data.docs.docs)
         done = {GATEWAY: Parcel(None, range(n_docs), request)}
+        without_docs = done[GATEWAY].with_docs((), ())
         for level in self._levels:
             arrived = [_accepted(node.when, _joined([done[name] for name in node.needs])) for node in level]
             done.update((node.name, parcel) for node, parcel in zip(level, arrived, strict=True))
             busy = [node for node in level if endpoint in node.endpoints and (done[node.name].places or not n_docs)]
-            sent = (self._send(node.name, done[node.name].content, endpoint) for node in busy)
+            parcels = (without_docs if endpoint in node.without_documents else done[node.name] for node in busy)
+            sent = (self._send(node.name, parcel.content, endpoint) for node, parcel in zip(busy, parcels, strict=True))
             answers = [await next(sent)] if len(busy) == 1 else await asyncio.gather(*sent)
             for node, (content, is_error) in zip(busy, answers, strict=True):
                 if is_error:
                     return content, True
-                done[node.name] = Parcel(content, done[node.name].places)
+                if endpoint not in node.without_documents:
+                    done[node.name] = Parcel(content, done[node.name].places)
         return _joined([done[name] for name in self._leaves]).content, False
 
 

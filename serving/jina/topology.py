@@ -62,8 +62,12 @@ def _node(path: Path, executor: dict[str, Any], context: dict[str, Any], before:
             raise StateError(f"{path}: {name} needs {needed!r}, which is not an Executor before it ({known})")
     if name in before:
         raise StateError(f"{path}: two Executors have the name {name!r}")
-    endpoints = _endpoints(path, name, str(executor.get("uses", "")), context)
-    return Node(name, needs or (before[-1],), _condition(path, name, executor.get("when")), endpoints)
+    uses = _class(path, name, str(executor.get("uses", "")), context)
+    endpoints = frozenset(uses.requests_by_class[uses.__name__])
+    without_documents: frozenset[str] = getattr(uses, "without_documents", frozenset())
+    return Node(
+        name, needs or (before[-1],), _condition(path, name, executor.get("when")), endpoints, without_documents
+    )
 
 
 def _condition(path: Path, name: str, when: Any) -> Condition | None:
@@ -76,8 +80,8 @@ def _condition(path: Path, name: str, when: Any) -> Condition | None:
     raise StateError(f"{path}: {name} has when: {when}; only {{modality: {{$eq: ...}}}} and $neq are supported")
 
 
-def _endpoints(path: Path, name: str, uses: str, context: dict[str, Any]) -> frozenset[str]:
-    """The endpoints that the class of an Executor declares with `@requests(on=...)`."""
+def _class(path: Path, name: str, uses: str, context: dict[str, Any]) -> Any:
+    """The class of an Executor, which declares its endpoints with `@requests(on=...)`."""
     pod = path.parent / _CONTEXT.sub(lambda match: str(context[match[1]]), uses)
     if not pod.is_file():
         raise StateError(f"{path}: {name} uses {pod.resolve()}, which does not exist")
@@ -89,7 +93,7 @@ def _endpoints(path: Path, name: str, uses: str, context: dict[str, Any]) -> fro
             raise StateError(f"{pod}: py_modules has {module}, which does not exist")
         executor = getattr(import_module(module), settings["jtype"], None)
         if executor is not None:
-            return frozenset(executor.requests_by_class[executor.__name__])
+            return executor
     raise StateError(f"{pod}: no module of py_modules has a class {settings['jtype']}")
 
 
@@ -102,7 +106,13 @@ def _check_keys(path: Path, where: str, mapping: dict[str, Any], known: set[str]
 def to_plain(nodes: Sequence[Node]) -> list[Any]:
     """The nodes as JSON values, for `from_plain`."""
     return [
-        [node.name, node.needs, node.when and [node.when.modality, node.when.is_equal], sorted(node.endpoints)]
+        [
+            node.name,
+            node.needs,
+            node.when and [node.when.modality, node.when.is_equal],
+            sorted(node.endpoints),
+            sorted(node.without_documents),
+        ]
         for node in nodes
     ]
 
@@ -110,6 +120,6 @@ def to_plain(nodes: Sequence[Node]) -> list[Any]:
 def from_plain(plain: list[Any]) -> list[Node]:
     """The nodes of the JSON values of `to_plain`."""
     return [
-        Node(name, tuple(needs), when and Condition(*when), frozenset(endpoints))
-        for name, needs, when, endpoints in plain
+        Node(name, tuple(needs), when and Condition(*when), frozenset(endpoints), frozenset(without_documents))
+        for name, needs, when, endpoints, without_documents in plain
     ]

@@ -104,6 +104,19 @@ def test_a_request_goes_to_the_executors_that_have_work(
     assert executors.called == called
 
 
+def test_indexes_that_follow_the_store_get_no_documents(nodes_of: Callable[..., list[Node]]) -> None:
+    executors = Executors()
+    answer = asyncio.run(calls_of(nodes_of("index"), executors)([doc(TEXT, "one"), doc(TEXT, "two")], "/index", {}))
+    assert executors.texts == {
+        "text_encoder": ["one", "two"],
+        "kv_indexer": ["one", "two"],
+        **{name: [] for name in FOLLOW},
+    }
+    assert [(found.text, sorted(found.timings_ms)) for found in answer] == [
+        (text, ["kv_indexer", "text_encoder"]) for text in ("one", "two")
+    ]
+
+
 def test_a_request_without_documents_goes_to_all_that_declare_its_endpoint(nodes_of: Callable[..., list[Node]]) -> None:
     executors = Executors()
     assert asyncio.run(calls_of(nodes_of("index"), executors)([], "/snapshot", {})) == []
