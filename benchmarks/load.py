@@ -6,6 +6,8 @@ Starts `app.py -t query_restful` on toy data and sends distinct text queries ove
 each with its own connection:
 
 - one client, then 32: `batching_gain` is the ratio of their total queries per second;
+- 32 clients with requests of the HTTP API instead of 2021's: `typed_queries_per_s`, and `typed_over_legacy`, its ratio to
+  the 32 clients before;
 - `--clients` for `--seconds`: `errors` counts statuses other than 200 and 429, and broken connections; `p50_ms`,
   `p99_ms` and `queries_per_s` are of the queries answered with 200;
 - four times the clients at four times that rate, for ten seconds: `shed` is the share of 429 and 503,
@@ -82,6 +84,8 @@ def main() -> None:
         one, many = load(port, 1, PHASE_S), load(port, 32, PHASE_S)
         print_phase("1 client", one)
         print_phase("32 clients", many)
+        typed = load(port, 32, PHASE_S, ask=typed_query)
+        print_phase("32 clients, typed", typed)
         busy = load(port, arguments.clients, arguments.seconds)
         print_phase(f"{arguments.clients} clients", busy)
         flood = load(port, 4 * arguments.clients, PHASE_S, per_s=4 * busy.per_s)
@@ -97,6 +101,8 @@ def main() -> None:
             "p99_ms": busy.percentile_ms(99),
             "queries_per_s": busy.per_s,
             "batching_gain": many.per_s / one.per_s,
+            "typed_queries_per_s": typed.per_s,
+            "typed_over_legacy": typed.per_s / many.per_s,
             "shed": flood.share(429, 503),
             "overload_errors": len(flood.answers) - flood.count(200, 429, 503),
             "calm_after_s": calm_after_s,
@@ -159,8 +165,13 @@ def load(
 
 
 def query(connection: HTTPConnection) -> int:
-    """The status of a new query, or NO_ANSWER or BROKEN."""
+    """The status of a new query in the form of 2021, or NO_ANSWER or BROKEN."""
     return post(connection, "/search", {"data": [new_text()]})
+
+
+def typed_query(connection: HTTPConnection) -> int:
+    """The status of a new query of the HTTP API, or NO_ANSWER or BROKEN."""
+    return post(connection, "/search", {"text": new_text()})
 
 
 def new_text() -> str:
