@@ -115,6 +115,8 @@ def from_file(path: Path) -> bytes:
             return file.read()
     except FileNotFoundError as error:
         found = "the file that it links to does not exist" if os.path.islink(path) else error.strerror
+        if str(path).startswith(("http:/", "https:/")):
+            found = "it is a URL; download the picture and give its file"
         raise PictureError(f"can't be read: {found}") from error
     except OSError as error:
         raise PictureError(f"can't be read: {error.strerror or error}") from error

@@ -82,6 +82,12 @@ def test_from_file_gives_the_bytes(tmp_path: Path) -> None:
     assert from_file(tmp_path / "link.jpg") == CONTENT
 
 
+@pytest.mark.parametrize("url", ["http://photos.test/a.jpg", "https://photos.test/a.jpg"])
+def test_a_url_is_named_as_one(url: str) -> None:
+    with pytest.raises(PictureError, match="it is a URL; download the picture and give its file"):
+        from_file(Path(url))
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="No such file"):
         from_file(tmp_path / "none.jpg")
