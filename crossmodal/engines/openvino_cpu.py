@@ -31,7 +31,7 @@ encoding it. They made none of the networks measured faster."""
 class CompiledNetwork:
     """A network with one input and one output, compiled for this processor.
 
-    Create it in the process that uses it: OpenVINO's threads do not survive a fork.
+    Create it in the process that uses it: OpenVINO's threads do not survive a fork. Several threads can call it.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class CompiledNetwork:
             cache: The file of the compiled network, which is read if it exists and is whole, else written. Compiling a
                 quantized network takes four times as long as reading it. Its name must depend on the network and on
                 the processor.
-            at_most: Most rows of an inference. Longer inputs are split, and up to `STREAMS` inferences run at a time,
-                each with its share of the threads. None computes each input in one inference with all threads.
+            at_most: Most rows of an inference. Longer inputs are split, and up to `STREAMS` of their inferences run at
+                a time, each with its share of the threads. None computes each input in one inference with all threads.
 
         Raises:
             RuntimeError: A file is missing or damaged, or the network can't be compiled.
@@ -70,10 +70,10 @@ class CompiledNetwork:
         self._at_most = at_most
         self._request = compiled.create_infer_request()
         self._one_request = threading.Lock()
-        self._of_thread = threading.local()
+        self._of_thread = of_thread = threading.local()
 
-        def start() -> None:
-            self._of_thread.request = compiled.create_infer_request()
+        def start() -> None:  # refers to nothing that would keep this object, and with it the threads
+            of_thread.request = compiled.create_infer_request()
 
         self._streams = ThreadPoolExecutor(config["NUM_STREAMS"], initializer=start)
 

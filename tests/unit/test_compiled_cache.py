@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,6 +49,22 @@ def test_threads_get_their_own_outputs() -> None:
         outputs = list(threads.map(network, inputs))
     for output, values in zip(outputs, inputs, strict=True):
         np.testing.assert_array_equal(output, values * 2)
+
+
+def test_a_network_that_is_no_longer_used_is_freed_with_its_threads() -> None:
+    before = threading.active_count()
+    network = CompiledNetwork(doubling, 2, at_most=2)
+    network(np.ones((9, 3), np.float32))
+    assert threading.active_count() > before
+    reference = weakref.ref(network)
+    del network
+    gc.collect()
+    assert reference() is None
+    for _ in range(100):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("n", [2, 5])
