@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from serving.jina.ports import in_url
 from serving.jina.routed_calls import request_of
 from serving.jina.router import Request
 
+log = logging.getLogger(__name__)
 PREFETCH = 4
 """Requests in flight: enough to keep the encoder busy, few enough to limit memory."""
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -38,6 +40,8 @@ def call(
 ) -> None:
     """Streams documents through the Flow on `settings.port + 1`; calls `on_answer` with the documents of each answer.
 
+    If `docs` raises an error, the documents before it are finished, and then the error is raised.
+
     Raises:
         StateError: An Executor failed or does not respond.
     """
@@ -46,8 +50,6 @@ def call(
     except grpc.RpcError as error:
         what = "the Flow does not respond" if error.code() in LOST else f"{endpoint} failed"
         raise StateError(f"{what}: {error.details()}") from error
-    except asyncio.InvalidStateError as error:  # of a stream that the Flow has ended
-        raise StateError(f"the Flow does not respond: {error}") from error
 
 
 async def _stream(
@@ -57,38 +59,41 @@ async def _stream(
     on_answer: Callable[[Iterable[MediaDoc]], None],
     parameters: dict[str, Any],
 ) -> None:
+    in_flight = asyncio.Semaphore(PREFETCH)
     async with grpc.aio.insecure_channel(f"{in_url(settings.host)}:{settings.port + 1}", options=OPTIONS) as channel:
         stream = channel.stream_stream(
             METHOD, request_serializer=Request.SerializeToString, response_deserializer=Request.FromString
         )()
 
-        async def receive() -> None:
-            answer = await stream.read()
-            if answer is grpc.aio.EOF:
-                raise StateError(f"{endpoint} failed: the Flow did not answer all requests")
-            status = answer.header.status
-            if status.code == jina_pb2.StatusProto.ERROR:
-                raise StateError(f"{endpoint} failed: {status.description}")
-            on_answer([MediaDoc.from_protobuf(doc) for doc in answer.data.docs.docs])
+        async def send() -> None:
+            try:
+                async for part in _parts(docs, settings.request_size):
+                    await in_flight.acquire()
+                    await stream.write(request_of(part, endpoint, parameters))
+            except (grpc.RpcError, asyncio.InvalidStateError) as error:  # reading tells why the Flow ended the stream
+                log.debug("sending ended: %r", error)
+            finally:
+                await stream.done_writing()
 
-        # Not with an iterator of requests: gRPC swallows its errors, and hides why the Flow ended a stream.
-        in_flight = 0
-        for part in _parts(docs, settings.request_size):
-            if in_flight == PREFETCH:  # answers come in the order of the requests
-                await receive()
-                in_flight -= 1
-            await stream.write(request_of(part, endpoint, parameters))
-            in_flight += 1
-        await stream.done_writing()
-        for _ in range(in_flight):
-            await receive()
+        sending = asyncio.create_task(send())
+        try:
+            while (answer := await stream.read()) is not grpc.aio.EOF:
+                status = answer.header.status
+                if status.code == jina_pb2.StatusProto.ERROR:
+                    raise StateError(f"{endpoint} failed: {status.description}")
+                in_flight.release()
+                on_answer([MediaDoc.from_protobuf(doc) for doc in answer.data.docs.docs])
+        finally:
+            sending.cancel()
+        await sending
 
 
-def _parts(docs: Iterable[MediaDoc], n_docs: int) -> Iterator[list[MediaDoc]]:
+async def _parts(docs: Iterable[MediaDoc], n_docs: int) -> AsyncIterator[list[MediaDoc]]:
     """The documents of one request each: `n_docs`, or fewer if their pictures have more than `REQUEST_BYTES`."""
     part: list[MediaDoc] = []
     n_bytes = 0
     for doc in docs:
+        await asyncio.sleep(0)  # receives what has arrived meanwhile
         part.append(doc)
         n_bytes += 0 if doc.content is None else len(doc.content)
         if len(part) == n_docs or n_bytes > REQUEST_BYTES:

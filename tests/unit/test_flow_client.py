@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ prepare_jina()
 from jina.proto import jina_pb2  # noqa: E402
 
 from serving.jina.client_requests import ClientRequests  # noqa: E402
+from serving.jina.flow_calls import UnavailableError  # noqa: E402
 from serving.jina.flow_client import PREFETCH, REQUEST_BYTES, call  # noqa: E402
 from serving.jina.grpc_endpoint import GrpcEndpoint  # noqa: E402
 
@@ -35,8 +37,13 @@ class CountingRouter:
     def __init__(self) -> None:
         self.running = self.most = 0
         self.error = ""
+        self.answered_until = 1000
+        self.n_requests = 0
 
     async def answer(self, request: Any) -> tuple[bytes, bool]:
+        self.n_requests += 1
+        if self.n_requests > self.answered_until:
+            raise UnavailableError("image_encoder")
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0.02)
@@ -101,6 +108,22 @@ def test_an_executors_error_is_reported(served: tuple[CountingRouter, Settings])
         call(settings, "/index", [MediaDoc()] * N_REQUESTS, lambda _: None)
 
 
+def test_the_reason_why_a_flow_ends_a_stream_is_reported_while_documents_are_read(
+    served: tuple[CountingRouter, Settings],
+) -> None:
+    def docs() -> Iterator[MediaDoc]:
+        for _ in range(2 * N_REQUESTS):
+            time.sleep(0.01)  # as reading a file
+            yield MediaDoc()
+
+    router, settings = served
+    router.answered_until = 3
+    answered: list[str] = []
+    with pytest.raises(StateError, match=r"^the Flow does not respond: .*image_encoder"):
+        call(settings, "/index", docs(), lambda answers: answered.extend(doc.id for doc in answers))
+    assert len(answered) == 3 * settings.request_size
+
+
 def test_an_error_of_the_documents_passes_the_client(served: tuple[CountingRouter, Settings]) -> None:
     def docs() -> Iterator[MediaDoc]:
         yield from [MediaDoc()] * N_REQUESTS
@@ -109,7 +132,7 @@ def test_an_error_of_the_documents_passes_the_client(served: tuple[CountingRoute
     answered: list[str] = []
     with pytest.raises(OSError, match="the disk is away"):
         call(served[1], "/index", docs(), lambda answers: answered.extend(doc.id for doc in answers))
-    assert len(answered) >= N_REQUESTS - 2 * PREFETCH
+    assert len(answered) == N_REQUESTS  # those before it are finished
 
 
 def test_a_flow_that_is_gone_is_an_error() -> None:
