@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from executors.schema import MediaDoc
 
 MEMORY_BYTES = 64 << 20
-"""Memory for pixels, which the system provides as it is used: some 30 MB of it when a folder is indexed."""
-ABANDONED_S = 3600
-"""Seconds after which a slot is used again, although its pixels were not taken: longer than any time limit of a
-request, which is then lost, for example because its client has gone."""
+"""Memory for pixels, which the system provides as it is used: some 40 MB of it when a folder is indexed."""
+ABANDONED_S = 1800
+"""Seconds after which a slot is used again although its pixels were not taken. By then their request has exceeded its
+time limit, or its client has gone."""
+NUMBERS = 2**31
+"""Numbers of pixels are smaller, because the messages only have 32-bit integers."""
 
 
 class PixelMemory:
@@ -30,15 +32,17 @@ class PixelMemory:
 
     def __init__(self, slot_bytes: int, n_bytes: int = MEMORY_BYTES) -> None:
         """Reserves `n_bytes`, in slots of `slot_bytes`."""
-        n_slots = n_bytes // slot_bytes
-        # Anonymous memory needs no name, no file that could remain, and no room in /dev/shm.
-        self._slots = np.frombuffer(mmap.mmap(-1, n_bytes), np.uint8)[: n_slots * slot_bytes].reshape(n_slots, -1)
-        self._used_until_s = np.frombuffer(mmap.mmap(-1, 8 * n_slots), np.int64)
+        n_slots = max(1, n_bytes // slot_bytes)
+        # Anonymous memory needs no name and no file that could remain.
+        self._slots = np.frombuffer(mmap.mmap(-1, n_slots * slot_bytes), np.uint8).reshape(n_slots, slot_bytes)
+        self._numbers, self._used_until_s = (np.frombuffer(mmap.mmap(-1, 8 * n_slots), np.int64) for _ in range(2))
+        self._n_put = np.frombuffer(mmap.mmap(-1, 8), np.int64)
         self._lock = multiprocessing.Lock()
 
     def put(self, pixels: Pixels) -> int:
-        """Copies pixels into a free slot; returns its number, from 1 on, or 0 if none is free or large enough."""
-        if pixels.nbytes > self._slots.shape[1]:
+        """Copies pixels into a free slot; returns their number, from 1 on, or 0 if none is free or large enough."""
+        n_slots, slot_bytes = self._slots.shape
+        if pixels.nbytes > slot_bytes:
             return 0
         now_s = int(time.monotonic()) + 1
         with self._lock:
@@ -46,14 +50,23 @@ class PixelMemory:
             if not free.size:
                 return 0
             slot = int(free[0])  # the lowest, whose memory has been used before
-            self._used_until_s[slot] = now_s + ABANDONED_S
+            self._n_put[0] += 1
+            number = 1 + slot + n_slots * int(self._n_put[0] % (NUMBERS // n_slots - 1))
+            self._numbers[slot], self._used_until_s[slot] = number, now_s + ABANDONED_S
         self._slots[slot, : pixels.nbytes] = pixels.reshape(-1)
-        return slot + 1
+        return number
 
     def take(self, number: int, into: Pixels) -> None:
-        """Copies the pixels of a slot into an array of their shape, and frees the slot."""
-        into.reshape(-1)[:] = self._slots[number - 1, : into.nbytes]
-        self._used_until_s[number - 1] = 0
+        """Copies pixels into an array of their shape, and frees their slot.
+
+        Raises:
+            RuntimeError: They were taken, or abandoned for so long that the slot has others.
+        """
+        slot = (number - 1) % len(self._slots)
+        if self._numbers[slot] != number:
+            raise RuntimeError("the pixels of a picture are gone: its request took too long, or was sent twice")
+        into.reshape(-1)[:] = self._slots[slot, : into.nbytes]
+        self._numbers[slot] = self._used_until_s[slot] = 0
 
 
 _shared: PixelMemory | None = None
