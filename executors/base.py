@@ -1,11 +1,20 @@
 """CrossModalExecutor: the base class of all Executors."""
 
 import logging
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jina import Executor
 
 from crossmodal.core.errors import CrossModalError
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def without_documents(method: Method) -> Method:
+    """Marks a method of an Executor that does not use the documents: the gateway sends it none, and keeps its own."""
+    method.without_documents = True  # type: ignore[attr-defined]
+    return method
 
 
 class CrossModalExecutor(Executor):
@@ -13,9 +22,6 @@ class CrossModalExecutor(Executor):
 
     Jina would log a traceback for each request that fails, while a database is away or a client sends what is invalid.
     """
-
-    without_documents: ClassVar[frozenset[str]] = frozenset()
-    """The endpoints that do not use the documents of a request. The gateway sends them none."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

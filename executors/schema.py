@@ -149,6 +149,10 @@ class MediaDoc(_Doc):
         super().__init__(**{"matches": Matches(), **values})
 
 
+INTERNAL = frozenset({"content", "pixels", "pixels_at", "thumbnail", "embedding", "found", "matches", "page"})
+"""The fields that clients with JSON do not get."""
+
+
 class Docs(DocList[MediaDoc]):
     """The documents of a request."""
 

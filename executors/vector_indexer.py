@@ -17,7 +17,7 @@ from crossmodal.index.replica import StoreReplica
 from crossmodal.index.vector_replica import VectorReplica
 from crossmodal.search.query import SearchOptions
 from crossmodal.search.retrieval import check_vector, nearest, retrieval_depth, searched_modalities
-from executors.base import CrossModalExecutor
+from executors.base import CrossModalExecutor, without_documents
 from executors.context import unescaped
 from executors.schema import Docs, MediaDoc, name_of_match
 
@@ -27,8 +27,6 @@ class VectorIndexer(CrossModalExecutor):
 
     The request's parameters are those of `crossmodal.search.query.SearchOptions`.
     """
-
-    without_documents = frozenset({"/index", "/delete", "/update", "/follow", "/snapshot"})
 
     def __init__(self, collection: str, modality: str, part: str = str(WHOLE), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,6 +44,7 @@ class VectorIndexer(CrossModalExecutor):
         return (opened.index(opened.store(), self.modality, self.shard, self.n_shards, self.part),)
 
     @requests(on=["/index", "/delete", "/update"])
+    @without_documents
     def follow(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits of the store."""
         follow_store(self.indexes.current()[1])
@@ -53,6 +52,7 @@ class VectorIndexer(CrossModalExecutor):
         return docs
 
     @requests(on="/follow")
+    @without_documents
     def refresh(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits without writing a snapshot; called by a service that may only read."""
         for index in self.indexes.current()[1]:
@@ -60,6 +60,7 @@ class VectorIndexer(CrossModalExecutor):
         return docs
 
     @requests(on="/snapshot")
+    @without_documents
     def snapshot(self, docs: Docs, **_: Any) -> Docs:
         """Applies new commits and writes a snapshot; called at the end of an indexing run."""
         follow_store(self.indexes.current()[1], is_end=True)

@@ -24,7 +24,7 @@ from crossmodal.core.types import caption_id, image_id
 from crossmodal.images.sources import from_data_uri, is_data_uri
 from crossmodal.search.fusion import fusion_of_parts
 from crossmodal.store.where import parse
-from executors.schema import MatchDoc, MediaDoc, score_of, to_array
+from executors.schema import INTERNAL, MatchDoc, MediaDoc, score_of, to_array
 from serving.filter_fields import Where
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def failure(description: str, root: str) -> dict[str, Any]:
 
 def _plain(doc: MediaDoc, base_url: str) -> dict[str, Any]:
     """A document with the fields of MediaDoc, for jina.Client."""
-    fields = doc.dict(exclude={"content", "pixels", "thumbnail", "embedding", "found", "matches", "page"})
+    fields = doc.dict(exclude=INTERNAL)
     matches = [{**match.dict(), "uri": match.uri and base_url + match.uri} for match in doc.matches]
     return {**fields, "matches": matches}
 

@@ -17,7 +17,7 @@ from serving.jina.router import GATEWAY, Condition, Node
 _FLOW_KEYS = {"jtype", "version", "with", "gateway", "executors"}
 _EXECUTOR_KEYS = {
     "name", "uses", "uses_with", "needs", "when", "replicas", "shards", "polling", "py_modules",
-    "allow_concurrent", "uses_dynamic_batching", "timeout_ready",
+    "uses_dynamic_batching", "timeout_ready",
 }  # fmt: skip
 _CONTEXT = re.compile(r"\$\{\{\s*CONTEXT\.(\w+)\s*\}\}")
 _OPERATORS = {"$eq": True, "$neq": False}
@@ -63,11 +63,10 @@ def _node(path: Path, executor: dict[str, Any], context: dict[str, Any], before:
     if name in before:
         raise StateError(f"{path}: two Executors have the name {name!r}")
     uses = _class(path, name, str(executor.get("uses", "")), context)
-    endpoints = frozenset(uses.requests_by_class[uses.__name__])
-    without_documents: frozenset[str] = getattr(uses, "without_documents", frozenset())
-    return Node(
-        name, needs or (before[-1],), _condition(path, name, executor.get("when")), endpoints, without_documents
-    )
+    methods = {endpoint: found.fn for endpoint, found in uses.requests_by_class[uses.__name__].items()}
+    without_documents = frozenset(point for point, method in methods.items() if hasattr(method, "without_documents"))
+    condition = _condition(path, name, executor.get("when"))
+    return Node(name, needs or (before[-1],), condition, frozenset(methods), without_documents)
 
 
 def _condition(path: Path, name: str, when: Any) -> Condition | None:
