@@ -6,8 +6,8 @@ Starts `app.py -t query_restful` on toy data and sends distinct text queries ove
 each with its own connection:
 
 - one client, then 32: `batching_gain` is the ratio of their total queries per second;
-- 32 clients with requests of the HTTP API instead of 2021's: `typed_queries_per_s`, and `typed_over_legacy`, its ratio to
-  the 32 clients before;
+- 32 clients with requests of the HTTP API instead of 2021's: `typed_queries_per_s`, and `typed_over_legacy`, its
+  ratio to the 32 clients before;
 - `--clients` for `--seconds`: `errors` counts statuses other than 200 and 429, and broken connections; `p50_ms`,
   `p99_ms` and `queries_per_s` are of the queries answered with 200;
 - four times the clients at four times that rate, for ten seconds: `shed` is the share of 429 and 503,

@@ -22,7 +22,7 @@ from serving.jina.flow_calls import UnavailableError
 from serving.jina.router import Request
 
 MAX_MESSAGE_BYTES = 4 * MAX_BYTES
-"""Room for a request with 32 camera photographs."""
+"""Room for 64 camera photographs of 4 MB."""
 MAX_IN_FLIGHT = 64
 """Most requests of one stream in progress; a client can lower it with `__prefetch__`."""
 OPTIONS = (
