@@ -94,9 +94,9 @@ class MatchDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Tags = {}
-    scores: Dict[str, float] = {}
-    why: Dict[str, float] = {}
+    tags: Tags = Field(default_factory=dict)
+    scores: Dict[str, float] = Field(default_factory=dict)
+    why: Dict[str, float] = Field(default_factory=dict)
 
 
 Matches = DocList[MatchDoc]  # evaluated once, because each such expression creates a new class
@@ -126,16 +126,16 @@ class MediaDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)
     content: Optional[Array] = None
     pixels: Optional[Array] = None
     pixels_at: int = 0
     thumbnail: Optional[Array] = None
     embedding: Optional[Array] = None
-    found: Dict[str, float] = {}
+    found: Dict[str, float] = Field(default_factory=dict)
     matches: Matches = Matches()
-    scores: Dict[str, float] = {}
-    timings_ms: Dict[str, float] = {}
+    scores: Dict[str, float] = Field(default_factory=dict)
+    timings_ms: Dict[str, float] = Field(default_factory=dict)
     outcome: str = ""
     error: str = ""
     generation: str = ""

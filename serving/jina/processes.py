@@ -15,11 +15,6 @@ from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
 """See prctl(2) of Linux."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""See mallopt(3) of the GNU C library."""
-KEPT_BYTES, LARGEST_KEPT_BYTES = 64 << 20, 32 << 20
-"""The freed memory that a process keeps for later, and the largest block of it: 64 pictures have 10 MB of pixels."""
-
 stop_requested = threading.Event()
 """Set by SIGTERM and SIGINT within `signals_as_interrupt`."""
 _forking = threading.Event()
@@ -51,17 +46,6 @@ def ended_with_us(command: Sequence[str], env: Mapping[str, str]) -> subprocess.
     """Starts a program that receives SIGTERM when this process ends, even if it is killed (Linux only)."""
     with children_end_with_us():
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
-
-
-def keep_freed_memory() -> None:
-    """This process, and those that it forks, keep up to `KEPT_BYTES` of freed memory (only with the GNU C library).
-
-    By default the memory of a request's pixels is returned to the system, which then provides and clears new pages for
-    the next ones.
-    """
-    if hasattr(_libc, "mallopt"):
-        _libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        _libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
 
 
 @contextmanager

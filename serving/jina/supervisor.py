@@ -34,7 +34,6 @@ from serving.jina.processes import (
     CapturedOutput,
     children_end_with_us,
     close_within,
-    keep_freed_memory,
     signals_as_interrupt,
     stop_requested,
 )
@@ -186,8 +185,6 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         # The objects that exist now stay until the end. Unfrozen, every garbage collection would visit them, make the
         # forked Executors copy their pages, and take most of a second when the program exits.
         gc.freeze()
-        if kind == "index":
-            keep_freed_memory()
         output = CapturedOutput()
         # If a part fails to start, Jina closes the Flow itself, and would wait forever for the gateway, which waits
         # for that part.
