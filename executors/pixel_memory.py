@@ -1,7 +1,7 @@
 """Memory for pixels that the processes of a Flow share.
 
 The pixels of a picture are most of what is sent for it. A message with them is copied ten times from the normalizer
-through the gateway to the encoder, a fifth of the processor time of indexing small pictures.
+through the gateway to the encoder, a sixth of the processor time of indexing small pictures.
 """
 
 import mmap
