@@ -27,6 +27,10 @@ SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "SNIPPET
 operations, are compiled anew for each shape of the input: for a text of a new length this takes four times as long as
 encoding it. They made none of the networks measured faster."""
 
+_conversion = threading.Lock()
+"""Held while arrays are converted to tensors and back. OpenVINO can wait forever if two threads do so for the first
+time together: it initializes variables under a lock, and meanwhile releases the interpreter's lock and waits for it."""
+
 
 class CompiledNetwork:
     """A network with one input and one output, compiled for this processor.
@@ -73,7 +77,8 @@ class CompiledNetwork:
         self._of_thread = of_thread = threading.local()
 
         def start() -> None:  # refers to nothing that would keep this object, and with it the threads
-            of_thread.request = compiled.create_infer_request()
+            with _conversion:
+                of_thread.request = compiled.create_infer_request()
 
         self._streams = ThreadPoolExecutor(config["NUM_STREAMS"], initializer=start)
 
@@ -82,18 +87,22 @@ class CompiledNetwork:
         step = self._at_most or len(values)
         if len(values) <= step:
             with self._one_request:
-                output: NDArray[np.float32] = self._request.infer([values], share_inputs=True)[0]
-                return output
+                return _inferred(self._request, values)
         parts = (values[start : start + step] for start in range(0, len(values), step))
         return np.concatenate(list(self._streams.map(self._infer, parts)))
 
     def _infer(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """The output for an input, computed in the background of one of the threads of `_streams`."""
-        request = self._of_thread.request
+        return _inferred(self._of_thread.request, values)
+
+
+def _inferred(request: openvino.InferRequest, values: NDArray[Any]) -> NDArray[np.float32]:
+    """The output for an input."""
+    with _conversion:
         request.start_async([values], share_inputs=True)
-        request.wait()
+    request.wait()
+    with _conversion:
         output: NDArray[np.float32] = request.get_output_tensor().data.copy()
-        return output
+    return output
 
 
 def _from_cache(cache: Path | None, config: dict[str, Any]) -> tuple[Any, NDArray[np.uint8] | None]:
