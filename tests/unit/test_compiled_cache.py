@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,19 +51,18 @@ def test_threads_get_their_own_outputs() -> None:
 
 
 def test_a_network_that_is_no_longer_used_is_freed_with_its_threads() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     network = CompiledNetwork(doubling, 2, at_most=2)
     network(np.ones((9, 3), np.float32))
-    assert threading.active_count() > before
+    started = set(threading.enumerate()) - before
+    assert started
     reference = weakref.ref(network)
     del network
     gc.collect()
     assert reference() is None
-    for _ in range(100):
-        if threading.active_count() <= before:
-            break
-        time.sleep(0.05)
-    assert threading.active_count() <= before
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("n", [2, 5])
