@@ -29,7 +29,8 @@ class _Doc(BaseDoc):
     """A document that `executors.codec` reads and writes; unknown fields of a message are ignored.
 
     The default of each field but the id is empty or 0, and such values are not sent: most fields of a document are
-    empty, and every part of a Flow reads and writes them.
+    empty, and every part of a Flow reads and writes them. It is a value and no factory, because Jina's heads of several
+    shards require fields without a default value.
     """
 
     def to_protobuf(self) -> DocProto:
@@ -94,9 +95,9 @@ class MatchDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Tags = Field(default_factory=dict)
-    scores: Dict[str, float] = Field(default_factory=dict)
-    why: Dict[str, float] = Field(default_factory=dict)
+    tags: Tags = {}
+    scores: Dict[str, float] = {}
+    why: Dict[str, float] = {}
 
 
 Matches = DocList[MatchDoc]  # evaluated once, because each such expression creates a new class
@@ -126,16 +127,16 @@ class MediaDoc(_Doc):
     width: int = 0
     height: int = 0
     image_id: str = ""
-    tags: Tags = Field(default_factory=dict)
+    tags: Tags = {}
     content: Optional[Array] = None
     pixels: Optional[Array] = None
     pixels_at: int = 0
     thumbnail: Optional[Array] = None
     embedding: Optional[Array] = None
-    found: Dict[str, float] = Field(default_factory=dict)
+    found: Dict[str, float] = {}
     matches: Matches = Matches()
-    scores: Dict[str, float] = Field(default_factory=dict)
-    timings_ms: Dict[str, float] = Field(default_factory=dict)
+    scores: Dict[str, float] = {}
+    timings_ms: Dict[str, float] = {}
     outcome: str = ""
     error: str = ""
     generation: str = ""
