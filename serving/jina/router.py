@@ -126,12 +126,14 @@ class Router:
         endpoint = request.header.exec_endpoint
         n_docs = len(request.data.docs.docs)
         done = {GATEWAY: Parcel(None, range(n_docs), request)}
-        without_docs = done[GATEWAY].with_docs((), ())
         for level in self._levels:
             arrived = [_accepted(node.when, _joined([done[name] for name in node.needs])) for node in level]
             done.update((node.name, parcel) for node, parcel in zip(level, arrived, strict=True))
             busy = [node for node in level if endpoint in node.endpoints and (done[node.name].places or not n_docs)]
-            parcels = (without_docs if endpoint in node.without_documents else done[node.name] for node in busy)
+            parcels = (
+                done[GATEWAY].with_docs((), ()) if endpoint in node.without_documents else done[node.name]
+                for node in busy
+            )
             sent = (self._send(node.name, parcel.content, endpoint) for node, parcel in zip(busy, parcels, strict=True))
             answers = [await next(sent)] if len(busy) == 1 else await asyncio.gather(*sent)
             for node, (content, is_error) in zip(busy, answers, strict=True):
