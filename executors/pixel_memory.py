@@ -64,7 +64,7 @@ class PixelMemory:
         """
         slot = (number - 1) % len(self._slots)
         if self._numbers[slot] != number:
-            raise RuntimeError("the pixels of a picture are gone: its request took too long, or was sent twice")
+            raise RuntimeError("the pixels of a picture are gone, because its request took too long: send it again")
         into.reshape(-1)[:] = self._slots[slot, : into.nbytes]
         self._numbers[slot] = self._used_until_s[slot] = 0
 

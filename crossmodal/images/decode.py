@@ -62,11 +62,11 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @lru_cache(maxsize=1)
 def register_formats() -> None:
-    """Loads what reads the `FORMATS`, which takes longer than a small picture; `read` does it if it was not done."""
+    """Loads the modules that read the `FORMATS`. Every `read` calls it; the first call takes longer than a picture."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-    for module in PLUGINS:  # Pillow would load all its forty when it finds one to be missing
+    for module in PLUGINS:  # if one were missing, Pillow would load all its forty
         import_module(f"PIL.{module}")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its messages don't name the file
     silence_libtiff()

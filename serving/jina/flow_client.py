@@ -22,7 +22,7 @@ PREFETCH = 4
 """Requests in flight: enough to keep the encoder busy, few enough to limit memory."""
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 REQUEST_BYTES = 32 << 20
-"""Encoded pictures in a request, which the Flow's limit of a message has room for with one more of any size."""
+"""A request ends with the picture that exceeds this size; it stays below the limit of a message to the Flow."""
 METHOD = "/jina.JinaRPC/Call"
 OPTIONS = (
     ("grpc.max_send_message_length", -1),
