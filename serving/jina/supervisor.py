@@ -104,6 +104,7 @@ def _products_in_one_thread() -> AbstractContextManager[object]:
 
     The parts of a Flow multiply matrices of few rows. Further threads save little, and then wait for the next product
     at full speed: 14 ms of processor time a product instead of 0.5. FAISS has its own OpenBLAS, whose threads sleep.
+    The end of the block starts the threads, which takes 0.1 s of processor time, so it should be that of the Flow.
     """
     limit: AbstractContextManager[object] = ThreadpoolController().select(threading_layer="pthreads").limit(limits=1)
     return limit
@@ -189,9 +190,9 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         # If a part fails to start, Jina closes the Flow itself, and would wait forever for the gateway, which waits
         # for that part.
         flow.close = partial(close_within, partial(ExitStack.close, flow), CLOSE_BROKEN_S)
-        with signals_as_interrupt():
+        with signals_as_interrupt(), _products_in_one_thread():
             try:
-                with redirect_stdout(output), children_end_with_us(), _products_in_one_thread():
+                with redirect_stdout(output), children_end_with_us():
                     flow.start()
                 yield flow
             except RuntimeFailToStart as error:

@@ -84,20 +84,24 @@ def test_no_file_to_be_had_ends_the_start(toy_workspace: Path, monkeypatch: pyte
         _load("query", collection, Settings(), held, read_paths=False)
 
 
-def test_the_parts_of_a_flow_compute_products_with_one_thread(
+def test_the_processes_of_a_flow_compute_products_with_one_thread(
     toy_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other threads of OpenBLAS wait for the next product at full speed; forked processes inherit their number."""
-    found: list[int] = []
+
+    def found() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool.get("threading_layer") == "pthreads"]
+
+    at_start: list[int] = []
 
     class Parts(ExitStack):
         num_pods = 0
 
         def start(self) -> None:
-            found.extend(pool["num_threads"] for pool in threadpool_info() if pool.get("threading_layer") == "pthreads")
+            at_start.extend(found())
 
     monkeypatch.setattr(supervisor, "_load", lambda *_, **__: Parts())
     settings = replace(Settings(), port=reserve_port_pair())
     with running_flow("query", Collection.open(toy_workspace / "toy-data"), settings):
-        pass
-    assert set(found) <= {1}
+        meanwhile = found()
+    assert set(at_start) == set(meanwhile) == {1}
