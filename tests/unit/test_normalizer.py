@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from photographs import photographs
 from PIL import Image
 
 from crossmodal.core.types import Preprocessing, image_id
+from crossmodal.images.prepare import Prepared, prepare
 from crossmodal.metadata.tags import LOCATION_TAGS
 from executors import image_normalizer
 from executors.image_normalizer import ImageNormalizer
@@ -76,3 +78,24 @@ def test_a_file_is_read_and_named_by_its_content(normalizer: ImageNormalizer, tm
     assert to_bytes(sent.content) == content  # which has no file
     assert missing.id == "y"
     assert "can't be read" in missing.error
+
+
+def test_only_large_pictures_are_decoded_in_threads(
+    normalizer: ImageNormalizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def noted(content: bytes, *arguments: Any, **options: Any) -> Prepared:
+        in_caller[image_id(content)] = threading.current_thread() is threading.main_thread()
+        return prepare(content, *arguments, **options)
+
+    in_caller: dict[str, bool] = {}
+    monkeypatch.setattr(image_normalizer, "prepare", noted)
+    normalizer.read_paths = True
+    noise = np.random.default_rng(0).integers(0, 256, (2, 120, 100, 3), np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    large = [MediaDoc(modality="image", uri=str(tmp_path / "0.png"))]
+    large.append(MediaDoc(modality="image", content=to_array((tmp_path / "1.png").read_bytes())))
+    small, unreadable = document(), MediaDoc(modality="image", uri="a\0b")
+    docs = normalizer.normalize_to_store(DocList[MediaDoc]([large[0], small, large[1], unreadable]))
+    assert [doc.error == "" for doc in docs] == [True, True, True, False]
+    assert [in_caller[str(doc.id)] for doc in docs[:3]] == [False, True, False]
