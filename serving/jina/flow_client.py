@@ -88,16 +88,24 @@ async def _stream(
         await sending
 
 
-async def _parts(docs: Iterable[MediaDoc], n_docs: int) -> AsyncIterator[list[MediaDoc]]:
-    """The documents of one request each: `n_docs`, or fewer if their pictures have more than `REQUEST_BYTES`."""
+async def _parts(docs: Iterable[MediaDoc], at_most: int) -> AsyncIterator[list[MediaDoc]]:
+    """The documents of one request each: `at_most`, or fewer if their pictures have more than `REQUEST_BYTES`.
+
+    The first has a quarter, so that the encoder soon has something to do.
+    """
     part: list[MediaDoc] = []
-    n_bytes = 0
-    for doc in docs:
-        await asyncio.sleep(0)  # receives what has arrived meanwhile
-        part.append(doc)
-        n_bytes += 0 if doc.content is None else len(doc.content)
-        if len(part) == n_docs or n_bytes > REQUEST_BYTES:
+    n_bytes, n_docs = 0, max(1, at_most // 4)
+    try:
+        for doc in docs:
+            await asyncio.sleep(0)  # receives what has arrived meanwhile
+            part.append(doc)
+            n_bytes += 0 if doc.content is None else len(doc.content)
+            if len(part) == n_docs or n_bytes > REQUEST_BYTES:
+                yield part
+                part, n_bytes, n_docs = [], 0, at_most
+    except Exception:
+        if part:
             yield part
-            part, n_bytes = [], 0
+        raise
     if part:
         yield part

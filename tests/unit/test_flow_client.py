@@ -96,6 +96,14 @@ def test_a_request_has_fewer_documents_if_they_are_large(served: tuple[CountingR
     assert sizes == [3, 3, 1]
 
 
+def test_the_first_request_is_a_quarter(served: tuple[CountingRouter, Settings]) -> None:
+    _, settings = served
+    sizes: list[int] = []
+    docs = (MediaDoc(modality="image") for _ in range(20))
+    call(replace(settings, request_size=8), "/index", docs, lambda answers: sizes.append(len(list(answers))))
+    assert sizes == [2, 8, 8, 2]
+
+
 def test_an_invalid_request_is_an_error(served: tuple[CountingRouter, Settings]) -> None:
     with pytest.raises(StateError, match=r"^/missing failed: '/missing' is not served here, only /index"):
         call(served[1], "/missing", [MediaDoc()], lambda _: None)
@@ -121,18 +129,18 @@ def test_the_reason_why_a_flow_ends_a_stream_is_reported_while_documents_are_rea
     answered: list[str] = []
     with pytest.raises(StateError, match=r"^the Flow does not respond: .*image_encoder"):
         call(settings, "/index", docs(), lambda answers: answered.extend(doc.id for doc in answers))
-    assert len(answered) == 3 * settings.request_size
+    assert len(answered) == 1 + 2 * settings.request_size
 
 
 def test_an_error_of_the_documents_passes_the_client(served: tuple[CountingRouter, Settings]) -> None:
     def docs() -> Iterator[MediaDoc]:
-        yield from [MediaDoc()] * N_REQUESTS
+        yield from [MediaDoc()] * (2 * N_REQUESTS)  # the last request is incomplete
         raise OSError("the disk is away")
 
     answered: list[str] = []
     with pytest.raises(OSError, match="the disk is away"):
         call(served[1], "/index", docs(), lambda answers: answered.extend(doc.id for doc in answers))
-    assert len(answered) == N_REQUESTS  # those before it are finished
+    assert len(answered) == 2 * N_REQUESTS  # those before it are finished
 
 
 def test_a_flow_that_is_gone_is_an_error() -> None:
