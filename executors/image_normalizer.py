@@ -58,7 +58,8 @@ class ImageNormalizer(CrossModalExecutor):
         The encoded picture is kept if it has no file.
         """
         normalize = partial(self._normalize, current=self.preprocessing.current(), keep=True)
-        small, large = [], []
+        small: list[MediaDoc] = []
+        large: list[MediaDoc] = []
         for doc in valid_docs(docs, "image"):
             (large if self._size(doc) > SMALL_BYTES else small).append(doc)
         # Decoding releases the interpreter's lock; a large photograph takes longer to decode than to encode.
