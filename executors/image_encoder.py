@@ -11,8 +11,8 @@ from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.pixel_memory import received_pixels
 from executors.schema import Docs, MediaDoc, valid_docs
+from executors.shared_memory import received_pixels
 
 
 class ImageEncoder(CrossModalExecutor):

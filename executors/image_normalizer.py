@@ -20,8 +20,8 @@ from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.pixel_memory import send_pixels
-from executors.schema import Docs, MediaDoc, to_array, to_bytes, valid_docs
+from executors.schema import Docs, MediaDoc, to_bytes, valid_docs
+from executors.shared_memory import send_pixels, send_thumbnail
 
 SMALL_BYTES = 25_000
 """Encoded pictures up to this size are decoded one after the other. Two threads are not faster, and take a quarter more
@@ -88,7 +88,7 @@ class ImageNormalizer(CrossModalExecutor):
         send_pixels(doc, prepared.pixels)
         doc.mime_type, doc.width, doc.height = prepared.mime_type, prepared.width, prepared.height
         if prepared.thumbnail is not None:
-            doc.thumbnail = to_array(prepared.thumbnail)
+            send_thumbnail(doc, prepared.thumbnail)
             doc.note = "; ".join(prepared.notes)
             doc.tags = with_metadata(doc.tags, prepared.embedded, doc.uri, self.metadata)
         if doc.content is not None and (not keep or os.path.isfile(doc.uri)):

@@ -14,6 +14,7 @@ from crossmodal.store.where import parse
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
 from executors.schema import Docs, MediaDoc, document_of, fields_for_clients, to_bytes
+from executors.shared_memory import received_thumbnail
 
 
 class KeyValueIndexer(CrossModalExecutor):
@@ -37,6 +38,7 @@ class KeyValueIndexer(CrossModalExecutor):
             doc.mime_type, doc.width, doc.height = stored.mime_type, stored.width, stored.height
         for doc in docs:
             doc.embedding = doc.thumbnail = doc.content = None
+            doc.thumbnail_at = 0
         return docs
 
     @requests(on="/update")
@@ -88,9 +90,8 @@ class KeyValueIndexer(CrossModalExecutor):
 
 
 def _new_document(doc: MediaDoc) -> NewDocument:
-    return NewDocument(
-        document_of(doc),
-        np.asarray(doc.embedding, np.float32),
-        thumbnail=None if doc.thumbnail is None else to_bytes(doc.thumbnail),
-        content=None if doc.content is None or doc.modality == "text" else to_bytes(doc.content),
-    )
+    document, vector = document_of(doc), np.asarray(doc.embedding, np.float32)
+    if doc.modality == "text":  # a client can send the other fields
+        return NewDocument(document, vector)
+    content = None if doc.content is None else to_bytes(doc.content)
+    return NewDocument(document, vector, received_thumbnail(doc), content)

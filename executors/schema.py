@@ -111,9 +111,9 @@ class MediaDoc(_Doc):
     """An image or a text in a Flow.
 
     Input: `modality`, and `text`, or `uri` (a data URI, or a path if the Flow allows it), or `content` (the encoded
-    picture). Intermediate: `pixels` (size, size, 3) uint8 or their place `pixels_at` (`executors.pixel_memory`),
-    `thumbnail`, `embedding` (dim,) float32, `generation`, that of the collection whose model encodes it, and `found`,
-    the cosine of each candidate under its `name_of_match`.
+    picture). Intermediate: `pixels` (size, size, 3) uint8 and `thumbnail`, or their places `pixels_at` and
+    `thumbnail_at` (`executors.shared_memory`), `embedding` (dim,) float32, `generation`, that of the collection whose
+    model encodes it, and `found`, the cosine of each candidate under its `name_of_match`.
     Output: `matches`, or of a search with a page `page` (`executors.page`), or `outcome`. `error` has the reason if the
     document could not be processed, and every Executor passes such a document on unchanged. `note` is information for
     the client, such as words that were not used. `fusion` is the fusion of a search by words.
@@ -132,6 +132,7 @@ class MediaDoc(_Doc):
     pixels: Optional[Array] = None
     pixels_at: int = 0
     thumbnail: Optional[Array] = None
+    thumbnail_at: int = 0
     embedding: Optional[Array] = None
     found: Dict[str, float] = {}
     matches: Matches = Matches()
@@ -150,7 +151,9 @@ class MediaDoc(_Doc):
         super().__init__(**{"matches": Matches(), **values})
 
 
-INTERNAL = frozenset({"content", "pixels", "pixels_at", "thumbnail", "embedding", "found", "matches", "page"})
+INTERNAL = frozenset(
+    {"content", "pixels", "pixels_at", "thumbnail", "thumbnail_at", "embedding", "found", "matches", "page"}
+)
 """The fields that clients with JSON do not get."""
 
 

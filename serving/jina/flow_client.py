@@ -91,10 +91,10 @@ async def _stream(
 async def _parts(docs: Iterable[MediaDoc], at_most: int) -> AsyncIterator[list[MediaDoc]]:
     """The documents of one request each: `at_most`, or fewer if their pictures have more than `REQUEST_BYTES`.
 
-    The first has a quarter, so that the encoder soon has something to do.
+    The first has an eighth, so that the encoder soon has something to do.
     """
     part: list[MediaDoc] = []
-    n_bytes, n_docs = 0, max(1, at_most // 4)
+    n_bytes, n_docs = 0, max(1, at_most // 8)
     try:
         for doc in docs:
             await asyncio.sleep(0)  # receives what has arrived meanwhile

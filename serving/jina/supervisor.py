@@ -26,7 +26,7 @@ from crossmodal.core.resources import resource_folder
 from crossmodal.core.settings import Settings
 from crossmodal.core.slices import WHOLE
 from executors.context import escaped
-from executors.pixel_memory import shared_pixels
+from executors.shared_memory import shared_memory
 from serving.config import ServiceConfig
 from serving.jina.folders import temporary_folder, temporary_home
 from serving.jina.ports import LOOPBACK, TAKEN, TRIES, grpc_address, held, service_ports
@@ -179,7 +179,7 @@ def running_flow(kind: Kind, collection: Collection, settings: Settings, *, read
         # Creates the store if it does not exist, so that the Executors don't race to create it; and reports a store
         # that can't be read in one line instead of an Executor's traceback.
         collection.store(writable=settings.writable or kind == "index").close()
-        resources.enter_context(shared_pixels(collection.model.preprocessing.size_px))
+        resources.enter_context(shared_memory(collection.model.preprocessing.size_px))
         flow = _load(kind, collection, settings, resources, read_paths=read_paths)
         from jina.excepts import RuntimeFailToStart
 

@@ -96,12 +96,12 @@ def test_a_request_has_fewer_documents_if_they_are_large(served: tuple[CountingR
     assert sizes == [3, 3, 1]
 
 
-def test_the_first_request_is_a_quarter(served: tuple[CountingRouter, Settings]) -> None:
+def test_the_first_request_is_small(served: tuple[CountingRouter, Settings]) -> None:
     _, settings = served
     sizes: list[int] = []
-    docs = (MediaDoc(modality="image") for _ in range(20))
-    call(replace(settings, request_size=8), "/index", docs, lambda answers: sizes.append(len(list(answers))))
-    assert sizes == [2, 8, 8, 2]
+    docs = (MediaDoc(modality="image") for _ in range(35))
+    call(replace(settings, request_size=16), "/index", docs, lambda answers: sizes.append(len(list(answers))))
+    assert sizes == [2, 16, 16, 1]
 
 
 def test_an_invalid_request_is_an_error(served: tuple[CountingRouter, Settings]) -> None:

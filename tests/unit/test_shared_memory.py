@@ -1,4 +1,4 @@
-"""Memory for pixels that processes share: slots, and what happens without a free one."""
+"""Memory that processes share: slots, and what happens without a free one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executors import pixel_memory
-from executors.pixel_memory import ABANDONED_S, PixelMemory, received_pixels, send_pixels, shared_pixels
+from executors import shared_memory as module
 from executors.schema import MediaDoc
+from executors.shared_memory import (
+    ABANDONED_S,
+    THUMBNAIL_BYTES,
+    SharedSlots,
+    received_pixels,
+    received_thumbnail,
+    send_pixels,
+    send_thumbnail,
+    shared_memory,
+)
 
 SIZE_PX = 8
 SLOT_BYTES = SIZE_PX * SIZE_PX * 3
@@ -21,14 +30,13 @@ def pixels(value: int, size_px: int = SIZE_PX) -> np.ndarray[Any, Any]:
     return np.full((size_px, size_px, 3), value, np.uint8)
 
 
-def taken(memory: PixelMemory, number: int) -> np.ndarray[Any, Any]:
-    into = pixels(0)
-    memory.take(number, into)
-    return into
+def taken(memory: SharedSlots, number: int) -> np.ndarray[Any, Any]:
+    with memory.taken(number) as values:
+        return values.reshape(SIZE_PX, SIZE_PX, 3).copy()
 
 
 def test_another_process_takes_the_pixels_and_the_slot_is_used_again() -> None:
-    memory = PixelMemory(SLOT_BYTES, 2 * SLOT_BYTES)
+    memory = SharedSlots(SLOT_BYTES, 2 * SLOT_BYTES)
     receive, send = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("fork")
     writer = context.Process(target=lambda: send.send([memory.put(pixels(value)) for value in (5, 6, 7)]))
@@ -39,15 +47,15 @@ def test_another_process_takes_the_pixels_and_the_slot_is_used_again() -> None:
     assert np.array_equal(taken(memory, second), pixels(6))
     fourth = memory.put(pixels(8))
     assert np.array_equal(taken(memory, first), pixels(5))
-    with pytest.raises(RuntimeError, match="are gone"):
+    with pytest.raises(RuntimeError, match="is gone"):
         taken(memory, second)
     assert np.array_equal(taken(memory, fourth), pixels(8))
-    with pytest.raises(RuntimeError, match="are gone"):
+    with pytest.raises(RuntimeError, match="is gone"):
         taken(memory, fourth)
 
 
 def test_threads_get_slots_of_their_own() -> None:
-    memory = PixelMemory(SLOT_BYTES, 200 * SLOT_BYTES)
+    memory = SharedSlots(SLOT_BYTES, 200 * SLOT_BYTES)
     numbers: dict[int, int] = {}
 
     def put(first: int) -> None:
@@ -63,8 +71,8 @@ def test_threads_get_slots_of_their_own() -> None:
 
 
 def test_numbers_stay_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_memory, "NUMBERS", 10)
-    memory = PixelMemory(SLOT_BYTES, 2 * SLOT_BYTES)
+    monkeypatch.setattr(module, "NUMBERS", 10)
+    memory = SharedSlots(SLOT_BYTES, 2 * SLOT_BYTES)
     first = memory.put(pixels(255))
     for value in range(20):
         number = memory.put(pixels(value))
@@ -74,21 +82,21 @@ def test_numbers_stay_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slot_whose_pixels_are_not_taken_is_used_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory, now_s = PixelMemory(SLOT_BYTES, SLOT_BYTES), 1000.0
-    monkeypatch.setattr(pixel_memory.time, "monotonic", lambda: now_s)
+    memory, now_s = SharedSlots(SLOT_BYTES, SLOT_BYTES), 1000.0
+    monkeypatch.setattr("executors.shared_memory.time.monotonic", lambda: now_s)
     abandoned = memory.put(pixels(1))
     now_s += ABANDONED_S - 1
     assert memory.put(pixels(2)) == 0
     now_s += 2
     number = memory.put(pixels(3))
-    with pytest.raises(RuntimeError, match="are gone"):
+    with pytest.raises(RuntimeError, match="is gone"):
         taken(memory, abandoned)
     assert np.array_equal(taken(memory, number), pixels(3))
 
 
 def test_pixels_that_are_too_large_for_a_slot_are_refused() -> None:
     for n_bytes in (SLOT_BYTES, SLOT_BYTES - 1):
-        memory = PixelMemory(SLOT_BYTES, n_bytes)
+        memory = SharedSlots(SLOT_BYTES, n_bytes)
         assert memory.put(pixels(1, SIZE_PX + 1)) == 0
         assert memory.put(pixels(1))
 
@@ -96,7 +104,7 @@ def test_pixels_that_are_too_large_for_a_slot_are_refused() -> None:
 def test_pixels_travel_in_the_memory_or_without_it_in_the_document() -> None:
     docs = [MediaDoc(modality="image") for _ in range(3)]
     send_pixels(docs[0], pixels(1))
-    with shared_pixels(SIZE_PX):
+    with shared_memory(SIZE_PX):
         send_pixels(docs[1], pixels(2))
         send_pixels(docs[2], pixels(3))
         assert [doc.pixels is None for doc in docs] == [False, True, True]
@@ -107,4 +115,20 @@ def test_pixels_travel_in_the_memory_or_without_it_in_the_document() -> None:
         assert docs[0].pixels_at
     send_pixels(docs[0], pixels(4))
     assert docs[0].pixels_at == 0
-    assert np.array_equal(docs[0].pixels, pixels(4))
+    assert np.array_equal(np.asarray(docs[0].pixels), pixels(4))
+
+
+def test_a_thumbnail_travels_in_the_memory_or_if_it_is_large_in_the_document() -> None:
+    docs = [MediaDoc(modality="image") for _ in range(4)]
+    jpegs = [b"small", b"s" * THUMBNAIL_BYTES, b"l" * (THUMBNAIL_BYTES + 1)]
+    with shared_memory(SIZE_PX):
+        for doc, jpeg in zip(docs, jpegs, strict=False):
+            send_thumbnail(doc, jpeg)
+        assert [doc.thumbnail is None for doc in docs] == [True, True, False, True]
+        assert [bool(doc.thumbnail_at) for doc in docs] == [True, True, False, False]
+        sent = [MediaDoc.from_protobuf(doc.to_protobuf()) for doc in docs]
+        assert [received_thumbnail(doc) for doc in sent] == [*jpegs, None]
+        with pytest.raises(RuntimeError, match="is gone"):
+            received_thumbnail(sent[0])
+    send_thumbnail(docs[0], jpegs[1])
+    assert (docs[0].thumbnail_at, received_thumbnail(docs[0])) == (0, jpegs[1])
