@@ -97,8 +97,10 @@ class CompiledNetwork:
 
 def _inferred(request: openvino.InferRequest, values: NDArray[Any]) -> NDArray[np.float32]:
     """The output for an input."""
-    with _conversion:
-        request.start_async([values], share_inputs=True)
+    values = np.require(values, requirements=["C", "W"])  # a tensor can't share other memory
+    with _conversion:  # `start_async` with the values takes 0.08 ms longer, of 2 for a text
+        request.set_input_tensor(openvino.Tensor(values, shared_memory=True))
+        request.start_async()
     request.wait()
     with _conversion:
         output: NDArray[np.float32] = request.get_output_tensor().data.copy()
