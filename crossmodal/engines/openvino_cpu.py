@@ -72,6 +72,7 @@ class CompiledNetwork:
             compiled = openvino.Core().compile_model(network(), "CPU", config)
             _write_cache(cache, compiled)
         self._at_most = at_most
+        self._type = compiled.input(0).element_type.to_dtype()
         self._request = compiled.create_infer_request()
         self._one_request = threading.Lock()
         self._of_thread = of_thread = threading.local()
@@ -84,6 +85,7 @@ class CompiledNetwork:
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """The output for an input; the lengths of dynamic axes may differ between calls."""
+        values = np.require(values, self._type, ["C", "W"])  # a tensor can't share other memory
         step = self._at_most or len(values)
         if len(values) <= step:
             with self._one_request:
@@ -97,7 +99,6 @@ class CompiledNetwork:
 
 def _inferred(request: openvino.InferRequest, values: NDArray[Any]) -> NDArray[np.float32]:
     """The output for an input."""
-    values = np.require(values, requirements=["C", "W"])  # a tensor can't share other memory
     with _conversion:  # `start_async` with the values takes 0.08 ms longer, of 2 for a text
         request.set_input_tensor(openvino.Tensor(values, shared_memory=True))
         request.start_async()

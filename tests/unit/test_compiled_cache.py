@@ -41,12 +41,12 @@ def test_long_inputs_are_split_and_joined_in_order(threads: int) -> None:
         np.testing.assert_array_equal(network(values), values * 2)
 
 
-def test_inputs_that_can_not_be_written_or_are_not_contiguous_are_copied() -> None:
+def test_inputs_of_another_layout_or_type_are_copied() -> None:
     network = CompiledNetwork(doubling, 1, at_most=2)
     values = np.arange(15, dtype=np.float32).reshape(3, 5)
     fixed = values.T.copy()
     fixed.flags.writeable = False
-    for given in (values.T, fixed, fixed[:1]):
+    for given in (values.T, fixed, fixed[:1], values.T.astype(np.int64)):
         np.testing.assert_array_equal(network(given), given * 2)
 
 
