@@ -1,9 +1,10 @@
 """ImageNormalizer: decodes pictures to upright uint8 pixels at the model's input size, and names those to index."""
 
+import math
 import os
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from executors.context import unescaped
 from executors.schema import Docs, MediaDoc, to_bytes, valid_docs
 from executors.shared_memory import send_pixels, send_thumbnail
 
-SMALL_BYTES = 25_000
-"""Encoded pictures up to this size are decoded one after the other. Two threads are not faster, and take a quarter more
-processor time, because they pass the interpreter's lock to and fro several times a millisecond."""
+QUICK_MS = 1.8 if DECODERS <= 2 else 0.0
+"""Pictures of less processor time than this are decoded one after the other. Two threads are not faster, and take a
+quarter more processor time, because they pass the interpreter's lock to and fro several times a millisecond. This was
+measured on two cores; with more, the encoder can be faster than one thread that decodes."""
 
 
 class ImageNormalizer(CrossModalExecutor):
@@ -41,6 +43,8 @@ class ImageNormalizer(CrossModalExecutor):
         self.metadata, self.read_paths = metadata, read_paths
         self.preprocessing = GenerationCache(unescaped(collection), lambda opened: opened.model.preprocessing)
         self.decoders = ThreadPoolExecutor(DECODERS)
+        self.last_ms = math.inf
+        """Median processor time of the pictures of the last request that was indexed."""
         register_formats()  # here, so that the first picture does not wait for it
 
     @requests(on=["/search", "/encode", "/health"])
@@ -57,17 +61,17 @@ class ImageNormalizer(CrossModalExecutor):
 
         The encoded picture is kept if it has no file.
         """
-        normalize = partial(self._normalize, current=self.preprocessing.current(), keep=True)
-        small: list[MediaDoc] = []
-        large: list[MediaDoc] = []
-        for doc in valid_docs(docs, "image"):
-            (large if self._size(doc) > SMALL_BYTES else small).append(doc)
+
+        def spent_ms(doc: MediaDoc) -> float:
+            start = time.thread_time()
+            self._normalize(doc, current, keep=True)
+            return (time.thread_time() - start) * 1e3
+
+        current, images = self.preprocessing.current(), valid_docs(docs, "image")
         # Decoding releases the interpreter's lock; a large photograph takes longer to decode than to encode.
-        decoding = [self.decoders.submit(normalize, doc) for doc in large]
-        for doc in small:
-            normalize(doc)
-        for decoded in decoding:
-            decoded.result()
+        each = map if self.last_ms < QUICK_MS else self.decoders.map
+        if spent := list(each(spent_ms, images)):
+            self.last_ms = statistics.median(spent)
         return docs
 
     def close(self) -> None:
@@ -94,15 +98,6 @@ class ImageNormalizer(CrossModalExecutor):
         if doc.content is not None and (not keep or os.path.isfile(doc.uri)):
             doc.content = None
         doc.timings_ms = {**doc.timings_ms, "normalize": (time.perf_counter() - start) * 1e3}
-
-    def _size(self, doc: MediaDoc) -> int:
-        """The bytes of the encoded picture; 0 if it can't be read."""
-        if doc.content is not None:
-            return len(doc.content)
-        try:
-            return os.stat(doc.uri).st_size if self.read_paths else 0
-        except (OSError, ValueError):  # a ValueError for a null character
-            return 0
 
     def _content(self, doc: MediaDoc) -> bytes:
         if doc.content is not None:

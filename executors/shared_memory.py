@@ -1,7 +1,7 @@
 """Memory that the processes of a Flow share, for pixels and thumbnails.
 
-They are nearly all that is sent for a picture. A message is copied ten times from one Executor through the gateway to
-the next, which took a fifth of the processor time of indexing small pictures.
+They are most of what is sent for a picture that has a file. A message is copied ten times on its way from one Executor
+through the gateway to the next, which took a fifth of the processor time of indexing small pictures (ADR 21).
 """
 
 import mmap
@@ -72,8 +72,10 @@ class SharedSlots:
         slot = (number - 1) % len(self._slots)
         if self._numbers[slot] != number:
             raise RuntimeError("a picture on its way is gone, because its request took too long: send it again")
-        yield self._slots[slot, : self._lengths[slot]]
-        self._numbers[slot] = self._used_until_s[slot] = 0
+        try:
+            yield self._slots[slot, : self._lengths[slot]]
+        finally:
+            self._numbers[slot] = self._used_until_s[slot] = 0
 
 
 class _Shared(NamedTuple):
@@ -95,6 +97,12 @@ def shared_memory(size_px: int) -> Iterator[None]:
         _shared = None
 
 
+def _memory() -> _Shared:
+    if _shared is None:
+        raise RuntimeError("a picture is in the memory of other processes: start all Executors of a Flow together")
+    return _shared
+
+
 def send_pixels(doc: "MediaDoc", pixels: Pixels) -> None:
     """Puts pixels where `received_pixels` finds them: into the shared memory, or if it is full into the document."""
     doc.pixels_at = _shared.pixels.put(pixels) if _shared else 0
@@ -105,8 +113,8 @@ def received_pixels(docs: Sequence["MediaDoc"], size_px: int) -> Pixels:
     """The pixels of documents, (n, size_px, size_px, 3) uint8; removes them from there."""
     pixels = np.empty((len(docs), size_px, size_px, 3), np.uint8)
     for doc, row in zip(docs, pixels, strict=True):
-        if doc.pixels_at and _shared:
-            with _shared.pixels.taken(doc.pixels_at) as values:
+        if doc.pixels_at:
+            with _memory().pixels.taken(doc.pixels_at) as values:
                 row.reshape(-1)[:] = values
         else:
             row[...] = np.asarray(doc.pixels, np.uint8)
@@ -123,7 +131,7 @@ def send_thumbnail(doc: "MediaDoc", jpeg: bytes) -> None:
 
 def received_thumbnail(doc: "MediaDoc") -> bytes | None:
     """The thumbnail of a document, None without one; can be called once."""
-    if doc.thumbnail_at and _shared:
-        with _shared.thumbnails.taken(doc.thumbnail_at) as values:
+    if doc.thumbnail_at:
+        with _memory().thumbnails.taken(doc.thumbnail_at) as values:
             return values.tobytes()
     return None if doc.thumbnail is None else np.asarray(doc.thumbnail, np.uint8).tobytes()

@@ -28,8 +28,9 @@ operations, are compiled anew for each shape of the input: for a text of a new l
 encoding it. They made none of the networks measured faster."""
 
 _conversion = threading.Lock()
-"""Held while arrays are converted to tensors and back. OpenVINO can wait forever if two threads do so for the first
-time together: it initializes variables under a lock, and meanwhile releases the interpreter's lock and waits for it."""
+"""Held while arrays and their types are converted to OpenVINO's and back. It can wait forever if two threads do so for
+the first time together: it initializes variables under a lock, and meanwhile releases the interpreter's lock and waits
+for it."""
 
 
 class CompiledNetwork:
@@ -72,7 +73,8 @@ class CompiledNetwork:
             compiled = openvino.Core().compile_model(network(), "CPU", config)
             _write_cache(cache, compiled)
         self._at_most = at_most
-        self._type = compiled.input(0).element_type.to_dtype()
+        with _conversion:
+            self._type = compiled.input(0).element_type.to_dtype()
         self._request = compiled.create_infer_request()
         self._one_request = threading.Lock()
         self._of_thread = of_thread = threading.local()

@@ -104,7 +104,7 @@ def _products_in_one_thread() -> AbstractContextManager[object]:
 
     The parts of a Flow multiply matrices of few rows. Further threads save little, and then wait for the next product
     at full speed: 14 ms of processor time a product instead of 0.5. FAISS has its own OpenBLAS, whose threads sleep.
-    The end of the block starts the threads, which takes 0.1 s of processor time, so it should be that of the Flow.
+    The end of the block starts the threads, which takes 0.1 s of processor time: keep it open until the Flow ends.
     """
     limit: AbstractContextManager[object] = ThreadpoolController().select(threading_layer="pthreads").limit(limits=1)
     return limit

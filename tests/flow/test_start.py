@@ -93,6 +93,7 @@ def test_the_processes_of_a_flow_compute_products_with_one_thread(
         return [pool["num_threads"] for pool in threadpool_info() if pool.get("threading_layer") == "pthreads"]
 
     at_start: list[int] = []
+    before = found()
 
     class Parts(ExitStack):
         num_pods = 0
@@ -104,4 +105,5 @@ def test_the_processes_of_a_flow_compute_products_with_one_thread(
     settings = replace(Settings(), port=reserve_port_pair())
     with running_flow("query", Collection.open(toy_workspace / "toy-data"), settings):
         meanwhile = found()
-    assert set(at_start) == set(meanwhile) == {1}
+    assert at_start == meanwhile == [1] * len(before)
+    assert found() == before

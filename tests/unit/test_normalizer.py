@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -80,22 +81,19 @@ def test_a_file_is_read_and_named_by_its_content(normalizer: ImageNormalizer, tm
     assert "can't be read" in missing.error
 
 
-def test_only_large_pictures_are_decoded_in_threads(
-    normalizer: ImageNormalizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(("quick_ms", "threads"), [(math.inf, [2, 0, 0]), (0.0, [2, 2, 2])])
+def test_pictures_are_decoded_in_threads_unless_the_last_were_quick(
+    normalizer: ImageNormalizer, monkeypatch: pytest.MonkeyPatch, quick_ms: float, threads: list[int]
 ) -> None:
-    def noted(content: bytes, *arguments: Any, **options: Any) -> Prepared:
-        in_caller[image_id(content)] = threading.current_thread() is threading.main_thread()
-        return prepare(content, *arguments, **options)
+    def noted(*arguments: Any, **options: Any) -> Prepared:
+        in_threads.append(threading.current_thread() is not threading.main_thread())
+        return prepare(*arguments, **options)
 
-    in_caller: dict[str, bool] = {}
+    monkeypatch.setattr(image_normalizer, "QUICK_MS", quick_ms)
     monkeypatch.setattr(image_normalizer, "prepare", noted)
-    normalizer.read_paths = True
-    noise = np.random.default_rng(0).integers(0, 256, (2, 120, 100, 3), np.uint8)
-    for number, pixels in enumerate(noise):
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    large = [MediaDoc(modality="image", uri=str(tmp_path / "0.png"))]
-    large.append(MediaDoc(modality="image", content=to_array((tmp_path / "1.png").read_bytes())))
-    small, unreadable = document(), MediaDoc(modality="image", uri="a\0b")
-    docs = normalizer.normalize_to_store(DocList[MediaDoc]([large[0], small, large[1], unreadable]))
-    assert [doc.error == "" for doc in docs] == [True, True, True, False]
-    assert [in_caller[str(doc.id)] for doc in docs[:3]] == [False, True, False]
+    for expected in threads:
+        in_threads: list[bool] = []
+        docs = normalizer.normalize_to_store(DocList[MediaDoc]([document(), MediaDoc(modality="image"), document()]))
+        assert [doc.error for doc in docs] == ["", "the picture is missing", ""]
+        assert sum(in_threads) == expected
+        normalizer.normalize_to_store(DocList[MediaDoc]())  # changes nothing

@@ -130,5 +130,8 @@ def test_a_thumbnail_travels_in_the_memory_or_if_it_is_large_in_the_document() -
         assert [received_thumbnail(doc) for doc in sent] == [*jpegs, None]
         with pytest.raises(RuntimeError, match="is gone"):
             received_thumbnail(sent[0])
+    for receive in (received_thumbnail, lambda doc: received_pixels([doc], SIZE_PX)):
+        with pytest.raises(RuntimeError, match="memory of other processes"):
+            receive(MediaDoc(modality="image", thumbnail_at=1, pixels_at=1))
     send_thumbnail(docs[0], jpegs[1])
     assert (docs[0].thumbnail_at, received_thumbnail(docs[0])) == (0, jpegs[1])
