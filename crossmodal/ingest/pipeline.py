@@ -18,7 +18,7 @@ from crossmodal.core.batched import batched
 from crossmodal.core.engine import AUTOMATIC, EngineRequest
 from crossmodal.core.errors import PictureError
 from crossmodal.core.protocols import Encoder
-from crossmodal.core.settings import MetadataChoice
+from crossmodal.core.settings import MetadataChoice, Settings
 from crossmodal.core.types import Document, Modality, Vectors
 from crossmodal.encoders.engine_choice import Say
 from crossmodal.encoders.reading import unread_note
@@ -77,7 +77,7 @@ class Pipeline:
         self,
         collection: Collection,
         *,
-        batch_size: int = 32,
+        batch_size: int = Settings.request_size,
         threads: int = 0,
         engine: EngineRequest = AUTOMATIC,
         say: Say = log.warning,

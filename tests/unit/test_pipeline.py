@@ -37,7 +37,7 @@ def test_batches_are_larger_on_a_gpu(
     collection.store(writable=True).close()
     job = IndexJob(collection, str(tmp_path / "pictures"))
     captions = [Document(f"c{n}", "text", text=f"a star {n}") for n in range(200)]
-    with Pipeline(collection) as opened:
+    with Pipeline(collection, batch_size=32) as opened:
         done: list[str] = []
         opened.add_pictures(job.images(read_path(tmp_path / "pictures")), lambda _: done.append("image"), lambda: None)
         assert sizes == of_pictures
