@@ -28,7 +28,7 @@ from common import write_figures
 
 from crossmodal.collection.collection import Collection
 from crossmodal.encoders import registry
-from crossmodal.search.by_time import N_CANDIDATES, taken
+from crossmodal.search.by_time import taken
 from crossmodal.search.query import Order, Page, Query, SearchOptions
 from crossmodal.search.results import Match
 from crossmodal.search.service import SearchService
@@ -83,7 +83,8 @@ def measured(service: SearchService, names: list[str]) -> dict[str, float]:
 
 
 def found(service: SearchService, text: str, order: Order) -> list[Match]:
-    options = SearchOptions(N_CANDIDATES, "image", page=Page(FIRST, order=order))
+    page = Page(FIRST, order=order)
+    options = SearchOptions(page.n_candidates, "image", page=page)
     return service.search(Query(text, options=options)).matches
 
 

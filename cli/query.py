@@ -19,7 +19,7 @@ from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality, ModelSpec
 from crossmodal.datasets.text import as_utf8
 from crossmodal.encoders import registry
-from crossmodal.search.by_time import N_CANDIDATES, TimeOrder, taken
+from crossmodal.search.by_time import TimeOrder, taken
 from crossmodal.search.examples import Example, check_number
 from crossmodal.search.known_pictures import KnownPictures
 from crossmodal.search.listing import listed
@@ -140,8 +140,7 @@ class QueryPlan:
             InputError: The condition is invalid.
         """
         fusion = self.fusion or ("" if self.metric == "cosine" else "dense")  # other metrics compare vectors only
-        top_k = self.page.size if self.page.order == "relevance" else N_CANDIDATES
-        options = SearchOptions(top_k, self.target, self.where, fusion, self.page)
+        options = SearchOptions(self.page.n_candidates, self.target, self.where, fusion, self.page)
         options.condition  # noqa: B018 -- parsed here so that an error is reported before the model is loaded
         return options
 

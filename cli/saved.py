@@ -13,7 +13,6 @@ from crossmodal.collection.encoder import prepared_encoder
 from crossmodal.core.errors import InputError
 from crossmodal.core.settings import Settings
 from crossmodal.core.types import Modality
-from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.filters import Filters
 from crossmodal.search.known_pictures import KnownPictures
 from crossmodal.search.listing import listed
@@ -64,8 +63,7 @@ def run(settings: Settings, name: str) -> QueryAnswer:
     filters = Filters(**{field: request.get(field) for field in _FILTERS}).condition()
     order = request.get("order", "relevance")
     page = Page(settings.top_k, 0, request.get("min_score"), request.get("min_relevance"), order)
-    n = page.size if order == "relevance" else N_CANDIDATES
-    options = SearchOptions(n, "image", filters, request.get("fusion") or "", page)
+    options = SearchOptions(page.n_candidates, "image", filters, request.get("fusion") or "", page)
     text, like = request.get("text") or "", request.get("like") or ""
     with collection.store() as store:
         overview, understood = LatestOverview(store), Understood(text)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _YEAR = re.compile(r"\d{4}(?!\d)", re.ASCII)
-N_CANDIDATES = 1_000
-"""The best matches of a query, of each modality, among which those that fit are ordered by time."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ Order = Literal["relevance", "newest", "oldest"]
 QueryModality = Literal["image", "text", "vector"]
 DEFAULT_TOP_K = 10
 MAX_AVOIDED = 20
+N_CANDIDATES = 1_000
+"""The best matches of a query, of each modality, among which those that fit are ordered by time."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Page:
     min_relevance: float | None = None
     order: Order = "relevance"
     without: tuple[str, ...] = ()
+
+    @property
+    def n_candidates(self) -> int:
+        """The `top_k` of a search for the page, one more than it shows to know whether there are further matches."""
+        return self.offset + self.size + 1 if self.order == "relevance" else N_CANDIDATES
 
     @classmethod
     def from_dict(cls, values: Any) -> Page:

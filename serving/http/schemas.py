@@ -10,9 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossmodal.core.settings import MAX_OFFSET, MAX_TOP_K
-from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.examples import MAX_EXAMPLES
-from crossmodal.search.query import MAX_AVOIDED, Order
+from crossmodal.search.query import MAX_AVOIDED, N_CANDIDATES, Order
 from serving.filter_fields import After, Before, Camera, Folder, Near, Where, WithinKm
 from serving.http.readings import TextInPicture
 

@@ -13,7 +13,6 @@ from crossmodal.collection.collection import Collection
 from crossmodal.collection.generation_cache import GenerationCache
 from crossmodal.core.errors import InputError
 from crossmodal.core.types import MODALITIES, Vectors
-from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.combining import combined, part_weights
 from crossmodal.search.encoding import joined_notes
 from crossmodal.search.examples import ids_of, pictures_of, refined
@@ -76,13 +75,9 @@ def query_of(
         if picture is not None:
             raise InputError("image: given twice, as a file and as a data URI")
         picture = picture_of(request.image, "image", fetched)
-    n_needed = request.offset + request.top_k + 1  # one more, to know whether there are further results
+    page = Page(request.top_k, request.offset, request.min_score, request.min_relevance, request.order)
     options = SearchOptions(
-        top_k=n_needed if request.order == "relevance" else N_CANDIDATES,
-        target=request.target,
-        where=condition_of(request, understood),
-        fusion=request.fusion or "",
-        page=Page(request.top_k, request.offset, request.min_score, request.min_relevance, request.order),
+        page.n_candidates, request.target, condition_of(request, understood), request.fusion or "", page
     )
     has_captions = "text" in collection.model.modalities
     text, like = understood.text if understood else request.text or "", request.like or ""

@@ -15,7 +15,6 @@ from crossmodal.core.protocols import Encoder
 from crossmodal.core.types import Document
 from crossmodal.images.sources import from_file
 from crossmodal.saving.chosen import original
-from crossmodal.search.by_time import N_CANDIDATES
 from crossmodal.search.listing import listed
 from crossmodal.search.overview import LatestOverview
 from crossmodal.search.query import Page, SearchOptions, read_query
@@ -169,13 +168,8 @@ class CollectionTools:
         return condition
 
     def _found(self, arguments: Paged, text: str, picture: bytes | None, like: str) -> ToolResult:
-        is_by_time = arguments.order != "relevance"
-        options = SearchOptions(
-            top_k=N_CANDIDATES if is_by_time else arguments.offset + arguments.top_k + 1,
-            target="image",
-            where=self._condition(arguments),
-            page=Page(arguments.top_k, arguments.offset, None, arguments.min_relevance, arguments.order),
-        )
+        page = Page(arguments.top_k, arguments.offset, None, arguments.min_relevance, arguments.order)
+        options = SearchOptions(page.n_candidates, "image", self._condition(arguments), page=page)
         opened = self._opened
         has_captions = "text" in opened.collection.model.modalities
         query = read_query(text, [], picture, like, 0.5, options, has_captions=has_captions)
