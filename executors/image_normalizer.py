@@ -24,7 +24,7 @@ from executors.context import unescaped
 from executors.schema import Docs, MediaDoc, to_bytes, valid_docs
 from executors.shared_memory import send_pixels, send_thumbnail
 
-QUICK_MS = 1.8 if DECODERS <= 2 else 0.0
+QUICK_MS = 2.0 if DECODERS <= 2 else 0.0
 """Pictures of less processor time than this are decoded one after the other. Two threads are not faster, and take a
 quarter more processor time, because they pass the interpreter's lock to and fro several times a millisecond. This was
 measured on two cores; with more, the encoder can be faster than one thread that decodes."""

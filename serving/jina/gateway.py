@@ -59,6 +59,7 @@ class CrossModalGateway(Gateway):
         if self._config.treats_clients_alike:
             add_websocket(app, requests)
         await all_listen(addresses, self.is_cancel.is_set)
+        await self._pool.connect()
         if self._config.endpoint == "/search":
             self._watch = asyncio.create_task(app.state.freshness.watch())
         is_restricted = bool(self._config.keys) or self._config.private_location

@@ -38,6 +38,14 @@ class ExecutorPool:
             for name, channels in self._channels.items()
         }
 
+    async def connect(self) -> None:
+        """Connects to all Executors, which listen.
+
+        gRPC sends requests that wait for a connection in any order, and the first of an indexing job is small so that
+        the encoder soon has something to do.
+        """
+        await asyncio.gather(*(channel.channel_ready() for channel in chain.from_iterable(self._channels.values())))
+
     async def send(self, name: str, message: bytes, endpoint: str) -> tuple[bytes, bool]:
         """The answer of an Executor, and whether it is an error.
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from crossmodal.collection.collection import Collection
@@ -16,7 +17,7 @@ from serving.http.errors import problem_of
 from serving.http.metrics import Metrics
 from serving.jina.client_requests import ClientRequests
 from serving.jina.flow_calls import UnavailableError
-from serving.jina.pool import ExecutorPool
+from serving.jina.pool import METHOD, ExecutorPool
 from serving.jina.routed_calls import RoutedCalls
 from serving.jina.router import Node, Request, Router
 from serving.jina.supervisor import flow_context, flow_path
@@ -228,6 +229,33 @@ def test_an_executor_that_is_late_is_told_from_one_that_is_gone(listens: bool, s
         with pytest.raises(UnavailableError) as raised:
             asyncio.run(send(bound.getsockname()[1]))
     assert problem_of(raised.value).status == status
+
+
+def test_the_first_requests_arrive_in_order() -> None:
+    """Those that wait for a connection would be sent in any order."""
+    arrived: list[int] = []
+
+    async def note(message: bytes, _: object) -> bytes:
+        arrived.append(message[0])
+        return b""
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+            return grpc.unary_unary_rpc_method_handler(note) if call.method == METHOD else None
+
+    async def send() -> None:
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((Handler(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        pool = ExecutorPool({"a": [f"grpc://127.0.0.1:{port}"]}, None)
+        await pool.connect()
+        await asyncio.gather(*(pool.send("a", bytes([number]), "/index") for number in range(8)))
+        await pool.close()
+        await server.stop(None)
+
+    asyncio.run(send())
+    assert arrived == list(range(8))
 
 
 def test_half_a_character_is_refused_before_it_is_sent(nodes_of: Callable[..., list[Node]]) -> None:
