@@ -21,7 +21,7 @@ from crossmodal.images.sources import from_file
 from crossmodal.metadata.tags import with_metadata
 from executors.base import CrossModalExecutor
 from executors.context import unescaped
-from executors.schema import Docs, MediaDoc, to_bytes, valid_docs
+from executors.schema import Docs, MediaDoc, to_array, to_bytes, valid_docs
 from executors.shared_memory import send_pixels, send_thumbnail
 
 QUICK_MS = 2.0 if DECODERS <= 2 else 0.0
@@ -92,7 +92,7 @@ class ImageNormalizer(CrossModalExecutor):
         send_pixels(doc, prepared.pixels)
         doc.mime_type, doc.width, doc.height = prepared.mime_type, prepared.width, prepared.height
         if prepared.thumbnail is not None:
-            send_thumbnail(doc, prepared.thumbnail)
+            send_thumbnail(doc, to_array(prepared.thumbnail))
             doc.note = "; ".join(prepared.notes)
             doc.tags = with_metadata(doc.tags, prepared.embedded, doc.uri, self.metadata)
         if doc.content is not None and (not keep or os.path.isfile(doc.uri)):

@@ -93,5 +93,10 @@ def _new_document(doc: MediaDoc) -> NewDocument:
     document, vector = document_of(doc), np.asarray(doc.embedding, np.float32)
     if doc.modality == "text":  # a client can send the other fields
         return NewDocument(document, vector)
-    content = None if doc.content is None else to_bytes(doc.content)
-    return NewDocument(document, vector, received_thumbnail(doc), content)
+    thumbnail = received_thumbnail(doc)
+    return NewDocument(
+        document,
+        vector,
+        thumbnail=None if thumbnail is None else to_bytes(thumbnail),
+        content=None if doc.content is None else to_bytes(doc.content),
+    )

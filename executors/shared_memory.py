@@ -9,7 +9,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,16 +122,15 @@ def received_pixels(docs: Sequence["MediaDoc"], size_px: int) -> Pixels:
     return pixels
 
 
-def send_thumbnail(doc: "MediaDoc", jpeg: bytes) -> None:
-    """Puts a thumbnail where `received_thumbnail` finds it, as `send_pixels`."""
-    values: Any = np.frombuffer(jpeg, np.uint8)
-    doc.thumbnail_at = _shared.thumbnails.put(values) if _shared else 0
-    doc.thumbnail = None if doc.thumbnail_at else values
+def send_thumbnail(doc: "MediaDoc", jpeg: NDArray[np.uint8]) -> None:
+    """Puts a thumbnail, (n_bytes,), where `received_thumbnail` finds it, as `send_pixels`."""
+    doc.thumbnail_at = _shared.thumbnails.put(jpeg) if _shared else 0
+    doc.thumbnail = None if doc.thumbnail_at else jpeg
 
 
-def received_thumbnail(doc: "MediaDoc") -> bytes | None:
-    """The thumbnail of a document, None without one; can be called once."""
+def received_thumbnail(doc: "MediaDoc") -> NDArray[np.uint8] | None:
+    """The thumbnail of a document, (n_bytes,), None without one; can be called once."""
     if doc.thumbnail_at:
         with _memory().thumbnails.taken(doc.thumbnail_at) as values:
-            return values.tobytes()
-    return None if doc.thumbnail is None else np.asarray(doc.thumbnail, np.uint8).tobytes()
+            return values.copy()
+    return doc.thumbnail

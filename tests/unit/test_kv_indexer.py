@@ -13,7 +13,7 @@ def test_a_text_takes_neither_the_fields_of_a_picture_nor_its_place_in_the_memor
     vector = np.ones(3, np.float32)
     with shared_memory(8):
         picture = MediaDoc(modality="image", embedding=vector, content=to_array(b"png"))
-        send_thumbnail(picture, b"jpeg")
+        send_thumbnail(picture, to_array(b"jpeg"))
         text = MediaDoc(
             modality="text",
             text="a star",
