@@ -49,7 +49,7 @@ class Page:
 
     @property
     def n_candidates(self) -> int:
-        """The `top_k` of a search for the page, one more than it shows to know whether there are further matches."""
+        """The `top_k` of a search for the page: in the order of relevance, up to the first match after the page."""
         return self.offset + self.size + 1 if self.order == "relevance" else N_CANDIDATES
 
     @classmethod

@@ -39,10 +39,10 @@ class ExecutorPool:
         }
 
     async def connect(self) -> None:
-        """Connects to all Executors, which listen.
+        """Connects to all Executors, which must listen already.
 
-        gRPC sends requests that wait for a connection in any order, and the first of an indexing job is small so that
-        the encoder soon has something to do.
+        gRPC sends requests that wait for a connection in any order. The first request of an indexing job is small so
+        that the encoder can begin soon, and must arrive first.
         """
         await asyncio.gather(*(channel.channel_ready() for channel in chain.from_iterable(self._channels.values())))
 
