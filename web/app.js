@@ -86,7 +86,8 @@ async function go() {
   remember(state.words);
   wait(true);
   try {
-    await (isEmpty(state) ? browse(mine.signal) : search(mine.signal));
+    const begun = panel.begin(state, mine.signal, choose);
+    await (isEmpty(state) ? browse(mine.signal, begun) : search(mine.signal, begun));
     if (asking === mine && isGone(focused)) grid.focusOn(startAt);
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
@@ -101,9 +102,10 @@ function isGone(focused) {
   return !isElsewhere && !focused.checkVisibility({ visibilityProperty: true });
 }
 
-async function browse(signal) {
+async function browse(signal, begun) {
   form.showPreview(state, null, "");
   const opened = await Browse.open(state, signal, { loaded: () => grid.refresh(), failed: showFault });
+  await begun;
   if (signal.aborted) return;
   showCaptions([]);
   byId("took").textContent = "";
@@ -113,11 +115,12 @@ async function browse(signal) {
   showFilters(signal);
 }
 
-async function search(signal) {
+async function search(signal, begun) {
   const picture = await form.dropped(state);
   if (signal.aborted) return;
   form.showPreview(state, picture, picture?.name ?? nameOfLike());
   const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: Math.min(startAt + PAGE, MOST) }, signal);
+  await begun;
   if (signal.aborted) return;
   const found = new Found(state, told, () => more(found, signal));
   found.nCaptions = showCaptions(told.results, found.threshold, (caption) => openAt(only(caption), 0, actions));
@@ -190,8 +193,9 @@ function headOf(section) {
   return element("h2", { className: section.isLine ? "heading line" : "heading" }, title, " ", n);
 }
 
+const choose = (filter) => change({ ...state, ...filter });
+
 function showFilters(signal) {
-  const choose = (filter) => change({ ...state, ...filter });
   panel.showFilters(state, () => grid.drawn(), signal, choose).catch(showFault);
 }
 

@@ -53,10 +53,16 @@ export class Grid {
   /** Lays everything out anew at the same place, after the width or what is below the pictures has changed. */
   relayout(below = this.below) {
     if (!this.source || !this.root.clientWidth) return;
-    const [place, { current }] = [this.top() > 0 ? this.topPlace() : -1, this];
+    const place = this.top() > 0 ? this.topPlace() : -1;
     const focused = this.focused();
-    this.show(this.source, below);
-    this.setCurrent(current);
+    const before = this.built;
+    Object.assign(this, { below, built: new Map(), parts: new Parts(this.source, this.root.clientWidth, below) });
+    const parts = new Map(this.parts.all.map((part) => [part.name, part]));
+    for (const [{ name }, node] of before) {
+      if (parts.has(name)) this.keep(parts.get(name), node);
+      else unload(node);
+    }
+    this.place();
     if (place >= 0) this.reveal(place, true);
     if (focused >= 0) this.focusOn(focused);
   }
@@ -160,25 +166,33 @@ export class Grid {
     node.replaceChildren(...tiles);
   }
 
+  /** Shows a part with the elements it had before: a button that is replaced while it is pressed is not clicked. */
+  keep(part, node) {
+    this.built.set(part, node);
+    for (const row of part.rows ?? []) row.widths.forEach((width, n) => this.putInRow(node.children[row.from + n], row, n));
+  }
+
   tileOf(part, row, n) {
     const place = part.from + row.from + n;
     const tile = this.tile(this.source.at(place), place);
     tile.dataset.place = place;
     tile.setAttribute("aria-posinset", place + 1);
     tile.setAttribute("aria-setsize", this.n);
-    const box = { left: row.lefts[n], top: row.top, width: row.widths[n], height: row.height + this.below };
-    for (const [side, px] of Object.entries(box)) tile.style[side] = `${px}px`;
-    tile.style.setProperty("--picture", `${row.height}px`);
+    this.putInRow(tile, row, n);
     if (row.days[n]) tile.prepend(element("h3", { className: "day" }, row.days[n]));
     setTab(tile, place === this.current);
     return tile;
   }
 
+  putInRow(tile, row, n) {
+    const box = { left: row.lefts[n], top: row.top, width: row.widths[n], height: row.height + this.below };
+    for (const [side, px] of Object.entries(box)) tile.style[side] = `${px}px`;
+    tile.style.setProperty("--picture", `${row.height}px`);
+  }
+
   remove(part) {
-    const node = this.built.get(part);
-    for (const img of node.querySelectorAll("img")) if (!img.complete) img.removeAttribute("src"); // stops loading it
+    unload(this.built.get(part));
     this.built.delete(part);
-    node.remove();
   }
 
   // -- places
@@ -243,6 +257,12 @@ export class Grid {
     while (this.source.at(to)?.id === "") to += by;
     return to >= 0 && to < this.n ? to : place;
   }
+}
+
+/** Removes an element, and stops loading its pictures. */
+function unload(node) {
+  for (const img of node.querySelectorAll("img")) if (!img.complete) img.removeAttribute("src");
+  node.remove();
 }
 
 /** Only the current tile can be reached with the Tab key; the arrow keys lead to the others. */

@@ -5,7 +5,10 @@ import { showFacets } from "./facets.js";
 import * as service from "./service.js";
 import { filtersOf } from "./state.js";
 
+const PATIENCE_MS = 300;
 let isChosen = false; // by the user, or to show a fault
+let filling = null; // of the first state, see `begin`
+let filled = null; // that state, until it is shown
 
 /** Opens or closes the panel; one that nobody has asked for is closed if there is nothing to choose from. */
 export function openFilters(isOpen, isAsked = true) {
@@ -14,20 +17,37 @@ export function openFilters(isOpen, isAsked = true) {
   byId("to-filters").setAttribute("aria-expanded", String(isOpen));
 }
 
+/**
+ * Asks for the filters of the first state before its pictures are shown, which would move aside if the panel closed later.
+ * Resolves once the panel is filled or closed, or after a while; a fault is left to `showFilters`.
+ */
+export function begin(state, signal, choose) {
+  if (byId("filters").hidden) return;
+  filling ??= Promise.allSettled([fill(state, signal, choose).then(() => (filled = state))]);
+  return Promise.race([filling, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+}
+
 /** Fills the panel once what `ready` returns is resolved; `choose` is called with the fields of a chosen filter. */
 export async function showFilters(state, ready, signal, choose) {
-  if (byId("filters").hidden) return;
+  await filling;
+  const isFilled = filled === state;
+  filled = null;
+  if (isFilled || byId("filters").hidden) return;
   await ready();
   if (signal.aborted) return;
   try {
-    const filters = filtersOf(state);
-    const [{ facets }, { sections }] = await Promise.all([
-      service.facets(filters, signal),
-      service.sections({ ...filters, order: "folder" }, signal),
-    ]);
-    const hasFacets = showFacets(facets, sections, state, choose);
-    if (!hasFacets && !isChosen) openFilters(false, false);
+    await fill(state, signal, choose);
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+async function fill(state, signal, choose) {
+  const filters = filtersOf(state);
+  const [{ facets }, { sections }] = await Promise.all([
+    service.facets(filters, signal),
+    service.sections({ ...filters, order: "folder" }, signal),
+  ]);
+  const hasFacets = showFacets(facets, sections, state, choose);
+  if (!hasFacets && !isChosen) openFilters(false, false);
 }

@@ -693,6 +693,40 @@ def test_a_service_that_asks_for_a_key(page: Page) -> None:
     assert page.is_hidden("#lightbox")
 
 
+def test_the_panel_closes_before_pictures_are_shown(page: Page) -> None:
+    page.add_init_script(
+        "const later = setTimeout; window.setTimeout = (act, ms, ...given) => ms === 300 || later(act, ms, ...given);"
+        "new MutationObserver(() => {"
+        "  if (document.querySelector('#grid .tile')) window.isOpen ??= !document.getElementById('filters').hidden;"
+        "}).observe(document, { childList: true, subtree: true });"
+    )
+    for address in ("/", "/?q=a+star"):
+        page.goto(address)
+        answered(page)
+        assert page.evaluate("window.isOpen") is False
+
+
+def test_pictures_do_not_wait_long_for_filters(page: Page) -> None:
+    held: list[Any] = []
+    page.route("**/browse/facets*", lambda route: held.append(route))
+    page.goto("/")
+    page.wait_for_selector("#grid .tile")
+    assert page.is_visible("#filters")
+    held[0].continue_()
+    page.wait_for_selector("#filters", state="hidden")
+    assert len(held) == 1
+
+
+def test_a_picture_is_opened_though_the_window_changes_while_it_is_pressed(page: Page) -> None:
+    page.hover("#grid .tile[data-place='0'] .open")
+    page.mouse.down()
+    row = "[...document.querySelectorAll('#grid .tile')].map((tile) => tile.getBoundingClientRect().right)"
+    page.set_viewport_size({"width": 1200, "height": 900})
+    wait_until(page, f"Math.max(...{row}) < 1200")
+    page.mouse.up()
+    page.wait_for_selector("#lightbox[open]")
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_no_serious_violation(page: Page, axe: str, colours: str) -> None:
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")

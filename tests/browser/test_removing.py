@@ -22,6 +22,7 @@ def page(browser: Any, writable_service: Service) -> Iterator[Page]:
 def opened(page: Page, address: str, place: int) -> str:
     """Opens a picture of what an address shows; returns its id."""
     page.goto(address)
+    page.wait_for_selector("#filters", state="hidden")  # there are no facets; pictures move when the panel closes late
     page.click(f"#grid .tile[data-place='{place}'] .open")
     page.wait_for_selector(BUTTON)
     shown: str = page.get_attribute(f"#grid .tile[data-place='{place}']", "data-id")
