@@ -1,5 +1,7 @@
 """Which Executors a query reaches, seen from outside."""
 
+import time
+
 import httpx
 import psutil
 from conftest import Service
@@ -7,22 +9,24 @@ from test_search import PICTURE, data_uri
 from test_service import executors_of
 
 N_QUERIES = 20
+IDLE_PER_S = 8
+"""How often an index waits without queries: it follows the store twice a second."""
 
 
 def woken_by(service: Service, item: object) -> int:
-    """How many Executors have work with each of several equal queries.
-
-    Indexes also follow the store twice a second: the least of several counts is that of the queries.
-    """
-    return min(_woken_by(service, item) for _ in range(3))
-
-
-def _woken_by(service: Service, item: object) -> int:
+    """How many Executors have work with each of several equal queries: the least of several counts."""
     executors = executors_of(service)
-    before = [switches(process) for process in executors]
-    for _ in range(N_QUERIES):
-        httpx.post(service.url + "/search", json={"data": [item]}, timeout=20).raise_for_status()
-    return sum(switches(process) - b >= N_QUERIES for process, b in zip(executors, before, strict=True))
+    counts: list[int] = []
+    for _ in range(30):
+        start, before = time.monotonic(), [switches(process) for process in executors]
+        for _ in range(N_QUERIES):
+            httpx.post(service.url + "/search", json={"data": [item]}, timeout=20).raise_for_status()
+        woken = sum(switches(process) - b >= N_QUERIES for process, b in zip(executors, before, strict=True))
+        if (time.monotonic() - start) * IDLE_PER_S < N_QUERIES:  # on a loaded machine, idle Executors count as well
+            counts.append(woken)
+        if len(counts) == 3:
+            break
+    return min(counts)
 
 
 def switches(process: psutil.Process) -> int:
