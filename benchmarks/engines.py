@@ -95,11 +95,13 @@ def encode(encoder: Encoder, pixels: Pixels) -> np.ndarray:
 
 
 def text_times(encoder: Encoder, number: int) -> list[float]:
-    """Seconds for each of several texts."""
+    """Seconds for each of several texts of different lengths."""
+    words = ["dogs", "and", "people", "running", "on", "wet", "grass", "under", "a", "grey", "sky"]
     times = []
-    for text in range(N_TEXTS):
+    for place in range(N_TEXTS):
+        text = f"{number} {place} {' '.join(words[: 1 + 5 * place % len(words)])}"
         start = time.perf_counter()
-        encoder.encode_texts([f"{number} dogs and {text} people running on wet grass under a grey sky"])
+        encoder.encode_texts([text])
         times.append(time.perf_counter() - start)
     return times
 

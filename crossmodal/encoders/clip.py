@@ -158,6 +158,7 @@ class WholeTokens:
     def __init__(self, tokenizer: Any) -> None:
         """Stores a function from texts to ids (n, context length)."""
         self._tokenizer = tokenizer
+        self.context_length = len(self.encode(""))
 
     def encode(self, text: str) -> list[int]:
         """As `Tokens.encode`."""

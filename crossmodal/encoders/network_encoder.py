@@ -16,8 +16,11 @@ from crossmodal.encoders.weights import unit_rows
 
 IMAGE_GROUP, TEXT_GROUP = 8, 32
 """Images and texts, of similar length, per inference; larger groups are not faster and take more memory."""
-AT_MOST: Mapping[Modality, int] = {"image": IMAGE_GROUP, "text": TEXT_GROUP // 2}
-"""The argument of `CompiledNetwork` for each tower."""
+LENGTHS = 16
+"""The number of tokens of a query is a multiple of this."""
+AT_MOST: Mapping[Modality, int | None] = {"image": IMAGE_GROUP, "text": None}
+"""The argument of `CompiledNetwork` for each tower. All threads together encode a query in half the time, and many
+captions in the same time."""
 
 
 class Network(Protocol):
@@ -32,7 +35,13 @@ class Network(Protocol):
 
 
 class Tokens(Protocol):
-    """A tokenizer."""
+    """A tokenizer.
+
+    Attributes:
+        context_length: Most tokens of a text.
+    """
+
+    context_length: int
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text, truncated to the context length."""
@@ -80,8 +89,10 @@ class NetworkEncoder:
         network = self._network("text")
         vectors = np.empty((len(texts), self.spec.dim), np.float32)
         assert self._tokens is not None
+        multiple = LENGTHS if len(texts) <= TEXT_GROUP else 1  # many captions, sorted by length, have few lengths
         for places, ids in token_groups(self._tokens, texts):
-            vectors[places] = network(_filled(ids.astype(np.int32)))[: len(places)]
+            filled = _filled(ids, multiple, self._tokens.context_length)
+            vectors[places] = network(filled)[: len(places)]
         return unit_rows(vectors)
 
     def unread(self, text: str) -> str:
@@ -104,14 +115,20 @@ def images_only(spec: ModelSpec) -> str:
     return f"{spec} encodes images only: search with a picture, or index with `-m clip`"
 
 
-def _filled(ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Token ids (n, length) with copies of the last text, up to a multiple of four from n = 3 on.
+def _filled(ids: NDArray[np.int64], multiple: int, at_most: int) -> NDArray[np.int32]:
+    """Token ids (n, length), padded to a multiple of some tokens, though not beyond `at_most`; from n = 3 on also with
+    copies of the last text to a multiple of four.
 
-    For each new shape of its input, OpenVINO prepares a network anew, which takes ViT-B-32 two to four times as long as
-    encoding the texts. The texts that wait in a service have any number.
+    A network takes twice as long for a text if the one before had another length. For each new shape of its input,
+    OpenVINO prepares it anew, which takes two to thirty times as long as encoding the texts. Those that wait in a
+    service have any number and any lengths.
     """
-    n = len(ids)
-    return ids if n <= 2 else np.pad(ids, ((0, -n % 4), (0, 0)), "edge")
+    n, length = ids.shape
+    longer = max(length, min(length + -length % multiple, at_most))
+    filled = np.zeros((n if n <= 2 else n + -n % 4, longer), np.int32)
+    filled[:n, :length] = ids
+    filled[n:] = filled[n - 1]
+    return filled
 
 
 def token_groups(tokens: Tokens, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:

@@ -19,6 +19,8 @@ SPEC = ModelSpec("clip", "x", "a" * 64, 3, Preprocessing(2))
 class Letters:
     """A tokenizer with a token for each of the first 50 letters."""
 
+    context_length = 50
+
     def encode(self, text: str) -> list[int]:
         return [ord(letter) for letter in text[:50]]
 
@@ -89,6 +91,13 @@ def test_texts_of_any_number_have_few_shapes(encoder: NetworkEncoder, network: N
         vectors = encoder.encode_texts([chr(97 + place) for place in range(n)])
         np.testing.assert_allclose(vectors[:, 0] / vectors[:, 2], range(97, 97 + n), rtol=1e-5)
     assert {len(values) for values in network.inputs} == {1, 2, *range(4, TEXT_GROUP + 1, 4)}
+
+
+def test_queries_have_few_lengths(encoder: NetworkEncoder, network: Network) -> None:
+    for length in range(1, 51):
+        vectors = encoder.encode_texts(["a" * length])
+        np.testing.assert_allclose(vectors[:, 0] / vectors[:, 2], [97 * length], rtol=1e-5)
+    assert [values.shape[1] for values in network.inputs] == [16] * 16 + [32] * 16 + [48] * 16 + [50] * 2
 
 
 def test_groups_cover_each_text_once() -> None:
