@@ -86,8 +86,7 @@ async function go() {
   remember(state.words);
   wait(true);
   try {
-    const begun = panel.begin(state, mine.signal, choose);
-    await (isEmpty(state) ? browse(mine.signal, begun) : search(mine.signal, begun));
+    await (isEmpty(state) ? browse(mine.signal) : search(mine.signal));
     if (asking === mine && isGone(focused)) grid.focusOn(startAt);
   } catch (error) {
     if (!mine.signal.aborted) showFault(error);
@@ -102,9 +101,11 @@ function isGone(focused) {
   return !isElsewhere && !focused.checkVisibility({ visibilityProperty: true });
 }
 
-async function browse(signal, begun) {
+async function browse(signal) {
   form.showPreview(state, null, "");
-  const opened = await Browse.open(state, signal, { loaded: () => grid.refresh(), failed: showFault });
+  const opening = Browse.open(state, signal, { loaded: () => grid.refresh(), failed: showFault });
+  const begun = panel.begin(state, signal, choose);
+  const opened = await opening;
   await begun;
   if (signal.aborted) return;
   showCaptions([]);
@@ -115,11 +116,13 @@ async function browse(signal, begun) {
   showFilters(signal);
 }
 
-async function search(signal, begun) {
+async function search(signal) {
   const picture = await form.dropped(state);
   if (signal.aborted) return;
   form.showPreview(state, picture, picture?.name ?? nameOfLike());
-  const told = await service.search(state, picture, state.guess ? GUESSING : { top_k: Math.min(startAt + PAGE, MOST) }, signal);
+  const asked = service.search(state, picture, state.guess ? GUESSING : { top_k: Math.min(startAt + PAGE, MOST) }, signal);
+  const begun = panel.begin(state, signal, choose);
+  const told = await asked;
   await begun;
   if (signal.aborted) return;
   const found = new Found(state, told, () => more(found, signal));

@@ -57,14 +57,10 @@ export class Grid {
     const focused = this.focused();
     const before = this.built;
     Object.assign(this, { below, built: new Map(), parts: new Parts(this.source, this.root.clientWidth, below) });
-    const parts = new Map(this.parts.all.map((part) => [part.name, part]));
-    for (const [{ name }, node] of before) {
-      if (parts.has(name)) this.keep(parts.get(name), node);
-      else unload(node);
-    }
+    for (const [{ index }, node] of before) this.keep(this.parts.all[index], node);
     this.place();
     if (place >= 0) this.reveal(place, true);
-    if (focused >= 0) this.focusOn(focused);
+    if (focused >= 0) this.reveal(focused);
   }
 
   /** Shows the pictures that have been loaded since. The window keeps showing the same ones. */
@@ -179,7 +175,6 @@ export class Grid {
     tile.setAttribute("aria-posinset", place + 1);
     tile.setAttribute("aria-setsize", this.n);
     this.putInRow(tile, row, n);
-    if (row.days[n]) tile.prepend(element("h3", { className: "day" }, row.days[n]));
     setTab(tile, place === this.current);
     return tile;
   }
@@ -188,11 +183,15 @@ export class Grid {
     const box = { left: row.lefts[n], top: row.top, width: row.widths[n], height: row.height + this.below };
     for (const [side, px] of Object.entries(box)) tile.style[side] = `${px}px`;
     tile.style.setProperty("--picture", `${row.height}px`);
+    tile.querySelector(".day")?.remove(); // the day of a block's first picture depends on whether the one before is loaded
+    if (row.days[n]) tile.prepend(element("h3", { className: "day" }, row.days[n]));
   }
 
   remove(part) {
-    unload(this.built.get(part));
+    const node = this.built.get(part);
+    for (const img of node.querySelectorAll("img")) if (!img.complete) img.removeAttribute("src"); // stops loading it
     this.built.delete(part);
+    node.remove();
   }
 
   // -- places
@@ -257,12 +256,6 @@ export class Grid {
     while (this.source.at(to)?.id === "") to += by;
     return to >= 0 && to < this.n ? to : place;
   }
-}
-
-/** Removes an element, and stops loading its pictures. */
-function unload(node) {
-  for (const img of node.querySelectorAll("img")) if (!img.complete) img.removeAttribute("src");
-  node.remove();
 }
 
 /** Only the current tile can be reached with the Tab key; the arrow keys lead to the others. */

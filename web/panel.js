@@ -7,8 +7,8 @@ import { filtersOf } from "./state.js";
 
 const PATIENCE_MS = 300;
 let isChosen = false; // by the user, or to show a fault
-let filling = null; // of the first state, see `begin`
-let filled = null; // that state, until it is shown
+let filling = null; // a promise of `begin`
+let filled = null; // the state for which `begin` has filled the panel, until its pictures are shown
 
 /** Opens or closes the panel; one that nobody has asked for is closed if there is nothing to choose from. */
 export function openFilters(isOpen, isAsked = true) {
@@ -18,12 +18,15 @@ export function openFilters(isOpen, isAsked = true) {
 }
 
 /**
- * Asks for the filters of the first state before its pictures are shown, which would move aside if the panel closed later.
- * Resolves once the panel is filled or closed, or after a while; a fault is left to `showFilters`.
+ * Fills the panel for the first pictures, before these are shown: they would move aside if the panel closed later. Resolves
+ * once it is filled or closed, or after a while; `showFilters` asks again after a fault.
  */
 export function begin(state, signal, choose) {
-  if (byId("filters").hidden) return;
-  filling ??= Promise.allSettled([fill(state, signal, choose).then(() => (filled = state))]);
+  if (byId("filters").hidden || isChosen) return;
+  filling ??= fill(state, signal, choose).then(
+    () => (filled = state),
+    () => (filling = null),
+  );
   return Promise.race([filling, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
 }
 

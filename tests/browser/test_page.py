@@ -718,6 +718,7 @@ def test_pictures_do_not_wait_long_for_filters(page: Page) -> None:
 
 
 def test_a_picture_is_opened_though_the_window_changes_while_it_is_pressed(page: Page) -> None:
+    page.wait_for_selector("#filters", state="hidden")
     page.hover("#grid .tile[data-place='0'] .open")
     page.mouse.down()
     row = "[...document.querySelectorAll('#grid .tile')].map((tile) => tile.getBoundingClientRect().right)"
