@@ -19,8 +19,7 @@ IMAGE_GROUP, TEXT_GROUP = 8, 32
 LENGTHS = 16
 """The number of tokens of a query is a multiple of this."""
 AT_MOST: Mapping[Modality, int | None] = {"image": IMAGE_GROUP, "text": None}
-"""The argument of `CompiledNetwork` for each tower. All threads together encode a query in half the time, and many
-captions in the same time."""
+"""The argument of `CompiledNetwork` for each tower. A query waits for one inference, so all threads take part in it."""
 
 
 class Network(Protocol):
@@ -119,9 +118,9 @@ def _filled(ids: NDArray[np.int64], multiple: int, at_most: int) -> NDArray[np.i
     """Token ids (n, length), padded to a multiple of some tokens, though not beyond `at_most`; from n = 3 on also with
     copies of the last text to a multiple of four.
 
-    A network takes twice as long for a text if the one before had another length. For each new shape of its input,
-    OpenVINO prepares it anew, which takes two to thirty times as long as encoding the texts. Those that wait in a
-    service have any number and any lengths.
+    For a shape that it has not had before, OpenVINO prepares a network anew, which takes two to thirty times as long as
+    encoding the texts; for a known shape other than the last one, encoding takes up to twice as long. The texts that
+    wait in a service have any number and any lengths.
     """
     n, length = ids.shape
     longer = max(length, min(length + -length % multiple, at_most))
