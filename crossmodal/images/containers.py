@@ -8,6 +8,7 @@ structure is not recognised is passed on unchanged; the decoder reports its erro
 
 from __future__ import annotations
 
+import re
 import struct
 
 from crossmodal.images import png
@@ -88,6 +89,29 @@ def _jpeg_application(encoded: EncodedPicture, marker: int, body: bytes, profile
     elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
         profile.append(body)
     return False
+
+
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""A marker that ends a scan; restarts do not, and FF 00 is a byte of the scan."""
+_COLOUR_SEGMENTS = {0xE0: 16, 0xEE: 14}
+"""The lengths of JFIF without a thumbnail, and of Adobe."""
+
+
+def jpeg_alone(content: bytes) -> bytes:
+    """The first picture of a JPEG file that `strip_metadata` returned, without what follows it.
+
+    Empty if there is more in it than a picture: a preview in the JFIF segment, or metadata between scans.
+    """
+    at = 2
+    while match := _MARKER.search(content, at):
+        marker, at = content[match.end() - 1], match.end()
+        if marker == 0xD9:
+            return content[:at]
+        length = int.from_bytes(content[at : at + 2], "big")
+        if marker < 0xC0 or marker == 0xD8 or (marker >= 0xE0 and _COLOUR_SEGMENTS.get(marker) != length):
+            break
+        at += length
+    return b""
 
 
 _WEBP_METADATA = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "icc_profile"}

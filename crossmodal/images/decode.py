@@ -103,12 +103,17 @@ class MetadataBlocks(NamedTuple):
 
 
 class DecodedAtScale(NamedTuple):
-    """As `Decoded`, with a picture that may be reduced, and its metadata."""
+    """As `Decoded`, with a picture that may be reduced, and its metadata.
+
+    `jpeg` is the file without metadata if it is a JPEG whose samples are those of the picture: grey or RGB, without a
+    colour profile, and upright; otherwise it is empty.
+    """
 
     reduced: Reduced
     mime_type: str
     notes: tuple[str, ...]
     blocks: MetadataBlocks
+    jpeg: bytes = b""
 
 
 def read(content: bytes) -> Decoded:
@@ -128,7 +133,7 @@ def read(content: bytes) -> Decoded:
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
-    (picture, _, _), mime_type, notes, _ = read_at_scale(content, lambda width, height: 1)
+    (picture, _, _), mime_type, notes, *_ = read_at_scale(content, lambda width, height: 1)
     return Decoded(picture, mime_type, notes)
 
 
@@ -212,16 +217,18 @@ def _read(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
     rgb, profile_note = to_srgb(picture, profile, key, low, encoded.is_grey)
     if rgb.size == (width, height) and factor > 1:
         rgb = rgb.reduce(factor)
-    upright = Reduced.of(rgb, (width, height), factor).upright(orientation)
+    stored = Reduced.of(rgb, (width, height), factor)
+    upright = stored.upright(orientation)
     notes = tuple(note for note in (*encoded.notes, exif_note, profile_note) if note)
-    return DecodedAtScale(upright, mime_type, notes, blocks)
+    is_as_shown = encoded.is_scalable and picture.mode in ("L", "RGB") and not profile and upright is stored
+    return DecodedAtScale(upright, mime_type, notes, blocks, encoded.content if is_as_shown else b"")
 
 
 def _read_raw(content: bytes, choose_factor: ChooseFactor) -> DecodedAtScale:
     """The preview of a RAW file, otherwise its development; with the size and the metadata of the file."""
     found = open_raw(content, MAX_PIXELS)
     if found.developed is None:
-        reduced, _, notes, _ = _read(found.preview, choose_factor)
+        reduced, _, notes, *_ = _read(found.preview, choose_factor)
     else:
         reduced, notes = Reduced.of(found.developed, found.developed.size, 1), ()
     (width, height), (full_width, full_height) = reduced.size, found.size

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossmodal.core.types import Pixels, Preprocessing
-from crossmodal.images.decode import read_at_scale
-from crossmodal.images.geometry import fit, reduction, thumbnail
+from crossmodal.images.containers import jpeg_alone
+from crossmodal.images.decode import DecodedAtScale, read_at_scale
+from crossmodal.images.geometry import THUMBNAIL_PX, fit, reduction, thumbnail
 from crossmodal.metadata.embedded import Embedded, read_embedded
+
+MAX_BYTES_PER_PIXEL = 0.5
+"""A small JPEG file with more is stored in thumbnail quality, which has about 0.3."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class Prepared:
 
     Attributes:
         pixels: (size_px, size_px, 3) uint8, upright sRGB, for `Encoder.encode_images`.
-        thumbnail: JPEG of the whole picture, at most `geometry.THUMBNAIL_PX` a side; None if it was not requested.
+        thumbnail: JPEG of the whole picture, at most `geometry.THUMBNAIL_PX` a side, without metadata; None if it was
+            not requested. A JPEG file that is as small is not encoded again.
         width: Width in pixels of the full, upright picture.
         height: Height in pixels of the full, upright picture.
         mime_type: Detected from the content.
@@ -50,10 +55,16 @@ def prepare(
     Raises:
         PictureError: The file is empty, truncated, of an unsupported format, or exceeds a limit.
     """
-    reduced, mime_type, notes, blocks = read_at_scale(
-        content, lambda width, height: reduction(width, height, preprocessing)
-    )
-    width, height = reduced.size
-    small = thumbnail(reduced) if with_thumbnail else None
-    embedded = read_embedded(*blocks) if with_metadata else Embedded()
-    return Prepared(fit(reduced, preprocessing), small, width, height, mime_type, (*notes, *embedded.notes), embedded)
+    found = read_at_scale(content, lambda width, height: reduction(width, height, preprocessing))
+    width, height = found.reduced.size
+    small = (_own_thumbnail(found) or thumbnail(found.reduced)) if with_thumbnail else None
+    embedded = read_embedded(*found.blocks) if with_metadata else Embedded()
+    pixels, notes = fit(found.reduced, preprocessing), (*found.notes, *embedded.notes)
+    return Prepared(pixels, small, width, height, found.mime_type, notes, embedded)
+
+
+def _own_thumbnail(found: DecodedAtScale) -> bytes:
+    """The file itself without metadata, if it is a JPEG of a thumbnail's size; otherwise empty."""
+    width, height = found.reduced.size
+    is_small = max(width, height) <= THUMBNAIL_PX and len(found.jpeg) <= MAX_BYTES_PER_PIXEL * width * height
+    return jpeg_alone(found.jpeg) if is_small else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,11 +13,25 @@ from test_decode import encoded, quarters
 
 from crossmodal.core.errors import PictureError
 from crossmodal.core.types import Preprocessing
+from crossmodal.images import icc
 from crossmodal.images.decode import decode, read
 from crossmodal.images.geometry import fit, thumbnail
 from crossmodal.images.prepare import prepare
 
 SMALL = Preprocessing(32)
+
+
+def scene(side: int = 128) -> Image.Image:
+    """A picture with smooth noise, square."""
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def turned() -> Image.Exif:
+    """EXIF that turns a picture by a quarter."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
 
 
 def test_a_prepared_picture_is_the_decoded_one_fitted() -> None:
@@ -30,6 +45,50 @@ def test_a_prepared_picture_is_the_decoded_one_fitted() -> None:
 
 def test_no_thumbnail_is_made_without_need() -> None:
     assert prepare(encoded(quarters(), "PNG"), SMALL, with_thumbnail=False).thumbnail is None
+
+
+def own_thumbnail(content: bytes) -> bytes | None:
+    """The thumbnail, if it has exactly the pixels of the picture."""
+    prepared = prepare(content, SMALL, with_thumbnail=True)
+    assert prepared.thumbnail is not None
+    pixels = np.asarray(Image.open(io.BytesIO(prepared.thumbnail)).convert("RGB"))
+    return prepared.thumbnail if np.array_equal(pixels, np.asarray(decode(content)[0])) else None
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L"])
+@pytest.mark.parametrize("is_progressive", [False, True])
+def test_a_small_jpeg_is_its_own_thumbnail_without_what_it_says(kind: str, is_progressive: bool) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a secret place"
+    picture = scene().convert(kind)
+    content = encoded(picture, "JPEG", quality=70, progressive=is_progressive, exif=exif, comment=b"secret")
+    found = own_thumbnail(content + b"a secret film\xff\xd9")
+    assert found is not None
+    assert b"secret" not in found
+    assert found.endswith(b"\xff\xd9")
+
+
+def with_jfif_preview(content: bytes) -> bytes:
+    """A JPEG file with a preview of one pixel in its JFIF segment."""
+    assert content[2:6] == b"\xff\xe0\x00\x10"
+    return content[:4] + b"\x00\x13" + content[6:18] + b"\x01\x01" + bytes(3) + content[20:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(scene(), "PNG"),
+        encoded(scene(300), "JPEG", quality=70),
+        encoded(scene(), "JPEG", quality=100),
+        encoded(scene().convert("CMYK"), "JPEG", quality=70),
+        encoded(scene(), "JPEG", quality=70, icc_profile=icc.from_code_points(12, 13)),
+        encoded(scene(), "JPEG", quality=70, exif=turned()),
+        with_jfif_preview(encoded(scene(), "JPEG", quality=70)),
+    ],
+    ids=["a PNG", "larger", "many bytes", "CMYK", "a profile", "turned", "a preview"],
+)
+def test_other_pictures_get_a_new_thumbnail(content: bytes) -> None:
+    assert prepare(content, SMALL, with_thumbnail=True).thumbnail == thumbnail(decode(content)[0])
 
 
 def test_a_damaged_picture_is_refused() -> None:
