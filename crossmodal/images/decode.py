@@ -22,7 +22,7 @@ from crossmodal.images import icc
 from crossmodal.images.colour import to_rgb, to_srgb
 from crossmodal.images.containers import strip_metadata
 from crossmodal.images.encoded import EncodedPicture
-from crossmodal.images.formats import EXTENSIONS, FORMATS, MIME_TYPES, PLUGINS
+from crossmodal.images.formats import EXTENSIONS, FORMATS, MIME_TYPES, PLUGINS, unidentified
 from crossmodal.images.libtiff import silence_libtiff
 from crossmodal.images.raw import is_raw, open_raw
 from crossmodal.images.reduced import ChooseFactor, Reduced
@@ -181,7 +181,7 @@ def _damage_as_picture_error(content: bytes) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PictureError(f"more pixels than the limit of {MAX_PIXELS:,}: scale it down") from error
     except UnidentifiedImageError as error:
-        raise PictureError(_unidentified(content)) from error
+        raise PictureError(unidentified(content)) from error
     except _DAMAGE as error:
         raise PictureError(f"damaged or truncated: {error}") from error
 
@@ -242,12 +242,6 @@ def _raw_blocks(content: bytes, preview: bytes) -> MetadataBlocks:
     if content[:4] in (b"II*\0", b"MM\0*"):
         return MetadataBlocks(content, b"")
     return _opened(preview, strip_metadata(preview))[1] if preview else MetadataBlocks(b"", b"")
-
-
-def _unidentified(content: bytes) -> str:
-    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "a TIFF file that is damaged or has an unsupported sample format: save it as 8-bit RGB"
-    return f"not a picture of a known kind ({', '.join(sorted(set(MIME_TYPES.values())))})"
 
 
 def _transparent_colour(encoded: EncodedPicture) -> tuple[int | tuple[int, ...] | None, Image.Image | None]:

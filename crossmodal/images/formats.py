@@ -31,3 +31,10 @@ MIME_TYPES = {name: mime_type for name, (mime_type, _) in {**FORMATS, "RAW": RAW
 
 EXTENSIONS = frozenset(ending for _, endings in (*FORMATS.values(), RAW) for ending in endings.split())
 """File name extensions of pictures, in lower case."""
+
+
+def unidentified(content: bytes) -> str:
+    """Why a file that no decoder recognises is refused."""
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "a TIFF file that is damaged or has an unsupported sample format: save it as 8-bit RGB"
+    return f"not a picture of a known kind ({', '.join(sorted(set(MIME_TYPES.values())))})"
