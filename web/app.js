@@ -104,9 +104,7 @@ function isGone(focused) {
 async function browse(signal) {
   form.showPreview(state, null, "");
   const opening = Browse.open(state, signal, { loaded: () => grid.refresh(), failed: showFault });
-  const begun = panel.begin(state, signal, choose);
-  const opened = await opening;
-  await begun;
+  const [opened] = await Promise.all([opening, panel.begin(state, signal, choose)]);
   if (signal.aborted) return;
   showCaptions([]);
   byId("took").textContent = "";
@@ -121,9 +119,7 @@ async function search(signal) {
   if (signal.aborted) return;
   form.showPreview(state, picture, picture?.name ?? nameOfLike());
   const asked = service.search(state, picture, state.guess ? GUESSING : { top_k: Math.min(startAt + PAGE, MOST) }, signal);
-  const begun = panel.begin(state, signal, choose);
-  const told = await asked;
-  await begun;
+  const [told] = await Promise.all([asked, panel.begin(state, signal, choose)]);
   if (signal.aborted) return;
   const found = new Found(state, told, () => more(found, signal));
   found.nCaptions = showCaptions(told.results, found.threshold, (caption) => openAt(only(caption), 0, actions));

@@ -165,6 +165,7 @@ export class Grid {
   /** Shows a part with the elements it had before: a button that is replaced while it is pressed is not clicked. */
   keep(part, node) {
     this.built.set(part, node);
+    node.querySelectorAll(".day").forEach((day) => day.remove()); // the first depends on whether the picture before is loaded
     for (const row of part.rows ?? []) row.widths.forEach((width, n) => this.putInRow(node.children[row.from + n], row, n));
   }
 
@@ -183,7 +184,6 @@ export class Grid {
     const box = { left: row.lefts[n], top: row.top, width: row.widths[n], height: row.height + this.below };
     for (const [side, px] of Object.entries(box)) tile.style[side] = `${px}px`;
     tile.style.setProperty("--picture", `${row.height}px`);
-    tile.querySelector(".day")?.remove(); // the day of a block's first picture depends on whether the one before is loaded
     if (row.days[n]) tile.prepend(element("h3", { className: "day" }, row.days[n]));
   }
 

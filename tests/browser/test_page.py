@@ -721,11 +721,12 @@ def test_a_picture_is_opened_though_the_window_changes_while_it_is_pressed(page:
     page.wait_for_selector("#filters", state="hidden")
     page.hover("#grid .tile[data-place='0'] .open")
     page.mouse.down()
-    row = "[...document.querySelectorAll('#grid .tile')].map((tile) => tile.getBoundingClientRect().right)"
+    right_edges = "[...document.querySelectorAll('#grid .tile')].map((tile) => tile.getBoundingClientRect().right)"
     page.set_viewport_size({"width": 1200, "height": 900})
-    wait_until(page, f"Math.max(...{row}) < 1200")
+    wait_until(page, f"Math.max(...{right_edges}) < 1200")
     page.mouse.up()
     page.wait_for_selector("#lightbox[open]")
+    assert page.is_visible("#lightbox")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
