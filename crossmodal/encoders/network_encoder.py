@@ -16,7 +16,7 @@ from crossmodal.encoders.weights import unit_rows
 
 IMAGE_GROUP, TEXT_GROUP = 8, 32
 """Images and texts, of similar length, per inference; larger groups are not faster and take more memory."""
-LENGTHS = 16
+LENGTH_MULTIPLE = 16
 """The number of tokens of a query is a multiple of this."""
 AT_MOST: Mapping[Modality, int | None] = {"image": IMAGE_GROUP, "text": None}
 """The argument of `CompiledNetwork` for each tower. A query waits for one inference, so all threads take part in it."""
@@ -88,7 +88,7 @@ class NetworkEncoder:
         network = self._network("text")
         vectors = np.empty((len(texts), self.spec.dim), np.float32)
         assert self._tokens is not None
-        multiple = LENGTHS if len(texts) <= TEXT_GROUP else 1  # many captions, sorted by length, have few lengths
+        multiple = LENGTH_MULTIPLE if len(texts) <= TEXT_GROUP else 1  # more, sorted, have few lengths
         for places, ids in token_groups(self._tokens, texts):
             filled = _filled(ids, multiple, self._tokens.context_length)
             vectors[places] = network(filled)[: len(places)]
@@ -115,16 +115,16 @@ def images_only(spec: ModelSpec) -> str:
 
 
 def _filled(ids: NDArray[np.int64], multiple: int, at_most: int) -> NDArray[np.int32]:
-    """Token ids (n, length), padded to a multiple of some tokens, though not beyond `at_most`; from n = 3 on also with
-    copies of the last text to a multiple of four.
+    """Token ids (n, length), padded with 0 to a multiple of `multiple` tokens, but not beyond `at_most`; from n = 3 on
+    also with copies of the last text to a multiple of four.
 
     For a shape that it has not had before, OpenVINO prepares a network anew, which takes two to thirty times as long as
     encoding the texts; for a known shape other than the last one, encoding takes up to twice as long. The texts that
     wait in a service have any number and any lengths.
     """
     n, length = ids.shape
-    longer = max(length, min(length + -length % multiple, at_most))
-    filled = np.zeros((n if n <= 2 else n + -n % 4, longer), np.int32)
+    shape = n if n <= 2 else n + -n % 4, min(length + -length % multiple, at_most)
+    filled = np.zeros(shape, np.int32)
     filled[:n, :length] = ids
     filled[n:] = filled[n - 1]
     return filled

@@ -46,6 +46,7 @@ class Vocabulary:
     """Words and their ids; `<pad>`, `<start>`, `<end>` and `<unk>` have the ids 0 to 3."""
 
     context_length = MAX_WORDS + 2
+    """Most tokens of a text, with those of `<start>` and `<end>`."""
 
     def __init__(self, words: Iterable[str]) -> None:
         """Stores the words after the four special ones, in the order of their ids.

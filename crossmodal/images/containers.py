@@ -94,7 +94,7 @@ def _jpeg_application(encoded: EncodedPicture, marker: int, body: bytes, profile
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """A marker that ends a scan; restarts do not, and FF 00 is a byte of the scan."""
 _COLOUR_SEGMENTS = {0xE0: 16, 0xEE: 14}
-"""The lengths of JFIF without a thumbnail, and of Adobe."""
+"""The lengths of the segments JFIF without a preview, and Adobe."""
 
 
 def jpeg_alone(content: bytes) -> bytes:

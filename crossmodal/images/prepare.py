@@ -11,7 +11,7 @@ from crossmodal.images.geometry import THUMBNAIL_PX, fit, reduction, thumbnail
 from crossmodal.metadata.embedded import Embedded, read_embedded
 
 MAX_BYTES_PER_PIXEL = 0.5
-"""A small JPEG file with more is stored in thumbnail quality, which has about 0.3."""
+"""A small JPEG file with more is encoded again as a thumbnail, which has about 0.3."""
 
 
 @dataclass(frozen=True)
